@@ -1,0 +1,300 @@
+import { readFile } from "node:fs/promises";
+import * as https from "node:https";
+import * as path from "node:path";
+import type {
+  AppsV1Api,
+  AuthorizationV1Api,
+  Cluster,
+  Configuration,
+  Context,
+  CoreV1Api,
+  KubeConfig,
+  Middleware,
+  User,
+} from "@kubernetes/client-node" with { "resolution-mode": "import" };
+import { UserError } from "../errors";
+import { connectionFailure } from "../registry/https";
+import { printable } from "../registry/text";
+import { kubeconfigFiles, parseKubeconfigYaml } from "./kubeconfig";
+
+/** What a request is, for messages: `create pods in namespace ns1`. */
+export interface Action {
+  readonly verb: string;
+  /** `pods`, `pods/exec` */
+  readonly resource: string;
+  readonly namespace?: string | undefined;
+  readonly name?: string | undefined;
+}
+
+export function describeAction({ verb, resource, namespace, name }: Action): string {
+  return `${verb} ${resource}${name === undefined ? "" : ` "${name}"`}${namespace === undefined ? "" : ` in namespace ${namespace}`}`;
+}
+
+/** A cluster as one kubeconfig context sees it. */
+export interface KubeContext {
+  /** The context's name. */
+  readonly name: string;
+  /** The API server's URL. */
+  readonly server: string;
+  readonly core: CoreV1Api;
+  readonly apps: AppsV1Api;
+  readonly authorization: AuthorizationV1Api;
+  /**
+   * Makes a request and turns its failure into a {@link UserError}: `login-expired`, `no-rights`,
+   * `cluster-unreachable`, `cluster-certificate`, `cluster-credential`, `cluster-failing`, `cluster-refused`,
+   * `object-not-found`.
+   */
+  request<T>(action: Action, call: () => Promise<T>): Promise<T>;
+  /** The same, with `undefined` for what does not exist. */
+  find<T>(action: Action, call: () => Promise<T>): Promise<T | undefined>;
+}
+
+/** How the API refused: what it said, fit for a message. */
+export interface ApiRefusal {
+  readonly status: number;
+  readonly message: string;
+}
+
+const requestSeconds = 20;
+const defaultLogin = "npm run login -- --server SUPERVISOR --namespace NAMESPACE --cluster CLUSTER";
+
+/**
+ * Opens a context of the ambient kubeconfig (`KUBECONFIG`, else `~/.kube/config`). No request is made yet.
+ *
+ * @param options.subject - The setting that names the context.
+ * @param options.login - The command that renews this context, for messages.
+ * @throws UserError: `kubeconfig-missing`, `kubeconfig-malformed`, `context-not-found`, `context-incomplete`.
+ */
+export async function kubeContext(
+  name: string,
+  options: { subject: string; login?: string },
+): Promise<KubeContext> {
+  const { subject, login = defaultLogin } = options;
+  const client = await import("@kubernetes/client-node");
+  const config = await loadKubeconfig(client, subject, login);
+  const context = config.contexts.find((candidate) => candidate.name === name);
+  if (!context) {
+    const names = config.contexts.map((candidate) => printable(candidate.name, 80)).sort();
+    throw new UserError({
+      code: "context-not-found",
+      subject,
+      seen: `the kubeconfig has no context "${printable(name, 80)}"; it has ${names.join(", ") || "none"}`,
+      remedy: `Log in (\`${login}\`), or set one that is there`,
+    });
+  }
+  const cluster = config.clusters.find((candidate) => candidate.name === context.cluster);
+  const user = config.users.find((candidate) => candidate.name === context.user);
+  if (!cluster || !user) {
+    throw new UserError({
+      code: "context-incomplete",
+      subject,
+      seen: `the context "${name}" names a ${cluster ? "user" : "cluster"} that the kubeconfig does not have`,
+      remedy: `Log in again: \`${login}\``,
+    });
+  }
+  config.setCurrentContext(name);
+  const configuration = client.createConfiguration({
+    baseServer: new client.ServerConfiguration(cluster.server, {}),
+    authMethods: { default: config },
+    promiseMiddleware: [requestMiddleware],
+  });
+  const failure = (action: Action, error: unknown): Error =>
+    explain(error, action, { name, server: cluster.server, login });
+  const make = <T>(api: new (configuration: Configuration) => T): T => new api(configuration);
+  return {
+    name,
+    server: cluster.server,
+    core: make(client.CoreV1Api),
+    apps: make(client.AppsV1Api),
+    authorization: make(client.AuthorizationV1Api),
+    async request(action, call) {
+      try {
+        return await call();
+      } catch (error) {
+        throw failure(action, error);
+      }
+    },
+    async find(action, call) {
+      try {
+        return await call();
+      } catch (error) {
+        if (apiRefusal(error)?.status === 404) return undefined;
+        throw failure(action, error);
+      }
+    },
+  };
+}
+
+const requestMiddleware: Middleware = {
+  pre: (context) => {
+    context.setSignal(AbortSignal.timeout(requestSeconds * 1000));
+    const agent: unknown = context.getAgent();
+    // As kubectl does, and OpenSSL by itself does not: a CA of the kubeconfig need not be a root.
+    if (agent instanceof https.Agent) agent.options.allowPartialTrustChain = true;
+    return Promise.resolve(context);
+  },
+  post: (context) => Promise.resolve(context),
+};
+
+interface Loaded {
+  clusters: Cluster[];
+  contexts: Context[];
+  users: User[];
+}
+
+/** As kubectl merges: files that do not exist are passed over, and of entries of one name the first counts. */
+async function loadKubeconfig(
+  client: { KubeConfig: new () => KubeConfig },
+  subject: string,
+  login: string,
+): Promise<KubeConfig> {
+  const files = kubeconfigFiles();
+  const merged: Loaded = { clusters: [], contexts: [], users: [] };
+  let found = false;
+  for (const file of files) {
+    const text = await readKubeconfig(file);
+    if (text === undefined) continue;
+    found = true;
+    await parseKubeconfigYaml(text, file);
+    const config = new client.KubeConfig();
+    try {
+      // Entries that lack something are other contexts' concern.
+      if (text.trim() !== "") config.loadFromString(text, { onInvalidEntry: "filter" });
+      config.makePathsAbsolute(path.dirname(path.resolve(file)));
+    } catch {
+      continue; // nothing but comments
+    }
+    addMissing(merged.clusters, config.clusters);
+    addMissing(merged.contexts, config.contexts);
+    addMissing(merged.users, config.users);
+  }
+  if (!found) {
+    throw new UserError({
+      code: "kubeconfig-missing",
+      subject,
+      seen: `there is no kubeconfig (${files.join(", ")})`,
+      remedy: `Log in: \`${login}\`; or set KUBECONFIG`,
+    });
+  }
+  const config = new client.KubeConfig();
+  config.loadFromOptions(merged);
+  return config;
+}
+
+function addMissing<T extends { name: string }>(list: T[], more: readonly T[]): void {
+  list.push(...more.filter(({ name }) => !list.some((entry) => entry.name === name)));
+}
+
+async function readKubeconfig(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    throw new UserError({
+      code: "kubeconfig-malformed",
+      subject: `kubeconfig ${file}`,
+      seen: `it cannot be read (${code})`,
+      remedy: "Correct the path in KUBECONFIG, or the file's permissions",
+    });
+  }
+}
+
+/** The API's refusal, if that is what the error is. */
+export function apiRefusal(error: unknown): ApiRefusal | undefined {
+  const { code, body } = error as { code?: unknown; body?: unknown };
+  if (typeof code !== "number") return undefined;
+  let status: unknown = body;
+  if (typeof body === "string") {
+    try {
+      status = JSON.parse(body);
+    } catch {
+      status = { message: body };
+    }
+  }
+  const message = (status as { message?: unknown } | null | undefined)?.message;
+  return { status: code, message: typeof message === "string" ? printable(message, 600) : "" };
+}
+
+function explain(
+  error: unknown,
+  action: Action,
+  { name, server, login }: { name: string; server: string; login: string },
+): Error {
+  if (error instanceof UserError) return error;
+  const problem = (code: string, seen: string, remedy: string): UserError =>
+    new UserError({ code, subject: `context ${name}`, seen, remedy });
+  const refusal = apiRefusal(error);
+  if (!refusal) return explainConnection(error, problem, server, login);
+  const { status, message } = refusal;
+  const said = message === "" ? `${status}` : `${status}: ${message}`;
+  switch (true) {
+    case status === 401:
+      return problem(
+        "login-expired",
+        `${server} does not accept its login (any more)`,
+        `Log in again: \`${login}\``,
+      );
+    case status === 403:
+      return problem(
+        "no-rights",
+        `the user may not ${describeAction(action)} (${said})`,
+        "Have the right given, or use a context of a user who has it",
+      );
+    case status === 404:
+      return problem(
+        "object-not-found",
+        `cannot ${describeAction(action)} (${said})`,
+        "Create it, or correct its name",
+      );
+    case status === 429 || status >= 500:
+      return problem(
+        "cluster-failing",
+        `cannot ${describeAction(action)} (${said})`,
+        "Try again when the cluster is well",
+      );
+    default:
+      return problem(
+        "cluster-refused",
+        `the API refuses to ${describeAction(action)} (${said})`,
+        "Correct what it names",
+      );
+  }
+}
+
+function explainConnection(
+  error: unknown,
+  problem: (code: string, seen: string, remedy: string) => UserError,
+  server: string,
+  login: string,
+): Error {
+  const { name, message } = error as NodeJS.ErrnoException;
+  if (name === "AbortError" || name === "TimeoutError") {
+    return problem(
+      "cluster-unreachable",
+      `${server} does not answer within ${requestSeconds} s`,
+      "Check that this machine reaches it",
+    );
+  }
+  if (error instanceof TypeError || error instanceof RangeError) return error; // defects, not the cluster's answer
+  if (name !== "FetchError") {
+    // The rest are failures of what the kubeconfig has run or read for a credential.
+    return problem(
+      "cluster-credential",
+      `its credential cannot be had: ${printable(message)}`,
+      `Log in again: \`${login}\``,
+    );
+  }
+  const failure = connectionFailure(error);
+  return failure.kind === "certificate"
+    ? problem(
+        "cluster-certificate",
+        `the kubeconfig's CA does not verify ${server}: ${failure.message}`,
+        `If the cluster's certificates were changed, log in again: \`${login}\`; otherwise somebody may be in between`,
+      )
+    : problem(
+        "cluster-unreachable",
+        `${server} is not reached: ${failure.message}`,
+        "Check that this machine reaches it",
+      );
+}

@@ -1,0 +1,14 @@
+/** A node of the workload cluster as its API shows it. */
+export interface ClusterNode {
+  readonly name: string;
+  readonly uid: string;
+  readonly machineId: string;
+  readonly role: "control-plane" | "worker";
+  /** InternalIP: the IPv4 one where there are several. */
+  readonly address: string;
+  /** `VMware Photon OS/Linux`, `Ubuntu 22.04.4 LTS`, … */
+  readonly osImage: string;
+  /** `containerd://1.6.20`. */
+  readonly containerRuntime: string;
+  readonly ready: boolean;
+}

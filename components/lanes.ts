@@ -1,0 +1,28 @@
+/**
+ * The order in which nodes are done: each node's predecessors. Control-plane nodes go one at a time, so that never
+ * two of them restart at once; then the workers in lanes, each lane one node at a time, so that a failed worker
+ * stops its own lane only.
+ *
+ * @param width how many workers at once.
+ * @returns the nodes in an order in which every predecessor comes before its successors, with the names of those
+ *   that each must wait for.
+ */
+export function planLanes<N extends { readonly name: string; readonly role: "control-plane" | "worker" }>(
+  nodes: readonly N[],
+  width: number,
+): { readonly node: N; readonly after: readonly string[] }[] {
+  const sorted = [...nodes].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  const controlPlane = sorted.filter((node) => node.role === "control-plane");
+  const workers = sorted.filter((node) => node.role === "worker");
+  const lastControlPlane = controlPlane.at(-1);
+  return [
+    ...controlPlane.map((node, index) => ({
+      node,
+      after: index === 0 ? [] : [controlPlane[index - 1]!.name],
+    })),
+    ...workers.map((node, index) => {
+      const before = index < width ? lastControlPlane : workers[index - width];
+      return { node, after: before ? [before.name] : [] };
+    }),
+  ];
+}

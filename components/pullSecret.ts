@@ -1,0 +1,88 @@
+import * as command from "@pulumi/command";
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { dependencies } from "./options";
+import { ownerMetadata } from "./ownership";
+
+/** One of the Secrets that a {@link PullSecret} keeps. */
+export interface PullSecretPlace {
+  readonly namespace: string;
+  /** The value of `.dockerconfigjson`. Always kept as a secret. */
+  readonly dockerConfigJson: pulumi.Input<string>;
+  /** True where the Secret was there before the stack: then it outlives it, unless `deleteAdopted`. */
+  readonly adopted: boolean;
+}
+
+/** Arguments of {@link PullSecret}. */
+export interface PullSecretArgs {
+  /** The Secret's name, the same in every namespace. */
+  readonly name: string;
+  /** The namespaces, a plain list as it decides how many resources there are. */
+  readonly places: readonly PullSecretPlace[];
+  /** Whether each namespace's `default` ServiceAccount is to use it. */
+  readonly defaultServiceAccount: boolean;
+  /** Whether Secrets that were adopted are deleted with the stack. */
+  readonly deleteAdopted: boolean;
+  /** kubeconfig context of the workload cluster. */
+  readonly clusterContext: string;
+  /** The stack's identity, put on each Secret as a label. */
+  readonly owner: string;
+}
+
+const serviceAccountCommand = (verb: string): string =>
+  `node -e "require('tkc-registry/run')" v1 service-account ${verb}`;
+
+/** The Secret by which the workload cluster pulls from the registries, in each namespace that wants it. */
+export class PullSecret extends pulumi.ComponentResource {
+  /** The Secret's name. */
+  readonly secretName: pulumi.Output<string>;
+
+  constructor(name: string, args: PullSecretArgs, opts?: pulumi.ComponentResourceOptions) {
+    const { places, ...shown } = args;
+    const namespaces = places.map(({ namespace }) => namespace);
+    super("tkc-registry:index:PullSecret", name, { ...shown, namespaces }, opts);
+
+    const secrets = places.map((place) => {
+      const secret = new k8s.core.v1.Secret(
+        `${name}-${place.namespace}`,
+        {
+          metadata: {
+            name: args.name,
+            namespace: place.namespace,
+            ...ownerMetadata(args.owner, place.adopted),
+          },
+          type: "kubernetes.io/dockerconfigjson",
+          data: {
+            ".dockerconfigjson": pulumi
+              .secret(place.dockerConfigJson)
+              .apply((json) => Buffer.from(json, "utf8").toString("base64")),
+          },
+        },
+        { parent: this, dependsOn: dependencies(opts), retainOnDelete: place.adopted && !args.deleteAdopted },
+      );
+      if (args.defaultServiceAccount) {
+        // imagePullSecrets is an atomic list: server-side apply would replace other people's entries, so ours is
+        // put in and taken out by a read, a change and a conditional write.
+        new command.local.Command(
+          `${name}-${place.namespace}-default`,
+          {
+            create: serviceAccountCommand("attach"),
+            update: serviceAccountCommand("attach"),
+            delete: serviceAccountCommand("detach"),
+            environment: {
+              TKC_REGISTRY_CLUSTER_CONTEXT: args.clusterContext,
+              TKC_REGISTRY_NAMESPACE: place.namespace,
+              TKC_REGISTRY_SERVICE_ACCOUNT: "default",
+              TKC_REGISTRY_PULL_SECRET: args.name,
+            },
+          },
+          { parent: this, dependsOn: [secret] },
+        );
+      }
+      return secret;
+    });
+
+    this.secretName = secrets[0]?.metadata.name ?? pulumi.output(args.name);
+    this.registerOutputs({ secretName: this.secretName });
+  }
+}

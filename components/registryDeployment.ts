@@ -1,0 +1,59 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { dependencies } from "./options";
+import { ownerMetadata } from "./ownership";
+import { type PodTemplate, podLabels, podSpec } from "./podTemplate";
+
+/** Arguments of {@link RegistryDeployment}. */
+export interface RegistryDeploymentArgs {
+  /** The Deployment's name. */
+  readonly name: string;
+  readonly namespace: string;
+  readonly replicas: number;
+  /** What its pods run. */
+  readonly pod: PodTemplate;
+  /** How long the rollout may take. */
+  readonly timeoutSeconds: number;
+  /** True where the Deployment was there before the stack: then it outlives it, unless `deleteAdopted`. */
+  readonly adopted: boolean;
+  /** Whether an adopted Deployment is deleted with the stack. */
+  readonly deleteAdopted: boolean;
+  /** The stack's identity, put on the Deployment as a label. */
+  readonly owner: string;
+}
+
+/** A Deployment whose image comes from the private registry; made when its pods can be pulled on every node. */
+export class RegistryDeployment extends pulumi.ComponentResource {
+  /** The Deployment's name. */
+  readonly deploymentName: pulumi.Output<string>;
+  /** The image that it runs. */
+  readonly image: pulumi.Output<string>;
+
+  constructor(name: string, args: RegistryDeploymentArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("tkc-registry:index:RegistryDeployment", name, args, opts);
+
+    const labels = podLabels(args.pod);
+    const owned = ownerMetadata(args.owner, args.adopted);
+    const deployment = new k8s.apps.v1.Deployment(
+      name,
+      {
+        metadata: {
+          name: args.name,
+          namespace: args.namespace,
+          labels: { ...labels, ...owned.labels },
+          annotations: { ...owned.annotations, "pulumi.com/timeoutSeconds": String(args.timeoutSeconds) },
+        },
+        spec: {
+          replicas: args.replicas,
+          selector: { matchLabels: labels },
+          template: { metadata: { labels }, spec: podSpec(args.pod) },
+        },
+      },
+      { parent: this, dependsOn: dependencies(opts), retainOnDelete: args.adopted && !args.deleteAdopted },
+    );
+
+    this.deploymentName = deployment.metadata.name;
+    this.image = pulumi.output(args.pod.image);
+    this.registerOutputs({ deploymentName: this.deploymentName, image: this.image });
+  }
+}

@@ -1,0 +1,56 @@
+/** One thing that is wrong, told so that a reader can act on it without reading our code. */
+export interface Problem {
+  /** A stable name of the kind of problem, for tests, logs and documentation: `kebab-case`. */
+  readonly code: string;
+  /** What the problem is about: a setting (`registries[0].ca.sha256`), a node, an object, a file. */
+  readonly subject: string;
+  /** What was seen there, with the shape of a value rather than the value where it could be a secret. */
+  readonly seen: string;
+  /** What to do next. */
+  readonly remedy: string;
+}
+
+/** Writes a problem as one line: `subject: what was seen. What to do.` */
+export function describeProblem({ subject, seen, remedy }: Problem): string {
+  return `${subject}: ${seen}. ${remedy}`;
+}
+
+/**
+ * The error for everything that an operator can put right: it is shown without a stack. It carries every problem
+ * that was found, since being told of one at a time costs a run each.
+ */
+export class UserError extends Error {
+  readonly problems: readonly Problem[];
+
+  constructor(...problems: [Problem, ...Problem[]]) {
+    super(
+      problems.length === 1
+        ? describeProblem(problems[0])
+        : [
+            `${problems.length} problems were found:`,
+            ...problems.map((p) => `  - ${describeProblem(p)}`),
+          ].join("\n"),
+    );
+    this.name = "UserError";
+    this.problems = problems;
+  }
+}
+
+/**
+ * Waits for all checks and throws one {@link UserError} with the problems of every one that failed. An error of
+ * another kind is a defect of ours, or one that the caller must see as it is, and is thrown unchanged.
+ */
+export async function allChecks<T extends readonly unknown[]>(
+  checks: readonly [...{ [K in keyof T]: PromiseLike<T[K]> }],
+): Promise<T> {
+  const results = await Promise.allSettled(checks as readonly PromiseLike<unknown>[]);
+  const problems: Problem[] = [];
+  for (const result of results) {
+    if (result.status === "fulfilled") continue;
+    if (!(result.reason instanceof UserError)) throw result.reason;
+    problems.push(...result.reason.problems);
+  }
+  const [first, ...rest] = problems;
+  if (first) throw new UserError(first, ...rest);
+  return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as unknown as T;
+}

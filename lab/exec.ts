@@ -1,0 +1,80 @@
+import { spawn, type SpawnOptions } from "node:child_process";
+import { currentActivity } from "./activity";
+
+export interface ExecOptions {
+  readonly input?: string | Buffer;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** Seconds; the process is killed after that. */
+  readonly timeout?: number;
+  /** Resolve whatever the exit code is. */
+  readonly allowFailure?: boolean;
+  /** Called with each line of stdout and stderr as it comes. */
+  readonly onLine?: (line: string) => void;
+}
+
+export interface ExecResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A command of the lab failed: says which, how, and the end of what it printed. */
+export class CommandError extends Error {
+  constructor(
+    command: readonly string[],
+    readonly result: ExecResult,
+  ) {
+    const shown = (result.stderr.trim() || result.stdout.trim()).split("\n").slice(-20).join("\n");
+    super(`\`${command.join(" ").slice(0, 300)}\` ended with code ${result.code}:\n${shown}`);
+    this.name = "CommandError";
+  }
+}
+
+/**
+ * Runs a program without a shell, in a process group of its own, and gives back what it printed.
+ *
+ * @throws CommandError when it fails, unless `allowFailure`; Interrupted when what it was part of was stopped.
+ */
+export async function exec(
+  command: string,
+  args: readonly string[],
+  options: ExecOptions = {},
+): Promise<ExecResult> {
+  const activity = currentActivity();
+  activity.assertGoesOn();
+  const spawnOptions: SpawnOptions = {
+    env: options.env ?? process.env,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    stdio: ["pipe", "pipe", "pipe"],
+    detached: true,
+  };
+  const child = spawn(command, args, spawnOptions);
+  const output = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    let partial = "";
+    child[name]!.setEncoding("utf8").on("data", (chunk: string) => {
+      output[name] += chunk;
+      if (!options.onLine) return;
+      const lines = (partial + chunk).split(/\r?\n/);
+      partial = lines.pop() ?? "";
+      lines.forEach((line) => options.onLine!(line));
+    });
+  }
+  child.stdin!.on("error", () => {}); // a child that ends without reading its input says so by its exit code
+  child.stdin!.end(options.input ?? "");
+  const timer =
+    options.timeout === undefined
+      ? undefined
+      : setTimeout(() => child.kill("SIGKILL"), options.timeout * 1000);
+  const ended = new Promise<number>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (exit, signal) => resolve(exit ?? (signal ? 128 : 1)));
+  });
+  if (child.pid !== undefined) activity.add(child.pid, ended);
+  const code = await ended.finally(() => clearTimeout(timer));
+  activity.assertGoesOn();
+  const result: ExecResult = { code, ...output };
+  if (code !== 0 && options.allowFailure !== true) throw new CommandError([command, ...args], result);
+  return result;
+}

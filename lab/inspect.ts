@@ -1,0 +1,136 @@
+/** What the clusters and the nodes themselves say: the tests and the demonstration judge by this, never by the stack's own output. */
+import assert from "node:assert/strict";
+import * as lab from "./lab";
+import { podFromRegistry } from "./settings";
+
+export interface ContainerdProcess {
+  readonly pid: string;
+  /** Microseconds on the node's monotonic clock. */
+  readonly started: number;
+  /** The same for people, as systemd writes it. */
+  readonly startedAt: string;
+}
+
+/** The containerd that runs on a node. */
+export async function containerd(node: string): Promise<ContainerdProcess> {
+  const output = await lab.nodeExec(node, [
+    "systemctl",
+    "show",
+    "-p",
+    "MainPID,ExecMainStartTimestampMonotonic,ExecMainStartTimestamp",
+    "containerd",
+  ]);
+  const values = Object.fromEntries(
+    output
+      .trim()
+      .split("\n")
+      .map((line) => line.split("=") as [string, string]),
+  );
+  assert.notEqual(values["MainPID"], "0", `containerd does not run on ${node}`);
+  return {
+    pid: values["MainPID"]!,
+    started: Number(values["ExecMainStartTimestampMonotonic"]),
+    startedAt: values["ExecMainStartTimestamp"]!,
+  };
+}
+
+/** How often containerd was started on a node since the machine began to keep a journal. */
+export async function containerdStarts(node: string): Promise<number> {
+  const journal = await lab.nodeExec(node, ["journalctl", "-u", "containerd", "-o", "cat", "--no-pager"]);
+  return journal.split("\n").filter((line) => line.startsWith("Started containerd")).length;
+}
+
+/** Names, kinds, links and contents of everything that makes up a node's trust store; not times. */
+export async function trustStore(node: string): Promise<string> {
+  const script = `
+    for top in /etc/ssl/certs /etc/pki /usr/local/share/ca-certificates; do
+      [ -e "$top" ] || continue
+      find "$top" -printf '%p %y %m %U %l ' \\( -type f -exec sha256sum {} \\; -o -printf '\\n' \\)
+    done | sort
+    ls -d /var/lib/tkc-registry 2>/dev/null || true`;
+  return await lab.nodeExec(node, ["sh", "-c", script]);
+}
+
+/** The file that Go programs of this node read their roots from. */
+export async function goBundle(node: string): Promise<string> {
+  return await lab.nodeExec(node, [
+    "sh",
+    "-c",
+    "for f in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt; do if [ -f $f ]; then exec cat $f; fi; done; exit 1",
+  ]);
+}
+
+/** Whether Go programs that start on this node now will trust a certificate, given as PEM. */
+export async function trusts(node: string, pem: string): Promise<boolean> {
+  return (await goBundle(node)).includes(pem.trim());
+}
+
+/** Every file below the trust store's folders with inode, size and time of change, to see whether anything was written. */
+export async function writes(node: string): Promise<string> {
+  return await lab.nodeExec(node, [
+    "sh",
+    "-c",
+    "find /etc/ssl/certs /etc/pki /usr/local/share/ca-certificates /var/lib/tkc-registry -printf '%p %i %s %C@ %T@\\n' 2>/dev/null | sort",
+  ]);
+}
+
+/** All nodes' answers to one question, by name. */
+export async function onAllNodes<T>(ask: (node: string) => Promise<T>): Promise<Record<string, T>> {
+  const names = (await lab.nodes()).map((node) => node.name);
+  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await ask(name)] as const)));
+}
+
+export const kubectl = async (cluster: "supervisor" | "workload", ...args: string[]): Promise<string> =>
+  await lab.adminKubectl(cluster, args);
+
+/** An object, or undefined where there is none. */
+export async function find(
+  cluster: "supervisor" | "workload",
+  kind: string,
+  namespace: string,
+  name: string,
+): Promise<Record<string, unknown> | undefined> {
+  const text = await kubectl(cluster, "get", kind, name, "-n", namespace, "--ignore-not-found", "-o", "json");
+  return text.trim() === "" ? undefined : (JSON.parse(text) as Record<string, unknown>);
+}
+
+/** Tries a pod with an image of a registry and gives what the cluster says of the failed pull. */
+export async function pullFailure(name: string, image: string): Promise<string> {
+  await kubectl("workload", "apply", "-f", podFromRegistry(name, image));
+  try {
+    return await eventually("the pull fails with an x509 error", async () => {
+      const selector = `involvedObject.name=${name}`;
+      const events = await kubectl(
+        "workload",
+        ...[
+          "get",
+          "events",
+          "-n",
+          "default",
+          "--field-selector",
+          selector,
+          "-o",
+          "jsonpath={range .items[*]}{.message}{'\\n'}{end}",
+        ],
+      );
+      return events.split("\n").find((message) => message.includes("x509"));
+    });
+  } finally {
+    await kubectl("workload", "delete", "pod", name, "-n", "default", "--wait");
+  }
+}
+
+/** Waits until a question has an answer, asking again every half second. */
+export async function eventually<T>(
+  what: string,
+  ask: () => Promise<T | undefined>,
+  seconds = 90,
+): Promise<T> {
+  const until = Date.now() + seconds * 1000;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (Date.now() > until) assert.fail(`in ${seconds} s it did not happen that ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}

@@ -1,0 +1,193 @@
+/** The lab's command line: see `--help`. */
+import { parseArgs } from "node:util";
+import { UserError } from "../errors";
+import { asActivity } from "./activity";
+import { demonstrate, ensureLabStack, labStack } from "./demonstrate";
+import * as lab from "./lab";
+import { say } from "./progress";
+import { cliOnTerminal, pulumi } from "./pulumi";
+import { quote } from "./shell";
+import { nodeOses, type NodeOs } from "./state";
+import { registryNames, type RegistryName } from "./topology";
+
+const help = `Usage: npm run lab [-- VERB]
+
+A vSphere with Tanzu in miniature on this machine: a Supervisor, a workload cluster, two registries.
+
+  (no verb)                  bring it up and run the whole demonstration
+  up                         bring it up; resumes what was interrupted or killed
+  status                     machines, nodes, registries, stacks
+  env                        what a shell needs: eval "$(npm run --silent lab -- env)"
+  pulumi ARGS...             run the Pulumi CLI on the lab's stack
+  add-worker [--os OS]       a new worker (${nodeOses.join(", ")}; default ${nodeOses[0]!})
+  remove-node NAME           remove a worker, its Node object and its machine
+  replace-node NAME [--new-address]
+                             a new machine of the same name, at the same address or at a new one
+  rotate-ca [REGISTRY]       a new authority for a registry (${registryNames.join(", ")}; default ${registryNames[0]!})
+  down [--purge]             take everything down; --purge also removes what was built (lab/.lab/tools)
+`;
+
+function badUsage(seen: string): UserError {
+  return new UserError({
+    code: "lab-usage",
+    subject: "npm run lab",
+    seen,
+    remedy: "See `npm run lab -- --help`",
+  });
+}
+
+/** The value if it is one of those allowed. */
+function oneOf<T extends string>(what: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((each) => each === value);
+  if (found === undefined) throw badUsage(`${what} "${value}" is none of ${allowed.join(", ")}`);
+  return found;
+}
+
+interface Arguments {
+  readonly positionals: readonly string[];
+  readonly values: Readonly<Record<string, string | boolean | undefined>>;
+}
+
+interface Verb {
+  /** How many words may follow. */
+  readonly words?: readonly [least: number, most: number];
+  readonly options?: NonNullable<Parameters<typeof parseArgs>[0]>["options"];
+  readonly run: (args: Arguments) => Promise<void>;
+}
+
+const verbs: Readonly<Record<string, Verb>> = {
+  up: { run: () => lab.up() },
+  status: { run: showStatus },
+  env: { run: showEnvironment },
+  "add-worker": {
+    options: { os: { type: "string" } },
+    run: async ({ values }) => {
+      const os = typeof values["os"] === "string" ? oneOf<NodeOs>("--os", values["os"], nodeOses) : undefined;
+      process.stdout.write(`${await lab.addWorker(os === undefined ? {} : { os })}\n`);
+    },
+  },
+  "remove-node": { words: [1, 1], run: ({ positionals: [name] }) => lab.removeNode(name!) },
+  "replace-node": {
+    words: [1, 1],
+    options: { "new-address": { type: "boolean" } },
+    run: async ({ positionals: [name], values }) => {
+      await lab.replaceNode(name!, { newAddress: values["new-address"] === true });
+    },
+  },
+  "rotate-ca": {
+    words: [0, 1],
+    run: async ({ positionals: [name = "harbor"] }) => {
+      const info = await lab.rotateCa(oneOf<RegistryName>("registry", name, registryNames));
+      process.stdout.write(`${info.host}: new authority, SHA-256 ${info.caSha256}\n`);
+    },
+  },
+  down: {
+    options: { purge: { type: "boolean" } },
+    run: async ({ values }) => {
+      await lab.down({ purge: values["purge"] === true });
+      const kept = lab.keptFolder();
+      if (kept !== undefined)
+        say(`Nothing is left but what was built, in ${kept} (\`down --purge\` removes it too).`);
+    },
+  },
+};
+
+async function showStatus(): Promise<void> {
+  const { machines, nodes, registries } = await lab.status();
+  const sections = { Machines: machines, Nodes: nodes, Registries: registries };
+  for (const [title, parts] of Object.entries(sections)) {
+    process.stdout.write(`${title}\n`);
+    for (const { name, detail, healthy } of parts)
+      process.stdout.write(`  ${healthy ? "✓" : "✗"} ${name}  ${detail}\n`);
+  }
+  if (![...machines, ...nodes, ...registries].every(({ healthy }) => healthy)) {
+    process.exitCode = 1;
+    return;
+  }
+  const { env } = await lab.operator();
+  const { stdout } = await pulumi(["stack", "ls"], { env, output: "quiet" });
+  process.stdout.write(`Stacks\n${stdout.replace(/^/gm, "  ").trimEnd()}\n`);
+}
+
+/** Prints shell commands: what differs from this process's own environment. */
+async function showEnvironment(): Promise<void> {
+  const { env } = await lab.operator();
+  for (const name of new Set([...Object.keys(env), ...Object.keys(process.env)])) {
+    const value = env[name];
+    if (value === process.env[name]) continue;
+    process.stdout.write(value === undefined ? `unset ${name}\n` : `export ${name}=${quote(value)}\n`);
+  }
+  await ensureLabStack();
+  process.stdout.write(`export PULUMI_STACK=${quote(labStack.name)}\n`);
+  process.stdout.write(`export TKC_LAB_SETTINGS=${quote(labStack.settingsFile)}\n`);
+  process.stdout.write('# pulumi preview --config-file "$TKC_LAB_SETTINGS"\n');
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  const [name, ...rest] = argv;
+  if (name === undefined) return demonstrate();
+  if (name === "--help" || name === "-h" || name === "help") {
+    process.stdout.write(help);
+    return;
+  }
+  if (name === "pulumi") {
+    await ensureLabStack();
+    process.exitCode = await labStack.onTerminal(rest);
+    return;
+  }
+  const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
+  if (!verb) throw badUsage(`there is no verb "${name}"`);
+  await verb.run(readArguments(name, verb, rest));
+}
+
+function readArguments(
+  name: string,
+  { words: [least, most] = [0, 0], options = {} }: Verb,
+  rest: string[],
+): Arguments {
+  let parsed;
+  try {
+    parsed = parseArgs({ args: rest, options, allowPositionals: true });
+  } catch (error) {
+    throw badUsage(`${name}: ${(error as Error).message}`);
+  }
+  const { length } = parsed.positionals;
+  if (length < least) throw badUsage(`${name} needs a name`);
+  if (length > most) throw badUsage(`${name} takes ${most === 0 ? "no name" : "one name"}`);
+  return parsed as Arguments;
+}
+
+let interrupted = false;
+
+/** Ends this process once nothing of it goes on. A terminal's Ctrl-C may come twice: npm passes it on. */
+async function endOnSignal(code: number): Promise<void> {
+  if (interrupted) return;
+  interrupted = true;
+  if (!cliOnTerminal()) {
+    say("\nInterrupted. `npm run lab -- up` goes on from here, `npm run lab -- down` takes everything down.");
+  }
+  await lab.interrupt();
+  process.exit(code);
+}
+
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+] as const) {
+  process.on(signal, () => void endOnSignal(code));
+}
+
+// Whoever reads what is printed may stop reading: `npm run lab -- status | head -3`. A terminal may be gone.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (!interrupted) process.exit(error.code === "EPIPE" ? 0 : 1);
+});
+process.stderr.on("error", () => {});
+
+asActivity(() => main(process.argv.slice(2))).catch((error: unknown) => {
+  if (interrupted) return; // that is why
+  process.stderr.write(
+    `${error instanceof UserError ? error.message : String((error as Error).stack ?? error)}\n`,
+  );
+  process.exit(1);
+});

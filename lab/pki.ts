@@ -1,0 +1,139 @@
+/** Keys and certificates of the lab, made by `openssl`, kept in the run folder, readable by root only. */
+import { createHash, createPublicKey, generateKeyPair, X509Certificate } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import * as path from "node:path";
+import { promisify } from "node:util";
+import { exec } from "./exec";
+import { runFolder } from "./paths";
+import { writePrivate } from "./state";
+
+const folder = path.join(runFolder, "pki");
+const days = "3650";
+
+/** A certificate and its key, PEM both. */
+export interface KeyPair {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export interface Authority extends KeyPair {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+}
+
+export interface CertificateRequest {
+  readonly commonName: string;
+  /** What Kubernetes takes for the user's group. */
+  readonly organization?: string;
+  /** `IP:198.18.0.65`, `DNS:kubernetes`; none for a client. */
+  readonly names?: readonly string[];
+}
+
+const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+const configuration = path.join(__dirname, "files", "pki", "openssl.cnf");
+
+const pending = new Map<string, Promise<void>>();
+
+/** Makes a file that isn't there, once for all who ask at the same time. */
+async function makeOnce(file: string, make: () => Promise<void>): Promise<void> {
+  if (existsSync(file)) return;
+  const made = pending.get(file) ?? make().finally(() => pending.delete(file));
+  pending.set(file, made);
+  await made;
+}
+
+/** Runs `openssl req`. The certificate appears last: where it is, its key is. */
+async function request(certificateFile: string, keyFile: string, args: readonly string[]): Promise<KeyPair> {
+  await makeOnce(certificateFile, async () => {
+    mkdirSync(path.dirname(certificateFile), { recursive: true, mode: 0o700 });
+    const made = [certificateFile, keyFile].map((file) => `${file}.new`) as [string, string];
+    await exec("openssl", [
+      ...["req", "-x509", "-sha256", "-days", days, "-config", configuration],
+      ...[...newKey, ...args, "-out", made[0], "-keyout", made[1]],
+    ]);
+    renameSync(made[1], keyFile);
+    renameSync(made[0], certificateFile);
+  });
+  return { certificate: readFileSync(certificateFile, "utf8"), key: readFileSync(keyFile, "utf8") };
+}
+
+const extensions = (values: readonly string[]): string[] => values.flatMap((value) => ["-addext", value]);
+
+/** The authority of a name, made if it isn't there. `commonName` is what people see. */
+export async function authority(name: string, commonName: string): Promise<Authority> {
+  const certificateFile = path.join(folder, name, "ca.crt");
+  const keyFile = path.join(folder, name, "ca.key");
+  const pair = await request(certificateFile, keyFile, [
+    ...["-subj", `/O=tkc-lab/CN=${commonName}`],
+    ...extensions([
+      "basicConstraints=critical,CA:TRUE",
+      "keyUsage=critical,keyCertSign,cRLSign",
+      "subjectKeyIdentifier=hash",
+    ]),
+  ]);
+  return { ...pair, certificateFile, keyFile };
+}
+
+/** Forgets an authority and everything that it issued. */
+export function forgetAuthority(name: string): void {
+  rmSync(path.join(folder, name), { recursive: true, force: true });
+}
+
+/** A certificate of an authority, made if it isn't there. `name` is that of its file. */
+export async function issue(issuer: Authority, name: string, wanted: CertificateRequest): Promise<KeyPair> {
+  const { commonName, organization, names = [] } = wanted;
+  const file = (suffix: string): string =>
+    path.join(path.dirname(issuer.certificateFile), `${name}.${suffix}`);
+  return request(file("crt"), file("key"), [
+    ...["-CA", issuer.certificateFile, "-CAkey", issuer.keyFile],
+    ...["-subj", `${organization === undefined ? "" : `/O=${organization}`}/CN=${commonName}`],
+    ...extensions([
+      "basicConstraints=critical,CA:FALSE",
+      "keyUsage=critical,digitalSignature",
+      "subjectKeyIdentifier=hash",
+      "authorityKeyIdentifier=keyid",
+      `extendedKeyUsage=${names.length === 0 ? "clientAuth" : "serverAuth,clientAuth"}`,
+      ...(names.length === 0 ? [] : [`subjectAltName=${names.join(",")}`]),
+    ]),
+  ]);
+}
+
+/** The SHA-256 of a certificate's DER: lower-case hex without colons. */
+export function fingerprint(pem: string): string {
+  return createHash("sha256").update(new X509Certificate(pem).raw).digest("hex");
+}
+
+/** An RSA key in PKCS#1 PEM (`BEGIN RSA PRIVATE KEY`), as Supervisor secrets hold it; made if it isn't there. */
+export async function rsaKey(name: string): Promise<string> {
+  const file = path.join(folder, `${name}.key`);
+  await makeOnce(file, async () => {
+    const { privateKey } = await promisify(generateKeyPair)("rsa", {
+      modulusLength: 2048,
+      publicKeyEncoding: { type: "spki", format: "pem" },
+      privateKeyEncoding: { type: "pkcs1", format: "pem" },
+    });
+    writePrivate(file, privateKey);
+  });
+  return readFileSync(file, "utf8");
+}
+
+/** The public half of a key, PEM. */
+export function publicKey(privateKey: string): string {
+  return createPublicKey(privateKey).export({ type: "spki", format: "pem" }).toString();
+}
+
+/** The public half of an RSA key as a line of `authorized_keys` (RFC 4253, section 6.6). */
+export function authorizedKey(privateKey: string, comment: string): string {
+  const { n, e } = createPublicKey(privateKey).export({ format: "jwk" });
+  const field = (bytes: Buffer): Buffer => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(bytes.length);
+    return Buffer.concat([length, bytes]);
+  };
+  const integer = (value: string): Buffer => {
+    const bytes = Buffer.from(value, "base64url");
+    return field(bytes[0]! >= 0x80 ? Buffer.concat([Buffer.of(0), bytes]) : bytes);
+  };
+  const blob = Buffer.concat([field(Buffer.from("ssh-rsa")), integer(e!), integer(n!)]);
+  return `ssh-rsa ${blob.toString("base64")} ${comment}\n`;
+}

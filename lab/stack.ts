@@ -1,0 +1,116 @@
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import * as path from "node:path";
+import { type ExecOptions, type ExecResult, exec } from "./exec";
+import * as lab from "./lab";
+import { projectRoot, runFolder } from "./paths";
+import { pulumi } from "./pulumi";
+
+/** What a run of the Pulumi CLI ended with. `output` is stdout and stderr as they came, without colours. */
+export interface Run {
+  readonly code: number;
+  readonly output: string;
+}
+
+/** Commands that take the stack's settings from a file given to them. */
+const takeSettingsFile = new Set(["up", "preview", "destroy", "refresh", "config"]);
+
+/**
+ * A stack of the project on the lab: the plain Pulumi CLI, run in the project's folder, with the stack's settings file in the
+ * lab's own folder, so that the project stays as it is.
+ */
+export class LabStack {
+  private readonly folder: string;
+  /** What `--config-file` is given. */
+  readonly settingsFile: string;
+
+  constructor(readonly name: string) {
+    this.folder = path.join(runFolder, "stacks", name);
+    this.settingsFile = path.join(this.folder, `Pulumi.${name}.yaml`);
+  }
+
+  /** Whether the stack was made. */
+  get exists(): boolean {
+    return existsSync(this.settingsFile);
+  }
+
+  /** Replaces the stack's settings; makes the stack first where there is none. Names are without the namespace. */
+  async configure(
+    settings: Readonly<Record<string, unknown>>,
+    passwords: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    if (!this.exists) {
+      mkdirSync(this.folder, { recursive: true });
+      // `stack init` writes the stack's encryption salt beside the Pulumi.yaml that it finds.
+      copyFileSync(path.join(projectRoot, "Pulumi.yaml"), path.join(this.folder, "Pulumi.yaml"));
+      const { env } = await lab.operator();
+      await exec("pulumi", ["stack", "init", this.name, "--non-interactive"], { cwd: this.folder, env });
+    }
+    const salt = readFileSync(this.settingsFile, "utf8")
+      .split("\n")
+      .filter((line) => line.startsWith("encryptionsalt:"));
+    const config = Object.fromEntries(
+      Object.entries(settings).map(([key, value]) => [`tkc-registry:${key}`, value]),
+    );
+    writeFileSync(this.settingsFile, [...salt, `config: ${JSON.stringify(config)}`, ""].join("\n"));
+    for (const [host, password] of Object.entries(passwords)) {
+      // By stdin, as a person would type it: arguments can be seen by every user of the machine.
+      await this.cli(["config", "set", "--secret", "--path", `passwords["${host}"]`], { input: password });
+    }
+  }
+
+  private arguments(args: readonly string[]): string[] {
+    const withSettings = takeSettingsFile.has(args[0] ?? "") ? ["--config-file", this.settingsFile] : [];
+    return [...args, ...withSettings];
+  }
+
+  private async environment(): Promise<NodeJS.ProcessEnv> {
+    return { ...(await lab.operator()).env, PULUMI_STACK: this.name };
+  }
+
+  /** Runs the Pulumi CLI for this stack on the terminal, for a person. Gives its exit code. */
+  async onTerminal(args: readonly string[]): Promise<number> {
+    const env = await this.environment();
+    return (await pulumi(this.arguments(args), { env, output: "terminal", allowFailure: true })).code;
+  }
+
+  private async cli(args: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    return await exec("pulumi", [...this.arguments(args), "--non-interactive", "--color", "never"], {
+      cwd: projectRoot,
+      ...options,
+      env: { ...(await this.environment()), ...options.env },
+    });
+  }
+
+  private async run(args: readonly string[], env: NodeJS.ProcessEnv): Promise<Run> {
+    const lines: string[] = [];
+    const { code } = await this.cli(args, { env, allowFailure: true, onLine: (line) => lines.push(line) });
+    return { code, output: lines.join("\n") };
+  }
+
+  async preview(env: NodeJS.ProcessEnv = {}): Promise<Run> {
+    return await this.run(["preview", "--diff"], env);
+  }
+
+  async up(env: NodeJS.ProcessEnv = {}): Promise<Run> {
+    return await this.run(["up", "--yes", "--skip-preview", "--continue-on-error"], env);
+  }
+
+  async destroy(env: NodeJS.ProcessEnv = {}): Promise<Run> {
+    return await this.run(["destroy", "--yes", "--skip-preview", "--continue-on-error"], env);
+  }
+
+  /** The state as it is stored: secrets encrypted. */
+  async state(): Promise<string> {
+    return (await this.cli(["stack", "export"])).stdout;
+  }
+
+  /** How many resources the state holds, the stack itself not counted. */
+  async resourceCount(): Promise<number> {
+    const state = JSON.parse(await this.state()) as { deployment?: { resources?: { type: string }[] } };
+    return (state.deployment?.resources ?? []).filter(({ type }) => type !== "pulumi:pulumi:Stack").length;
+  }
+
+  async outputs(): Promise<Record<string, unknown>> {
+    return JSON.parse((await this.cli(["stack", "output", "--json"])).stdout) as Record<string, unknown>;
+  }
+}

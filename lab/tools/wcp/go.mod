@@ -1,0 +1,3 @@
+module tkc-registry/lab/tools/wcp
+
+go 1.19

@@ -1,0 +1,198 @@
+/** The readers of what a node command is given: the counterpart of `nodeEnvironment` in spec.ts. */
+import { X509Certificate, createHash } from "node:crypto";
+import { isIP } from "node:net";
+import { z } from "zod";
+import { type Problem, UserError } from "../errors";
+import { type CaReport, certificateLimit, parseCaReport } from "./report";
+import { type NodeCertificate, certificateFileName } from "./script";
+import {
+  type NodeTarget,
+  type TrustedCertificate,
+  accessSchema,
+  sshKeySchema,
+  trustedCertificateSchema,
+} from "./spec";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const json = <T extends z.ZodType>(schema: T) =>
+  z
+    .string()
+    .transform((text, context): unknown => {
+      try {
+        return JSON.parse(text);
+      } catch {
+        context.addIssue({ code: "custom", message: "is not JSON" });
+        return z.NEVER;
+      }
+    })
+    .pipe(schema);
+
+const hostNamePattern = /^[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?$/;
+const address = z
+  .string()
+  .refine(
+    (value) => isIP(value) !== 0 || hostNamePattern.test(value),
+    "is neither an IP address nor a host name",
+  );
+const wholeNumber = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, "is not a whole number")
+    .transform(Number)
+    .pipe(z.number().min(least).max(most));
+const name = z.string().min(1, "is empty");
+
+const targetSchema = z.object({
+  TKC_REGISTRY_NODE: name,
+  TKC_REGISTRY_NODE_UID: name,
+  TKC_REGISTRY_NODE_MACHINE_ID: z.string(),
+  TKC_REGISTRY_NODE_ADDRESS: address,
+  TKC_REGISTRY_NODE_PORT: wholeNumber(1, 65535),
+  TKC_REGISTRY_NODE_USER: name,
+  TKC_REGISTRY_ACCESS: json(accessSchema),
+  TKC_REGISTRY_SSH_KEY: json(sshKeySchema),
+  TKC_REGISTRY_CLUSTER_CONTEXT: name,
+  TKC_REGISTRY_HOST_KEY: z
+    .string()
+    .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, "is not a fingerprint as OpenSSH prints it (SHA256:…)")
+    .optional(),
+  TKC_REGISTRY_OWNER: name,
+  TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(300),
+});
+
+const scriptSchema = z.object({
+  TKC_REGISTRY_SCRIPT_SHA256: z.string().regex(/^[0-9a-f]{64}$/, "is not a SHA-256"),
+});
+const trustSchema = z.object({
+  TKC_REGISTRY_TRUST: json(z.array(trustedCertificateSchema).min(1).max(certificateLimit)),
+});
+
+function read<T>(schema: z.ZodType<T>, environment: Environment): T {
+  const result = schema.safeParse(environment);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(({ path: [variable, ...inside], message }): Problem => ({
+    code: "bad-environment",
+    subject: [variable, ...inside].map(String).join("."),
+    seen: environment[String(variable)] === undefined ? "the variable is not set" : message,
+    remedy:
+      "Node commands are run by `pulumi`; to try one by hand, give it the environment that is in the stack's state",
+  }));
+  throw new UserError(...(problems as [Problem, ...Problem[]]));
+}
+
+/** What every node command is given. */
+export interface CommandInput {
+  readonly target: NodeTarget;
+  /** The stack whose certificates these are. */
+  readonly owner: string;
+  /** Seconds to wait for the Node to be Ready. */
+  readonly readyTimeout: number;
+}
+
+/** @throws UserError `bad-environment`, with a problem for each variable. */
+export function readCommandInput(environment: Environment): CommandInput {
+  const values = read(targetSchema, environment);
+  return {
+    target: {
+      name: values.TKC_REGISTRY_NODE,
+      uid: values.TKC_REGISTRY_NODE_UID,
+      machineId: values.TKC_REGISTRY_NODE_MACHINE_ID,
+      address: values.TKC_REGISTRY_NODE_ADDRESS,
+      port: values.TKC_REGISTRY_NODE_PORT,
+      user: values.TKC_REGISTRY_NODE_USER,
+      access: values.TKC_REGISTRY_ACCESS,
+      sshKey: values.TKC_REGISTRY_SSH_KEY,
+      clusterContext: values.TKC_REGISTRY_CLUSTER_CONTEXT,
+      hostKey: values.TKC_REGISTRY_HOST_KEY,
+    },
+    owner: values.TKC_REGISTRY_OWNER,
+    readyTimeout: values.TKC_REGISTRY_READY_TIMEOUT,
+  };
+}
+
+/**
+ * The script that the stack showed must be the one that would run.
+ *
+ * @throws UserError `bad-environment`, `other-script`
+ */
+export function checkScript(environment: Environment, packaged: string): void {
+  const planned = read(scriptSchema, environment).TKC_REGISTRY_SCRIPT_SHA256;
+  if (planned === packaged) return;
+  throw new UserError({
+    code: "other-script",
+    subject: "TKC_REGISTRY_SCRIPT_SHA256",
+    seen: `the preview showed the node script ${planned.slice(0, 16)}…, and ${packaged.slice(0, 16)}… is installed`,
+    remedy:
+      "Install the release that the preview was made with (`npm ci`), or run `pulumi up` again and look at its preview",
+  });
+}
+
+/** @throws UserError `bad-environment` */
+export function readTrust(environment: Environment): readonly TrustedCertificate[] {
+  return read(trustSchema, environment).TKC_REGISTRY_TRUST;
+}
+
+/**
+ * Matches the certificates on stdin with those that are to be trusted, by SHA-256: each must be there, and no other.
+ *
+ * @throws UserError `bad-certificates`
+ */
+export function readCertificates(
+  trust: readonly TrustedCertificate[],
+  pems: string,
+): readonly NodeCertificate[] {
+  const wrong = (seen: string): UserError =>
+    new UserError({
+      code: "bad-certificates",
+      subject: "certificates on stdin",
+      seen,
+      remedy: "Run `pulumi up` again; if it stays so, the stack's state was edited",
+    });
+  const ders = new Map<string, Buffer>();
+  for (const [pem] of pems.matchAll(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g)) {
+    let der: Buffer;
+    try {
+      der = new X509Certificate(pem).raw;
+    } catch {
+      throw wrong("one of them is not a certificate");
+    }
+    ders.set(createHash("sha256").update(der).digest("hex"), der);
+  }
+  const known = new Set(trust.map(({ sha256 }) => sha256));
+  for (const sha256 of ders.keys())
+    if (!known.has(sha256)) throw wrong(`${sha256} is none that is to be trusted`);
+  const files = new Map<string, NodeCertificate>();
+  for (const { registry, sha256 } of trust) {
+    const der = ders.get(sha256);
+    if (!der) throw wrong(`${sha256}, to be trusted for ${registry}, is missing`);
+    const file = certificateFileName(registry, sha256);
+    files.set(file, { name: file, sha256, der });
+  }
+  return [...files.values()];
+}
+
+/** The report of the `ca` command on the same node, which the `containerd` command is given. */
+export function readCaOutput(environment: Environment, { name: node, uid }: NodeTarget): CaReport {
+  const report = parseCaReport(environment.TKC_REGISTRY_CA ?? "");
+  if (report.node === node && report.uid === uid) return report;
+  throw new UserError({
+    code: "bad-environment",
+    subject: "TKC_REGISTRY_CA",
+    seen: `it is of node ${report.node}, and this command is for ${node}`,
+    remedy: "Run `pulumi up` again",
+  });
+}
+
+/**
+ * The host key to insist on: the one in the settings, or else the one that this very node showed last time.
+ *
+ * @throws UserError `bad-node-report` where the last output is there and cannot be read.
+ */
+export function pinnedHostKey(environment: Environment, target: NodeTarget): string | undefined {
+  if (target.hostKey !== undefined) return target.hostKey;
+  const last = environment.PULUMI_COMMAND_STDOUT ?? "";
+  if (last.trim() === "") return undefined;
+  const report = parseCaReport(last);
+  return report.uid === target.uid ? report.hostKey : undefined;
+}

@@ -1,0 +1,122 @@
+import { execFile } from "node:child_process";
+import { type Problem, UserError } from "../errors";
+
+/** Why kubectl could not do what it was asked, as far as its stderr tells. */
+export type KubectlReason =
+  | "no-kubectl"
+  | "context-missing"
+  | "login-expired"
+  | "forbidden"
+  | "not-found"
+  | "api-unreachable"
+  | "failed";
+
+const patterns: readonly (readonly [KubectlReason, RegExp])[] = [
+  [
+    "context-missing",
+    /context "[^"]*" does not exist|no context exists with the name|context was not found|error loading config file|invalid configuration|incomplete configuration/i,
+  ],
+  [
+    "login-expired",
+    /must be logged in to the server|\(Unauthorized\)|asked for the client to provide credentials/i,
+  ],
+  ["forbidden", /\(Forbidden\)|is forbidden:/i],
+  ["not-found", /Error from server \(NotFound\)/i],
+  [
+    "api-unreachable",
+    /Unable to connect to the server|The connection to the server .* was refused|dial tcp|TLS handshake timeout|no such host|context deadline exceeded|Client\.Timeout|x509: |http2: client connection lost|\(ServiceUnavailable\)|\(Timeout\)/i,
+  ],
+];
+
+/** Reads kubectl's stderr. */
+export function classifyKubectl(stderr: string): KubectlReason {
+  return patterns.find(([, pattern]) => pattern.test(stderr))?.[0] ?? "failed";
+}
+
+/** The last words of a program, for an error message: one line, printable, bounded. */
+export function lastWords(text: string, length = 300): string {
+  const line = text
+    .split(/\r?\n/)
+    .map((part) => part.replace(/[^\x20-\x7e]+/g, "?").trim())
+    .filter((part) => part !== "")
+    .slice(-3)
+    .join("; ");
+  return line.length > length ? `…${line.slice(-length)}` : line;
+}
+
+/** Says what to do about a failure of kubectl. `code` becomes `<prefix>-<reason>`. */
+export function kubectlProblem(
+  prefix: string,
+  subject: string,
+  context: string,
+  reason: KubectlReason,
+  stderr: string,
+): Problem {
+  const said = lastWords(stderr);
+  const remedies: Record<KubectlReason, string> = {
+    "no-kubectl": "Install kubectl and make sure that it is on PATH",
+    "context-missing": `Log in with \`npm run login\`, or set KUBECONFIG to the file that holds the context "${context}"`,
+    "login-expired": "Log in again (`npm run login`): tokens of a Supervisor last ten hours",
+    forbidden: `Have the user of context "${context}" given the right that is named here`,
+    "not-found": "Check the names in the settings",
+    "api-unreachable": `Check that the API server of context "${context}" can be reached from here, then try again`,
+    failed: "Run the same kubectl command by hand to see more",
+  };
+  return {
+    code: `${prefix}-${reason}`,
+    subject,
+    seen:
+      reason === "no-kubectl"
+        ? "kubectl is not on PATH"
+        : `kubectl with context "${context}" said "${said === "" ? "nothing" : said}"`,
+    remedy: remedies[reason],
+  };
+}
+
+/** What a run of kubectl gave. */
+export type KubectlResult =
+  | { readonly ok: true; readonly stdout: string }
+  | { readonly ok: false; readonly reason: KubectlReason; readonly stderr: string };
+
+const requestSeconds = 20;
+const mebibyte = 1024 * 1024;
+
+/**
+ * Runs kubectl with the operator's own kubeconfig. Its stdout is only ever returned: it may be a secret.
+ *
+ * @param context - the kubeconfig context
+ */
+export function kubectl(context: string, args: readonly string[]): Promise<KubectlResult> {
+  return new Promise((resolve) => {
+    execFile(
+      "kubectl",
+      ["--context", context, `--request-timeout=${requestSeconds}s`, ...args],
+      { maxBuffer: 8 * mebibyte, timeout: (requestSeconds + 10) * 1000, killSignal: "SIGKILL" },
+      (error, stdout, stderr) => {
+        if (!error) resolve({ ok: true, stdout });
+        else if (error.code === ("ENOENT" as never)) resolve({ ok: false, reason: "no-kubectl", stderr: "" });
+        else if (error.killed === true)
+          resolve({ ok: false, reason: "api-unreachable", stderr: stderr || "no answer" });
+        else resolve({ ok: false, reason: classifyKubectl(stderr), stderr });
+      },
+    );
+  });
+}
+
+/**
+ * Gets one object as parsed JSON, or `undefined` where the API says that it does not exist.
+ *
+ * @param prefix - the first part of the error's code
+ * @throws UserError when the API could not be asked or refused to tell.
+ */
+export async function getObject(
+  prefix: string,
+  subject: string,
+  context: string,
+  args: readonly string[],
+): Promise<unknown> {
+  const result = await kubectl(context, ["get", ...args, "-o", "json"]);
+  if (result.ok) return JSON.parse(result.stdout);
+  if (result.reason === "not-found") return undefined;
+  throw new UserError(kubectlProblem(prefix, subject, context, result.reason, result.stderr));
+}

@@ -1,0 +1,58 @@
+/** What can be done to a node over a session. */
+import { type Problem, UserError } from "../errors";
+import { lastWords } from "./kubectl";
+import { type ScriptFailure, type ScriptSuccess, parseScriptOutput } from "./report";
+import { type NodeOperation, remoteCommand } from "./script";
+import type { Session } from "./ssh";
+
+const lockWait = 120;
+/** Waiting for the lock, rebuilding the trust store and restarting containerd all have bounds of their own. */
+const operationTimeout = (lockWait + 600) * 1000;
+
+const remedies: Record<string, string> = {
+  "wrong-node":
+    "Nothing was touched. Run `pulumi up` again: nodes were replaced and their addresses changed hands",
+  busy: "Another run or another stack is at work on this node; run again when it has ended",
+  "unknown-os": "Nothing was touched. Nodes with Photon OS, Ubuntu or Debian are supported",
+  "bad-neighbour":
+    "Nothing was touched. Add the missing final newline to that file on the node, then run again",
+  "rehash-failed": "Look at the output, put it right on the node, then run again",
+  "bundle-shrank": "Look for damaged files beside ours on the node; compare with another node",
+  "not-trusted": "Look at the trust store on the node; a rebuild by hand shows what it leaves out",
+  "not-removed": "Look for a copy of the certificate in the trust store of the node",
+  "write-failed": "Make room on the node's disk, or repair it, then run again",
+  "containerd-failed": "Look at `journalctl -u containerd` on the node, then run again",
+  "containerd-missing": "Check that the node runs containerd as the unit containerd.service",
+};
+
+function failureProblem(node: string, { error, detail = "", log }: ScriptFailure): Problem {
+  const tail = log === undefined ? "" : lastWords(Buffer.from(log, "base64").toString("utf8"), 600);
+  return {
+    code: `node-${error}`,
+    subject: `node ${node}`,
+    seen: `${detail === "" ? error : detail}${tail === "" ? "" : ` (last output: ${tail})`}`,
+    remedy: remedies[error] ?? "Run again; if it stays so, this is a defect of tkc-registry",
+  };
+}
+
+/**
+ * Runs one operation of the script on a node.
+ *
+ * @throws UserError `node-…` for what the script reports, and what {@link Session.exec} throws.
+ */
+export async function runOnNode(session: Session, operation: NodeOperation): Promise<ScriptSuccess> {
+  const { command, input } = remoteCommand({ lockWait, ...operation });
+  const { code, stdout, stderr } = await session.exec(command, { input, timeout: operationTimeout });
+  const report = parseScriptOutput(stdout);
+  if (report?.end === "ok") return report;
+  if (report) throw new UserError(failureProblem(operation.nodeName, report));
+  const sudo = /^sudo: /m.test(stderr);
+  throw new UserError({
+    code: sudo ? "node-sudo" : "node-no-report",
+    subject: `node ${operation.nodeName}`,
+    seen: `the script did not run to its end (code ${code ?? "none"}): ${lastWords(stderr) || "no message"}`,
+    remedy: sudo
+      ? "The user that logs in must be allowed to use sudo without a password"
+      : "Log in to the node by hand and see whether its shell works; then run again",
+  });
+}

@@ -1,0 +1,81 @@
+/**
+ * What travels from the program to a node command: through the command's `environment`, and so through the state.
+ * It is an interface: a `destroy` by a newer release reads what an older one wrote. Names may be added, never changed.
+ */
+import { z } from "zod";
+
+/** How a node's port 22 is reached. */
+export const accessSchema = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("jumpbox"),
+    /** kubeconfig context of the Supervisor. */
+    context: z.string().min(1),
+    namespace: z.string().min(1),
+    pod: z.string().min(1),
+    container: z.string().min(1),
+  }),
+  z.object({ kind: z.literal("direct") }),
+]);
+export type Access = z.infer<typeof accessSchema>;
+
+/** Where the SSH credentials are; they themselves never travel. */
+export const sshKeySchema = z.discriminatedUnion("from", [
+  z.object({
+    /** Supervisor secret `<cluster>-ssh` (`ssh-privatekey`), or where that is absent `<cluster>-ssh-password`. */
+    from: z.literal("supervisor"),
+    context: z.string().min(1),
+    namespace: z.string().min(1),
+    cluster: z.string().min(1),
+  }),
+  z.object({ from: z.literal("file"), path: z.string().min(1) }),
+]);
+export type SshKeySource = z.infer<typeof sshKeySchema>;
+
+/** One certificate to be trusted for one registry. The PEM itself travels by the command's stdin. */
+export const trustedCertificateSchema = z.object({
+  /** The registry it is trusted for: `host` or `host:port`, as in image names. */
+  registry: z.string().min(1),
+  /** SHA-256 of the DER, lower-case hex without colons. */
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+export type TrustedCertificate = z.infer<typeof trustedCertificateSchema>;
+
+/** The node that a command is for, and the way there. */
+export interface NodeTarget {
+  /** The Node object's name. */
+  readonly name: string;
+  /** The Node object's UID: a rebuilt node has another. */
+  readonly uid: string;
+  /** `status.nodeInfo.machineID`, compared with `/etc/machine-id` before anything is touched. */
+  readonly machineId: string;
+  /** InternalIP. */
+  readonly address: string;
+  /** SSH port: 22 on every real node. */
+  readonly port: number;
+  readonly user: string;
+  readonly access: Access;
+  readonly sshKey: SshKeySource;
+  /** kubeconfig context of the workload cluster, for waiting until the node is Ready. */
+  readonly clusterContext: string;
+  /** `SHA256:…` as OpenSSH prints it, where configuration gives it; otherwise the first contact's is kept. */
+  readonly hostKey?: string | undefined;
+}
+
+/** The environment of a node command. All keys begin with `TKC_REGISTRY_`. */
+export type NodeEnvironment = Record<`TKC_REGISTRY_${string}`, string>;
+
+/** Writes a target as a command's environment. */
+export function nodeEnvironment(target: NodeTarget): NodeEnvironment {
+  return {
+    TKC_REGISTRY_NODE: target.name,
+    TKC_REGISTRY_NODE_UID: target.uid,
+    TKC_REGISTRY_NODE_MACHINE_ID: target.machineId,
+    TKC_REGISTRY_NODE_ADDRESS: target.address,
+    TKC_REGISTRY_NODE_PORT: String(target.port),
+    TKC_REGISTRY_NODE_USER: target.user,
+    TKC_REGISTRY_ACCESS: JSON.stringify(target.access),
+    TKC_REGISTRY_SSH_KEY: JSON.stringify(target.sshKey),
+    TKC_REGISTRY_CLUSTER_CONTEXT: target.clusterContext,
+    ...(target.hostKey === undefined ? {} : { TKC_REGISTRY_HOST_KEY: target.hostKey }),
+  };
+}

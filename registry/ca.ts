@@ -1,0 +1,232 @@
+import type { X509Certificate } from "node:crypto";
+import { UserError } from "../errors";
+import {
+  checkCertificates,
+  fingerprintOf,
+  isSelfSigned,
+  issuerOf,
+  parseFingerprint,
+  readCertificates,
+  subjectOf,
+} from "./certificates";
+import { readOperatorFile } from "./files";
+import { parseRegistryHost, type RegistryAddress } from "./host";
+import { ConnectionFailure, httpsRequest, inspectTls, type HttpResponse, type Limits } from "./https";
+import { printable } from "./text";
+import type { CaCertificate, CaSource, RegistryHost, TrustedCa } from "./types";
+
+/** What obtaining a CA may cost: the time of one exchange with the registry, the size of the file or answer. */
+export const caLimits: Limits = { seconds: 10, bytes: 64 * 1024 };
+
+/** Where Harbor serves the CA that its administrator put there: v2, then v1. */
+const getcertPaths = [
+  { path: "/api/v2.0/systeminfo/getcert", name: "harbor getcert v2" },
+  { path: "/api/systeminfo/getcert", name: "harbor getcert v1" },
+] as const;
+
+/** What a source gave, not yet checked. */
+interface Found {
+  readonly source: string;
+  /** What the messages about it name. */
+  readonly subject: string;
+  readonly certificates: readonly X509Certificate[];
+}
+
+/**
+ * Gets a registry's CA and proves it: the certificates are valid, pinned where the source is the registry itself,
+ * and verify the chain that the registry serves for its name, as far as it can be reached from here.
+ *
+ * @param host - `host` or `host:port`.
+ * @param options.subject - The setting that gives the source, `registries[0].ca`, for messages.
+ * @throws UserError: those of {@link readCertificates} and {@link checkCertificates}; `ca-getcert-absent`, `ca-getcert-failed`,
+ * `ca-fingerprint-mismatch`, `ca-does-not-verify`, `registry-unreachable`.
+ */
+export async function obtainCa(
+  host: RegistryHost,
+  source: CaSource,
+  options: { subject: string; limits?: Limits; now?: Date },
+): Promise<TrustedCa> {
+  const { subject, limits = caLimits, now = new Date() } = options;
+  const address = parseRegistryHost(host, { subject });
+  const pin =
+    source.sha256 === undefined
+      ? undefined
+      : parseFingerprint(source.sha256, { subject: `${subject}.sha256` });
+  const context: Context = { address, subject, limits, now, pin };
+  const found = await find(source, context);
+  const chosen = pin === undefined ? found.certificates : [pinned(found, pin, source, context)];
+  const { certificates, warnings } = checkCertificates(chosen, { subject: found.subject, now });
+  const unverified = await verifyServedChain(certificates, source, context);
+  return {
+    registry: address.host,
+    source: found.source,
+    certificates,
+    warnings: [...warnings, ...unverified],
+  };
+}
+
+interface Context {
+  readonly address: RegistryAddress;
+  readonly subject: string;
+  readonly limits: Limits;
+  readonly now: Date;
+  readonly pin: string | undefined;
+}
+
+async function find(source: CaSource, context: Context): Promise<Found> {
+  const { subject: setting, limits } = context;
+  switch (source.from) {
+    case "file": {
+      const subject = `${setting}.path`;
+      const content = await readOperatorFile(source.path, { subject, maxBytes: limits.bytes });
+      return {
+        source: `file ${printable(source.path)}`,
+        subject,
+        certificates: readCertificates(content, { subject }),
+      };
+    }
+    case "inline": {
+      const subject = `${setting}.pem`;
+      return { source: "inline", subject, certificates: readCertificates(source.pem, { subject }) };
+    }
+    case "harbor":
+      return await downloadFromHarbor(context);
+    case "chain":
+      return await servedChain(context);
+  }
+}
+
+/**
+ * The download is the one exchange here that does not verify the server: the CA that would verify it is what is
+ * being downloaded. The connection is therefore taken for hostile: nothing secret is sent, and of what comes back only
+ * a certificate whose SHA-256 is the pin is ever used. To pass another one off is to find a second preimage of SHA-256.
+ */
+async function downloadFromHarbor(context: Context): Promise<Found> {
+  const { address, subject: setting, limits } = context;
+  for (const { path, name } of getcertPaths) {
+    const url = `https://${address.host}${path}`;
+    const response = await httpsRequest(address, { method: "GET", path, trust: "unverified", limits }).catch(
+      (error: unknown) => {
+        throw cannotFetch(error, url, context);
+      },
+    );
+    if (response.status === 404) continue;
+    if (response.status !== 200) throw getcertFailed(response, url, context);
+    const subject = `${setting} (${url})`;
+    return { source: name, subject, certificates: readCertificates(response.body, { subject }) };
+  }
+  throw new UserError({
+    code: "ca-getcert-absent",
+    subject: setting,
+    seen: `${address.host} answers 404 to ${getcertPaths.map(({ path }) => path).join(" and ")}`,
+    remedy:
+      "It is not a Harbor, or its administrator has not put the CA where Harbor serves it (`ca_download/ca.crt` in its data folder): " +
+      "have that done, or give the CA with `from: file`, `inline` or `chain`",
+  });
+}
+
+const anotherSource = "give the CA with `from: file`, `inline` or `chain`";
+
+function getcertFailed({ status, headers }: HttpResponse, url: string, { subject }: Context): UserError {
+  const fail = (seen: string, remedy: string): UserError =>
+    new UserError({ code: "ca-getcert-failed", subject, seen: `${url} ${seen}`, remedy });
+  if (status >= 300 && status < 400) {
+    return fail(
+      `redirects to ${printable(headers.location ?? "nowhere", 150)}`,
+      `Redirects are not followed: set the registry's host to the one that serves it, or ${anotherSource}`,
+    );
+  }
+  if (status === 500) {
+    return fail(
+      "answers 500: Harbor cannot read the CA that it should serve",
+      `Have its administrator look at \`ca_download/ca.crt\` in Harbor's data folder, or ${anotherSource}`,
+    );
+  }
+  return fail(`answers ${status}`, `Try again when the registry is well, or ${anotherSource}`);
+}
+
+function cannotFetch(error: unknown, url: string, { subject, address }: Context): unknown {
+  if (!(error instanceof ConnectionFailure)) return error;
+  if (error.kind === "oversized") {
+    return new UserError({
+      code: "ca-getcert-failed",
+      subject,
+      seen: `${url}: ${error.message}, too much for a certificate`,
+      remedy: `Check what is served there, or ${anotherSource}`,
+    });
+  }
+  return new UserError({
+    code: "registry-unreachable",
+    subject,
+    seen: `the CA cannot be fetched from ${address.host} port ${address.port}: ${error.message}`,
+    remedy:
+      "Check the registry's host and port, and that this machine reaches it; or give the CA with `from: file` or `inline`",
+  });
+}
+
+/** What the registry shows in the TLS handshake, of which nothing but the pinned certificate will be believed. */
+async function servedChain(context: Context): Promise<Found> {
+  const { address, subject, limits } = context;
+  const { chain } = await inspectTls(address, { ca: [] }, limits.seconds).catch((error: unknown) => {
+    throw cannotFetch(error, `https://${address.host}`, context);
+  });
+  return { source: "served TLS chain", subject, certificates: chain };
+}
+
+/** With a pin, the pinned certificate is the only one that is trusted, whatever came along with it. */
+function pinned(found: Found, pin: string, source: CaSource, context: Context): X509Certificate {
+  const certificate = found.certificates.find((candidate) => fingerprintOf(candidate) === pin);
+  if (certificate) return certificate;
+  const observed = found.certificates
+    .map((candidate) => `${fingerprintOf(candidate)} (${subjectOf(candidate)})`)
+    .join(", ");
+  const fromRegistry = source.from === "harbor" || source.from === "chain";
+  const rootIsAbsent = source.from === "chain" && !found.certificates.some(isSelfSigned);
+  throw new UserError({
+    code: "ca-fingerprint-mismatch",
+    subject: `${context.subject}.sha256`,
+    seen: `no certificate of ${context.address.host} (${found.source}) has the SHA-256 ${pin}; there is ${observed}`,
+    remedy:
+      (rootIsAbsent
+        ? "The registry does not serve its root: to trust that, give it with `from: file` or `inline`. "
+        : "") +
+      (fromRegistry
+        ? "If the registry's CA was changed, ask its administrator for the new fingerprint, by another way than this " +
+          "connection, and set it here; otherwise somebody may be between you and the registry"
+        : "Ask the registry's administrator which is right, and set the fingerprint or the certificate"),
+  });
+}
+
+/**
+ * @returns Warnings: that the registry was not reached, where the CA does not come from it.
+ * @throws UserError (`ca-does-not-verify`) when it was reached and nodes would refuse it with this CA.
+ */
+async function verifyServedChain(
+  certificates: readonly CaCertificate[],
+  source: CaSource,
+  context: Context,
+): Promise<readonly string[]> {
+  const { address, subject, limits } = context;
+  let served;
+  try {
+    served = await inspectTls(address, { ca: certificates.map(({ pem }) => pem) }, limits.seconds);
+  } catch (error) {
+    const fromElsewhere = source.from === "file" || source.from === "inline";
+    if (!(error instanceof ConnectionFailure) || !fromElsewhere || error.kind === "not-tls") {
+      throw cannotFetch(error, `https://${address.host}`, context);
+    }
+    return [
+      `${subject}: not checked against ${address.host}, which this machine does not reach: ${error.message}`,
+    ];
+  }
+  if (served.rejection === undefined) return [];
+  const [leaf] = served.chain;
+  const shown = leaf ? ` (it serves ${subjectOf(leaf)}, issued by ${issuerOf(leaf)})` : "";
+  throw new UserError({
+    code: "ca-does-not-verify",
+    subject,
+    seen: `with ${certificates.map((certificate) => certificate.subject).join(" and ")} trusted, nodes would still refuse ${address.host}: ${served.rejection}${shown}`,
+    remedy:
+      "Give the CA that issued the registry's certificate; if the certificate is at fault, have it renewed for this host with a subject alternative name",
+  });
+}

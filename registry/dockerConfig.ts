@@ -1,0 +1,324 @@
+import { spawn } from "node:child_process";
+import { z } from "zod";
+import { UserError } from "../errors";
+import { readOperatorFile } from "./files";
+import { printable } from "./text";
+import type { RegistryCredential, RegistryHost } from "./types";
+
+/** How a credential helper ended. */
+export interface HelperResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Runs `docker-credential-<helper> get` with the registry on its stdin.
+ *
+ * @throws an error with `code: "ENOENT"` where the helper is not installed.
+ */
+export type RunHelper = (helper: string, server: string) => Promise<HelperResult>;
+
+const entrySchema = z.looseObject({
+  auth: z.string().optional(),
+  username: z.string().optional(),
+  password: z.string().optional(),
+  identitytoken: z.string().optional(),
+  registrytoken: z.string().optional(),
+});
+type Entry = z.infer<typeof entrySchema>;
+
+const configSchema = z.looseObject({
+  auths: z.record(z.string(), entrySchema).optional(),
+  credHelpers: z.record(z.string(), z.string()).optional(),
+  credsStore: z.string().optional(),
+});
+type DockerConfig = z.infer<typeof configSchema>;
+
+const maxBytes = 1024 * 1024;
+const helperSeconds = 30;
+
+/**
+ * The credential that `docker login` left for one registry: from the helper that `credHelpers` names for it, else
+ * from its own entry, else from the store that `credsStore` names.
+ *
+ * @param source - docker's `config.json`, or its text.
+ * @param options.subject - The setting that names the file, for messages. No message repeats the file's content.
+ * @throws UserError: `file-unreadable`, `docker-config-malformed`, `docker-config-no-entry`,
+ * `docker-config-unusable-entry`, `credential-helper-missing`, `credential-helper-failed`.
+ */
+export async function credentialFor(
+  host: RegistryHost,
+  source: { readonly path: string } | { readonly text: string },
+  options: { subject: string; runHelper?: RunHelper },
+): Promise<RegistryCredential> {
+  const { subject, runHelper = runCredentialHelper } = options;
+  const text =
+    "text" in source
+      ? source.text
+      : (await readOperatorFile(source.path, { subject, maxBytes })).toString("utf8");
+  const config = parseDockerConfig(text, subject);
+  const found = entryOf(config.auths ?? {}, host);
+  const helper = Object.entries(config.credHelpers ?? {}).find(([key]) => sameRegistry(key, host));
+  if (helper) return await askHelper(helper[1], [helper[0], host], { subject, host, runHelper });
+  const inline =
+    found && readEntry(found.entry, { subject: `${subject} (entry "${printable(found.key)}")`, host });
+  if (inline) return inline;
+  if (config.credsStore) {
+    const names = [...(found ? [found.key] : []), host, `https://${host}`];
+    return await askHelper(config.credsStore, names, { subject, host, runHelper });
+  }
+  if (found) {
+    throw new UserError({
+      code: "docker-config-unusable-entry",
+      subject,
+      seen: `the entry of ${host} holds no credential, and no credential store is named`,
+      remedy: `Log in again: \`docker login ${host}\`; or give username and password in the settings`,
+    });
+  }
+  const known = [...Object.keys(config.auths ?? {}), ...Object.keys(config.credHelpers ?? {})].map((key) =>
+    printable(key, 100),
+  );
+  throw new UserError({
+    code: "docker-config-no-entry",
+    subject,
+    seen: `there is no entry for ${host}; there is ${known.length > 0 ? known.join(", ") : "none at all"}`,
+    remedy: `Log in with the name that images have: \`docker login ${host}\``,
+  });
+}
+
+function parseDockerConfig(text: string, subject: string): DockerConfig {
+  const malformed = (seen: string): UserError =>
+    new UserError({
+      code: "docker-config-malformed",
+      subject,
+      seen,
+      remedy: "Correct the file, or set it aside and log in again with `docker login`",
+    });
+  let json: unknown;
+  try {
+    json = JSON.parse(text.replace(/^\ufeff/, ""));
+  } catch {
+    // The parser's own message quotes the text.
+    throw malformed(
+      text.trim() === "" ? "docker's config.json is empty" : "docker's config.json is not JSON",
+    );
+  }
+  const result = configSchema.safeParse(json);
+  if (result.success) return result.data;
+  const where = result.error.issues[0]?.path.map(String).join(".") ?? "";
+  throw malformed(
+    `docker's config.json is not of the expected shape${where ? ` at "${printable(where, 100)}"` : ""}`,
+  );
+}
+
+interface EntryKey {
+  readonly host: string;
+  readonly path: string;
+}
+
+/** Takes a key of `auths` apart: `host`, `host:port`, `https://host/v2/`, `host/project`. */
+function parseKey(key: string): EntryKey {
+  const [, host = "", path = ""] = /^(?:https?:\/\/)?([^/]*)(.*)$/i.exec(key.trim()) ?? [];
+  return { host: host.toLowerCase(), path: path.replace(/^\/(?:v[12]\/?)?$/, "") };
+}
+
+/** Docker compares text; that `host` and `host:443` are one registry is all that is added. */
+function sameRegistry(key: string, host: RegistryHost): boolean {
+  const withoutDefault = (name: string): string => name.replace(/:443$/, "");
+  return withoutDefault(parseKey(key).host) === withoutDefault(host.toLowerCase());
+}
+
+function entryOf(
+  auths: Record<string, Entry>,
+  host: RegistryHost,
+): { key: string; entry: Entry } | undefined {
+  const rank = (key: string): number => {
+    if (key === host) return 0;
+    const parsed = parseKey(key);
+    return (parsed.path === "" ? 0 : 2) + (parsed.host === host.toLowerCase() ? 1 : 2);
+  };
+  const [best] = Object.entries(auths)
+    .filter(([key]) => sameRegistry(key, host))
+    .sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1));
+  return best && { key: best[0], entry: best[1] };
+}
+
+function readEntry(
+  entry: Entry,
+  { subject, host }: { subject: string; host: string },
+): RegistryCredential | undefined {
+  const unusable = (seen: string): UserError =>
+    new UserError({
+      code: "docker-config-unusable-entry",
+      subject,
+      seen,
+      remedy: `Log in again: \`docker login ${host}\`; or give username and password in the settings`,
+    });
+  let { username = "", password = "" } = entry;
+  if (entry.auth) {
+    const decoded = decodeAuth(entry.auth);
+    if (!decoded) throw unusable("its `auth` is not the base64 of `username:password`");
+    ({ username, password } = decoded);
+  }
+  if (entry.identitytoken) return { username, identityToken: entry.identitytoken };
+  if (username && password) return { username, password };
+  if (entry.registrytoken)
+    throw unusable("it holds a bearer token of a login service, which a pull secret cannot hold");
+  if (username || password) throw unusable(`its ${username ? "password" : "username"} is empty`);
+  return undefined;
+}
+
+function decodeAuth(auth: string): { username: string; password: string } | undefined {
+  if (!/^[A-Za-z0-9+/_=\s-]+$/.test(auth)) return undefined;
+  const text = Buffer.from(auth, "base64").toString("utf8").replace(/\0+$/, "");
+  const colon = text.indexOf(":");
+  return colon < 1 || text.includes("\ufffd")
+    ? undefined
+    : { username: text.slice(0, colon), password: text.slice(colon + 1) };
+}
+
+const helperAnswerSchema = z.object({ Username: z.string().min(1), Secret: z.string().min(1) });
+
+async function askHelper(
+  helper: string,
+  names: readonly string[],
+  { subject, host, runHelper }: { subject: string; host: string; runHelper: RunHelper },
+): Promise<RegistryCredential> {
+  const program = `docker-credential-${printable(helper, 60)}`;
+  const fail = (code: string, seen: string, remedy: string): UserError =>
+    new UserError({ code, subject, seen, remedy });
+  // The name becomes part of a program's name: nothing of a path may be in it.
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(helper)) {
+    throw fail(
+      "docker-config-malformed",
+      `the credential helper's name "${printable(helper, 60)}" is not one`,
+      "Correct docker's config.json",
+    );
+  }
+  for (const name of new Set(names)) {
+    let result: HelperResult;
+    try {
+      result = await runHelper(helper, name);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT") {
+        throw fail(
+          "credential-helper-missing",
+          `the credential of ${host} is kept by ${program}, which is not on PATH`,
+          "Install it, or give username and password in the settings",
+        );
+      }
+      throw fail(
+        "credential-helper-failed",
+        `${program} could not be run: ${printable(message)}`,
+        "Put it right, or give username and password in the settings",
+      );
+    }
+    if (result.code === 0) return readHelperAnswer(result.stdout, program, fail);
+    const said = printable(result.stderr || result.stdout);
+    // The protocol has no code for it: this is the text that every helper prints.
+    if (/credentials not found/i.test(said)) continue;
+    throw fail(
+      "credential-helper-failed",
+      `${program} ended with code ${result.code}: ${said || "it printed nothing"}`,
+      `Try \`echo ${host} | ${program} get\` by hand, or give username and password in the settings`,
+    );
+  }
+  throw fail(
+    "docker-config-no-entry",
+    `${program} has no credential for ${host}`,
+    `Log in with the name that images have: \`docker login ${host}\``,
+  );
+}
+
+function readHelperAnswer(
+  stdout: string,
+  program: string,
+  fail: (code: string, seen: string, remedy: string) => UserError,
+): RegistryCredential {
+  let json: unknown;
+  try {
+    json = JSON.parse(stdout);
+  } catch {
+    json = undefined;
+  }
+  const answer = helperAnswerSchema.safeParse(json);
+  if (!answer.success) {
+    throw fail(
+      "credential-helper-failed",
+      `${program} answered without a username and a secret`,
+      "Log in again, or give username and password in the settings",
+    );
+  }
+  const { Username: username, Secret: secret } = answer.data;
+  // `<token>` is the helpers' way to say that the secret is an identity token.
+  return username === "<token>" ? { username: "", identityToken: secret } : { username, password: secret };
+}
+
+const runCredentialHelper: RunHelper = async (helper, server) => {
+  const child = spawn(`docker-credential-${helper}`, ["get"], { stdio: ["pipe", "pipe", "pipe"] });
+  const output = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].setEncoding("utf8").on("data", (chunk: string) => {
+      if (output[name].length < maxBytes) output[name] += chunk;
+    });
+  }
+  child.stdin.on("error", () => {}); // a helper that ends without reading says so by its exit code
+  child.stdin.end(`${server}\n`);
+  const timer = setTimeout(() => child.kill("SIGKILL"), helperSeconds * 1000);
+  const code = await new Promise<number>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (exit) =>
+      exit === null ? reject(new Error(`it was ended after ${helperSeconds} s`)) : resolve(exit),
+    );
+  }).finally(() => clearTimeout(timer));
+  return { code, ...output };
+};
+
+/**
+ * Writes the `.dockerconfigjson` of a pull secret: these registries and nothing else, in the order of their names.
+ *
+ * @throws UserError (`pull-secret-identity-token`): of a pull secret, kubelet reads usernames and passwords only
+ * (`pkg/credentialprovider/config.go` of Kubernetes 1.34), so that an identity token would be ignored in silence.
+ */
+export function dockerConfigJson(
+  entries: readonly { readonly host: RegistryHost; readonly credential: RegistryCredential }[],
+): string {
+  const auths: Record<string, Entry> = {};
+  for (const { host, credential } of [...entries].sort((a, b) => (a.host < b.host ? -1 : 1))) {
+    if ("identityToken" in credential) {
+      throw new UserError({
+        code: "pull-secret-identity-token",
+        subject: `credential of ${host}`,
+        seen: "it is an identity token, which Kubernetes does not take in a pull secret",
+        remedy: "Give a username and password; for Harbor, those of a robot account",
+      });
+    }
+    const { username, password } = credential;
+    auths[host] = { username, password, auth: Buffer.from(`${username}:${password}`).toString("base64") };
+  }
+  return JSON.stringify({ auths });
+}
+
+/**
+ * Puts our registries into a pull secret that was there before: other registries' entries, and everything else in it,
+ * stay. An entry of the same registry under another spelling (`https://host/v2/`) goes, since kubelet would try it too;
+ * one for a project of the registry (`host/project`) stays.
+ *
+ * @param existing - The secret's `.dockerconfigjson`.
+ * @param ours - What {@link dockerConfigJson} wrote.
+ * @throws UserError (`docker-config-malformed`) when the existing text is not a docker config.
+ */
+export function mergeDockerConfigJson(
+  existing: string,
+  ours: string,
+  options: { subject: string } = { subject: "pull secret" },
+): string {
+  const theirs = parseDockerConfig(existing, options.subject);
+  const added = parseDockerConfig(ours, options.subject).auths ?? {};
+  const replaced = (key: string): boolean =>
+    parseKey(key).path === "" && Object.keys(added).some((host) => sameRegistry(key, host));
+  const kept = Object.entries(theirs.auths ?? {}).filter(([key]) => !replaced(key));
+  return JSON.stringify({ ...theirs, auths: { ...Object.fromEntries(kept), ...added } });
+}

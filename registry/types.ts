@@ -1,0 +1,37 @@
+/** A registry as image names give it: `host` or `host:port`, lower case; an IPv6 host in brackets. */
+export type RegistryHost = string;
+
+/** Where a registry's CA comes from. */
+export type CaSource =
+  | { readonly from: "file"; readonly path: string; readonly sha256?: string | undefined }
+  | { readonly from: "inline"; readonly pem: string; readonly sha256?: string | undefined }
+  /** Harbor's `getcert`, v2 then v1. */
+  | { readonly from: "harbor"; readonly sha256: string }
+  /** The TLS chain that the registry serves. */
+  | { readonly from: "chain"; readonly sha256: string };
+
+/** One certificate that was checked, and will be trusted. */
+export interface CaCertificate {
+  /** PEM, LF line ends, one final newline, nothing else. */
+  readonly pem: string;
+  /** SHA-256 of the DER, lower-case hex without colons. */
+  readonly sha256: string;
+  readonly subject: string;
+  /** ISO 8601. */
+  readonly notAfter: string;
+}
+
+/** A registry's CA, ready to be installed. */
+export interface TrustedCa {
+  readonly registry: RegistryHost;
+  /** Where it was found, for people: `harbor getcert v2`, `file ./ca.crt`. */
+  readonly source: string;
+  readonly certificates: readonly CaCertificate[];
+  /** Things that the operator should know and that stop nothing. */
+  readonly warnings: readonly string[];
+}
+
+/** What a pull from a registry needs. Never written anywhere but into the pull secret. */
+export type RegistryCredential =
+  | { readonly username: string; readonly password: string }
+  | { readonly username: string; readonly identityToken: string };

@@ -1,0 +1,258 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Jumpbox } from "../../components/jumpbox";
+import { PullSecret } from "../../components/pullSecret";
+import { RegistryDeployment } from "../../components/registryDeployment";
+import { TrustedNodes, type TrustedNodesArgs } from "../../components/trustedNodes";
+import type { ClusterNode } from "../../cluster/types";
+import { formatReport } from "../../nodes/report";
+import { markedSecret, record, waitsFor } from "./mocks";
+
+const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
+  name,
+  role,
+  uid: `uid-of-${name}`,
+  machineId: "0123456789abcdef0123456789abcdef",
+  address: "198.18.1.10",
+  osImage: "VMware Photon OS/Linux",
+  containerRuntime: "containerd://1.6.20",
+  ready: true,
+});
+const sha256 = "ab".repeat(32);
+const pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+const nodesArgs = (nodes: ClusterNode[], workersAtOnce = 2): TrustedNodesArgs => ({
+  nodes,
+  cas: [
+    {
+      registry: "10.213.208.67",
+      source: "file ca.pem",
+      certificates: [{ pem, sha256, subject: "CN=ca", notAfter: "2030-01-01T00:00:00Z" }],
+      warnings: [],
+    },
+  ],
+  script: { text: "main", sha256: "cd".repeat(32) },
+  access: { kind: "jumpbox", context: "ns1", namespace: "ns1", pod: "jumpbox-ubuntu", container: "ubuntu" },
+  user: "vmware-system-user",
+  sshKey: { from: "supervisor", context: "ns1", namespace: "ns1", cluster: "tkc-cluster-1" },
+  hostKeys: { w1: `SHA256:${"A".repeat(43)}` },
+  clusterContext: "tkc-cluster-1",
+  workersAtOnce,
+  readyTimeoutSeconds: 300,
+  owner: "tkc-registry.test",
+});
+/** What the node commands print, as far as the components read it. */
+const stdout = (type: string, inputs: Record<string, unknown>): Record<string, unknown> => {
+  if (type !== "command:local:Command") return {};
+  const { TKC_REGISTRY_NODE: name = "", TKC_REGISTRY_NODE_UID: uid = "" } = inputs["environment"] as Record<
+    string,
+    string
+  >;
+  const common = { version: "1", node: name, uid } as const;
+  const report = (inputs["create"] as string).includes("v1 ca")
+    ? formatReport({
+        ...common,
+        report: "ca",
+        hostKey: `SHA256:${"B".repeat(43)}`,
+        os: "photon",
+        file: ["/etc/ssl/certs/tkc-registry-x.pem"],
+        sha256: [sha256],
+        alsoTrustedBy: [],
+        nonce: "n",
+      })
+    : formatReport({
+        ...common,
+        report: "containerd",
+        bootId: "01234567-89ab-cdef-0123-456789abcdef",
+        containerdStarted: "2026-01-02T03:04:05Z",
+        loaded: [sha256],
+      });
+  return { stdout: report.trimEnd(), stderr: "" };
+};
+
+test("the jumpbox mounts the key read-only, keeps its copy in memory, and has no more rights than it needs", async () => {
+  const registered = await record(
+    () =>
+      new Jumpbox("jumpbox", {
+        name: "jumpbox-ubuntu",
+        namespace: "ns1",
+        image: "ubuntu:latest",
+        cluster: "tkc-cluster-1",
+        owner: "tkc-registry.test",
+      }),
+  );
+  const pod = [...registered.values()].find(({ type }) => type === "kubernetes:core/v1:Pod")!;
+  assert.match(pod.parent, /tkc-registry:index:Jumpbox::jumpbox$/);
+  assert.deepEqual((pod.inputs["metadata"] as { name: string; namespace: string; labels: object }).labels, {
+    "app.kubernetes.io/managed-by": "tkc-registry",
+    "tkc-registry/stack": "tkc-registry.test",
+  });
+  const spec = pod.inputs["spec"] as {
+    automountServiceAccountToken: boolean;
+    containers: { securityContext: object; volumeMounts: object[]; resources: { limits: object } }[];
+    volumes: object[];
+  };
+  assert.equal(spec.automountServiceAccountToken, false);
+  assert.deepEqual(spec.volumes, [
+    { name: "ssh-key", secret: { secretName: "tkc-cluster-1-ssh", defaultMode: 0o400, optional: true } },
+    { name: "ssh-home", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
+  ]);
+  assert.deepEqual(spec.containers[0]!.volumeMounts, [
+    { name: "ssh-key", mountPath: "/root/ssh", readOnly: true },
+    { name: "ssh-home", mountPath: "/root/.ssh" },
+  ]);
+  assert.deepEqual(spec.containers[0]!.securityContext, {
+    runAsUser: 0,
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ["ALL"], add: ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"] },
+  });
+});
+
+test("nodes wait for the way in, control-plane nodes for each other, workers for their lane", async () => {
+  const nodes = [
+    node("cp1", "control-plane"),
+    node("cp2", "control-plane"),
+    node("w1", "worker"),
+    node("w2", "worker"),
+    node("w3", "worker"),
+  ];
+  let jumpbox: Jumpbox | undefined;
+  const registered = await record(() => {
+    jumpbox = new Jumpbox("jumpbox", { name: "j", namespace: "ns1", image: "i", cluster: "c", owner: "o" });
+    return new TrustedNodes("tkc-cluster-1", nodesArgs(nodes), { dependsOn: [jumpbox] });
+  }, stdout);
+  const of = (name: string): string[] =>
+    waitsFor(registered, name).filter((other) => /-(ca|containerd)$/.test(other));
+  assert.deepEqual(of("cp1-ca"), []);
+  assert.deepEqual(of("cp2-ca"), ["cp1-ca", "cp1-containerd"]);
+  assert.deepEqual(of("w1-ca"), ["cp2-ca", "cp2-containerd"]);
+  assert.deepEqual(of("w2-ca"), ["cp2-ca", "cp2-containerd"]);
+  assert.deepEqual(of("w3-ca"), ["w1-ca", "w1-containerd"]);
+  for (const { name } of nodes) {
+    assert.ok(of(`${name}-containerd`).includes(`${name}-ca`));
+    for (const part of ["ca", "containerd"]) {
+      const pod = registered
+        .get(`${name}-${part}`)!
+        .dependencies.some((urn) => urn.includes("kubernetes:core/v1:Pod"));
+      assert.ok(pod, `${name}-${part} does not wait for the jumpbox pod`);
+    }
+  }
+});
+
+test("a node command carries where its node is and what to trust, and no secret", async () => {
+  const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
+  const ca = registered.get("w1-ca")!;
+  const environment = ca.inputs["environment"] as Record<string, string>;
+  assert.equal(environment["TKC_REGISTRY_NODE"], "w1");
+  assert.equal(environment["TKC_REGISTRY_NODE_UID"], "uid-of-w1");
+  assert.equal(environment["TKC_REGISTRY_HOST_KEY"], `SHA256:${"A".repeat(43)}`);
+  assert.deepEqual(JSON.parse(environment["TKC_REGISTRY_TRUST"]!), [{ registry: "10.213.208.67", sha256 }]);
+  assert.equal(environment["TKC_REGISTRY_SCRIPT_SHA256"], "cd".repeat(32));
+  assert.equal(ca.inputs["stdin"], pem);
+});
+
+test("a changed node is updated in place: replacing would remove the CA after installing it", async () => {
+  const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
+  for (const name of ["w1-ca", "w1-containerd"]) {
+    const { inputs } = registered.get(name)!;
+    assert.equal(inputs["create"], inputs["update"]);
+    assert.equal(inputs["triggers"], undefined);
+  }
+  assert.equal(registered.get("w1-containerd")!.inputs["delete"], undefined);
+  assert.match(registered.get("w1-ca")!.inputs["delete"] as string, /v1 ca remove$/);
+});
+
+test("the command line in state is an interface: it names the package, no path", async () => {
+  const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
+  const { create, delete: remove } = registered.get("w1-ca")!.inputs;
+  assert.deepEqual(
+    { create, remove },
+    {
+      create: `node -e "require('tkc-registry/run')" v1 ca apply`,
+      remove: `node -e "require('tkc-registry/run')" v1 ca remove`,
+    },
+  );
+});
+
+test("the script that runs on nodes is an input of the component, so that a preview shows its changes", async () => {
+  const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
+  assert.deepEqual(registered.get("c")!.inputs["script"], { text: "main", sha256: "cd".repeat(32) });
+});
+
+const place = (adopted: boolean) => ({ namespace: "default", dockerConfigJson: '{"auths":{}}', adopted });
+const pullSecretArgs = (adopted: boolean, deleteAdopted = false, defaultServiceAccount = false) => ({
+  name: "harbor-svc-pull-secret",
+  places: [place(adopted)],
+  defaultServiceAccount,
+  deleteAdopted,
+  clusterContext: "tkc-cluster-1",
+  owner: "o",
+});
+
+test("the pull secret's content is a secret wherever it is recorded", async () => {
+  const registered = await record(() => new PullSecret("ps", pullSecretArgs(false)));
+  assert.ok(markedSecret(registered.get("ps-default")!.inputs["data"]));
+  const shown = registered.get("ps")!.inputs;
+  assert.deepEqual(shown["namespaces"], ["default"]);
+  assert.equal(shown["places"], undefined);
+  assert.equal(registered.get("ps-default")!.inputs["type"], "kubernetes.io/dockerconfigjson");
+});
+
+test("adopted objects outlive the stack unless told otherwise, our own don't", async () => {
+  const retained = async (adopted: boolean, deleteAdopted: boolean): Promise<boolean> =>
+    (await record(() => new PullSecret("ps", pullSecretArgs(adopted, deleteAdopted)))).get("ps-default")!
+      .retainOnDelete;
+  assert.equal(await retained(true, false), true);
+  assert.equal(await retained(true, true), false);
+  assert.equal(await retained(false, false), false);
+});
+
+test("the default ServiceAccount is changed only where that was asked for, and after the secret is there", async () => {
+  assert.equal((await record(() => new PullSecret("ps", pullSecretArgs(false)))).size, 2);
+  const registered = await record(() => new PullSecret("ps", pullSecretArgs(false, false, true)));
+  assert.deepEqual(waitsFor(registered, "ps-default-default"), ["ps-default"]);
+});
+
+test("the Deployment waits for every node and for the pull secret", async () => {
+  const registered = await record(() => {
+    const nodes = new TrustedNodes("c", nodesArgs([node("w1", "worker"), node("w2", "worker")]));
+    const pullSecret = new PullSecret("ps", pullSecretArgs(false), { dependsOn: [nodes] });
+    return new RegistryDeployment(
+      "deployment",
+      {
+        name: "web",
+        namespace: "default",
+        replicas: 1,
+        pod: {
+          app: "web",
+          image: "10.213.208.67/ns1/nginx:latest",
+          command: [],
+          args: [],
+          port: 80,
+          probe: "tcp",
+          runAsUser: 101,
+          writablePaths: ["/tmp"],
+          env: {},
+          resources: { requests: {}, limits: {} },
+          imagePullSecrets: ["harbor-svc-pull-secret"],
+        },
+        timeoutSeconds: 300,
+        adopted: false,
+        deleteAdopted: false,
+        owner: "o",
+      },
+      { dependsOn: [nodes, pullSecret] },
+    );
+  }, stdout);
+  const deployment = [...registered.values()].find(({ type }) => type === "kubernetes:apps/v1:Deployment")!;
+  const urns = deployment.dependencies.join("\n");
+  for (const name of ["w1-ca", "w1-containerd", "w2-ca", "w2-containerd", "ps-default"]) {
+    assert.ok(urns.includes(`::${name}`), `the Deployment does not wait for ${name}`);
+  }
+  const secret = registered.get("ps-default")!.dependencies.join("\n");
+  assert.ok(secret.includes("::w1-containerd"), "the pull secret does not wait for the nodes");
+  const spec = deployment.inputs["spec"] as {
+    template: { spec: { imagePullSecrets: object[]; securityContext: { runAsNonRoot: boolean } } };
+  };
+  assert.deepEqual(spec.template.spec.imagePullSecrets, [{ name: "harbor-svc-pull-secret" }]);
+  assert.equal(spec.template.spec.securityContext.runAsNonRoot, true);
+});

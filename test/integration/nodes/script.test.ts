@@ -1,0 +1,355 @@
+import * as assert from "node:assert/strict";
+import * as fs from "node:fs";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { nodeScript, certificateFileName, type NodeCertificate } from "../../../nodes/script";
+import {
+  type Certificate,
+  type Family,
+  FakeRoot,
+  type Shell,
+  fakeRootsImpossible,
+  makeCertificate,
+} from "./fakeRoot";
+
+const skip = fakeRootsImpossible();
+
+function file(certificate: Certificate, registry = "harbor.example"): NodeCertificate {
+  const { sha256, der } = certificate;
+  return { name: certificateFileName(registry, sha256), sha256, der };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(20);
+}
+
+for (const [family, shell] of [
+  ["photon", "bash"],
+  ["debian", "dash"],
+] as [Family, Shell][]) {
+  describe(`the node script on ${family} with ${shell}`, { skip }, () => {
+    let first: Certificate;
+    let second: Certificate;
+    const roots: FakeRoot[] = [];
+    const makeRoot = (): FakeRoot => {
+      const root = new FakeRoot(family, shell);
+      roots.push(root);
+      return root;
+    };
+    before(() => {
+      first = makeCertificate("Harbor CA");
+      second = makeCertificate("Another CA");
+    });
+    after(() => roots.forEach((root) => root.remove()));
+
+    it("makes the system trust a certificate, as a file of its own that ends with a newline", async () => {
+      const root = makeRoot();
+      const others = root.trusted();
+      const report = await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)] });
+      assert.deepEqual(report.trusted, [first.sha256]);
+      assert.equal(report.os, family);
+      assert.equal(report.changed, true);
+      assert.equal(report.loaded, false, "containerd started before");
+      assert.equal(root.read(`${root.store}/${file(first).name}${root.extension}`), first.pem);
+      assert.ok(root.trusted().includes(first.sha256));
+      assert.deepEqual(
+        others.filter((sha256) => !root.trusted().includes(sha256)),
+        [],
+      );
+      assert.equal(fs.statSync(root.at("var/lib/tkc-registry")).mode & 0o777, 0o700);
+      assert.equal(root.lines("lab/restarts"), 0);
+    });
+
+    it("writes nothing and rehashes nothing the second time", async () => {
+      const root = makeRoot();
+      await root.succeed({
+        op: "install",
+        nonce: "n-1",
+        certificates: [file(first), file(second, "[fd00::1]:8443")],
+      });
+      const before = root.snapshot(true);
+      const rehashes = root.lines("lab/rehashes");
+      const report = await root.succeed({
+        op: "install",
+        nonce: "n-2",
+        certificates: [file(first), file(second, "[fd00::1]:8443")],
+      });
+      assert.equal(report.changed, false);
+      assert.equal(report.nonce, "n-2");
+      assert.deepEqual(root.snapshot(true), before);
+      assert.equal(root.lines("lab/rehashes"), rehashes);
+    });
+
+    it("leaves every byte, link and name as it was when it is removed", async () => {
+      const root = makeRoot();
+      const before = root.snapshot();
+      await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first), file(second)] });
+      assert.notDeepEqual(root.snapshot(), before);
+      const report = await root.succeed({ op: "remove" });
+      assert.equal(report.restarted, true);
+      assert.deepEqual(root.snapshot(), before);
+      const again = await root.succeed({ op: "remove" });
+      assert.equal(again.changed, false);
+      assert.equal(again.restarted, false);
+      assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("restarts containerd once, and only when it started before the certificates came", async () => {
+      const root = makeRoot();
+      const fresh = await root.succeed({ op: "restart" });
+      assert.equal(fresh.restarted, false);
+      await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)] });
+      const report = await root.succeed({ op: "restart" });
+      assert.equal(report.restarted, true);
+      assert.equal(report.loaded, true);
+      assert.match(root.read("lab/ctr"), /plugins ls/);
+      const again = await root.succeed({ op: "restart" });
+      assert.equal(again.restarted, false);
+      assert.equal(again.containerdStarted, report.containerdStarted);
+      assert.equal(root.lines("lab/restarts"), 1);
+    });
+
+    it("shows why containerd does not start", async () => {
+      const root = makeRoot();
+      await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)] });
+      root.write("lab/broken", "");
+      const { error, log } = await root.error({ op: "restart" });
+      assert.equal(error, "containerd-failed");
+      assert.match(Buffer.from(log ?? "", "base64").toString(), /it said why/);
+    });
+
+    it("takes away what is no longer listed", async () => {
+      const root = makeRoot();
+      await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)] });
+      await root.succeed({ op: "install", nonce: "n-2", certificates: [file(second)] });
+      assert.ok(!root.trusted().includes(first.sha256));
+      assert.ok(root.trusted().includes(second.sha256));
+      assert.equal(root.read(`${root.store}/${file(first).name}${root.extension}`), "");
+    });
+
+    it("keeps what another stack installed too until the last one leaves", async () => {
+      const root = makeRoot();
+      const before = root.snapshot();
+      await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)] });
+      const other = await root.succeed({
+        op: "install",
+        nonce: "n-2",
+        owner: "other",
+        certificates: [file(first)],
+      });
+      assert.equal(other.changed, false);
+      const gone = await root.succeed({ op: "remove" });
+      assert.equal(gone.changed, false);
+      assert.ok(root.trusted().includes(first.sha256));
+      await root.succeed({ op: "remove", owner: "other" });
+      assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("reports the same certificate in somebody else's file, and never removes that", async () => {
+      const root = makeRoot();
+      // As the manual procedure leaves it; with CRLF, and text around.
+      root.write("etc/ssl/certs/harbor-registy.crt", `Harbor\r\n${first.pem.replaceAll("\n", "\r\n")}`);
+      root.rebuild();
+      const before = root.snapshot();
+      const report = await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)] });
+      assert.deepEqual(report.alsoTrustedBy, ["/etc/ssl/certs/harbor-registy.crt"]);
+      assert.ok(root.trusted().includes(first.sha256));
+      const removed = await root.succeed({ op: "remove" });
+      assert.deepEqual(removed.alsoTrustedBy, ["/etc/ssl/certs/harbor-registy.crt"]);
+      assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("leaves a bundle that still holds the certificate through somebody else's file", async () => {
+      const root = makeRoot();
+      root.write(`${root.store}/by-hand${root.extension}`, first.pem);
+      root.rebuild();
+      const before = root.snapshot();
+      await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)] });
+      const report = await root.succeed({ op: "remove" });
+      assert.deepEqual(report.alsoTrustedBy, [`/${root.store}/by-hand${root.extension}`]);
+      assert.ok(root.trusted().includes(first.sha256));
+      assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("touches nothing on a node that is not the one meant", async () => {
+      const root = makeRoot();
+      const before = root.snapshot();
+      const { error } = await root.error({
+        op: "install",
+        machineId: "f".repeat(32),
+        certificates: [file(first)],
+      });
+      assert.equal(error, "wrong-node");
+      const byName = await root.error({ op: "install", machineId: "", certificates: [file(first)] });
+      assert.equal(byName.error, "wrong-node");
+      assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("does nothing when it arrives truncated or changed", async () => {
+      const root = makeRoot();
+      const before = root.snapshot();
+      const operation = { op: "install", nonce: "n-1", certificates: [file(first)] } as const;
+      for (const damage of [
+        (input: string) => input.slice(0, -20),
+        (input: string) => input.slice(0, input.length / 2),
+        (input: string) => input.slice(0, 100),
+        (input: string) => input.replace("umask 022", "umask 000"),
+      ]) {
+        const { stdout, code } = await root.run(operation, damage);
+        assert.match(stdout, /error=script-damaged/);
+        assert.equal(code, 1);
+      }
+      const { text } = nodeScript();
+      await root.feed(["/usr/bin/sh"], text.slice(0, text.lastIndexOf("main")));
+      assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("refuses parameters that are not what they should be", async () => {
+      const root = makeRoot();
+      const before = root.snapshot();
+      const good = file(first);
+      for (const certificate of [
+        { ...good, name: "../../etc/passwd" },
+        { ...good, name: "tkc-registry-$(id)" },
+        { ...good, name: "harbor" },
+        { ...good, der: second.der },
+      ]) {
+        const { error } = await root.error({ op: "install", nonce: "n-1", certificates: [certificate] });
+        assert.equal(error, "bad-parameter");
+      }
+      assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("says that another run is at work when that does not end in time", async () => {
+      const root = makeRoot();
+      root.shell(
+        "exec 9>>/run/tkc-registry.lock; setsid flock 9; setsid sleep 30 >/dev/null 2>&1 & echo $! >/lab/holder",
+      );
+      const { error } = await root.error({
+        op: "install",
+        certificates: [file(first)],
+        nonce: "n-1",
+        lockWait: 1,
+      });
+      assert.equal(error, "busy");
+      process.kill(Number(root.read("lab/holder")));
+    });
+
+    it("needs a family of systems that it knows", async () => {
+      const root = makeRoot();
+      fs.rmSync(root.at("usr/bin/rehash_ca_certificates.sh"), { force: true });
+      fs.rmSync(root.at("usr/sbin/update-ca-certificates"), { force: true });
+      const { error, detail } = await root.error({
+        op: "install",
+        certificates: [file(first)],
+        nonce: "n-1",
+      });
+      assert.equal(error, "unknown-os");
+      assert.match(detail ?? "", /A test/);
+    });
+
+    it("prints less than 4 KiB for as many certificates as it may be given", async () => {
+      const root = makeRoot();
+      const certificates = Array.from({ length: 24 }, (_, index) => file(makeCertificate(`CA ${index}`)));
+      const { stdout } = await root.run({ op: "install", nonce: "n-1", certificates });
+      assert.match(stdout, /end=ok\n$/);
+      assert.ok(stdout.length < 4096);
+    });
+  });
+}
+
+for (const [family, shell] of [
+  ["photon", "dash"],
+  ["debian", "bash"],
+] as [Family, Shell][]) {
+  it(`the node script comes and goes without a trace on ${family} with ${shell}, too`, { skip }, async () => {
+    const root = new FakeRoot(family, shell);
+    try {
+      const before = root.snapshot();
+      const certificate = makeCertificate("Harbor CA");
+      await root.succeed({ op: "install", nonce: "n-1", certificates: [file(certificate)] });
+      assert.ok(root.trusted().includes(certificate.sha256));
+      await root.succeed({ op: "restart" });
+      await root.succeed({ op: "remove" });
+      assert.deepEqual(root.snapshot(), before);
+    } finally {
+      root.remove();
+    }
+  });
+}
+
+describe("the node script on photon, where the bundle is files put end to end", { skip }, () => {
+  const roots: FakeRoot[] = [];
+  after(() => roots.forEach((root) => root.remove()));
+  const makeRoot = (): FakeRoot => {
+    const root = new FakeRoot("photon", "dash");
+    roots.push(root);
+    return root;
+  };
+
+  it("goes on to its end when the client is cut off", async () => {
+    const root = makeRoot();
+    const certificate = makeCertificate("Harbor CA");
+    root.write("lab/hold", "");
+    fs.rmSync(root.at("lab/rehashing"));
+    const child = root.begin({ op: "install", nonce: "n-1", certificates: [file(certificate)] });
+    await until(() => fs.existsSync(root.at("lab/rehashing")));
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+    process.kill(-child.pid!, "SIGHUP");
+    fs.rmSync(root.at("lab/hold"));
+    await new Promise((resolve) => child.on("close", resolve));
+    assert.ok(root.trusted().includes(certificate.sha256));
+    const report = await root.succeed({ op: "install", nonce: "n-2", certificates: [file(certificate)] });
+    assert.equal(report.changed, false);
+  });
+
+  it("finishes what a run that was killed left half done, and removes all of it", async () => {
+    const root = makeRoot();
+    const before = root.snapshot();
+    const certificate = makeCertificate("Harbor CA");
+    root.write("lab/hold", "");
+    fs.rmSync(root.at("lab/rehashing"));
+    const child = root.begin({ op: "install", nonce: "n-1", certificates: [file(certificate)] });
+    await until(() => fs.existsSync(root.at("lab/rehashing")));
+    process.kill(-child.pid!, "SIGKILL");
+    root.write("lab/dead", "");
+    fs.rmSync(root.at("lab/hold"));
+    await until(() => fs.existsSync(root.at("lab/died")));
+    fs.rmSync(root.at("lab/dead"));
+    assert.ok(!root.trusted().includes(certificate.sha256), "it was killed before the rebuild");
+    const status = await root.succeed({ op: "status" });
+    assert.deepEqual([status.trusted, status.loaded], [[], false]);
+    const report = await root.succeed({ op: "install", nonce: "n-2", certificates: [file(certificate)] });
+    assert.deepEqual(report.trusted, [certificate.sha256]);
+    await root.succeed({ op: "remove" });
+    assert.deepEqual(root.snapshot(), before);
+  });
+
+  it("refuses to rebuild where a file without final newline would swallow another", async () => {
+    const root = makeRoot();
+    root.write("etc/ssl/certs/by-hand.pem", makeCertificate("By hand").pem.trimEnd());
+    const before = root.snapshot();
+    const { error, detail } = await root.error({
+      op: "install",
+      nonce: "n-1",
+      certificates: [file(makeCertificate("Harbor CA"))],
+    });
+    assert.equal(error, "bad-neighbour");
+    assert.match(detail ?? "", /by-hand\.pem/);
+    const now = root.snapshot();
+    assert.deepEqual({ ...now, "run/tkc-registry.lock": "" }, { ...before, "run/tkc-registry.lock": "" });
+  });
+
+  it("repairs its own file when that lost its final newline", async () => {
+    const root = makeRoot();
+    const certificate = file(makeCertificate("Harbor CA"));
+    await root.succeed({ op: "install", nonce: "n-1", certificates: [certificate] });
+    const place = `etc/ssl/certs/${certificate.name}.pem`;
+    const good = root.read(place);
+    root.write(place, good.trimEnd());
+    const report = await root.succeed({ op: "install", nonce: "n-2", certificates: [certificate] });
+    assert.equal(report.changed, true);
+    assert.equal(root.read(place), good);
+  });
+});

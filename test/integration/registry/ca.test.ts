@@ -1,0 +1,278 @@
+import assert from "node:assert/strict";
+import { createServer, type AddressInfo } from "node:net";
+import { before, describe, it } from "node:test";
+import { obtainCa } from "../../../registry/ca";
+import type { CaSource, TrustedCa } from "../../../registry/types";
+import { Pki, type Identity } from "./pki";
+import { problem, startServer, unusedPort, type Handler, type TestServer } from "./server";
+
+const subject = "registries[0].ca";
+const v2 = "/api/v2.0/systeminfo/getcert";
+const v1 = "/api/systeminfo/getcert";
+
+let pki: Pki;
+let root: Identity;
+let other: Identity;
+let leaf: Identity;
+let selfSigned: Identity;
+
+before(() => {
+  pki = new Pki();
+  root = pki.ca("Example Root");
+  other = pki.ca("Other Root");
+  leaf = pki.server("registry", "DNS:localhost,IP:127.0.0.1", root);
+  selfSigned = pki.server("alone", "DNS:localhost,IP:127.0.0.1");
+});
+
+const obtain = (host: string, source: CaSource, seconds = 30): Promise<TrustedCa> =>
+  obtainCa(host, source, { subject, limits: { seconds, bytes: 64 * 1024 } });
+
+/** Harbor that answers these bodies on these paths, and 404 elsewhere. */
+const serving =
+  (answers: Record<string, string | Buffer>): Handler =>
+  ({ url }, response) => {
+    const body = answers[url];
+    response.writeHead(body === undefined ? 404 : 200).end(body);
+  };
+
+const harbor = (handle: Handler): Promise<TestServer> => startServer(leaf, handle);
+
+describe("a CA from Harbor", () => {
+  it("is taken from v2's getcert when it is the pinned one, and proven against what Harbor serves", async () => {
+    await using server = await harbor(serving({ [v2]: root.cert }));
+    const ca = await obtain(server.host, { from: "harbor", sha256: root.sha256.toUpperCase() });
+    assert.deepEqual(
+      ca.certificates.map(({ sha256 }) => sha256),
+      [root.sha256],
+    );
+    assert.deepEqual([ca.registry, ca.source, ca.warnings], [server.host, "harbor getcert v2", []]);
+    assert.deepEqual(
+      server.received.map(({ url }) => url),
+      [v2],
+    );
+    assert.equal(server.received[0]!.headers.authorization, undefined);
+  });
+
+  it("is taken from v1's getcert where v2's is absent", async () => {
+    await using server = await harbor(serving({ [v1]: root.cert.trimEnd().replaceAll("\n", "\r\n") }));
+    const ca = await obtain(server.host, { from: "harbor", sha256: root.sha256 });
+    assert.equal(ca.source, "harbor getcert v1");
+    assert.match(ca.certificates[0]!.pem, /-----END CERTIFICATE-----\n$/);
+  });
+
+  it("that is not the pinned one is refused, with the observed fingerprint and the setting to change", async () => {
+    await using server = await harbor(serving({ [v2]: root.cert }));
+    await assert.rejects(
+      obtain(server.host, { from: "harbor", sha256: other.sha256 }),
+      problem(
+        "ca-fingerprint-mismatch",
+        /registries\[0\]\.ca\.sha256/,
+        new RegExp(root.sha256),
+        /another way than this connection/,
+      ),
+    );
+  });
+
+  it("among other certificates is the only one that is trusted", async () => {
+    await using server = await harbor(serving({ [v2]: other.cert + root.cert }));
+    const ca = await obtain(server.host, { from: "harbor", sha256: root.sha256 });
+    assert.deepEqual(
+      ca.certificates.map(({ sha256 }) => sha256),
+      [root.sha256],
+    );
+  });
+
+  it("that Harbor does not have is told", async () => {
+    await using server = await harbor(serving({}));
+    await assert.rejects(
+      obtain(server.host, { from: "harbor", sha256: root.sha256 }),
+      problem("ca-getcert-absent", /404/, /from: file/),
+    );
+    assert.deepEqual(
+      server.received.map(({ url }) => url),
+      [v2, v1],
+    );
+  });
+
+  it("is refused with what was answered instead", async () => {
+    const cases: [string, Handler, string, RegExp][] = [
+      [
+        "500",
+        (_, response) => response.writeHead(500).end("{}"),
+        "ca-getcert-failed",
+        /answers 500: Harbor cannot read/,
+      ],
+      ["503", (_, response) => response.writeHead(503).end(), "ca-getcert-failed", /answers 503/],
+      [
+        "a redirect",
+        (_, response) => response.writeHead(302, { location: "https://login.example.com/" }).end(),
+        "ca-getcert-failed",
+        /redirects to https:\/\/login\.example\.com/,
+      ],
+      ["HTML", (_, response) => response.end("<!doctype html><html>"), "ca-not-pem", /web page/],
+      ["JSON", (_, response) => response.end("{}"), "ca-not-pem", /JSON/],
+      ["nothing", (_, response) => response.end(), "ca-not-pem", /is empty/],
+      [
+        "too much",
+        (_, response) => response.end("x".repeat(65 * 1024)),
+        "ca-getcert-failed",
+        /longer than 65536 bytes/,
+      ],
+      ["a leaf", (_, response) => response.end(leaf.cert), "ca-is-leaf", /issued by CN=Example Root/],
+    ];
+    for (const [what, handle, code, pattern] of cases) {
+      await using server = await harbor(handle);
+      const pin = what === "a leaf" ? leaf.sha256 : root.sha256;
+      await assert.rejects(
+        obtain(server.host, { from: "harbor", sha256: pin }),
+        problem(code, pattern),
+        what,
+      );
+    }
+  });
+
+  it("that does not come in time is given up", async () => {
+    await using server = await harbor((_, response) => response.write("-----BEGIN"));
+    await assert.rejects(
+      obtain(server.host, { from: "harbor", sha256: root.sha256 }, 0.5),
+      problem("registry-unreachable", /does not answer within 0\.5 s/),
+    );
+  });
+
+  it("that did not issue Harbor's certificate is refused", async () => {
+    await using server = await harbor(serving({ [v2]: other.cert }));
+    await assert.rejects(
+      obtain(server.host, { from: "harbor", sha256: other.sha256 }),
+      problem("ca-does-not-verify", /CN=Other Root trusted/, /CN=registry, issued by CN=Example Root/),
+    );
+  });
+
+  it("of a Harbor that is not reached is told as such", async () => {
+    const port = await unusedPort(leaf);
+    await assert.rejects(
+      obtain(`127.0.0.1:${port}`, { from: "harbor", sha256: root.sha256 }),
+      problem("registry-unreachable", /connection is refused/),
+    );
+  });
+
+  it("of a server that speaks no TLS is told as such", async () => {
+    const plain = createServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+    await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve));
+    try {
+      await assert.rejects(
+        obtain(`127.0.0.1:${(plain.address() as AddressInfo).port}`, { from: "harbor", sha256: root.sha256 }),
+        problem("registry-unreachable", /does not answer in TLS/),
+      );
+    } finally {
+      plain.close();
+    }
+  });
+});
+
+describe("a CA from the served chain", () => {
+  const nothing: Handler = (_, response) => response.end();
+
+  it("is the pinned certificate of it", async () => {
+    await using server = await startServer(leaf, nothing, [root]);
+    const ca = await obtain(server.host, { from: "chain", sha256: root.sha256 });
+    assert.deepEqual(
+      ca.certificates.map(({ sha256 }) => sha256),
+      [root.sha256],
+    );
+    assert.deepEqual(server.received, []);
+  });
+
+  it("may be the server's own certificate where that is self-signed", async () => {
+    await using server = await startServer(selfSigned, nothing);
+    const ca = await obtain(server.host, { from: "chain", sha256: selfSigned.sha256 });
+    assert.match(ca.warnings.join(), /self-signed server certificate/);
+  });
+
+  it("may be an intermediate, as containerd takes it", async () => {
+    const intermediate = pki.ca("Example Intermediate", root);
+    const below = pki.server("below", "IP:127.0.0.1", intermediate);
+    await using server = await startServer(below, nothing, [intermediate]);
+    const ca = await obtain(server.host, { from: "chain", sha256: intermediate.sha256 });
+    assert.match(ca.warnings.join(), /intermediate authority/);
+  });
+
+  it("is refused where the pin is of none, with each fingerprint that is served", async () => {
+    await using server = await startServer(leaf, nothing);
+    await assert.rejects(
+      obtain(server.host, { from: "chain", sha256: root.sha256 }),
+      problem("ca-fingerprint-mismatch", new RegExp(leaf.sha256), /does not serve its root/),
+    );
+  });
+
+  it("is never a server's certificate that another has issued", async () => {
+    await using server = await startServer(leaf, nothing, [root]);
+    await assert.rejects(obtain(server.host, { from: "chain", sha256: leaf.sha256 }), problem("ca-is-leaf"));
+  });
+});
+
+describe("a CA from a file or inline", () => {
+  const nothing: Handler = (_, response) => response.end();
+
+  it("is proven against the registry, by address and by name", async () => {
+    await using server = await startServer(leaf, nothing);
+    const file = pki.file("root.crt", root.cert);
+    for (const host of [server.host, `localhost:${server.port}`]) {
+      const ca = await obtain(host, { from: "file", path: file });
+      assert.deepEqual([ca.certificates.length, ca.warnings], [1, []]);
+    }
+    const inline = await obtain(server.host, { from: "inline", pem: root.cert, sha256: root.sha256 });
+    assert.equal(inline.source, "inline");
+  });
+
+  it("is taken with a warning where the registry is not reached from here", async () => {
+    const port = await unusedPort(leaf);
+    const ca = await obtain(`127.0.0.1:${port}`, { from: "inline", pem: root.cert });
+    assert.match(
+      ca.warnings.join(),
+      /not checked against 127\.0\.0\.1:\d+, which this machine does not reach/,
+    );
+  });
+
+  it("is refused where the registry's certificate is another CA's, or for another host, or for none", async () => {
+    const elsewhere = pki.server("elsewhere", "DNS:elsewhere.example.com", root);
+    const nameless = pki.server("localhost", undefined, root);
+    await using wrongCa = await startServer(leaf, nothing);
+    await using wrongHost = await startServer(elsewhere, nothing);
+    await using noNames = await startServer(nameless, nothing);
+    await assert.rejects(
+      obtain(wrongCa.host, { from: "inline", pem: other.cert }),
+      problem("ca-does-not-verify", /authority that is not trusted/),
+    );
+    await assert.rejects(
+      obtain(wrongHost.host, { from: "inline", pem: root.cert }),
+      problem("ca-does-not-verify", /DNS:elsewhere\.example\.com and not for 127\.0\.0\.1/),
+    );
+    await assert.rejects(
+      obtain(`localhost:${noNames.port}`, { from: "inline", pem: root.cert }),
+      problem("ca-does-not-verify", /no subject alternative name/),
+    );
+  });
+
+  it("of another fingerprint than the one set is refused", async () => {
+    const file = pki.file("other.crt", other.cert);
+    await assert.rejects(
+      obtain("127.0.0.1:1", { from: "file", path: file, sha256: root.sha256 }),
+      problem("ca-fingerprint-mismatch", new RegExp(other.sha256)),
+    );
+  });
+
+  it("that is missing or no certificate is refused with the setting named", async () => {
+    await assert.rejects(
+      obtain("127.0.0.1:1", { from: "file", path: "/nonexistent/ca.crt" }),
+      problem("file-unreadable", /registries\[0\]\.ca\.path/, /does not exist/),
+    );
+    await assert.rejects(
+      obtain("127.0.0.1:1", { from: "inline", pem: "" }),
+      problem("ca-not-pem", /registries\[0\]\.ca\.pem/),
+    );
+    await assert.rejects(
+      obtain("127.0.0.1:1", { from: "file", path: pki.file("big.crt", "x".repeat(65 * 1024)) }),
+      problem("file-too-large"),
+    );
+  });
+});

@@ -1,0 +1,239 @@
+/** Runs the test suites, one after the other, and closes with a count. See `--help`. */
+import { randomUUID } from "node:crypto";
+import { mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import * as path from "node:path";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
+import { parseArgs } from "node:util";
+import { UserError } from "../errors";
+import { labFolder } from "../lab/paths";
+
+const suites = ["unit", "components", "integration", "e2e"] as const;
+type Suite = (typeof suites)[number];
+
+const help = `Usage: npm test [-- OPTIONS] [FILE-PATTERN ...]
+
+Runs the unit, component (mocked engine), integration (real servers on loopback) and end-to-end (the lab) tests.
+The end-to-end tests bring a lab up and take it down again.
+
+  --fast         leave out the end-to-end tests (npm run test:fast)
+  --suite NAME   only this suite (${suites.join(", ")}); may be repeated
+  --help         this text
+
+FILE-PATTERN: only test files whose path below test/ contains it.`;
+
+interface Count {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+interface Outcome extends Count {
+  readonly suite: Suite;
+  seconds: number;
+  /** Seconds by test file. */
+  readonly files: Map<string, number>;
+}
+
+const filesOf = (suite: Suite, patterns: readonly string[]): string[] =>
+  readdirSync(path.join(__dirname, suite), { recursive: true, encoding: "utf8" })
+    .map((file) => path.join(suite, file))
+    .filter((file) => file.endsWith(".test.ts"))
+    .filter((file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern)))
+    .sort()
+    .map((file) => path.join(__dirname, file));
+
+const interruption = new AbortController();
+
+interface TestEvent {
+  readonly name: string;
+  readonly file?: string | undefined;
+  readonly details: object;
+  readonly skip?: unknown;
+}
+
+/** Runs one suite's files, each in a process of its own. */
+async function runSuite(outcome: Outcome, files: string[], concurrency: number): Promise<void> {
+  const stream = run({ files, concurrency, signal: interruption.signal });
+  const count = (key: keyof Count) => (data: TestEvent) => {
+    const { type, duration_ms } = data.details as { type?: string; duration_ms?: number };
+    const skipped = data.skip !== undefined && data.skip !== false;
+    // A suite counts by its tests; one that is skipped as a whole has none to count.
+    if (type === "suite" && !skipped) return;
+    outcome[skipped ? "skipped" : key] += 1;
+    if (data.file === undefined || duration_ms === undefined) return;
+    const file = path.relative(__dirname, data.file);
+    outcome.files.set(file, (outcome.files.get(file) ?? 0) + duration_ms / 1000);
+  };
+  stream.on("test:pass", count("passed"));
+  stream.on("test:fail", count("failed"));
+  await new Promise<void>((resolve, reject) => {
+    const report = stream.compose(new spec()) as NodeJS.ReadableStream;
+    report.on("data", (chunk: Buffer) => process.stdout.write(chunk));
+    report.on("end", resolve);
+    report.on("error", reject);
+  });
+}
+
+/** Why the lab can't run on this machine, or undefined where it can. */
+function labObstacle(): string | undefined {
+  if (process.platform !== "linux") return `it needs Linux, this is ${process.platform}`;
+  if (process.getuid?.() !== 0) return "it needs root";
+  return undefined;
+}
+
+/**
+ * Makes sure, before anything takes time, that the lab can be the tests' own from beginning to end.
+ *
+ * @throws UserError where somebody's lab is up.
+ */
+async function claimLab(): Promise<void> {
+  const [{ assertNetworkIsFree }, { readState }] = await Promise.all([
+    import("../lab/network.js"),
+    import("../lab/state.js"),
+  ]);
+  await assertNetworkIsFree();
+  if (!readState()) return;
+  throw new UserError({
+    code: "lab-in-use",
+    subject: "lab",
+    seen: "it is up, and the end-to-end tests need one of their own",
+    remedy: "Take it down first (`npm run lab -- down`), or leave those tests out (`npm run test:fast`)",
+  });
+}
+
+async function runEndToEnd(outcome: Outcome, files: string[]): Promise<void> {
+  const lab = await import("../lab/lab.js");
+  try {
+    await lab.up();
+    await runSuite(outcome, files, 1);
+  } finally {
+    await lab.down();
+  }
+}
+
+/** What processes of this run have in their environment. */
+const marker = `TKC_REGISTRY_TEST_RUN=${randomUUID()}`;
+
+/** Ends what tests that were cut off have left running: servers, sleeping stand-ins. */
+function endLeftovers(): void {
+  if (process.platform !== "linux") return;
+  for (const pid of readdirSync("/proc").filter(
+    (name) => /^\d+$/.test(name) && Number(name) !== process.pid,
+  )) {
+    try {
+      if (readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(marker))
+        process.kill(Number(pid), "SIGKILL");
+    } catch {
+      // It has ended meanwhile, or is somebody else's.
+    }
+  }
+}
+
+function printSummary(outcomes: readonly Outcome[], unfinished: number): void {
+  process.stdout.write("\nWhere the time went:\n");
+  for (const { suite, seconds, files } of outcomes) {
+    process.stdout.write(`  ${suite.padEnd(12)} ${seconds.toFixed(0).padStart(5)} s\n`);
+    const slowest = [...files].sort((a, b) => b[1] - a[1]).slice(0, 5);
+    for (const [file, time] of slowest)
+      process.stdout.write(`    ${time.toFixed(1).padStart(7)} s  ${file}\n`);
+  }
+  const total = (key: keyof Count): number => outcomes.reduce((sum, outcome) => sum + outcome[key], 0);
+  const [passed, skipped] = [total("passed"), total("skipped")];
+  // On CI, where everything can run, a test that did not is a failure.
+  const failed = total("failed") + unfinished + (process.env["CI"] ? skipped : 0);
+  if (passed + failed === 0) process.stdout.write("no test was run\n");
+  process.stdout.write(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`);
+  if (failed > 0 || passed === 0) process.exitCode = 1;
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      fast: { type: "boolean" },
+      suite: { type: "string", multiple: true },
+      help: { type: "boolean" },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(`${help}\n`);
+    return;
+  }
+  const unknown = values.suite?.find((suite) => !suites.includes(suite as Suite));
+  if (unknown !== undefined) throw new Error(`there is no suite "${unknown}": ${suites.join(", ")}`);
+  const wanted = suites
+    .filter((suite) => (values.suite ? values.suite.includes(suite) : !(values.fast && suite === "e2e")))
+    .map((suite) => ({ suite, files: filesOf(suite, positionals) }))
+    .filter(({ files }) => files.length > 0);
+  const wants = (suite: Suite): boolean => wanted.some((each) => each.suite === suite);
+
+  const obstacle = labObstacle();
+  if (!obstacle && wants("e2e")) await claimLab();
+  if (!obstacle && !values.fast && (wants("integration") || wants("e2e"))) {
+    const [{ ensurePackages, labPackages, testPackages }, { ensureTools }] = await Promise.all([
+      import("../lab/packages.js"),
+      import("../lab/tools.js"),
+    ]);
+    await ensurePackages([...labPackages, ...testPackages]);
+    await ensureTools();
+  }
+
+  const outcomes: Outcome[] = [];
+  let unfinished = 0;
+  for (const { suite, files } of wanted) {
+    if (interruption.signal.aborted) break;
+    process.stdout.write(`\n── ${suite} (${files.length} files)\n`);
+    if (suite === "e2e" && obstacle) {
+      process.stdout.write(`skipped: the lab can't run here: ${obstacle}\n`);
+      if (process.env["CI"]) unfinished += 1;
+      continue;
+    }
+    const outcome: Outcome = { suite, seconds: 0, passed: 0, failed: 0, skipped: 0, files: new Map() };
+    outcomes.push(outcome);
+    const start = performance.now();
+    try {
+      await (suite === "e2e" ? runEndToEnd(outcome, files) : runSuite(outcome, files, 2));
+    } catch (error) {
+      unfinished += 1;
+      process.stdout.write(`${suite} did not end: ${told(error)}\n`);
+    }
+    outcome.seconds = (performance.now() - start) / 1000;
+  }
+  printSummary(outcomes, unfinished);
+}
+
+const told = (error: unknown): string =>
+  error instanceof UserError
+    ? error.message
+    : error instanceof Error
+      ? (error.stack ?? error.message)
+      : String(error);
+
+/** Everything that tests put aside is in here, and goes with it. */
+const temporary = path.join(labFolder, `test-${process.pid}`);
+
+async function interrupted(signal: NodeJS.Signals): Promise<void> {
+  if (interruption.signal.aborted) return; // a terminal and npm both send one
+  process.stderr.write(`\n${signal}: stopping, and taking the lab down\n`);
+  interruption.abort();
+  endLeftovers();
+  const lab = await import("../lab/lab.js");
+  await lab.interrupt();
+}
+
+mkdirSync(temporary, { recursive: true, mode: 0o700 });
+process.env["TMPDIR"] = temporary;
+process.env["TKC_REGISTRY_TEST_RUN"] = marker.slice(marker.indexOf("=") + 1);
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+  process.on(signal, () => void interrupted(signal));
+main()
+  .catch((error: unknown) => {
+    process.stderr.write(`${told(error)}\n`);
+    process.exitCode = 1;
+  })
+  .finally(() => {
+    endLeftovers();
+    rmSync(temporary, { recursive: true, force: true });
+    if (interruption.signal.aborted) process.exit(130);
+  });

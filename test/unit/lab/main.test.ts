@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as path from "node:path";
+import { exec, type ExecResult } from "../../../lab/exec";
+import { projectRoot } from "../../../lab/paths";
+
+function lab(...args: string[]): Promise<ExecResult> {
+  const main = path.join(projectRoot, "lab", "main.ts");
+  return exec(process.execPath, ["--import", "tsx", main, ...args], { cwd: projectRoot, allowFailure: true });
+}
+
+test("--help names every verb", async () => {
+  const { code, stdout } = await lab("--help");
+  assert.equal(code, 0);
+  for (const verb of [
+    "up",
+    "status",
+    "env",
+    "pulumi",
+    "add-worker",
+    "remove-node",
+    "replace-node",
+    "rotate-ca",
+    "down",
+  ]) {
+    assert.match(stdout, new RegExp(`^ {2}${verb}\\b`, "m"));
+  }
+});
+
+const mistakes: readonly (readonly [args: string, says: RegExp])[] = [
+  ["bring-up", /there is no verb "bring-up"/],
+  ["constructor", /there is no verb "constructor"/],
+  ["remove-node", /remove-node needs a name/],
+  ["up now", /up takes no name/],
+  ["down --all", /down: .*--all/],
+  ["add-worker --os windows", /"windows" is none of photon, debian/],
+  ["rotate-ca quay", /"quay" is none of harbor, custom/],
+];
+for (const [args, says] of mistakes) {
+  test(`a mistake is told without a stack, and nothing is done: ${args}`, async () => {
+    const { code, stderr, stdout } = await lab(...args.split(" "));
+    assert.equal(code, 1);
+    assert.equal(stdout, "");
+    assert.match(stderr, says);
+    assert.doesNotMatch(stderr, /\n {4}at /);
+  });
+}

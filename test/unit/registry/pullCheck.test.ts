@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { parseChallenges } from "../../../registry/pullCheck";
+
+describe("a registry's challenge", () => {
+  it("is read with its parameters, also where there are several", () => {
+    assert.deepEqual(
+      parseChallenges(
+        'Bearer realm="https://h/service/token",service="harbor-registry",scope="repository:a/b:pull,push"',
+      ),
+      [
+        {
+          scheme: "bearer",
+          parameters: {
+            realm: "https://h/service/token",
+            service: "harbor-registry",
+            scope: "repository:a/b:pull,push",
+          },
+        },
+      ],
+    );
+    assert.deepEqual(parseChallenges('Negotiate, Basic realm="a \\"b\\"", Bearer realm=x'), [
+      { scheme: "basic", parameters: { realm: 'a "b"' } },
+      { scheme: "bearer", parameters: { realm: "x" } },
+    ]);
+    assert.deepEqual(parseChallenges(""), []);
+  });
+
+  it("that is malformed is no reason to fail", () => {
+    fc.assert(fc.property(fc.string(), (header) => void parseChallenges(header)));
+    fc.assert(fc.property(fc.string(), (header) => void parseChallenges(`Bearer ${header}`)));
+  });
+});
