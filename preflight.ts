@@ -1,0 +1,389 @@
+/**
+ * Everything that the program learns from the outside world, and refuses, before its first resource. Nothing here
+ * changes anything.
+ */
+import {
+  type FoundObject,
+  type Right,
+  checkRights,
+  dryRunPod,
+  dryRunSecret,
+  findSecret,
+  foundObject,
+} from "./cluster/access";
+import { type KubeContext, kubeContext } from "./cluster/kube";
+import { discoverNodes } from "./cluster/nodes";
+import type { ClusterNode } from "./cluster/types";
+import { type Ownership, jumpboxContainer, ownership } from "./components/ownership";
+import { type PodTemplate, podLabels, podSpec } from "./components/podTemplate";
+import type { RegistrySettings, Settings } from "./config";
+import { UserError, allChecks } from "./errors";
+import { readCredentials } from "./nodes/key";
+import { certificateLimit } from "./nodes/report";
+import type { Access, SshKeySource } from "./nodes/spec";
+import { obtainCa } from "./registry/ca";
+import { credentialFor, dockerConfigJson, mergeDockerConfigJson } from "./registry/dockerConfig";
+import { manifestReference, parseImageReference } from "./registry/host";
+import { checkPull } from "./registry/pullCheck";
+import type { RegistryCredential, TrustedCa } from "./registry/types";
+
+/** What the stack is to consist of, as far as the outside world decides it. */
+export interface Plan {
+  readonly nodes: readonly ClusterNode[];
+  readonly cas: readonly TrustedCa[];
+  readonly access: Access;
+  readonly sshKey: SshKeySource;
+  /** Whether the jumpbox pod is the stack's own. */
+  readonly jumpbox: { readonly create: boolean };
+  /** Where the pull secret is to be; nowhere if no registry needs one. */
+  readonly pullSecrets: readonly {
+    readonly namespace: string;
+    readonly dockerConfigJson: string;
+    readonly adopted: boolean;
+  }[];
+  /** Undefined where no Deployment is wanted. */
+  readonly deployment: { readonly pod: PodTemplate; readonly adopted: boolean } | undefined;
+  /** What the operator should know, and that stops nothing. */
+  readonly warnings: readonly string[];
+}
+
+/** A registry's CA and credential, and what was found out with them. */
+interface Registry {
+  readonly settings: RegistrySettings;
+  readonly ca: TrustedCa;
+  readonly credential: RegistryCredential | undefined;
+  readonly warnings: readonly string[];
+}
+
+const project = "setting tkc-registry";
+
+/** What the provider does to an object: it also watches it until it is ready, or gone. */
+const change = ["get", "list", "watch", "create", "patch", "delete"];
+
+function supervisorRights({ namespace, access }: Settings): Right[] {
+  if (access !== "jumpbox") return [];
+  const pods = change.map((verb) => ({ verb, resource: "pods", namespace }));
+  return [...pods, { verb: "create", resource: "pods", subresource: "exec", namespace }];
+}
+
+function clusterRights({ pullSecret, deployment, registries }: Settings): Right[] {
+  const wanted: Right[] = ["get", "list"].map((verb) => ({ verb, resource: "nodes" }));
+  if (registries.some(({ credentials }) => credentials.from !== "none")) {
+    for (const namespace of pullSecret.namespaces) {
+      wanted.push(...change.map((verb) => ({ verb, resource: "secrets", namespace })));
+      if (pullSecret.defaultServiceAccount) {
+        const accounts = { resource: "serviceaccounts", namespace, name: "default" };
+        wanted.push({ verb: "get", ...accounts }, { verb: "patch", ...accounts });
+      }
+    }
+  }
+  if (deployment.enabled) {
+    const { namespace } = deployment;
+    wanted.push(...change.map((verb) => ({ verb, group: "apps", resource: "deployments", namespace })));
+    wanted.push({ verb: "create", resource: "pods", namespace });
+    // Its rollout is judged by these.
+    for (const verb of ["list", "watch"]) {
+      wanted.push(
+        { verb, resource: "pods", namespace },
+        { verb, group: "apps", resource: "replicasets", namespace },
+      );
+    }
+  }
+  return wanted;
+}
+
+async function prepareRegistry(settings: RegistrySettings, index: number, all: Settings): Promise<Registry> {
+  const subject = `${project}:registries[${index}]`;
+  const credential = async (): Promise<RegistryCredential | undefined> => {
+    const { credentials, host } = settings;
+    switch (credentials.from) {
+      case "none":
+        return undefined;
+      case "password":
+        return { username: credentials.username, password: all.passwords[host]! };
+      case "dockerConfig":
+        return await credentialFor(host, { path: credentials.path }, { subject: `${subject}.credentials` });
+    }
+  };
+  const [ca, given] = await allChecks([
+    obtainCa(settings.host, settings.ca, { subject: `${subject}.ca` }),
+    credential(),
+  ]);
+  const warnings = ca.warnings.map((warning) => `${settings.host}: ${warning}`);
+  const image = parseImageReference(all.deployment.image, { subject: `${project}:deployment.image` });
+  const pulled = all.deployment.enabled && image.host === settings.host;
+  if (pulled || given) {
+    const { warning } = await checkPull({
+      host: settings.host,
+      ca: ca.certificates.map(({ pem }) => pem),
+      credential: given,
+      ...(pulled ? { image: { repository: image.repository, reference: manifestReference(image) } } : {}),
+      subject: { image: `${project}:deployment.image`, credential: `${subject}.credentials` },
+    });
+    if (warning !== undefined) warnings.push(`${settings.host}: ${warning}`);
+  }
+  return { settings, ca, credential: given, warnings };
+}
+
+/** Refuses what isn't the stack's own, unless it is to be adopted. */
+function settleOwnership(
+  what: string,
+  found: FoundObject | undefined,
+  { owner, adopt, otherName }: { owner: string; adopt: boolean; otherName: string },
+): Ownership["kind"] {
+  const is = ownership(found, owner);
+  if (is.kind !== "foreign") return is.kind;
+  if (adopt && is.stack === undefined) return "adopted";
+  throw new UserError(
+    is.stack === undefined
+      ? {
+          code: "object-exists",
+          subject: what,
+          seen: "it is there already, and this stack did not make it",
+          remedy: `Set \`adopt: true\` to take it over, or another name with ${otherName}`,
+        }
+      : {
+          code: "object-of-another-stack",
+          subject: what,
+          seen: `it belongs to the stack ${is.stack}`,
+          remedy:
+            `Set another name with ${otherName}. If that stack is gone, or was renamed, take its label ` +
+            "`tkc-registry/stack` off the object with `kubectl label`, and set `adopt: true`",
+        },
+  );
+}
+
+/** The jumpbox pod: ours to create, or somebody's that may be used. */
+async function settleJumpbox(
+  supervisor: KubeContext,
+  settings: Settings,
+  owner: string,
+  jumpboxOfLastRun: () => Promise<unknown>,
+): Promise<{ create: boolean; container: string }> {
+  const { namespace, jumpbox, adopt } = settings;
+  if (settings.access !== "jumpbox") return { create: false, container: "" };
+  const { name } = jumpbox;
+  const pod = await supervisor.find({ verb: "get", resource: "pods", namespace, name }, () =>
+    supervisor.core.readNamespacedPod({ namespace, name }),
+  );
+  const what = `pod ${namespace}/${name}`;
+  const kind = settleOwnership(what, pod && foundObject(pod), { owner, adopt, otherName: "`jumpbox.name`" });
+  if (kind === "absent") return { create: true, container: jumpboxContainer };
+  const remove = `kubectl --context ${supervisor.name} -n ${namespace} delete pod ${name}`;
+  const phase = pod?.status?.phase ?? "unknown";
+  if (phase === "Succeeded" || phase === "Failed" || (kind === "adopted" && phase !== "Running")) {
+    throw new UserError({
+      code: "jumpbox-not-running",
+      subject: what,
+      seen: `it is in phase ${phase}`,
+      remedy: `Delete it, so that the stack makes another: ${remove}, then pulumi up --refresh`,
+    });
+  }
+  if (kind === "ours") return { create: true, container: jumpboxContainer };
+  // The state still has the stack's own pod of this name: left out of the program, it would be deleted by its name.
+  if ((await jumpboxOfLastRun()) === name) {
+    throw new UserError({
+      code: "jumpbox-replaced",
+      subject: what,
+      seen: "somebody made it in place of the stack's own",
+      remedy: `Delete it, so that the stack makes its own again: ${remove}, then pulumi up --refresh`,
+    });
+  }
+  return { create: false, container: pod!.spec!.containers[0]!.name };
+}
+
+/** The pull secret's content in one namespace: the stack's registries, and in an adopted one what was there before. */
+async function settlePullSecret(
+  cluster: KubeContext,
+  namespace: string,
+  settings: Settings,
+  owner: string,
+): Promise<{ namespace: string; adopted: boolean; merged: (ours: string) => string }> {
+  const { name } = settings.pullSecret;
+  const found = await findSecret(cluster, namespace, name);
+  const what = `secret ${namespace}/${name}`;
+  const otherName = "`pullSecret.name`";
+  const kind = settleOwnership(what, found, { owner, adopt: settings.adopt, otherName });
+  // Asked of the API server, as the user may well have no right to read namespaces.
+  if (!found) await dryRunSecret(cluster, namespace, `${project}:pullSecret.namespaces`);
+  const existing = found?.data[".dockerconfigjson"];
+  if (kind === "adopted" && existing === undefined) {
+    throw new UserError({
+      code: "adopted-secret-type",
+      subject: what,
+      seen: "it is to be adopted, but is no kubernetes.io/dockerconfigjson Secret",
+      remedy: `Set another name with ${otherName}`,
+    });
+  }
+  return kind === "adopted"
+    ? {
+        namespace,
+        adopted: true,
+        merged: (ours) => mergeDockerConfigJson(existing!, ours, { subject: what }),
+      }
+    : { namespace, adopted: false, merged: (ours) => ours };
+}
+
+async function settleDeployment(cluster: KubeContext, settings: Settings, owner: string): Promise<boolean> {
+  const { enabled, namespace, name, app } = settings.deployment;
+  if (!enabled) return false;
+  const action = { verb: "get", resource: "deployments.apps", namespace, name };
+  const live = await cluster.find(action, () => cluster.apps.readNamespacedDeployment({ namespace, name }));
+  const what = `deployment ${namespace}/${name}`;
+  const options = { owner, adopt: settings.adopt, otherName: "`deployment.name`" };
+  if (settleOwnership(what, live && foundObject(live), options) !== "adopted") return false;
+  // A selector can't be changed, and a container of another name would stay beside ours.
+  const selector = Object.entries(live?.spec?.selector.matchLabels ?? {});
+  const containers = live?.spec?.template.spec?.containers.map((container) => container.name) ?? [];
+  const fits = selector.length === 1 && selector[0]![0] === "app" && selector[0]![1] === app;
+  if (fits && containers.every((container) => container === app)) return true;
+  throw new UserError({
+    code: "adopted-deployment-differs",
+    subject: what,
+    seen:
+      `it is to be adopted, but selects ${selector.map((pair) => pair.join("=")).join(",")} ` +
+      `and has the containers ${containers.join(", ")}; ours selects app=${app} and has the container ${app}`,
+    remedy:
+      "Set `deployment.app` to its label and container name if they are the same, or another `deployment.name`",
+  });
+}
+
+function podTemplate({ deployment, pullSecret, registries }: Settings): PodTemplate {
+  const { app, image, command, args, port, probe, runAsUser, writablePaths, env, resources } = deployment;
+  const needsSecret = registries.some(({ credentials }) => credentials.from !== "none");
+  const imagePullSecrets = needsSecret ? [pullSecret.name] : [];
+  return {
+    app,
+    image,
+    command,
+    args,
+    port,
+    probe,
+    runAsUser,
+    writablePaths,
+    env,
+    resources,
+    imagePullSecrets,
+  };
+}
+
+/** A pod can only use a pull secret of its own namespace. */
+function checkPullSecretNamespace({ deployment, pullSecret, registries }: Settings): void {
+  const needed = deployment.enabled && registries.some(({ credentials }) => credentials.from !== "none");
+  if (!needed || pullSecret.namespaces.includes(deployment.namespace)) return;
+  throw new UserError({
+    code: "pull-secret-elsewhere",
+    subject: `${project}:pullSecret.namespaces`,
+    seen: `${deployment.namespace}, the Deployment's namespace, is not among them`,
+    remedy: "Add it",
+  });
+}
+
+/**
+ * Checks everything that can be checked before anything changes, side by side, and gives back what the stack is to
+ * consist of.
+ *
+ * @param owner the stack's identity, by which its objects are known.
+ * @param jumpboxOfLastRun the stack's output `jumpbox` as the last run left it; asked for only before a pod is adopted.
+ * @param parallel how many resources the engine works on at once, where that is known.
+ * @throws UserError with every problem that was found.
+ */
+export async function preflight(
+  settings: Settings,
+  owner: string,
+  jumpboxOfLastRun: () => Promise<unknown>,
+  parallel?: number,
+): Promise<Plan> {
+  const { namespace, cluster: name, deployment } = settings;
+  const login = `npm run login -- --server SUPERVISOR --namespace ${namespace} --cluster ${name}`;
+  const [supervisor, cluster] = await allChecks([
+    kubeContext(settings.supervisorContext, { subject: `${project}:supervisorContext`, login }),
+    kubeContext(settings.clusterContext, { subject: `${project}:clusterContext`, login }),
+  ]);
+  checkPullSecretNamespace(settings);
+  // Asked first and alone: without rights every other question fails too, and says less.
+  await allChecks([
+    checkRights(supervisor, supervisorRights(settings)),
+    checkRights(cluster, clusterRights(settings)),
+  ]);
+
+  const pod = podTemplate(settings);
+  const sshKey: SshKeySource =
+    settings.nodes.sshKeyFile === undefined
+      ? { from: "supervisor", context: settings.supervisorContext, namespace, cluster: name }
+      : { from: "file", path: settings.nodes.sshKeyFile };
+  const withSecret = settings.registries.some(({ credentials }) => credentials.from !== "none");
+  const [nodes, , registries, jumpbox, places, deploymentAdopted] = await allChecks([
+    discoverNodes(cluster),
+    readCredentials(sshKey), // only to know that they are there; each command reads them anew
+    allChecks(settings.registries.map((registry, index) => prepareRegistry(registry, index, settings))),
+    settleJumpbox(supervisor, settings, owner, jumpboxOfLastRun),
+    allChecks(
+      (withSecret ? settings.pullSecret.namespaces : []).map((place) =>
+        settlePullSecret(cluster, place, settings, owner),
+      ),
+    ),
+    settleDeployment(cluster, settings, owner),
+    deployment.enabled
+      ? dryRunPod(
+          cluster,
+          deployment.namespace,
+          { metadata: { labels: podLabels(pod) }, spec: podSpec(pod) },
+          { subject: `${project}:deployment` },
+        )
+      : Promise.resolve(),
+  ]);
+
+  const ours = dockerConfigJson(
+    registries.flatMap(({ settings: { host }, credential }) => (credential ? [{ host, credential }] : [])),
+  );
+  const certificates = registries.flatMap(({ ca }) => ca.certificates).length;
+  if (certificates > certificateLimit) {
+    throw new UserError({
+      code: "too-many-certificates",
+      subject: `${project}:registries`,
+      seen: `their CAs are ${certificates} certificates`,
+      remedy: `Give at most ${certificateLimit} in all; pin one of each file with \`ca.sha256\``,
+    });
+  }
+  const unknownHosts = Object.keys(settings.nodes.hostKeys).filter(
+    (host) => !nodes.some((node) => node.name === host),
+  );
+  const workers = nodes.filter((node) => node.role === "worker").length;
+  const atOnce = Math.min(settings.nodes.workersAtOnce, workers);
+  const notReady = nodes.filter((node) => !node.ready).map((node) => node.name);
+  return {
+    nodes,
+    cas: registries.map(({ ca }) => ca),
+    access:
+      settings.access === "direct"
+        ? { kind: "direct" }
+        : {
+            kind: "jumpbox",
+            context: settings.supervisorContext,
+            namespace,
+            pod: settings.jumpbox.name,
+            container: jumpbox.container,
+          },
+    sshKey,
+    jumpbox: { create: settings.access === "jumpbox" && jumpbox.create },
+    pullSecrets: places.map(({ namespace: place, adopted, merged }) => ({
+      namespace: place,
+      adopted,
+      dockerConfigJson: merged(ours),
+    })),
+    deployment: deployment.enabled ? { pod, adopted: deploymentAdopted } : undefined,
+    warnings: [
+      ...(parallel !== undefined && atOnce > parallel
+        ? [
+            `nodes.workersAtOnce allows ${atOnce} workers at once; Pulumi's --parallel caps them at ${parallel}`,
+          ]
+        : []),
+      ...registries.flatMap(({ warnings }) => warnings),
+      ...(unknownHosts.length > 0
+        ? [`nodes.hostKeys names no node of the cluster: ${unknownHosts.join(", ")}`]
+        : []),
+      ...(notReady.length > 0 ? [`not Ready at the moment: ${notReady.join(", ")}`] : []),
+    ],
+  };
+}

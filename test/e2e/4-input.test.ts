@@ -1,0 +1,211 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
+import { before, after, describe, test } from "node:test";
+import * as lab from "../../lab/lab";
+import { LabStack } from "../../lab/stack";
+import { find, kubectl, onAllNodes, writes } from "../../lab/inspect";
+import { harborSettings, labFile } from "../../lab/settings";
+
+/** A self-signed CA whose time was January 2020. */
+function expiredCertificate(): string {
+  const folder = mkdtempSync(path.join(tmpdir(), "expired-"));
+  const file = (name: string, content = ""): string => {
+    writeFileSync(path.join(folder, name), content);
+    return path.join(folder, name);
+  };
+  const config = file(
+    "ca.cnf",
+    `[ca]\ndefault_ca=x\n[x]\ndatabase=${file("index")}\nnew_certs_dir=${folder}\nrand_serial=yes\ndefault_md=sha256\npolicy=p\n` +
+      "[p]\ncommonName=supplied\n[req]\ndistinguished_name=dn\n[dn]\n[v3]\nbasicConstraints=critical,CA:TRUE\n",
+  );
+  const openssl = (...args: string[]): void => void execFileSync("openssl", args, { stdio: "pipe" });
+  const [key, request, certificate] = [file("key"), file("csr"), file("crt")];
+  openssl(
+    "req",
+    "-new",
+    "-newkey",
+    "rsa:2048",
+    "-nodes",
+    "-config",
+    config,
+    "-keyout",
+    key,
+    "-out",
+    request,
+    "-subj",
+    "/CN=old",
+  );
+  openssl(
+    ...[
+      "ca",
+      "-batch",
+      "-notext",
+      "-selfsign",
+      "-config",
+      config,
+      "-keyfile",
+      key,
+      "-in",
+      request,
+      "-out",
+      certificate,
+    ],
+    ...["-extensions", "v3", "-startdate", "20200101000000Z", "-enddate", "20200201000000Z"],
+  );
+  return readFileSync(certificate, "utf8");
+}
+
+/** What nobody may have touched when the input was bad. */
+async function everything(): Promise<unknown> {
+  return {
+    nodes: await onAllNodes(writes),
+    jumpbox: await find("supervisor", "pod", "ns1", "jumpbox-ubuntu"),
+    secret: await find("workload", "secret", "default", "harbor-svc-pull-secret"),
+    deployment: await find("workload", "deployment", "default", "tkc-nginx-harbor-svc-deployment"),
+  };
+}
+
+describe("bad input is refused by a clear message before anything changes", () => {
+  const stack = new LabStack("e2e-input");
+  const { harbor } = lab.registries();
+  let untouched: unknown;
+
+  before(async () => {
+    untouched = await everything();
+  });
+  after(async () => {
+    await stack.destroy();
+  });
+
+  async function refused(
+    settings: Record<string, unknown>,
+    message: RegExp,
+    env: NodeJS.ProcessEnv = {},
+    passwords: Record<string, string> = {},
+  ): Promise<void> {
+    await stack.configure(settings, passwords);
+    const { code, output } = await stack.up(env);
+    assert.notEqual(code, 0, output);
+    assert.match(output, message);
+    assert.doesNotMatch(output, /\n\s+at .*\.[jt]s:\d+/, "the message comes with a stack trace");
+    assert.deepEqual(await everything(), untouched);
+  }
+  const registry = (changes: Record<string, unknown>): Record<string, unknown> =>
+    harborSettings({ registries: [{ ...(harborSettings()["registries"] as object[])[0], ...changes }] });
+  const ca = (content: string): Record<string, unknown> =>
+    registry({ ca: { from: "file", path: labFile("bad-ca.pem", content) } });
+  const docker = (content: string): Record<string, unknown> =>
+    registry({ credentials: { from: "dockerConfig", path: labFile("bad-config.json", content) } });
+
+  test("an unknown setting", () =>
+    refused(harborSettings({ jumpbx: {} }), /tkc-registry:jumpbx: there is no such setting/));
+  test("a missing setting", () => {
+    const settings = Object.entries(harborSettings()).filter(([name]) => name !== "cluster");
+    return refused(Object.fromEntries(settings), /missing[^]*cluster/i);
+  });
+  test("a context that the kubeconfig doesn't have", () =>
+    refused(harborSettings({ clusterContext: "tkc-cluster-9" }), /tkc-cluster-9[^]*tkc-cluster-1/));
+  test("a cluster without an SSH secret", () =>
+    refused(
+      harborSettings({ cluster: "tkc-cluster-9", clusterContext: "tkc-cluster-1" }),
+      /tkc-cluster-9-ssh/,
+    ));
+  test("an image whose registry is none of the stack's", () =>
+    refused(
+      harborSettings({ deployment: { image: "other.example/team/nginx:1.0" } }),
+      /other\.example, is none of the stack's/,
+    ));
+  test("a fingerprint that is not the CA's", () =>
+    refused(
+      registry({ ca: { from: "harbor", sha256: "ab".repeat(32) } }),
+      new RegExp(harbor.caSha256.slice(0, 8), "i"),
+    ));
+  test("a file that is no PEM", () =>
+    refused(ca("hello"), /registries\[0\]\.ca\.path: there is no certificate in it/));
+  test("an HTML page instead of a certificate", () => refused(ca("<html><body>404</body></html>"), /HTML/));
+  test("a config.json that is missing", () =>
+    refused(
+      registry({ credentials: { from: "dockerConfig", path: "/nonexistent/config.json" } }),
+      /\/nonexistent\/config\.json/,
+    ));
+  test("a config.json that is malformed", () =>
+    refused(docker("{ not json"), /registries\[0\]\.credentials[^\n]*not JSON/));
+  test("a config.json without this registry", () =>
+    refused(docker(JSON.stringify({ auths: { "other.example": { auth: "eDp5" } } })), /other\.example/));
+  test("a wrong registry password", () => {
+    const auth = Buffer.from(`${harbor.user}:wrong-password`).toString("base64");
+    return refused(
+      docker(JSON.stringify({ auths: { [harbor.host]: { auth } } })),
+      /registries\[0\]\.credentials: [^\n]*does not accept the user/,
+    );
+  });
+
+  test("a wrong password of a registry whose image isn't used", async () => {
+    const { custom } = lab.registries();
+    const credentials = { from: "password", username: custom.user };
+    const second = {
+      host: custom.host,
+      kind: "generic",
+      ca: { from: "file", path: custom.caFile },
+      credentials,
+    };
+    const registries = [...(harborSettings()["registries"] as object[]), second];
+    await refused(
+      harborSettings({ registries }),
+      /registries\[1\]\.credentials: [^\n]*does not accept the user/,
+      {},
+      {
+        [custom.host]: "wrong-password",
+      },
+    );
+  });
+  test("an expired CA", () =>
+    refused(
+      ca(expiredCertificate()),
+      /registries\[0\]\.ca\.path: the certificate [^\n]* expired at 2020-02-01/,
+    ));
+  test("a pull secret in a namespace that isn't there", () =>
+    refused(
+      harborSettings({ pullSecret: { namespaces: ["default", "no-such-team"] } }),
+      /pullSecret\.namespaces: the cluster has no namespace no-such-team/,
+    ));
+
+  for (const [mode, message] of [
+    ["404", /404/],
+    ["500", /500/],
+    ["html", /HTML/],
+  ] as const) {
+    test(`a getcert that answers ${mode}`, async () => {
+      await lab.setGetcert(mode);
+      try {
+        await refused(harborSettings(), message);
+      } finally {
+        await lab.setGetcert("v2");
+      }
+    });
+  }
+
+  test("a namespace that would refuse the pod", async () => {
+    await kubectl("workload", "create", "quota", "no-pods", "-n", "default", "--hard=pods=0");
+    try {
+      await refused(harborSettings(), /no-pods/);
+    } finally {
+      await kubectl("workload", "delete", "quota", "no-pods", "-n", "default");
+    }
+  });
+
+  test("rights that are missing, named by verb and resource", async () => {
+    const env = await lab.unprivilegedOperator();
+    const missing =
+      /may not create pods\/exec in namespace ns1[^]*may not list nodes[^]*may not patch secrets in namespace default[^]*may not patch deployments\.apps in namespace default/;
+    await refused(harborSettings(), missing, env);
+  });
+
+  test("three mistakes are told at once", async () => {
+    const settings = harborSettings({ adopt: "yes", access: "teleport", jumpbx: {} });
+    await refused(settings, /3 problems/);
+  });
+});

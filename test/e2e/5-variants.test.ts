@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { chmodSync, readFileSync } from "node:fs";
+import * as path from "node:path";
+import { after, before, describe, test } from "node:test";
+import * as lab from "../../lab/lab";
+import { LabStack } from "../../lab/stack";
+import { find, goBundle, kubectl, onAllNodes, trusts } from "../../lab/inspect";
+import { harborSettings, labFile } from "../../lab/settings";
+
+/** One stack after another on the same nodes, each with another of the ways that the settings allow. */
+describe("the other ways", () => {
+  const stack = new LabStack("e2e-variants");
+  const { harbor, custom } = lab.registries();
+
+  before(async () => {
+    await stack.configure(harborSettings());
+  });
+  after(async () => {
+    await stack.destroy();
+  });
+
+  const registry = (
+    changes: Record<string, unknown>,
+    more: Record<string, unknown> = {},
+  ): Record<string, unknown> =>
+    harborSettings({
+      deployment: { enabled: false },
+      registries: [{ ...(harborSettings()["registries"] as object[])[0], ...changes }],
+      ...more,
+    });
+
+  async function trusted(
+    settings: Record<string, unknown>,
+    caFile: string,
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<string> {
+    await stack.configure(settings);
+    const { code, output } = await stack.up(env);
+    assert.equal(code, 0, output);
+    const pem = readFileSync(caFile, "utf8").trim();
+    for (const [node, bundle] of Object.entries(await onAllNodes(goBundle)))
+      assert.ok(bundle.includes(pem), node);
+    return output;
+  }
+
+  /** Does something while the Supervisor has not these secrets of the cluster. */
+  async function withoutSecrets(names: readonly string[], act: () => Promise<unknown>): Promise<void> {
+    const manifests = await Promise.all(
+      names.map(async (name) => {
+        const { type, data } = (await find("supervisor", "secret", "ns1", name)) as {
+          type: string;
+          data: object;
+        };
+        const metadata = { name, namespace: "ns1" };
+        return labFile(
+          `secret-${name}.json`,
+          JSON.stringify({ apiVersion: "v1", kind: "Secret", metadata, type, data }),
+        );
+      }),
+    );
+    await kubectl("supervisor", "delete", "secret", "-n", "ns1", ...names);
+    try {
+      await act();
+    } finally {
+      for (const manifest of manifests) await kubectl("supervisor", "apply", "-f", manifest);
+    }
+  }
+
+  test("a node that shows another host key than the configured one is left alone, the others are done", async () => {
+    const worker = (await lab.nodes()).find((node) => node.role === "worker")!.name;
+    await stack.configure(registry({}, { nodes: { hostKeys: { [worker]: `SHA256:${"A".repeat(43)}` } } }));
+    const { code, output } = await stack.up();
+    assert.notEqual(code, 0);
+    assert.match(output, new RegExp(`${worker}[^]*host key`));
+    const pem = readFileSync(harbor.caFile, "utf8");
+    for (const [node, trusted] of Object.entries(await onAllNodes((name) => trusts(name, pem)))) {
+      assert.equal(trusted, node !== worker, node);
+    }
+    assert.equal(await find("workload", "secret", "default", "harbor-svc-pull-secret"), undefined);
+  });
+
+  test("a Harbor that only knows getcert v1; an SSH key from a file; credentials from docker's helper", async () => {
+    const key = (await find("supervisor", "secret", "ns1", "tkc-cluster-1-ssh")) as {
+      data: Record<string, string>;
+    };
+    const sshKeyFile = labFile("node-key", Buffer.from(key.data["ssh-privatekey"]!, "base64").toString());
+    const helper = labFile(
+      "docker-credential-lab",
+      `#!/bin/sh\nprintf '{"ServerURL":"%s","Username":"%s","Secret":"%s"}' '${harbor.host}' '${harbor.user}' '${harbor.password}'\n`,
+    );
+    chmodSync(helper, 0o700);
+    const config = labFile("helper-config.json", JSON.stringify({ credHelpers: { [harbor.host]: "lab" } }));
+    const { env } = await lab.operator();
+    await lab.setGetcert("v1-only");
+    try {
+      await withoutSecrets(["tkc-cluster-1-ssh", "tkc-cluster-1-ssh-password"], () =>
+        trusted(
+          registry({ credentials: { from: "dockerConfig", path: config } }, { nodes: { sshKeyFile } }),
+          harbor.caFile,
+          { PATH: `${path.dirname(helper)}:${env["PATH"] ?? ""}` },
+        ),
+      );
+    } finally {
+      await lab.setGetcert("v2");
+    }
+    const secret = (await find("workload", "secret", "default", "harbor-svc-pull-secret")) as {
+      data: Record<string, string>;
+    };
+    const { auths } = JSON.parse(Buffer.from(secret.data[".dockerconfigjson"]!, "base64").toString()) as {
+      auths: Record<string, { auth: string }>;
+    };
+    assert.equal(
+      Buffer.from(auths[harbor.host]!.auth, "base64").toString(),
+      `${harbor.user}:${harbor.password}`,
+    );
+  });
+
+  test("nodes without an SSH key take the password from its secret; the CA comes inline", async () => {
+    // Another CA, so that every node has something to do: a way in that isn't used proves nothing.
+    await withoutSecrets(["tkc-cluster-1-ssh"], () =>
+      trusted(
+        registry({
+          host: custom.host,
+          kind: "generic",
+          ca: { from: "inline", pem: readFileSync(custom.caFile, "utf8") },
+          credentials: { from: "none" },
+        }),
+        custom.caFile,
+      ),
+    );
+  });
+
+  test("the CA that is no longer listed is gone from every node", async () => {
+    const pem = readFileSync(harbor.caFile, "utf8").trim();
+    for (const [node, bundle] of Object.entries(await onAllNodes(goBundle)))
+      assert.ok(!bundle.includes(pem), node);
+  });
+
+  test("the pull secret is gone where no registry needs one", async () => {
+    assert.equal(await find("workload", "secret", "default", "harbor-svc-pull-secret"), undefined);
+  });
+
+  test("a CA from a file; the pull secret in several namespaces; a ServiceAccount's other entries stay", async () => {
+    await kubectl("workload", "create", "namespace", "team-b");
+    try {
+      const other = labFile(
+        "other-entry.json",
+        JSON.stringify({ imagePullSecrets: [{ name: "somebody-elses" }] }),
+      );
+      await kubectl(
+        "workload",
+        "patch",
+        "serviceaccount",
+        "default",
+        "-n",
+        "default",
+        "--type=merge",
+        "--patch-file",
+        other,
+      );
+      await trusted(
+        registry(
+          { ca: { from: "file", path: harbor.caFile } },
+          { pullSecret: { namespaces: ["default", "team-b"], defaultServiceAccount: true } },
+        ),
+        harbor.caFile,
+      );
+      const entries = async (namespace: string): Promise<string[]> => {
+        const account = (await find("workload", "serviceaccount", namespace, "default")) as {
+          imagePullSecrets?: { name: string }[];
+        };
+        return (account.imagePullSecrets ?? []).map((entry) => entry.name);
+      };
+      assert.deepEqual(await entries("default"), ["somebody-elses", "harbor-svc-pull-secret"]);
+      assert.deepEqual(await entries("team-b"), ["harbor-svc-pull-secret"]);
+      assert.ok(await find("workload", "secret", "team-b", "harbor-svc-pull-secret"));
+
+      const { code, output } = await stack.destroy();
+      assert.equal(code, 0, output);
+      assert.deepEqual(await entries("default"), ["somebody-elses"]);
+    } finally {
+      const none = labFile("no-entry.json", JSON.stringify({ imagePullSecrets: [] }));
+      await kubectl(
+        "workload",
+        "patch",
+        "serviceaccount",
+        "default",
+        "-n",
+        "default",
+        "--type=merge",
+        "--patch-file",
+        none,
+      );
+      await kubectl("workload", "delete", "namespace", "team-b");
+    }
+  });
+});
