@@ -14,10 +14,19 @@ connected=$?
 kill "$watchdog"
 wait "$watchdog" 2>/dev/null
 [ "$connected" -eq 0 ] || exit 1
-cat <&3 &
+# Each direction tells its end through a pipe. `wait -n` would miss one that ends before it is called.
+exec 6<> <(:)
+carry() {
+  trap 'kill "$!" 2>/dev/null' TERM
+  cat <&"$1" >&"$2" &
+  wait "$!"
+  echo >&6
+}
+carry 3 1 &
 from_node=$!
-cat <&4 >&3 &
+carry 4 3 &
 to_node=$!
-wait -n
+read -r -u 6
 kill "$from_node" "$to_node" 2>/dev/null
+wait "$from_node" "$to_node" 2>/dev/null
 exit 0
