@@ -223,6 +223,16 @@ const settingsSchema = z
         params: { seen: `its registry, ${imageHost}, is none of the stack's` },
       });
     }
+    const { namespaces } = settings.pullSecret;
+    const wantsSecret = settings.registries.some(({ credentials }) => credentials.from !== "none");
+    if (enabled && wantsSecret && namespaces && !namespaces.includes(settings.deployment.namespace)) {
+      context.addIssue({
+        code: "custom",
+        path: ["pullSecret", "namespaces"],
+        message: "Add it, as pods can only use a pull secret of their own namespace",
+        params: { seen: `${settings.deployment.namespace}, the Deployment's namespace, is not among them` },
+      });
+    }
     for (const host of Object.keys(settings.passwords)) {
       if (seen.has(host)) continue;
       context.addIssue({

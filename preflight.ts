@@ -60,15 +60,20 @@ const project = "setting tkc-registry";
 /** What the provider does to an object: it also watches it until it is ready, or gone. */
 const change = ["get", "list", "watch", "create", "patch", "delete"];
 
+/** Whether any registry wants a login. */
+const needsPullSecret = ({ registries }: Settings): boolean =>
+  registries.some(({ credentials }) => credentials.from !== "none");
+
 function supervisorRights({ namespace, access }: Settings): Right[] {
   if (access !== "jumpbox") return [];
   const pods = change.map((verb) => ({ verb, resource: "pods", namespace }));
   return [...pods, { verb: "create", resource: "pods", subresource: "exec", namespace }];
 }
 
-function clusterRights({ pullSecret, deployment, registries }: Settings): Right[] {
+function clusterRights(settings: Settings): Right[] {
+  const { pullSecret, deployment } = settings;
   const wanted: Right[] = ["get", "list"].map((verb) => ({ verb, resource: "nodes" }));
-  if (registries.some(({ credentials }) => credentials.from !== "none")) {
+  if (needsPullSecret(settings)) {
     for (const namespace of pullSecret.namespaces) {
       wanted.push(...change.map((verb) => ({ verb, resource: "secrets", namespace })));
       if (pullSecret.defaultServiceAccount) {
@@ -248,10 +253,10 @@ async function settleDeployment(cluster: KubeContext, settings: Settings, owner:
   });
 }
 
-function podTemplate({ deployment, pullSecret, registries }: Settings): PodTemplate {
-  const { app, image, command, args, port, probe, runAsUser, writablePaths, env, resources } = deployment;
-  const needsSecret = registries.some(({ credentials }) => credentials.from !== "none");
-  const imagePullSecrets = needsSecret ? [pullSecret.name] : [];
+function podTemplate(settings: Settings): PodTemplate {
+  const { app, image, command, args, port, probe, runAsUser, writablePaths, env, resources } =
+    settings.deployment;
+  const imagePullSecrets = needsPullSecret(settings) ? [settings.pullSecret.name] : [];
   return {
     app,
     image,
@@ -265,18 +270,6 @@ function podTemplate({ deployment, pullSecret, registries }: Settings): PodTempl
     resources,
     imagePullSecrets,
   };
-}
-
-/** A pod can only use a pull secret of its own namespace. */
-function checkPullSecretNamespace({ deployment, pullSecret, registries }: Settings): void {
-  const needed = deployment.enabled && registries.some(({ credentials }) => credentials.from !== "none");
-  if (!needed || pullSecret.namespaces.includes(deployment.namespace)) return;
-  throw new UserError({
-    code: "pull-secret-elsewhere",
-    subject: `${project}:pullSecret.namespaces`,
-    seen: `${deployment.namespace}, the Deployment's namespace, is not among them`,
-    remedy: "Add it",
-  });
 }
 
 /**
@@ -300,7 +293,6 @@ export async function preflight(
     kubeContext(settings.supervisorContext, { subject: `${project}:supervisorContext`, login }),
     kubeContext(settings.clusterContext, { subject: `${project}:clusterContext`, login }),
   ]);
-  checkPullSecretNamespace(settings);
   // Asked first and alone: without rights every other question fails too, and says less.
   await allChecks([
     checkRights(supervisor, supervisorRights(settings)),
@@ -312,14 +304,13 @@ export async function preflight(
     settings.nodes.sshKeyFile === undefined
       ? { from: "supervisor", context: settings.supervisorContext, namespace, cluster: name }
       : { from: "file", path: settings.nodes.sshKeyFile };
-  const withSecret = settings.registries.some(({ credentials }) => credentials.from !== "none");
   const [nodes, , registries, jumpbox, places, deploymentAdopted] = await allChecks([
     discoverNodes(cluster),
     readCredentials(sshKey), // only to know that they are there; each command reads them anew
     allChecks(settings.registries.map((registry, index) => prepareRegistry(registry, index, settings))),
     settleJumpbox(supervisor, settings, owner, jumpboxOfLastRun),
     allChecks(
-      (withSecret ? settings.pullSecret.namespaces : []).map((place) =>
+      (needsPullSecret(settings) ? settings.pullSecret.namespaces : []).map((place) =>
         settlePullSecret(cluster, place, settings, owner),
       ),
     ),

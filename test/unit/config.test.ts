@@ -94,6 +94,18 @@ test("a value of the wrong type is told in our words", () => {
   }
 });
 
+test("a pull secret that the Deployment could not use is refused", () => {
+  const problems = refused({ pullSecret: { namespaces: ["team-b"] } });
+  assert.match(
+    problems["pullSecret.namespaces"] ?? "",
+    /default, the Deployment's namespace, is not among them/,
+  );
+  const registries = [{ host: "h.example", ca: { from: "harbor", sha256 }, credentials: { from: "none" } }];
+  assert.deepEqual(parse({ registries, pullSecret: { namespaces: ["team-b"] } }).pullSecret.namespaces, [
+    "team-b",
+  ]);
+});
+
 test("one context for both clusters is refused", () => {
   assert.match(refused({ clusterContext: "ns1" })["clusterContext"] ?? "", /so is the Supervisor's/);
 });
