@@ -120,6 +120,17 @@ export async function pullFailure(name: string, image: string): Promise<string> 
   }
 }
 
+/** The registries that a pull secret has credentials for, each with its `auth` decoded to `user:password`. */
+export async function pullSecretAuths(namespace: string, name: string): Promise<Record<string, string>> {
+  const secret = (await find("workload", "secret", namespace, name)) as
+    { data: Record<string, string> } | undefined;
+  const decoded = (text: string): string => Buffer.from(text, "base64").toString();
+  const config = JSON.parse(decoded(secret!.data[".dockerconfigjson"]!)) as {
+    auths: Record<string, { auth: string }>;
+  };
+  return Object.fromEntries(Object.entries(config.auths).map(([host, { auth }]) => [host, decoded(auth)]));
+}
+
 /** Waits until a question has an answer, asking again every half second. */
 export async function eventually<T>(
   what: string,

@@ -1,9 +1,16 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { type ExecOptions, type ExecResult, exec } from "./exec";
 import * as lab from "./lab";
 import { projectRoot, runFolder } from "./paths";
 import { pulumi } from "./pulumi";
+
+const stacksFolder = path.join(runFolder, "stacks");
+
+/** The stacks that were made on the lab. */
+export function stackNames(): string[] {
+  return existsSync(stacksFolder) ? readdirSync(stacksFolder) : [];
+}
 
 /** What a run of the Pulumi CLI ended with. `output` is stdout and stderr as they came, without colours. */
 export interface Run {
@@ -24,7 +31,7 @@ export class LabStack {
   readonly settingsFile: string;
 
   constructor(readonly name: string) {
-    this.folder = path.join(runFolder, "stacks", name);
+    this.folder = path.join(stacksFolder, name);
     this.settingsFile = path.join(this.folder, `Pulumi.${name}.yaml`);
   }
 

@@ -1,12 +1,12 @@
 /** Runs the test suites, one after the other, and closes with a count. See `--help`. */
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { parseArgs } from "node:util";
 import { UserError } from "../errors";
-import { labFolder } from "../lab/paths";
 
 const suites = ["unit", "components", "integration", "e2e"] as const;
 type Suite = (typeof suites)[number];
@@ -83,23 +83,32 @@ function labObstacle(): string | undefined {
 }
 
 /**
- * Makes sure, before anything takes time, that the lab can be the tests' own from beginning to end.
+ * Makes sure, before anything takes time, that the lab can be the tests' own from beginning to end. One that
+ * `npm run lab` left up goes, as one command brings it back; one with stacks of somebody's own does not.
  *
- * @throws UserError where somebody's lab is up.
+ * @throws UserError where the lab can't be had.
  */
 async function claimLab(): Promise<void> {
-  const [{ assertNetworkIsFree }, { readState }] = await Promise.all([
+  const [{ assertNetworkIsFree }, { readState }, { stackNames }, lab] = await Promise.all([
     import("../lab/network.js"),
     import("../lab/state.js"),
+    import("../lab/stack.js"),
+    import("../lab/lab.js"),
   ]);
   await assertNetworkIsFree();
   if (!readState()) return;
-  throw new UserError({
-    code: "lab-in-use",
-    subject: "lab",
-    seen: "it is up, and the end-to-end tests need one of their own",
-    remedy: "Take it down first (`npm run lab -- down`), or leave those tests out (`npm run test:fast`)",
-  });
+  // Those of the tests are left where a run of them was killed.
+  const others = stackNames().filter((name) => name !== "lab" && !/^e2e(-|$)/.test(name));
+  if (others.length > 0) {
+    throw new UserError({
+      code: "lab-in-use",
+      subject: "lab",
+      seen: `it is up, with stacks of yours: ${others.join(", ")}`,
+      remedy: "Take it down (`npm run lab -- down`), or leave the end-to-end tests out (`npm run test:fast`)",
+    });
+  }
+  process.stdout.write("The lab that `npm run lab` left up goes; the tests make one of their own.\n");
+  await lab.down();
 }
 
 async function runEndToEnd(outcome: Outcome, files: string[]): Promise<void> {
@@ -211,7 +220,7 @@ const told = (error: unknown): string =>
       : String(error);
 
 /** Everything that tests put aside is in here, and goes with it. */
-const temporary = path.join(labFolder, `test-${process.pid}`);
+const temporary = mkdtempSync(path.join(tmpdir(), "tkc-registry-test-"));
 
 async function interrupted(signal: NodeJS.Signals): Promise<void> {
   if (interruption.signal.aborted) return; // a terminal and npm both send one
@@ -222,7 +231,6 @@ async function interrupted(signal: NodeJS.Signals): Promise<void> {
   await lab.interrupt();
 }
 
-mkdirSync(temporary, { recursive: true, mode: 0o700 });
 process.env["TMPDIR"] = temporary;
 process.env["TKC_REGISTRY_TEST_RUN"] = marker.slice(marker.indexOf("=") + 1);
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)

@@ -15,6 +15,7 @@ import {
   kubectl,
   onAllNodes,
   pullFailure,
+  pullSecretAuths,
   trustStore,
   trusts,
   writes,
@@ -181,10 +182,14 @@ describe("the stack on the lab, from the first up to destroy", () => {
   });
 
   test("the pull secret holds this registry's credentials and no other", async () => {
-    const secret = await find("workload", "secret", namespace, "harbor-svc-pull-secret");
-    const data = (secret as { type: string; data: Record<string, string> }).data[".dockerconfigjson"]!;
-    const config = JSON.parse(Buffer.from(data, "base64").toString()) as { auths: Record<string, unknown> };
-    assert.deepEqual(Object.keys(config.auths), [registries.harbor.host]);
+    const { type } = (await find("workload", "secret", namespace, "harbor-svc-pull-secret")) as {
+      type: string;
+    };
+    assert.equal(type, "kubernetes.io/dockerconfigjson");
+    const { host, user, password } = registries.harbor;
+    assert.deepEqual(await pullSecretAuths(namespace, "harbor-svc-pull-secret"), {
+      [host]: `${user}:${password}`,
+    });
   });
 
   test("the default ServiceAccount uses the pull secret too", async () => {

@@ -3,7 +3,16 @@ import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import * as lab from "../../lab/lab";
 import { LabStack } from "../../lab/stack";
-import { containerd, eventually, find, goBundle, kubectl, onAllNodes, trustStore } from "../../lab/inspect";
+import {
+  containerd,
+  eventually,
+  find,
+  goBundle,
+  kubectl,
+  onAllNodes,
+  pullSecretAuths,
+  trustStore,
+} from "../../lab/inspect";
 import { dockerConfigFile, harborSettings, labFile } from "../../lab/settings";
 
 const deploymentName = "tkc-nginx-harbor-svc-deployment";
@@ -131,14 +140,8 @@ describe("coming from the manual procedure", () => {
       metadata: { uid: string };
     };
     assert.equal(podNow.metadata.uid, pod.metadata.uid);
-    const secret = (await find("workload", "secret", "default", "harbor-svc-pull-secret")) as {
-      data: Record<string, string>;
-    };
-    const { auths } = JSON.parse(Buffer.from(secret.data[".dockerconfigjson"]!, "base64").toString()) as {
-      auths: object;
-    };
     assert.deepEqual(
-      Object.keys(auths).sort(),
+      Object.keys(await pullSecretAuths("default", "harbor-svc-pull-secret")).sort(),
       [lab.registries().harbor.host, "registry.other.example"].sort(),
     );
     await eventually("the adopted Deployment runs", async () => {

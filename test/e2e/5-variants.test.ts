@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { after, before, describe, test } from "node:test";
 import * as lab from "../../lab/lab";
 import { LabStack } from "../../lab/stack";
-import { find, goBundle, kubectl, onAllNodes, trusts } from "../../lab/inspect";
+import { find, goBundle, kubectl, onAllNodes, pullSecretAuths, trusts } from "../../lab/inspect";
 import { harborSettings, labFile } from "../../lab/settings";
 
 /** One stack after another on the same nodes, each with another of the ways that the settings allow. */
@@ -103,16 +103,9 @@ describe("the other ways", () => {
     } finally {
       await lab.setGetcert("v2");
     }
-    const secret = (await find("workload", "secret", "default", "harbor-svc-pull-secret")) as {
-      data: Record<string, string>;
-    };
-    const { auths } = JSON.parse(Buffer.from(secret.data[".dockerconfigjson"]!, "base64").toString()) as {
-      auths: Record<string, { auth: string }>;
-    };
-    assert.equal(
-      Buffer.from(auths[harbor.host]!.auth, "base64").toString(),
-      `${harbor.user}:${harbor.password}`,
-    );
+    assert.deepEqual(await pullSecretAuths("default", "harbor-svc-pull-secret"), {
+      [harbor.host]: `${harbor.user}:${harbor.password}`,
+    });
   });
 
   test("nodes without an SSH key take the password from its secret; the CA comes inline", async () => {
@@ -141,23 +134,14 @@ describe("the other ways", () => {
   });
 
   test("a CA from a file; the pull secret in several namespaces; a ServiceAccount's other entries stay", async () => {
+    const setEntries = async (imagePullSecrets: object[]): Promise<void> => {
+      const patch = labFile("service-account.json", JSON.stringify({ imagePullSecrets }));
+      const account = ["patch", "serviceaccount", "default", "-n", "default"];
+      await kubectl("workload", ...account, "--type=merge", "--patch-file", patch);
+    };
     await kubectl("workload", "create", "namespace", "team-b");
     try {
-      const other = labFile(
-        "other-entry.json",
-        JSON.stringify({ imagePullSecrets: [{ name: "somebody-elses" }] }),
-      );
-      await kubectl(
-        "workload",
-        "patch",
-        "serviceaccount",
-        "default",
-        "-n",
-        "default",
-        "--type=merge",
-        "--patch-file",
-        other,
-      );
+      await setEntries([{ name: "somebody-elses" }]);
       await trusted(
         registry(
           { ca: { from: "file", path: harbor.caFile } },
@@ -179,18 +163,7 @@ describe("the other ways", () => {
       assert.equal(code, 0, output);
       assert.deepEqual(await entries("default"), ["somebody-elses"]);
     } finally {
-      const none = labFile("no-entry.json", JSON.stringify({ imagePullSecrets: [] }));
-      await kubectl(
-        "workload",
-        "patch",
-        "serviceaccount",
-        "default",
-        "-n",
-        "default",
-        "--type=merge",
-        "--patch-file",
-        none,
-      );
+      await setEntries([]);
       await kubectl("workload", "delete", "namespace", "team-b");
     }
   });

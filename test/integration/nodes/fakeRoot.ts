@@ -158,7 +158,7 @@ exec unshare -m --propagation private sh -c '
   done
   mount --bind /usr/bin "$root/hostbin"
   mount --bind /usr/sbin "$root/hostsbin"
-  exec chroot "$root" "$@"
+  exec env -u TMPDIR chroot "$root" "$@"
 ' enter '${this.folder}' "$@"
 `,
       { mode: 0o755 },
