@@ -111,13 +111,17 @@ async function claimLab(): Promise<void> {
   await lab.down();
 }
 
+/** Whether the lab, if there is one, is to go when this process ends. */
+let labIsOurs = false;
+
 async function runEndToEnd(outcome: Outcome, files: string[]): Promise<void> {
   const lab = await import("../lab/lab.js");
+  labIsOurs = true;
   try {
     await lab.up();
     await runSuite(outcome, files, 1);
   } finally {
-    await lab.down();
+    if (!interruption.signal.aborted) await lab.down(); // else once everything has stopped
   }
 }
 
@@ -222,26 +226,36 @@ const told = (error: unknown): string =>
 /** Everything that tests put aside is in here, and goes with it. */
 const temporary = mkdtempSync(path.join(tmpdir(), "tkc-registry-test-"));
 
-async function interrupted(signal: NodeJS.Signals): Promise<void> {
+function interrupted(signal: NodeJS.Signals): void {
   if (interruption.signal.aborted) return; // a terminal and npm both send one
-  process.stderr.write(`\n${signal}: stopping, and taking the lab down\n`);
+  process.stderr.write(`\n${signal}: stopping${labIsOurs ? ", and taking the lab down" : ""}\n`);
   interruption.abort();
   endLeftovers();
-  const lab = await import("../lab/lab.js");
-  await lab.interrupt();
+  stopped = import("../lab/lab.js").then((lab) => lab.interrupt());
+}
+
+/** After a signal: when what was going on in the lab has given up. */
+let stopped: Promise<void> | undefined;
+
+async function end(): Promise<void> {
+  endLeftovers();
+  rmSync(temporary, { recursive: true, force: true });
+  if (!interruption.signal.aborted) return;
+  await stopped;
+  if (labIsOurs) await (await import("../lab/lab.js")).down();
+  process.exit(130);
 }
 
 process.env["TMPDIR"] = temporary;
 process.env["TKC_REGISTRY_TEST_RUN"] = marker.slice(marker.indexOf("=") + 1);
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-  process.on(signal, () => void interrupted(signal));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => interrupted(signal));
 main()
   .catch((error: unknown) => {
     process.stderr.write(`${told(error)}\n`);
     process.exitCode = 1;
   })
-  .finally(() => {
-    endLeftovers();
-    rmSync(temporary, { recursive: true, force: true });
-    if (interruption.signal.aborted) process.exit(130);
+  .finally(end)
+  .catch((error: unknown) => {
+    process.stderr.write(`${told(error)}\n`);
+    process.exit(1);
   });
