@@ -357,7 +357,7 @@ export async function preflight(
             container: jumpbox.container,
           },
     sshKey,
-    jumpbox: { create: settings.access === "jumpbox" && jumpbox.create },
+    jumpbox: { create: jumpbox.create },
     pullSecrets: places.map(({ namespace: place, adopted, merged }) => ({
       namespace: place,
       adopted,
