@@ -15,19 +15,34 @@
 # Output: key=value lines, all at the end, from "protocol=1" to "end=ok" or "end=failed", less than 4 KiB.
 #
 # What is kept on the node, in /var/lib/tkc-registry:
-#   owner-<16 hex>  one for each stack: its name, the nonce of its last installation, its files
+#   owner-<16 hex>  one for each stack: its name, the nonce of its last installation, its files, and its certificates as
+#                   they were given, which tell what must be in the files
 #   changed         "<boot id> <hundredths of a second since boot>" of our last change of what Go programs trust;
 #                   "pending" from before such a change until it is complete, so that an interrupted one is redone
 #   names-before    the names in /etc/ssl/certs before our first change
+#   new/            where these are written before they get their places
+#
+# Many nodes are asked at once, and what costs here is starting programs. So the shell does itself what it can,
+# functions answer in variables, and one awk reads all files. Lists are variables with one item a line, each with its
+# newline; unquoted they are split there and nowhere else, and patterns of file names count only between "set +f" and
+# "set -f".
 
 report() {
   result="$result$1=$2
 "
 }
 
-# One printable line of bounded length.
+# among ITEM LIST: whether it is one of them.
+among() {
+  case $newline$2 in *"$newline$1$newline"*) return 0 ;; esac
+  return 1
+}
+
+# clean TEXT [LENGTH]: sets $cleaned to one printable line of bounded length.
 clean() {
-  printf '%s' "$1" | tr -c '[:print:]' '?' | cut -c "1-${2:-160}"
+  cleaned=$1
+  case $cleaned in *[![:print:]]*) cleaned=$(printf '%s' "$1" | tr -c '[:print:]' '?') ;; esac
+  [ "${#cleaned}" -le "${2:-160}" ] || cleaned=$(printf '%s' "$cleaned" | cut -c "1-${2:-160}")
 }
 
 finish() {
@@ -41,7 +56,8 @@ finish() {
 fail() {
   result=
   report error "$1"
-  report detail "$(clean "$2" 400)"
+  clean "$2" 400
+  report detail "$cleaned"
   [ -z "${3-}" ] || report log "$(printf '%s' "$3" | tail -c 1500 | base64 | tr -d '\n')"
   finish failed
 }
@@ -51,56 +67,67 @@ captured() {
   output=$("$@" </dev/null 2>&1 9>&-)
 }
 
-decoded() {
-  printf '%s' "$1" | base64 -d 2>/dev/null
-}
-
 read_parameters() {
   op='' machine_id='' node_name='' owner='' nonce='' lock_wait=120 restart=yes wanted=''
-  while read -r key value; do
+  for line in ${TKC_REGISTRY_PARAMETERS-}; do
+    key=${line%% *} value=${line#"${line%% *}"}
+    value=${value# }
     case $key in
-      '') ;;
       op) op=$value ;;
-      machineId) machine_id=$(decoded "$value") || fail bad-parameter "$key is not base64" ;;
-      nodeName) node_name=$(decoded "$value") || fail bad-parameter "$key is not base64" ;;
-      owner) owner=$(decoded "$value") || fail bad-parameter "$key is not base64" ;;
+      machineId) machine_id=$value ;;
+      nodeName) node_name=$value ;;
+      owner) owner=$value ;;
       nonce) nonce=$value ;;
       lockWait) lock_wait=$value ;;
       restart) restart=$value ;;
-      certificate) wanted="$wanted$value
-" ;;
+      certificate) among "$value" "$wanted" || wanted=$wanted$value$newline ;;
       *) fail bad-parameter "unknown parameter $key" ;;
     esac
-  done <<END
-${TKC_REGISTRY_PARAMETERS-}
-END
+  done
   case $lock_wait in '' | *[!0-9]*) fail bad-parameter "lockWait is not a number" ;; esac
   case $nonce in *[!0-9A-Za-z-]*) fail bad-parameter "nonce has characters that it must not have" ;; esac
+  owner=$(base64 -d 2>/dev/null <<END
+$owner
+END
+  ) || fail bad-parameter "owner is not base64"
   [ -n "$owner" ] || fail bad-parameter "owner is missing"
-  [ -n "$machine_id$node_name" ] || fail bad-parameter "machineId and nodeName are missing"
-  while read -r name sha256 body; do
-    [ -n "$name" ] || continue
+  for certificate in $wanted; do
+    name=${certificate%% *} body=${certificate##* }
     case $name in *[!0-9A-Za-z.-]*) fail bad-parameter "a file name has characters that it must not have" ;; esac
     case $name in tkc-registry-?*) ;; *) fail bad-parameter "a file name does not begin with tkc-registry-" ;; esac
-    digest=$(printf '%s' "$body" | base64 -d 2>/dev/null | sha256sum)
-    [ "${digest%% *}" = "$sha256" ] || fail bad-parameter "$name: the certificate has not the given SHA-256"
-  done <<END
-$wanted
+    case $body in *[!0-9A-Za-z+/=]*) fail bad-parameter "$name: the certificate is not base64" ;; esac
+    digest=$(base64 -d 2>/dev/null <<END | sha256sum
+$body
 END
+    )
+    [ "$certificate" = "$name ${digest%% *} $body" ] ||
+      fail bad-parameter "$name: the certificate has not the given SHA-256"
+  done
 }
 
 prove_identity() {
   if [ -n "$machine_id" ]; then
+    machine_id=$(base64 -d 2>/dev/null <<END
+$machine_id
+END
+    ) || fail bad-parameter "machineId is not base64"
     found=
     for file in /etc/machine-id /var/lib/dbus/machine-id; do
       [ -r "$file" ] || continue
-      read -r found <"$file" || :
+      IFS=' ' read -r found <"$file" || :
       break
     done
-    [ "$found" = "$machine_id" ] || fail wrong-node "the machine id here is $(clean "$found"), not $machine_id"
+    clean "$found"
+    [ "$found" = "$machine_id" ] || fail wrong-node "the machine id here is $cleaned, not $machine_id"
   else
+    [ -n "$node_name" ] || fail bad-parameter "machineId and nodeName are missing"
+    node_name=$(base64 -d 2>/dev/null <<END
+$node_name
+END
+    ) || fail bad-parameter "nodeName is not base64"
     found=$(uname -n | tr '[:upper:]' '[:lower:]')
-    [ "$found" = "$node_name" ] || fail wrong-node "the host name here is $(clean "$found"), not $node_name"
+    clean "$found"
+    [ "$found" = "$node_name" ] || fail wrong-node "the host name here is $cleaned, not $node_name"
   fi
 }
 
@@ -109,8 +136,8 @@ lock() {
   while :; do
     exec 9>>"$lock_file"
     flock -w "$lock_wait" 9 || fail busy "another run of tkc-registry on this node did not end within $lock_wait seconds"
-    ours=$(stat -L -c %d:%i "/proc/$$/fd/9")
-    [ "$(stat -c %d:%i "$lock_file" 2>/dev/null)" != "$ours" ] || return 0
+    # shellcheck disable=SC3013 # dash and bash know -ef, and POSIX since 2024
+    [ ! "/proc/$$/fd/9" -ef "$lock_file" ] || return 0
   done
 }
 
@@ -130,125 +157,294 @@ detect_family() {
   fi
 }
 
-# For each certificate in the files: the file, a tab, and the base64 of its DER in one line. Reads PEM as Go does:
-# whole lines begin and end a block, CRLF and text around blocks do no harm, other kinds of block are passed over.
-certificates_in() {
-  awk '
-    FNR == 1 { inside = 0 }
-    { sub(/[ \t\r]+$/, "") }
-    /^-----BEGIN / { inside = ($0 == "-----BEGIN CERTIFICATE-----"); body = ""; next }
-    /^-----END / {
-      if (inside && $0 == "-----END CERTIFICATE-----") print FILENAME "\t" body
-      inside = 0
-      next
-    }
-    inside && !/:/ { gsub(/[ \t]/, ""); body = body $0 }
-  ' "$@"
-}
-
-count_bundle() {
-  if [ -f "$bundle" ]; then certificates_in "$bundle" | wc -l; else echo 0; fi
-}
-
-trusted() {
-  [ -f "$bundle" ] || return 1
-  [ "$(certificates_in "$bundle" | cut -f 2 | grep -Fxc -e "$1")" -gt 0 ]
-}
-
-pem() {
-  printf '%s\n' '-----BEGIN CERTIFICATE-----'
-  printf '%s\n' "$1" | fold -w 64
-  printf '%s\n' '-----END CERTIFICATE-----'
-}
-
-# Whether a file is exactly what we would write, its final newline included.
-holds() {
-  [ -f "$1" ] && [ ! -L "$1" ] && [ "$(cat "$1" && echo .)" = "$(pem "$2" && echo .)" ]
-}
-
-# The files that hold one of some certificates (one base64 body a line), as real paths; bundles apart.
-holders() {
-  [ -n "$1" ] || return 0
-  set -- "$1" "$links"/* "$debian_store"/* "$debian_store"/*/*
-  bodies=$1
-  shift
-  for file in "$@"; do
-    shift
-    # Hash links are second names of files that are in the list.
-    case ${file##*/} in ????????.[0-9]*) [ ! -L "$file" ] || continue ;; esac
-    case $file in "$bundle" | *.new) continue ;; esac
-    [ ! -f "$file" ] || [ ! -r "$file" ] || set -- "$@" "$file"
+# examine [everywhere]: reads our record, our files and the bundle in one go, and where it is told to all other files
+# that can hold a certificate too. Looks for the certificates of $wanted and of our record, and sets
+#   recorded               list of the names in our record
+#   recorded_certificates  list of its certificates, as in $wanted
+#   known_nonce            its nonce
+#   bundled                number of the certificates in the bundle, whichever
+#   in_bundle              list of the names whose certificate is in the bundle
+#   in_place               list of the names whose file is exactly what we would write, its final newline included
+#   holders                list of "<name> <file>": the certificate of that name is in that file, everywhere
+# A file that cannot be read, or goes away meanwhile, holds nothing.
+#
+# Reads PEM as Go does: whole lines begin and end a block, CRLF and text around blocks do no harm, other kinds of block
+# are passed over.
+examine() {
+  where=${1-here}
+  recorded='' recorded_certificates='' known_nonce='' bundled=0 in_bundle='' in_place='' holders=''
+  set -- /dev/null /dev/null
+  [ ! -f "$owner_record" ] || set -- "$owner_record" /dev/null
+  [ ! -f "$bundle" ] || set -- "$1" "$bundle"
+  set +f
+  for file in "$store"/tkc-registry-*"$extension"; do
+    if [ -f "$file" ] && [ ! -L "$file" ]; then set -- "$@" "$file"; fi
   done
-  [ $# -gt 0 ] || return 0
-  certificates_in "$@" | grep -F -e "$bodies" | cut -f 1 | sort -u | while read -r file; do
-    readlink -f "$file"
-  done | sort -u
-}
-
-others_holding() {
-  holders "$1" | while read -r file; do
-    case ${file##*/} in tkc-registry-*) ;; *) printf '%s\n' "$file" ;; esac
-  done
-}
-
-report_others() {
-  others=$(others_holding "$1" | sed -n 1,8p)
-  while read -r file; do
-    [ -z "$file" ] || report alsoTrustedBy "$(clean "$file")"
-  done <<END
-$others
-END
-}
-
-# put PATH MODE TEXT: writes aside, under a name that no rehash looks at, and renames.
-put() {
-  aside=${1%/*}/.tkc-registry.new
-  if printf '%s\n' "$3" >"$aside" && chmod "$2" "$aside" && sync "$aside" && mv -f "$aside" "$1" && sync "${1%/*}"; then
-    return 0
+  set -- "$@" others
+  files=
+  if [ "$where" = everywhere ]; then
+    for file in "$links"/* "$debian_store"/* "$debian_store"/*/*; do
+      # Hash links are second names of files that are here too.
+      case ${file##*/} in ????????.[0-9]*) [ ! -L "$file" ] || continue ;; esac
+      case $file in "$bundle" | *.new) continue ;; esac
+      [ -f "$file" ] || continue
+      # Adding to a list costs less than adding an argument.
+      case $file in *"$newline"*) set -- "$@" "$file" ;; *) files=$files$file$newline ;; esac
+    done
   fi
-  rm -f "$aside"
+  set -f
+  # shellcheck disable=SC2086
+  examined=$(awk '
+    function look_for(certificate,   field) {
+      split(certificate, field, " ")
+      if (field[3] != "") body[field[1]] = field[3]
+    }
+    function as_pem(text,   lines) {
+      for (; length(text) > 64; text = substr(text, 65)) lines = lines substr(text, 1, 64) "\n"
+      return "-----BEGIN CERTIFICATE-----\n" lines text "\n-----END CERTIFICATE-----\n"
+    }
+    # Whether a file is this text and no more, when it is read with a character for the end of a record.
+    function is_text(file, text, end,   read, more) {
+      RS = end
+      if ((getline read < file) <= 0 || (getline more < file) > 0) read = ""
+      close(file)
+      RS = "\n"
+      return read == text
+    }
+    function begins_one(text,   name) {
+      for (name in body) if (substr(body[name], 1, length(text)) == text) return 1
+      return 0
+    }
+    # Prints "KEY <name>FILE" for each certificate that is looked for and there, and returns how many there are at all.
+    function read_pem(file, key, shown,   line, inside, possible, text, name, count) {
+      count = 0
+      while ((getline line < file) > 0) {
+        if (line ~ /^-----BEGIN /) {
+          sub(/[ \t\r]+$/, "", line)
+          inside = possible = (line == "-----BEGIN CERTIFICATE-----")
+          text = ""
+        } else if (line ~ /^-----END /) {
+          sub(/[ \t\r]+$/, "", line)
+          if (inside && line == "-----END CERTIFICATE-----") {
+            count++
+            if (possible) for (name in body) if (body[name] == text) print key, name shown
+          }
+          inside = possible = 0
+        } else if (possible && line !~ /:/) {
+          gsub(/[ \t\r]/, "", line)
+          text = text line
+          possible = begins_one(text)
+        }
+      }
+      close(file)
+      return count
+    }
+    BEGIN {
+      while ((getline line < ARGV[1]) > 0) {
+        key = value = line
+        sub(/=.*/, "", key)
+        sub(/^[^=]*=/, "", value)
+        if (key == "certificate") look_for(value)
+        print key, value
+      }
+      while ((getline line < "/dev/stdin") > 0) look_for(line)
+      count = read_pem(ARGV[2], "in_bundle", "")
+      print "bundled", count
+      for (i = 3; ARGV[i] != "others"; i++) {
+        name = ARGV[i]
+        sub(/.*\//, "", name)
+        sub(/\.[a-z]*$/, "", name)
+        if (!(name in body)) continue
+        text = as_pem(body[name])
+        # Twice, for the end of a record is not seen at the end of a file.
+        if (is_text(ARGV[i], text, "\001") && is_text(ARGV[i], text, "\002")) print "in_place", name
+      }
+      while (++i < ARGC) {
+        shown = " " ARGV[i]
+        gsub(/\n/, "?", shown)
+        read_pem(ARGV[i], "holder", shown)
+      }
+    }
+  ' "$@" $files <<END
+$wanted
+END
+  )
+  for line in $examined; do
+    value=${line#* }$newline
+    case $line in
+      'file '*) recorded=$recorded$value ;;
+      'certificate '*) recorded_certificates=$recorded_certificates$value ;;
+      'nonce '*) known_nonce=${line#* } ;;
+      'bundled '*) bundled=${line#* } ;;
+      'in_bundle '*) in_bundle=$in_bundle$value ;;
+      'in_place '*) in_place=$in_place$value ;;
+      'holder '*) holders=$holders$value ;;
+    esac
+  done
+}
+
+# Reports the files that hold certificates of these names and are not ours, as real paths.
+report_others() {
+  others=
+  for holder in $holders; do
+    among "${holder%% *}" "$1" || continue
+    file=${holder#* } name=${holder##*/}
+    # What update-ca-certificates links to in its store is a holder itself.
+    # shellcheck disable=SC3013
+    if [ "${file%/*}" = "$links" ] && [ "$file" -ef "$debian_store/${name%.pem}.crt" ]; then continue; fi
+    case $name in tkc-registry-*) [ -L "$file" ] || continue ;; esac
+    others=$others$file$newline
+  done
+  [ -n "$others" ] || return 0
+  count=0
+  others=$(for link in $others; do readlink -f "$link"; done | sort -u)
+  for file in $others; do
+    case ${file##*/} in tkc-registry-*) continue ;; esac
+    count=$((count + 1))
+    [ "$count" -le 8 ] || break
+    clean "$file"
+    report alsoTrustedBy "$cleaned"
+  done
+}
+
+# What is written goes to the disk aside, and then to its place under its name: in any crash each file is the old one
+# or the new one. What was put aside goes when it cannot be completed.
+not_written() {
+  # shellcheck disable=SC2086
+  rm -f $asides || :
   fail write-failed "$1 could not be written; is the disk full or read-only?"
 }
 
-recorded_files() {
-  [ ! -f "$owner_record" ] || sed -n 's/^file=//p' "$owner_record"
+# keep NAME TEXT: puts a file of $state aside.
+keep() {
+  umask 077
+  [ -d "$state/new" ] || mkdir -p "$state/new" || not_written "$state"
+  asides=$asides$state/new/$1$newline
+  printf '%s\n' "$2" >"$state/new/$1" || not_written "$state/$1"
+  umask 022
+}
+
+# settle [FOLDER]: gives all that was kept its place, in the order in which it was, and makes that last; before it what
+# happened in FOLDER.
+settle() {
+  # shellcheck disable=SC2086
+  if sync $asides "$@" && mv -f $asides "$state/" && sync "$state"; then
+    asides=
+  else
+    not_written "$state"
+  fi
+}
+
+# pem BODY: sets $pem to its file, without the final newline.
+pem() {
+  rest=$1 eight='????????'
+  pem='-----BEGIN CERTIFICATE-----'
+  while [ "${#rest}" -gt 64 ]; do
+    # shellcheck disable=SC2295 # a pattern
+    after=${rest#$eight$eight$eight$eight$eight$eight$eight$eight}
+    pem=$pem$newline${rest%%"$after"}
+    rest=$after
+  done
+  pem=$pem$newline$rest$newline'-----END CERTIFICATE-----'
+}
+
+# Writes the files of $to_write, aside under names that no rehash looks at.
+write_files() {
+  for certificate in $wanted; do
+    name=${certificate%% *}
+    among "$name" "$to_write" || continue
+    aside=$store/.$name.new
+    asides=$asides$aside$newline
+    pem "${certificate##* }"
+    printf '%s\n' "$pem" >"$aside" || not_written "$store/$name$extension"
+  done
+  [ -n "$asides" ] || return 0
+  # shellcheck disable=SC2086
+  sync $asides || not_written "$store"
+  for name in $to_write; do
+    mv -f "$store/.$name.new" "$store/$name$extension" || not_written "$store/$name$extension"
+  done
+  asides=
+}
+
+remove_files() {
+  gone=
+  for name in $1; do
+    gone=$gone$store/$name$extension$newline
+    # update-ca-certificates makes this link, and leaves it behind when its target is gone.
+    if [ -L "$links/$name.pem" ]; then gone=$gone$links/$name.pem$newline; fi
+    removed=$((removed + 1))
+  done
+  set +f
+  # What a run that was killed put aside.
+  for file in "$store"/.tkc-registry-*.new; do
+    [ ! -f "$file" ] || gone=$gone$file$newline
+  done
+  set -f
+  # shellcheck disable=SC2086
+  [ -z "$gone" ] || rm -f $gone
+}
+
+# Sets $other_records to the list of the other stacks' records.
+find_other_records() {
+  other_records=
+  set +f
+  for record in "$state"/owner-*; do
+    if [ -f "$record" ] && [ "$record" != "$owner_record" ]; then other_records=$other_records$record$newline; fi
+  done
+  set -f
 }
 
 claimed_by_others() {
-  for record in "$state"/owner-*; do
-    if [ -f "$record" ] && [ "$record" != "$owner_record" ] && grep -Fqx -e "file=$1" "$record"; then return 0; fi
+  # shellcheck disable=SC2086
+  [ -n "$other_records" ] && grep -Fqx -e "file=$1" $other_records
+}
+
+# keep_record NONCE CERTIFICATES
+keep_record() {
+  clean "$owner"
+  record="owner=$cleaned
+nonce=$1"
+  for certificate in $2; do
+    record="$record
+file=${certificate%% *}
+certificate=$certificate"
   done
-  return 1
+  keep "owner-$owner_id" "$record"
 }
 
-# record_owner NONCE FILE...
-record_owner() {
-  mkdir -p "$state"
-  chmod 0700 "$state"
-  record_nonce=$1
-  shift
-  put "$owner_record" 0600 "owner=$(clean "$owner")
-nonce=$record_nonce
-$(printf 'file=%s\n' "$@" | sort -u)"
+# From here until keep_changed has settled, a change that is interrupted is one that has to be redone.
+keep_pending() {
+  [ -f "$state/names-before" ] || keep names-before "$(ls -A "$links")"
+  keep changed pending
 }
 
-now() {
-  read -r uptime _ </proc/uptime
-  printf '%s%s' "${uptime%.*}" "${uptime#*.}"
+keep_changed() {
+  IFS=' .' read -r seconds hundredths _ </proc/uptime
+  keep changed "$boot_id $seconds$hundredths"
 }
 
 read_changed() {
   changed_boot='' changed_at=''
-  [ ! -f "$state/changed" ] || read -r changed_boot changed_at <"$state/changed" || :
+  [ ! -f "$state/changed" ] || IFS=' ' read -r changed_boot changed_at <"$state/changed" || :
 }
 
 # In Photon's bundle, which is files put end to end, a file without a final newline swallows itself and the next.
 check_neighbours() {
   [ "$family" = photon ] || return 0
-  for file in "$store"/*.pem; do
+  set +f
+  set -- "$store"/*.pem
+  set -f
+  odd=no
+  for file in "$@"; do
+    [ -f "$file" ] || odd=yes
+  done
+  # The shell takes newlines from the end: nothing is left of the last bytes of all files where each is one.
+  if [ "$odd" = no ] && last=$(tail -q -c 1 "$@" 2>/dev/null) && [ -z "$last" ]; then return 0; fi
+  for file in "$@"; do
     name=${file##*/}
     # Our own is about to be written anew.
-    case " $to_write " in *" ${name%.pem} "*) continue ;; esac
+    ! among "${name%.pem}" "$to_write" || continue
     [ ! -f "$file" ] || [ -z "$(tail -c 1 "$file")" ] ||
       fail bad-neighbour "$file does not end with a newline: rebuilding the bundle would lose its certificate and the next one"
   done
@@ -266,141 +462,115 @@ rebuild() {
       ;;
   esac
   dead=no
+  set +f
   for link in "$links"/????????.[0-9]*; do
-    if [ ! -L "$link" ] || [ -e "$link" ]; then continue; fi
+    if [ -e "$link" ] || [ ! -L "$link" ]; then continue; fi
     case $(readlink "$link") in
       tkc-registry-* | */tkc-registry-*) rm -f "$link" && dead=yes ;;
     esac
   done
+  set -f
   # The same certificate in another's file had no link while ours had it.
   if [ "$dead" = yes ] && command -v openssl >/dev/null 2>&1; then captured openssl rehash "$links" || :; fi
 }
 
-remove_file() {
-  rm -f "$store/$1$extension"
-  # update-ca-certificates makes this link, and leaves it behind when its target is gone.
-  if [ -L "$links/$1.pem" ]; then rm -f "$links/$1.pem"; fi
-}
-
-# change_store REMOVED: to be called with everything recorded; removes files, writes those of $to_write, rebuilds.
+# change_store NAMES: to be called with everything recorded; writes the files of $to_write, removes those of NAMES and
+# rebuilds.
 change_store() {
-  removed=0
-  before=$(count_bundle)
-  put "$state/changed" 0600 pending
-  [ -f "$state/names-before" ] || put "$state/names-before" 0600 "$(ls -A "$links")"
-  while read -r name sha256 body; do
-    [ -n "$name" ] || continue
-    case " $to_write " in *" $name "*) put "$store/$name$extension" 0644 "$(pem "$body")" ;; esac
-  done <<END
-$wanted
-END
-  for name in $1; do
-    remove_file "$name"
-    removed=$((removed + 1))
-  done
+  removed=0 before=$bundled
+  write_files
+  remove_files "$1"
   rebuild
-  after=$(count_bundle)
-  [ "$after" -ge $((before - removed)) ] ||
-    fail bundle-shrank "$bundle held $before certificates before and holds $after now; $removed were ours and were to go"
+  examine everywhere
+  [ "$bundled" -ge $((before - removed)) ] ||
+    fail bundle-shrank "$bundle held $before certificates before and holds $bundled now; $removed were ours and were to go"
   changed=true
 }
 
 # Every rebuild links whatever has no link yet, also what others put there and never linked. What was there without a
 # link before us is without one after us.
 drop_links_made_for_others() {
-  names_before="
-$(cat "$state/names-before")
-"
+  names_before=$(cat "$state/names-before")$newline
+  set +f
   for link in "$links"/????????.[0-9]*; do
     [ -L "$link" ] || continue
-    case $names_before in *"
-${link##*/}
-"*) continue ;; esac
+    ! among "${link##*/}" "$names_before" || continue
     target=$(readlink "$link")
-    case $names_before in *"
-${target##*/}
-"*) rm -f "$link" ;; esac
+    ! among "${target##*/}" "$names_before" || rm -f "$link"
   done
-}
-
-other_owners() {
-  for record in "$state"/owner-*; do
-    if [ -f "$record" ] && [ "$record" != "$owner_record" ]; then return 0; fi
-  done
-  return 1
-}
-
-mark_changed() {
-  put "$state/changed" 0600 "$boot_id $(now)"
+  set -f
 }
 
 install_certificates() {
   [ -n "$wanted" ] || fail bad-parameter "no certificate was given"
   read_changed
-  names='' bodies='' to_write='' stale='' incomplete=no
+  find_other_records
+  examine
+  names='' to_write='' stale='' earlier='' incomplete=no
   if [ "$changed_boot" = pending ]; then incomplete=yes; fi
-  while read -r name sha256 body; do
-    [ -n "$name" ] || continue
-    names="$names $name"
-    bodies="$bodies$body
-"
-    if ! holds "$store/$name$extension" "$body"; then
-      to_write="$to_write $name"
-    elif ! trusted "$body"; then
+  for certificate in $wanted; do
+    name=${certificate%% *}
+    names=$names$name$newline
+    if ! among "$name" "$in_place"; then
+      to_write=$to_write$name$newline
+    elif ! among "$name" "$in_bundle"; then
       incomplete=yes
     fi
-  done <<END
-$wanted
-END
-  recorded=$(recorded_files)
+  done
   for name in $recorded; do
-    case " $names " in *" $name "*) continue ;; esac
-    claimed_by_others "$name" || stale="$stale $name"
+    among "$name" "$names" || claimed_by_others "$name" || stale=$stale$name$newline
+  done
+  for certificate in $recorded_certificates; do
+    among "${certificate%% *}" "$names" || earlier=$earlier$certificate$newline
   done
   if [ "$incomplete" = yes ] || [ -n "$to_write$stale" ]; then
     check_neighbours
-    # shellcheck disable=SC2086 # lists of names without spaces
-    record_owner "" $names $recorded
+    keep_record "" "$wanted$earlier"
+    keep_pending
+    settle
     change_store "$stale"
-    while read -r name sha256 body; do
-      [ -z "$name" ] || trusted "$body" ||
+    for name in $names; do
+      among "$name" "$in_bundle" ||
         fail not-trusted "$store/$name$extension is in place, but $bundle has not its certificate after the rebuild" "$output"
-    done <<END
-$wanted
-END
-    mark_changed
+    done
+    keep_changed
+  else
+    # Without this record nobody can tell whether containerd started before or after the certificates came.
+    [ -f "$state/changed" ] || keep_changed
+    examine everywhere
   fi
-  # shellcheck disable=SC2086
-  record_owner "$nonce" $names
-  # Without this record nobody can tell whether containerd started before or after the certificates came.
-  [ -f "$state/changed" ] || mark_changed
-  report_others "${bodies%?}"
+  keep_record "$nonce" "$wanted"
+  settle "$store"
+  recorded_certificates=$wanted known_nonce=$nonce
+  report_others "$names"
 }
 
 remove_certificates() {
   read_changed
-  stale='' bodies='' to_write='' wanted=''
-  for name in $(recorded_files); do
-    claimed_by_others "$name" && continue
-    stale="$stale $name"
-    [ -f "$store/$name$extension" ] || continue
-    bodies="$bodies$(certificates_in "$store/$name$extension" | cut -f 2)
-"
+  find_other_records
+  examine
+  stale='' to_write=''
+  for name in $recorded; do
+    claimed_by_others "$name" || stale=$stale$name$newline
   done
   if [ -n "$stale" ] || [ "$changed_boot" = pending ]; then
     check_neighbours
+    keep_pending
+    settle
     change_store "$stale"
-    other_owners || drop_links_made_for_others
-    for body in $bodies; do
-      trusted "$body" || continue
-      [ -n "$(holders "$body")" ] || fail not-removed "$bundle still has the certificate of a file that is gone" "$output"
+    [ -n "$other_records" ] || drop_links_made_for_others
+    for name in $stale; do
+      among "$name" "$in_bundle" || continue
+      case $newline$holders in *"$newline$name "*) continue ;; esac
+      fail not-removed "$bundle still has the certificate of a file that is gone" "$output"
     done
-    mark_changed
+    keep_changed
+    settle "$store"
+    report_others "$stale"
   fi
-  report_others "${bodies%?}"
   rm -f "$owner_record"
   if [ "$restart" = yes ]; then restart_if_needed; fi
-  if other_owners; then return 0; fi
+  [ -z "$other_records" ] || return 0
   rm -rf "$state"
   rm -f "$lock_file"
 }
@@ -408,14 +578,26 @@ remove_certificates() {
 # When the running containerd started, in the unit of /proc/uptime and on its clock: systemd's own monotonic
 # timestamps stand still while a machine is suspended, and could not be compared.
 inspect_containerd() {
-  captured env TZ=UTC systemctl show -p LoadState -p MainPID -p ExecMainStartTimestamp containerd.service ||
+  output=$(TZ=UTC systemctl show -p LoadState -p MainPID -p ExecMainStartTimestamp containerd.service </dev/null 2>&1 9>&-) ||
     fail containerd-failed "systemctl show failed" "$output"
-  case $output in *LoadState=loaded*) ;; *) fail containerd-missing "systemd knows no unit containerd.service" ;; esac
-  pid=$(printf '%s\n' "$output" | sed -n 's/^MainPID=//p')
-  started='' started_iso=''
-  if [ "${pid:-0}" -eq 0 ] || [ ! -r "/proc/$pid/stat" ]; then return 0; fi
-  started=$(awk '{ sub(/^.*\) /, ""); print $20 }' "/proc/$pid/stat")
-  started_iso=$(printf '%s\n' "$output" | sed -n 's/^ExecMainStartTimestamp=[A-Za-z]* \([0-9-]*\) \([0-9:]*\) UTC$/\1T\2Z/p')
+  unit='' pid='' since='' started='' started_iso=''
+  for line in $output; do
+    case $line in
+      LoadState=*) unit=${line#*=} ;;
+      MainPID=*) pid=${line#*=} ;;
+      # Such as "Thu 2020-01-02 03:04:05 UTC".
+      ExecMainStartTimestamp=*' UTC') since=${line#* } since=${since% UTC} ;;
+    esac
+  done
+  [ "$unit" = loaded ] || fail containerd-missing "systemd knows no unit containerd.service"
+  if [ "${pid:-0}" -eq 0 ] || [ ! -r "/proc/$pid/stat" ] || ! read -r stat <"/proc/$pid/stat"; then return 0; fi
+  # Field 22; field 2 is the name, in parentheses and with anything in it.
+  IFS=' '
+  # shellcheck disable=SC2086
+  set -- ${stat##*) }
+  IFS=$newline
+  started=${20-}
+  case $since in *[!0-9:\ -]*) ;; ?*' '?*) started_iso=${since% *}T${since#* }Z ;; esac
 }
 
 # containerd reads the system's certificates once, at its start.
@@ -435,7 +617,11 @@ answers() {
   command -v ctr >/dev/null 2>&1 || return 0
   # Its socket answers also when the plugin that kubelet speaks to could not be started.
   captured timeout 10 ctr plugins ls || return 1
-  case $(printf '%s\n' "$output" | awk '/cri/ && $NF == "error"') in ?*) return 1 ;; esac
+  for line in $output; do
+    # Without the blanks at its end.
+    line=${line%"${line##*[![:blank:]]}"}
+    case $line in *cri*[[:blank:]]error) return 1 ;; esac
+  done
 }
 
 restart_if_needed() {
@@ -458,28 +644,25 @@ containerd_log() {
   printf '%s' "$output"
 }
 
+# By what examine and inspect_containerd saw. A certificate of ours counts when its file is as it was written, too.
 report_state() {
-  inspect_containerd
-  for name in $(recorded_files); do
-    file=$store/$name$extension
-    [ -f "$file" ] || continue
-    body=$(certificates_in "$file" | cut -f 2)
-    if trusted "$body"; then
-      digest=$(printf '%s' "$body" | base64 -d 2>/dev/null | sha256sum)
-      report trusted "${digest%% *}"
-    fi
+  for certificate in $recorded_certificates; do
+    name=${certificate%% *} certificate=${certificate#* }
+    if among "$name" "$in_place" && among "$name" "$in_bundle"; then report trusted "${certificate%% *}"; fi
   done
   if loaded; then report loaded true; else report loaded false; fi
-  report containerdStarted "$started_iso"
-  [ ! -f "$owner_record" ] || known_nonce=$(sed -n 's/^nonce=//p' "$owner_record")
-  [ -z "${known_nonce-}" ] || report nonce "$known_nonce"
+  [ -z "$started_iso" ] || report containerdStarted "$started_iso"
+  [ -z "$known_nonce" ] || report nonce "$known_nonce"
 }
 
 main() {
-  set -eu
+  set -euf
   export LC_ALL=C PATH="${PATH:-/usr/bin}:/usr/sbin:/usr/bin:/sbin:/bin"
   umask 022
-  result='' output='' changed=false restarted=false
+  newline='
+'
+  IFS=$newline
+  result='' output='' asides='' changed=false restarted=false
   # Once begun it is finished, whatever becomes of the connection.
   trap '' HUP PIPE
   trap 'fail internal "an unexpected step failed; last output: $output"' EXIT
@@ -487,7 +670,8 @@ main() {
   lock_file=/run/tkc-registry.lock
   read_parameters
   prove_identity
-  owner_id=$(printf '%s' "$owner" | sha256sum | cut -c 1-16)
+  owner_id=$(printf '%s' "$owner" | sha256sum)
+  owner_id=${owner_id%"${owner_id#????????????????}"}
   owner_record=$state/owner-$owner_id
   read -r boot_id </proc/sys/kernel/random/boot_id
   lock
@@ -495,14 +679,20 @@ main() {
   case $op in
     install)
       install_certificates
+      inspect_containerd
       report_state
       ;;
     remove) remove_certificates ;;
     restart)
       restart_if_needed
+      examine
       report_state
       ;;
-    status) report_state ;;
+    status)
+      examine
+      inspect_containerd
+      report_state
+      ;;
     *) fail bad-parameter "unknown op" ;;
   esac
   report os "$family"

@@ -1,8 +1,9 @@
 import * as assert from "node:assert/strict";
 import * as fs from "node:fs";
+import { hostname } from "node:os";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { nodeScript, certificateFileName, type NodeCertificate } from "../../../nodes/script";
+import { nodeScript, certificateFileName, remoteCommand, type NodeCertificate } from "../../../nodes/script";
 import {
   type Certificate,
   type Family,
@@ -217,7 +218,244 @@ for (const [family, shell] of [
         const { error } = await root.error({ op: "install", nonce: "n-1", certificates: [certificate] });
         assert.equal(error, "bad-parameter");
       }
+      for (const [given, instead] of [
+        [/^op .*$/m, "op dance"],
+        [/^op .*$/m, "$&\nwhat ever"],
+        [/^machineId .*$/m, "machineId *"],
+        [/^owner .*$/m, "owner *"],
+        [/^owner .*$/m, "owner "],
+        [/^nonce .*$/m, "nonce $(id)"],
+        [/^nonce .*$/m, "$&\nlockWait soon"],
+        [/^certificate .*$/m, "$&*"],
+        [/^certificate .*$/m, "$& more"],
+        [/^certificate .*\n/m, ""],
+        [/^machineId .*\nnodeName .*$/m, "op install"],
+      ] as const) {
+        const { stdout } = await root.run({ op: "install", nonce: "n-1", certificates: [good] }, (input) =>
+          input.replace(given, instead),
+        );
+        assert.match(stdout, /^error=bad-parameter$/m, instead);
+      }
+      fs.rmSync(root.at("run/tkc-registry.lock"), { force: true });
       assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("reports only certificates whose file is exactly as it was written, and changes nothing by asking", async () => {
+      const root = makeRoot();
+      const certificates = [file(first), file(second, "second.example")];
+      await root.succeed({ op: "install", nonce: "n-1", certificates });
+      const place = `${root.store}/${file(first).name}${root.extension}`;
+      const bundle = root.read(root.bundle);
+      const state = root.snapshot();
+      const all = await root.succeed({ op: "status" });
+      assert.deepEqual(all.trusted, [first.sha256, second.sha256]);
+      assert.equal(all.nonce, "n-1");
+      assert.equal(all.changed, false);
+      const copy = root.at("lab/copy");
+      fs.copyFileSync(root.at(place), copy);
+      const alterations: Record<string, () => void> = {
+        "final newline lost": () => root.write(place, first.pem.trimEnd()),
+        "a newline more": () => root.write(place, `${first.pem}\n`),
+        "other line ends": () => root.write(place, first.pem.replaceAll("\n", "\r\n")),
+        "something before": () => root.write(place, `Harbor\n${first.pem}`),
+        "a second certificate": () => root.write(place, first.pem + second.pem),
+        "another certificate": () => root.write(place, second.pem),
+        "a byte that ends records": () => root.write(place, `${first.pem}\u0001`),
+        "a zero byte": () => root.write(place, `${first.pem}\0`),
+        empty: () => root.write(place, ""),
+        gone: () => fs.rmSync(root.at(place)),
+        "a link": () => {
+          fs.rmSync(root.at(place));
+          fs.symlinkSync("/lab/copy", root.at(place));
+        },
+        "a folder": () => {
+          fs.rmSync(root.at(place));
+          fs.mkdirSync(root.at(place));
+        },
+      };
+      for (const [name, alter] of Object.entries(alterations)) {
+        alter();
+        const before = root.snapshot(true);
+        const status = await root.succeed({ op: "status" });
+        assert.deepEqual(status.trusted, [second.sha256], name);
+        assert.deepEqual(root.snapshot(true), before, name);
+        fs.rmSync(root.at(place), { recursive: true, force: true });
+        fs.copyFileSync(copy, root.at(place));
+      }
+      root.write(root.bundle, bundle.replace(first.pem, ""));
+      assert.deepEqual((await root.succeed({ op: "status" })).trusted, [second.sha256]);
+      root.write(root.bundle, bundle);
+      assert.deepEqual(root.snapshot(), state);
+      assert.deepEqual((await root.succeed({ op: "status" })).trusted, all.trusted);
+      assert.deepEqual((await root.succeed({ op: "status", owner: "other" })).trusted, []);
+    });
+
+    it("restores what somebody else's rebuild left out", async () => {
+      const root = makeRoot();
+      await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)] });
+      root.write(root.bundle, root.read(root.bundle).replace(first.pem, ""));
+      const report = await root.succeed({ op: "install", nonce: "n-2", certificates: [file(first)] });
+      assert.equal(report.changed, true);
+      assert.deepEqual(report.trusted, [first.sha256]);
+      assert.ok(root.trusted().includes(first.sha256));
+    });
+
+    it("finds the certificate under any name, and each file once", async () => {
+      const root = makeRoot();
+      const { pem } = first;
+      root.write("lab/elsewhere.crt", pem);
+      fs.symlinkSync("/lab/elsewhere.crt", root.at("etc/ssl/certs/linked.crt"));
+      fs.symlinkSync("/lab/elsewhere.crt", root.at("etc/ssl/certs/tkc-registry-linked.crt"));
+      fs.symlinkSync("nowhere", root.at("etc/ssl/certs/dangling.crt"));
+      fs.mkdirSync(root.at("etc/ssl/certs/folder.crt"));
+      root.shell("mkfifo /etc/ssl/certs/pipe");
+      fs.mkdirSync(root.at("usr/local/share/ca-certificates/by hand"), { recursive: true });
+      for (const name of [
+        "etc/ssl/certs/with  two spaces.crt",
+        "etc/ssl/certs/star*[ab]?.crt",
+        "etc/ssl/certs/a=b",
+        "etc/ssl/certs/-n",
+        "etc/ssl/certs/'quoted' \"$(x)\" \\.crt",
+        "etc/ssl/certs/two\nlines.crt",
+        "etc/ssl/certs/Größe.crt",
+        "usr/local/share/ca-certificates/by hand/harbor.txt",
+      ]) {
+        root.write(name, `-----BEGIN TRUST-----\nAAAA\n-----END TRUST-----\n${second.pem}${pem}`);
+      }
+      root.write("etc/ssl/certs/only-text", pem.replaceAll("-----", "----"));
+      root.write("etc/ssl/certs/starfish[ab]?.crt", second.pem);
+      const report = await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)] });
+      const expected = [
+        "/etc/ssl/certs/'quoted' \"$(x)\" \\.crt",
+        "/etc/ssl/certs/-n",
+        "/etc/ssl/certs/Gr????e.crt",
+        "/etc/ssl/certs/a=b",
+        "/etc/ssl/certs/star*[ab]?.crt",
+        "/etc/ssl/certs/two?lines.crt",
+        "/etc/ssl/certs/with  two spaces.crt",
+        "/lab/elsewhere.crt",
+        "/usr/local/share/ca-certificates/by hand/harbor.txt",
+      ];
+      assert.deepEqual(report.alsoTrustedBy, expected.slice(0, 8), "no more than eight");
+      const removed = await root.succeed({ op: "remove" });
+      assert.deepEqual(removed.alsoTrustedBy, expected.slice(0, 8));
+    });
+
+    it("says so when a rebuild does not do what it is for", async () => {
+      const root = makeRoot();
+      const tool =
+        family === "photon" ? "usr/bin/rehash_ca_certificates.sh" : "usr/sbin/update-ca-certificates";
+      const good = root.read(tool);
+      const rebuildBy = (commands: string): void => root.write(tool, `#!/bin/sh\n${commands}\n`);
+      const install = { op: "install", nonce: "n-1", certificates: [file(first)] } as const;
+      rebuildBy("echo out of order; exit 3");
+      const failed = await root.error(install);
+      assert.equal(failed.error, "rehash-failed");
+      assert.match(Buffer.from(failed.log ?? "", "base64").toString(), /out of order/);
+      rebuildBy("echo done");
+      const { error, detail } = await root.error(install);
+      assert.equal(error, "not-trusted");
+      assert.match(detail ?? "", new RegExp(file(first).name));
+      assert.equal((await root.succeed({ op: "status" })).loaded, false);
+      rebuildBy(`cat /${root.store}/tkc-registry-* >/${root.bundle}`);
+      assert.equal((await root.error(install)).error, "bundle-shrank");
+      root.write(tool, good);
+      root.rebuild();
+      const report = await root.succeed(install);
+      assert.equal(report.changed, true, "what failed is redone");
+      rebuildBy("echo done");
+      assert.equal((await root.error({ op: "remove" })).error, "not-removed");
+      root.write(tool, good);
+      assert.equal((await root.succeed({ op: "remove" })).changed, true);
+      assert.ok(!root.trusted().includes(first.sha256));
+    });
+
+    it("leaves the store alone where it cannot write, and completes later what it could only begin", async () => {
+      const root = makeRoot();
+      fs.mkdirSync(root.at("run/mount")); // as mount does
+      const before = root.snapshot();
+      const install = { op: "install", nonce: "n-1", certificates: [file(first), file(second)] } as const;
+      const { command, input } = remoteCommand({
+        machineId: root.machineId,
+        nodeName: "node-1",
+        owner: "demo.dev",
+        ...install,
+      });
+      for (const [obstacle, store] of [
+        ["mount -t tmpfs -o size=4k none /var/lib", "untouched"],
+        ["mount --bind -o ro /var/lib /var/lib", "untouched"],
+        [`mount --bind /${root.store} /${root.store}; mount -o remount,bind,ro /${root.store}`, "later"],
+      ] as const) {
+        const { stdout } = await root.feed(["/usr/bin/bash", "-c", `${obstacle}\n${command}`], input);
+        assert.match(stdout, /^error=write-failed$/m, obstacle);
+        fs.rmSync(root.at("run/tkc-registry.lock"));
+        if (store === "untouched") assert.deepEqual(root.snapshot(), before, obstacle);
+      }
+      assert.equal((await root.succeed({ op: "status" })).loaded, false);
+      const report = await root.succeed(install);
+      assert.deepEqual(report.trusted, [first.sha256, second.sha256]);
+      await root.succeed({ op: "remove" });
+      assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("waits for the other run, also where that removes the lock's file", async () => {
+      const root = makeRoot();
+      root.shell(
+        "exec 9>>/run/tkc-registry.lock; flock 9; setsid sleep 30 >/dev/null 2>&1 & echo $! >/lab/holder",
+      );
+      const inode = fs.statSync(root.at("run/tkc-registry.lock")).ino;
+      const child = root.begin({ op: "install", nonce: "n-1", certificates: [file(first)] });
+      await sleep(500);
+      assert.equal(root.read("var/lib/tkc-registry/changed"), "", "it waits");
+      fs.renameSync(root.at("run/tkc-registry.lock"), root.at("lab/removed.lock"));
+      process.kill(Number(root.read("lab/holder")));
+      const code = await new Promise((resolve) => child.on("close", resolve));
+      assert.equal(code, 0);
+      assert.notEqual(fs.statSync(root.at("run/tkc-registry.lock")).ino, inode);
+      assert.ok(root.trusted().includes(first.sha256));
+    });
+
+    it("takes the host name where there is no machine id, and any name of a stack", async () => {
+      const root = makeRoot();
+      const owner = `Größe\n${"x".repeat(300)}`;
+      const before = root.snapshot();
+      const who = { machineId: "", nodeName: hostname().toLowerCase(), owner };
+      await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)], ...who });
+      assert.deepEqual((await root.succeed({ op: "status", ...who })).trusted, [first.sha256]);
+      await root.succeed({ op: "remove", ...who });
+      assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("knows since when containerd runs, whatever its process is called, and that it does not run", async () => {
+      const root = makeRoot();
+      await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)] });
+      process.kill(Number(root.read("lab/pid")));
+      await until(() => !fs.existsSync(`/proc/${root.read("lab/pid").trim()}`));
+      const dead = await root.succeed({ op: "status" });
+      assert.deepEqual([dead.loaded, dead.containerdStarted], [false, undefined]);
+      await sleep(20);
+      root.shell('cp /usr/bin/sleep "/lab/a) S 1 (b"; setsid "/lab/a) S 1 (b" 3600 & echo $! >/lab/pid');
+      const status = await root.succeed({ op: "status" });
+      assert.equal(status.loaded, true);
+      assert.match(status.containerdStarted ?? "", /^20/);
+      root.write("var/lib/tkc-registry/changed", `${status.bootId} 99999999999\n`);
+      assert.equal((await root.succeed({ op: "status" })).loaded, false);
+      root.write("var/lib/tkc-registry/changed", `${status.bootId.replace(/^./, "x")} 99999999999\n`);
+      assert.equal((await root.succeed({ op: "status" })).loaded, true, "before the last boot");
+    });
+
+    it("waits until the plugin that kubelet speaks to is there", async () => {
+      const root = makeRoot();
+      await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)] });
+      const plugins =
+        "echo 'TYPE  ID  PLATFORMS  STATUS    '; echo 'io.containerd.grpc.v1  error  -  ok    '";
+      root.write(
+        "usr/bin/ctr",
+        `#!/bin/sh\necho call >>/lab/ctr\n${plugins}\n[ -e /lab/up ] || state=error\ntouch /lab/up\necho "io.containerd.grpc.v1  cri  linux/amd64  \${state:-ok}    "\n`,
+      );
+      const report = await root.succeed({ op: "restart" });
+      assert.deepEqual([report.restarted, report.loaded], [true, true]);
+      assert.equal(root.lines("lab/ctr"), 2);
     });
 
     it("says that another run is at work when that does not end in time", async () => {
@@ -254,6 +492,8 @@ for (const [family, shell] of [
       const { stdout } = await root.run({ op: "install", nonce: "n-1", certificates });
       assert.match(stdout, /end=ok\n$/);
       assert.ok(stdout.length < 4096);
+      const all = certificates.map(({ sha256 }) => sha256);
+      assert.deepEqual((await root.succeed({ op: "status" })).trusted, all);
     });
   });
 }
@@ -339,6 +579,45 @@ describe("the node script on photon, where the bundle is files put end to end", 
     assert.match(detail ?? "", /by-hand\.pem/);
     const now = root.snapshot();
     assert.deepEqual({ ...now, "run/tkc-registry.lock": "" }, { ...before, "run/tkc-registry.lock": "" });
+  });
+
+  it("finishes an exchange of certificates that was killed, or removes all of it", async () => {
+    const root = makeRoot();
+    const before = root.snapshot();
+    const [first, second] = [makeCertificate("Harbor CA"), makeCertificate("Another CA")];
+    await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)] });
+    root.write("lab/hold", "");
+    fs.rmSync(root.at("lab/rehashing"));
+    const child = root.begin({ op: "install", nonce: "n-2", certificates: [file(second)] });
+    await until(() => fs.existsSync(root.at("lab/rehashing")));
+    process.kill(-child.pid!, "SIGKILL");
+    root.write("lab/dead", "");
+    fs.rmSync(root.at("lab/hold"));
+    await until(() => fs.existsSync(root.at("lab/died")));
+    fs.rmSync(root.at("lab/dead"));
+    assert.ok(root.trusted().includes(first.sha256), "it was killed before the rebuild");
+    assert.deepEqual((await root.succeed({ op: "status" })).nonce, undefined);
+    // As a run leaves it that is killed while it writes.
+    root.write("etc/ssl/certs/.tkc-registry-x.new", "half");
+    root.write("var/lib/tkc-registry/new/owner-0123456789abcdef", "half");
+    await root.succeed({ op: "remove" });
+    assert.deepEqual(root.snapshot(), before);
+  });
+
+  it("names the neighbour without final newline, whatever it is called and whatever is beside it", async () => {
+    const root = makeRoot();
+    const certificate = file(makeCertificate("Harbor CA"));
+    await root.succeed({ op: "install", nonce: "n-1", certificates: [certificate] });
+    const place = `etc/ssl/certs/${certificate.name}.pem`;
+    root.write(place, root.read(place).trimEnd());
+    root.write("etc/ssl/certs/empty.pem", "");
+    root.write("etc/ssl/certs/by hand*.pem", makeCertificate("By hand").pem.trimEnd());
+    const { error, detail } = await root.error({ op: "install", nonce: "n-2", certificates: [certificate] });
+    assert.equal(error, "bad-neighbour");
+    assert.match(detail ?? "", /by hand\*\.pem does not end/);
+    root.write("etc/ssl/certs/by hand*.pem", `${root.read("etc/ssl/certs/by hand*.pem")}\n`);
+    const report = await root.succeed({ op: "install", nonce: "n-3", certificates: [certificate] });
+    assert.deepEqual(report.trusted, [certificate.sha256]);
   });
 
   it("repairs its own file when that lost its final newline", async () => {
