@@ -7,7 +7,7 @@ import { UserError } from "./errors";
 export const packageRoot = path.basename(__dirname) === "dist" ? path.dirname(__dirname) : __dirname;
 
 const compiledFolders = ["components", "nodes", "registry", "cluster"];
-const compiledFiles = ["run.ts", "build.ts", "errors.ts"];
+const compiledFiles = ["index.ts", "config.ts", "preflight.ts", "run.ts", "build.ts", "errors.ts"];
 
 function sourcesDigest(): string | undefined {
   if (!existsSync(path.join(packageRoot, "run.ts"))) return undefined; // installed from a package: no sources
@@ -36,7 +36,7 @@ export function stampBuild(): void {
 }
 
 /**
- * Node commands run the compiled JavaScript, the program runs the TypeScript: they must be of the same sources.
+ * What runs is the compiled JavaScript: it must be of the sources that are there.
  *
  * @throws UserError when `dist/` is missing or was built from other sources.
  */
@@ -50,8 +50,8 @@ export function assertBuildIsFresh(): void {
     subject: "dist/",
     seen:
       built === undefined
-        ? "the compiled commands are missing"
-        : "the compiled commands are older than their sources",
+        ? "the compiled program is missing"
+        : "the compiled program is older than its sources",
     remedy: "Run `npm run build`, then try again",
   });
 }

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { type Problem, UserError } from "./errors";
+import { usual } from "./nodes/spec";
 import { parseFingerprint } from "./registry/certificates";
 import { parseImageReference, parseRegistryHost } from "./registry/host";
 import type { CaSource } from "./registry/types";
@@ -149,7 +150,7 @@ const settingsSchema = z
       .prefault({}),
     nodes: z
       .strictObject({
-        user: text("Give the SSH user of the nodes").default("vmware-system-user"),
+        user: text("Give the SSH user of the nodes").default(usual.user),
         sshKeyFile: text("Give the path of a private key").optional(),
         hostKeys: z
           .record(
@@ -161,7 +162,8 @@ const settingsSchema = z
           )
           .default({}),
         workersAtOnce: whole(1, 256, "workers").default(8),
-        readyTimeoutSeconds: whole(10, 3600, "seconds").default(300),
+        inspect: flag().default(true),
+        readyTimeoutSeconds: whole(10, 3600, "seconds").default(usual.readyTimeout),
       })
       .prefault({}),
     registries: shaped(

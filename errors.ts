@@ -37,18 +37,19 @@ export class UserError extends Error {
 }
 
 /**
- * Waits for all checks and throws one {@link UserError} with the problems of every one that failed. An error of
+ * Waits for all checks and throws one {@link UserError} with the problems of every one that failed; what several of
+ * them failed for is told once. An error of
  * another kind is a defect of ours, or one that the caller must see as it is, and is thrown unchanged.
  */
 export async function allChecks<T extends readonly unknown[]>(
   checks: readonly [...{ [K in keyof T]: PromiseLike<T[K]> }],
 ): Promise<T> {
   const results = await Promise.allSettled(checks as readonly PromiseLike<unknown>[]);
-  const problems: Problem[] = [];
+  const problems = new Set<Problem>();
   for (const result of results) {
     if (result.status === "fulfilled") continue;
     if (!(result.reason instanceof UserError)) throw result.reason;
-    problems.push(...result.reason.problems);
+    for (const problem of result.reason.problems) problems.add(problem);
   }
   const [first, ...rest] = problems;
   if (first) throw new UserError(first, ...rest);

@@ -2,13 +2,15 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { assertBuildIsFresh } from "./build";
 import { Jumpbox } from "./components/jumpbox";
+import { lastRun } from "./components/lastRun";
 import { stackOwner } from "./components/ownership";
 import { PullSecret } from "./components/pullSecret";
 import { RegistryDeployment } from "./components/registryDeployment";
 import { TrustedNodes } from "./components/trustedNodes";
 import { readSettings } from "./config";
-import { UserError } from "./errors";
+import { UserError, describeProblem } from "./errors";
 import { nodeScript } from "./nodes/script";
+import { NodeService } from "./nodes/service";
 import { preflight } from "./preflight";
 
 /**
@@ -20,43 +22,48 @@ const ambientKubeconfig: pulumi.ResourceTransformation = ({ props, opts }) => ({
   opts,
 });
 
-async function jumpboxOfLastRun(): Promise<unknown> {
-  const itself = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
-  return (await new pulumi.StackReference(itself).getOutputDetails("jumpbox")).value;
-}
-
 async function stack() {
   assertBuildIsFresh();
   const settings = readSettings();
   const owner = stackOwner(pulumi.getProject(), pulumi.getStack());
   const parallel = Number(process.env["PULUMI_NODEJS_PARALLEL"]); // the language host's word for --parallel
-  const plan = await preflight(settings, owner, jumpboxOfLastRun, parallel > 0 ? parallel : undefined);
+  const plan = await preflight(settings, owner, lastRun(), parallel > 0 ? parallel : undefined);
   for (const warning of plan.warnings) await pulumi.log.warn(warning);
+  for (const observation of plan.observed) {
+    void observation.then(async (seen) => {
+      if (seen.kind === "silent") await pulumi.log.warn(describeProblem(seen.problem));
+    });
+  }
+  if (!pulumi.runtime.isDryRun()) {
+    await NodeService.start({
+      owner,
+      targets: plan.nodes.map(({ target }) => target),
+      readyTimeout: settings.nodes.readyTimeoutSeconds,
+      pems: plan.cas.flatMap(({ certificates }) => certificates.map(({ pem }) => pem)).join(""),
+      inSession: plan.sessions.use,
+      readNode: plan.readNode,
+    });
+  }
+
+  // The SDK keeps the stack of each of its promises, several a resource: at full length, 256 nodes' take 6 s and 130 MB.
+  Error.stackTraceLimit = 0;
 
   // Objects whose creation was cut off exist without being in the state, so creating takes over what is there;
   // the preflight has made sure that nobody else's is. The identifiers never change: a changed one would replace
   // the provider, and then delete the new objects as the old ones.
   const common = { enableServerSideApply: true, upsertExistingObjects: true, enableSecretMutable: true };
-  const supervisor = new k8s.Provider(
-    "supervisor",
-    { ...common, context: settings.supervisorContext, clusterIdentifier: settings.namespace },
-    { transformations: [ambientKubeconfig] },
-  );
-  const cluster = new k8s.Provider(
-    "cluster",
-    {
-      ...common,
-      context: settings.clusterContext,
-      clusterIdentifier: `${settings.namespace}/${settings.cluster}`,
-    },
-    { transformations: [ambientKubeconfig] },
-  );
+  const provider = (name: string, context: string, clusterIdentifier: string): k8s.Provider =>
+    new k8s.Provider(
+      name,
+      { ...common, context, clusterIdentifier },
+      { transformations: [ambientKubeconfig] },
+    );
 
   const jumpbox = plan.jumpbox.create
     ? new Jumpbox(
         "jumpbox",
         { ...settings.jumpbox, namespace: settings.namespace, cluster: settings.cluster, owner },
-        { providers: [supervisor] },
+        { providers: [provider("supervisor", settings.supervisorContext, settings.namespace)] },
       )
     : undefined;
 
@@ -64,13 +71,8 @@ async function stack() {
     settings.cluster,
     {
       nodes: plan.nodes,
-      cas: plan.cas,
+      certificates: plan.certificates,
       script: nodeScript(),
-      access: plan.access,
-      user: settings.nodes.user,
-      sshKey: plan.sshKey,
-      hostKeys: settings.nodes.hostKeys,
-      clusterContext: settings.clusterContext,
       workersAtOnce: settings.nodes.workersAtOnce,
       readyTimeoutSeconds: settings.nodes.readyTimeoutSeconds,
       owner,
@@ -78,6 +80,12 @@ async function stack() {
     { dependsOn: jumpbox ? [jumpbox] : [] },
   );
 
+  // A provider that nothing is made by would be a process for nothing.
+  const cluster =
+    plan.pullSecrets.length > 0 || plan.deployment
+      ? provider("cluster", settings.clusterContext, `${settings.namespace}/${settings.cluster}`)
+      : undefined;
+  const providers = cluster ? [cluster] : [];
   const pullSecret =
     plan.pullSecrets.length > 0
       ? new PullSecret(
@@ -90,7 +98,7 @@ async function stack() {
             clusterContext: settings.clusterContext,
             owner,
           },
-          { providers: [cluster], dependsOn: [nodes] },
+          { providers, dependsOn: [nodes] },
         )
       : undefined;
 
@@ -106,7 +114,7 @@ async function stack() {
           deleteAdopted: settings.deleteAdopted,
           owner,
         },
-        { providers: [cluster], dependsOn: [nodes, ...(pullSecret ? [pullSecret] : [])] },
+        { providers, dependsOn: [nodes, ...(pullSecret ? [pullSecret] : [])] },
       )
     : undefined;
 

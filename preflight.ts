@@ -14,13 +14,27 @@ import {
 import { type KubeContext, kubeContext } from "./cluster/kube";
 import { discoverNodes } from "./cluster/nodes";
 import type { ClusterNode } from "./cluster/types";
+import { throughPod } from "./cluster/relay";
+import { nonceOf } from "./components/drift";
+import type { LastRun } from "./components/lastRun";
 import { type Ownership, jumpboxContainer, ownership } from "./components/ownership";
 import { type PodTemplate, podLabels, podSpec } from "./components/podTemplate";
+import type { NodePlan } from "./components/trustedNodes";
 import type { RegistrySettings, Settings } from "./config";
 import { UserError, allChecks } from "./errors";
-import { readCredentials } from "./nodes/key";
+import { type Observation, inspectNodes } from "./nodes/inspection";
+import { type SecretReader, readCredentials } from "./nodes/key";
+import { SessionPool } from "./nodes/pool";
+import { type NodeReader, nodeState } from "./nodes/ready";
 import { certificateLimit } from "./nodes/report";
-import type { Access, SshKeySource } from "./nodes/spec";
+import {
+  type Access,
+  type NodeTarget,
+  type SshKeySource,
+  type TrustedCertificate,
+  usual,
+} from "./nodes/spec";
+import { transportFor } from "./nodes/transport";
 import { obtainCa } from "./registry/ca";
 import { credentialFor, dockerConfigJson, mergeDockerConfigJson } from "./registry/dockerConfig";
 import { manifestReference, parseImageReference } from "./registry/host";
@@ -29,10 +43,16 @@ import type { RegistryCredential, TrustedCa } from "./registry/types";
 
 /** What the stack is to consist of, as far as the outside world decides it. */
 export interface Plan {
-  readonly nodes: readonly ClusterNode[];
+  readonly nodes: readonly NodePlan[];
   readonly cas: readonly TrustedCa[];
-  readonly access: Access;
-  readonly sshKey: SshKeySource;
+  /** What each node is to trust. */
+  readonly certificates: readonly TrustedCertificate[];
+  /** What the nodes that were asked say. */
+  readonly observed: readonly Promise<Observation>[];
+  /** The sessions on nodes, those that were asked among them. */
+  readonly sessions: SessionPool;
+  /** Reads a Node of the workload cluster. */
+  readonly readNode: NodeReader;
   /** Whether the jumpbox pod is the stack's own. */
   readonly jumpbox: { readonly create: boolean };
   /** Where the pull secret is to be; nowhere if no registry needs one. */
@@ -158,22 +178,31 @@ function settleOwnership(
   );
 }
 
+/** The jumpbox pod, as far as it is decided. */
+interface JumpboxPlan {
+  /** Whether the pod is the stack's own. */
+  readonly create: boolean;
+  readonly container: string;
+  /** Whether nodes can be reached through it now. */
+  readonly running: boolean;
+}
+
 /** The jumpbox pod: ours to create, or somebody's that may be used. */
 async function settleJumpbox(
   supervisor: KubeContext,
   settings: Settings,
   owner: string,
-  jumpboxOfLastRun: () => Promise<unknown>,
-): Promise<{ create: boolean; container: string }> {
+  jumpboxOfLastRun: string | undefined,
+): Promise<JumpboxPlan> {
   const { namespace, jumpbox, adopt } = settings;
-  if (settings.access !== "jumpbox") return { create: false, container: "" };
+  if (settings.access !== "jumpbox") return { create: false, container: "", running: false };
   const { name } = jumpbox;
   const pod = await supervisor.find({ verb: "get", resource: "pods", namespace, name }, () =>
     supervisor.core.readNamespacedPod({ namespace, name }),
   );
   const what = `pod ${namespace}/${name}`;
   const kind = settleOwnership(what, pod && foundObject(pod), { owner, adopt, otherName: "`jumpbox.name`" });
-  if (kind === "absent") return { create: true, container: jumpboxContainer };
+  if (kind === "absent") return { create: true, container: jumpboxContainer, running: false };
   const remove = `kubectl --context ${supervisor.name} -n ${namespace} delete pod ${name}`;
   const phase = pod?.status?.phase ?? "unknown";
   if (phase === "Succeeded" || phase === "Failed" || (kind === "adopted" && phase !== "Running")) {
@@ -184,9 +213,10 @@ async function settleJumpbox(
       remedy: `Delete it, so that the stack makes another: ${remove}, then pulumi up --refresh`,
     });
   }
-  if (kind === "ours") return { create: true, container: jumpboxContainer };
+  const running = phase === "Running" && pod?.metadata?.deletionTimestamp === undefined;
+  if (kind === "ours") return { create: true, container: jumpboxContainer, running };
   // The state still has the stack's own pod of this name: left out of the program, it would be deleted by its name.
-  if ((await jumpboxOfLastRun()) === name) {
+  if (jumpboxOfLastRun === name) {
     throw new UserError({
       code: "jumpbox-replaced",
       subject: what,
@@ -194,7 +224,58 @@ async function settleJumpbox(
       remedy: `Delete it, so that the stack makes its own again: ${remove}, then pulumi up --refresh`,
     });
   }
-  return { create: false, container: pod!.spec!.containers[0]!.name };
+  return { create: false, container: pod!.spec!.containers[0]!.name, running };
+}
+
+/** {@link SecretReader} by the client that the program has anyway. */
+const readSupervisorSecret =
+  (supervisor: KubeContext): SecretReader =>
+  async ({ namespace }, name, key) => {
+    const secret = await findSecret(supervisor, namespace, name);
+    return secret && (secret.data[key] ?? "");
+  };
+
+/** {@link NodeReader} by the client that the program has anyway. */
+const readClusterNode =
+  (cluster: KubeContext): NodeReader =>
+  async (_context, name) => {
+    const node = await cluster.find({ verb: "get", resource: "nodes", name }, () =>
+      cluster.core.readNode({ name }),
+    );
+    return node && nodeState(node);
+  };
+
+function accessOf(settings: Settings, container: string): Access {
+  const { access, supervisorContext: context, namespace, jumpbox } = settings;
+  return access === "direct"
+    ? { kind: "direct" }
+    : { kind: "jumpbox", context, namespace, pod: jumpbox.name, container };
+}
+
+/** The way to each node. */
+function nodeTargets(
+  nodes: readonly ClusterNode[],
+  settings: Settings,
+  way: { readonly access: Access; readonly sshKey: SshKeySource },
+): NodeTarget[] {
+  return nodes.map(({ name, uid, machineId, address }) => ({
+    ...{ name, uid, machineId, address, port: usual.port, user: settings.nodes.user, ...way },
+    clusterContext: settings.clusterContext,
+    hostKey: settings.nodes.hostKeys[name],
+  }));
+}
+
+/** What the nodes of the last run say of themselves; a node that is new has nothing to say yet. */
+function inspect(
+  targets: readonly NodeTarget[],
+  last: LastRun,
+  around: { readonly owner: string; readonly sessions: SessionPool },
+): ReadonlyMap<string, Promise<Observation>> {
+  const questions = targets.flatMap((target) => {
+    const recorded = last.nodes.get(target.name);
+    return recorded?.uid === target.uid ? [{ target, hostKey: target.hostKey ?? recorded.hostKey }] : [];
+  });
+  return inspectNodes(questions, { owner: around.owner, inSession: around.sessions.use });
 }
 
 /** The pull secret's content in one namespace: the stack's registries, and in an adopted one what was there before. */
@@ -277,19 +358,20 @@ function podTemplate(settings: Settings): PodTemplate {
  * consist of.
  *
  * @param owner the stack's identity, by which its objects are known.
- * @param jumpboxOfLastRun the stack's output `jumpbox` as the last run left it; asked for only before a pod is adopted.
+ * @param lastRun what the state holds.
  * @param parallel how many resources the engine works on at once, where that is known.
  * @throws UserError with every problem that was found.
  */
 export async function preflight(
   settings: Settings,
   owner: string,
-  jumpboxOfLastRun: () => Promise<unknown>,
+  lastRun: Promise<LastRun>,
   parallel?: number,
 ): Promise<Plan> {
   const { namespace, cluster: name, deployment } = settings;
   const login = `npm run login -- --server SUPERVISOR --namespace ${namespace} --cluster ${name}`;
-  const [supervisor, cluster] = await allChecks([
+  const [last, supervisor, cluster] = await allChecks([
+    lastRun,
     kubeContext(settings.supervisorContext, { subject: `${project}:supervisorContext`, login }),
     kubeContext(settings.clusterContext, { subject: `${project}:clusterContext`, login }),
   ]);
@@ -304,36 +386,53 @@ export async function preflight(
     settings.nodes.sshKeyFile === undefined
       ? { from: "supervisor", context: settings.supervisorContext, namespace, cluster: name }
       : { from: "file", path: settings.nodes.sshKeyFile };
-  const [nodes, , registries, jumpbox, places, deploymentAdopted] = await allChecks([
-    discoverNodes(cluster),
-    readCredentials(sshKey), // only to know that they are there; each command reads them anew
-    allChecks(settings.registries.map((registry, index) => prepareRegistry(registry, index, settings))),
-    settleJumpbox(supervisor, settings, owner, jumpboxOfLastRun),
-    allChecks(
-      (needsPullSecret(settings) ? settings.pullSecret.namespaces : []).map((place) =>
-        settlePullSecret(cluster, place, settings, owner),
+  const discovery = discoverNodes(cluster);
+  const credentials = readCredentials(sshKey, readSupervisorSecret(supervisor));
+  const jumpboxPlan = settleJumpbox(supervisor, settings, owner, last.jumpbox);
+  const wayIn = Promise.all([discovery, credentials, jumpboxPlan]).then(
+    ([found, key, { container, running }]) => {
+      const access = accessOf(settings, container);
+      const transport = transportFor(access, throughPod(supervisor));
+      const sessions = new SessionPool({ transport, credentials: key });
+      const targets = nodeTargets(found, settings, { access, sshKey });
+      const open = settings.nodes.inspect && (access.kind === "direct" || running);
+      const observed = open ? inspect(targets, last, { owner, sessions }) : undefined;
+      return { targets, sessions, observed };
+    },
+  );
+  const [nodes, { targets, sessions, observed }, registries, jumpbox, places, deploymentAdopted] =
+    await allChecks([
+      discovery,
+      wayIn,
+      allChecks(settings.registries.map((registry, index) => prepareRegistry(registry, index, settings))),
+      jumpboxPlan,
+      allChecks(
+        (needsPullSecret(settings) ? settings.pullSecret.namespaces : []).map((place) =>
+          settlePullSecret(cluster, place, settings, owner),
+        ),
       ),
-    ),
-    settleDeployment(cluster, settings, owner),
-    deployment.enabled
-      ? dryRunPod(
-          cluster,
-          deployment.namespace,
-          { metadata: { labels: podLabels(pod) }, spec: podSpec(pod) },
-          { subject: `${project}:deployment` },
-        )
-      : Promise.resolve(),
-  ]);
+      settleDeployment(cluster, settings, owner),
+      deployment.enabled
+        ? dryRunPod(
+            cluster,
+            deployment.namespace,
+            { metadata: { labels: podLabels(pod) }, spec: podSpec(pod) },
+            { subject: `${project}:deployment` },
+          )
+        : Promise.resolve(),
+    ]);
 
   const ours = dockerConfigJson(
     registries.flatMap(({ settings: { host }, credential }) => (credential ? [{ host, credential }] : [])),
   );
-  const certificates = registries.flatMap(({ ca }) => ca.certificates).length;
-  if (certificates > certificateLimit) {
+  const certificates = registries.flatMap(({ ca: { registry, certificates } }) =>
+    certificates.map(({ sha256 }) => ({ registry, sha256 })),
+  );
+  if (certificates.length > certificateLimit) {
     throw new UserError({
       code: "too-many-certificates",
       subject: `${project}:registries`,
-      seen: `their CAs are ${certificates} certificates`,
+      seen: `their CAs are ${certificates.length} certificates`,
       remedy: `Give at most ${certificateLimit} in all; pin one of each file with \`ca.sha256\``,
     });
   }
@@ -344,19 +443,20 @@ export async function preflight(
   const atOnce = Math.min(settings.nodes.workersAtOnce, workers);
   const notReady = nodes.filter((node) => !node.ready).map((node) => node.name);
   return {
-    nodes,
+    nodes: nodes.map((node, index) => {
+      const recorded = last.nodes.get(node.name);
+      const before = recorded?.uid === node.uid ? recorded.nonce : undefined;
+      const answer = observed?.get(node.name);
+      const nonce = answer
+        ? answer.then((observation) => nonceOf(node.uid, before, observation, certificates))
+        : nonceOf(node.uid, before, undefined, certificates);
+      return { node, target: targets[index]!, nonce };
+    }),
     cas: registries.map(({ ca }) => ca),
-    access:
-      settings.access === "direct"
-        ? { kind: "direct" }
-        : {
-            kind: "jumpbox",
-            context: settings.supervisorContext,
-            namespace,
-            pod: settings.jumpbox.name,
-            container: jumpbox.container,
-          },
-    sshKey,
+    certificates,
+    observed: [...(observed?.values() ?? [])],
+    sessions,
+    readNode: readClusterNode(cluster),
     jumpbox: { create: jumpbox.create },
     pullSecrets: places.map(({ namespace: place, adopted, merged }) => ({
       namespace: place,
@@ -373,6 +473,9 @@ export async function preflight(
       ...registries.flatMap(({ warnings }) => warnings),
       ...(unknownHosts.length > 0
         ? [`nodes.hostKeys names no node of the cluster: ${unknownHosts.join(", ")}`]
+        : []),
+      ...(settings.nodes.inspect && !observed && last.nodes.size > 0
+        ? ["the nodes were not asked what they trust: the jumpbox pod is not running yet"]
         : []),
       ...(notReady.length > 0 ? [`not Ready at the moment: ${notReady.join(", ")}`] : []),
     ],

@@ -39,6 +39,8 @@ export interface KubeContext {
   readonly core: CoreV1Api;
   readonly apps: AppsV1Api;
   readonly authorization: AuthorizationV1Api;
+  /** What `https.request` is to be given for a request that the clients above can't make: CA, credential, agent. */
+  connectionOptions(): Promise<https.RequestOptions>;
   /**
    * Makes a request and turns its failure into a {@link UserError}: `login-expired`, `no-rights`,
    * `cluster-unreachable`, `cluster-certificate`, `cluster-credential`, `cluster-failing`, `cluster-refused`,
@@ -96,7 +98,7 @@ export async function kubeContext(
   const configuration = client.createConfiguration({
     baseServer: new client.ServerConfiguration(cluster.server, {}),
     authMethods: { default: config },
-    promiseMiddleware: [requestMiddleware],
+    promiseMiddleware: [requestMiddleware()],
   });
   const failure = (action: Action, error: unknown): Error =>
     explain(error, action, { name, server: cluster.server, login });
@@ -107,6 +109,12 @@ export async function kubeContext(
     core: make(client.CoreV1Api),
     apps: make(client.AppsV1Api),
     authorization: make(client.AuthorizationV1Api),
+    async connectionOptions() {
+      const options: https.RequestOptions = {};
+      await config.applyToHTTPSOptions(options);
+      allowPartialChain(options.agent);
+      return options;
+    },
     async request(action, call) {
       try {
         return await call();
@@ -125,16 +133,31 @@ export async function kubeContext(
   };
 }
 
-const requestMiddleware: Middleware = {
-  pre: (context) => {
-    context.setSignal(AbortSignal.timeout(requestSeconds * 1000));
-    const agent: unknown = context.getAgent();
-    // As kubectl does, and OpenSSL by itself does not: a CA of the kubeconfig need not be a root.
-    if (agent instanceof https.Agent) agent.options.allowPartialTrustChain = true;
-    return Promise.resolve(context);
-  },
-  post: (context) => Promise.resolve(context),
-};
+/** As kubectl does, and OpenSSL by itself does not: a CA of the kubeconfig need not be a root. */
+function allowPartialChain(agent: unknown): void {
+  if (agent instanceof https.Agent) agent.options.allowPartialTrustChain = true;
+}
+
+/** How many connections one context holds at most: an API server's work for a run is bounded too. */
+const connections = 8;
+
+/** Bounds each request in time. The client makes an agent for each, and so a handshake: the first one's serves all. */
+function requestMiddleware(): Middleware {
+  let shared: https.Agent | undefined;
+  return {
+    pre: (context) => {
+      context.setSignal(AbortSignal.timeout(requestSeconds * 1000));
+      const agent: unknown = context.getAgent();
+      if (shared) context.setAgent(shared);
+      else if (agent instanceof https.Agent) {
+        allowPartialChain(agent);
+        shared = Object.assign(agent, { keepAlive: true, maxSockets: connections });
+      }
+      return Promise.resolve(context);
+    },
+    post: (context) => Promise.resolve(context),
+  };
+}
 
 interface Loaded {
   clusters: Cluster[];

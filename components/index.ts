@@ -1,4 +1,6 @@
 export type { ClusterNode } from "../cluster/types";
+export { SessionPool } from "../nodes/pool";
+export { NodeService } from "../nodes/service";
 export type { Access, NodeTarget, SshKeySource, TrustedCertificate } from "../nodes/spec";
 export type { CaCertificate, TrustedCa } from "../registry/types";
 export * from "./jumpbox";

@@ -2,8 +2,8 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterNode } from "../cluster/types";
 import { parseCaReport, parseContainerdReport } from "../nodes/report";
-import { type NodeTarget, type TrustedCertificate, nodeEnvironment } from "../nodes/spec";
-import { dependencies } from "./options";
+import { serviceCommand } from "../nodes/serviceProtocol";
+import { type NodeTarget, type TrustedCertificate, nodeEnvironment, usual } from "../nodes/spec";
 
 /** Arguments of {@link TrustedNode}. */
 export interface TrustedNodeArgs {
@@ -13,14 +13,16 @@ export interface TrustedNodeArgs {
   readonly target: NodeTarget;
   /** The certificates that the node is to trust. */
   readonly certificates: readonly TrustedCertificate[];
-  /** The same certificates as PEM, one after the other. */
-  readonly pem: string;
+  /** Names the installation: with another one than last time the node is looked after. */
+  readonly nonce: pulumi.Input<string>;
   /** SHA-256 of the script that may run on the node. */
   readonly scriptSha256: string;
   /** The stack's identity, under which the node records what was installed. */
   readonly owner: string;
   /** How long the node may take to be Ready after a restart of containerd. */
   readonly readyTimeoutSeconds: number;
+  /** What must be there before the node is touched, and outlive it. */
+  readonly after: readonly pulumi.Input<pulumi.Resource>[];
 }
 
 /** A node, and what it said of itself at the last run that touched it. */
@@ -40,53 +42,54 @@ export interface NodeTrust extends Pick<
   readonly containerdStarted: string;
 }
 
-const nodeCommand = (words: string): string => `node -e "require('tkc-registry/run')" v1 ${words}`;
-
 /**
  * One node's trust: the CA in its trust store, and a containerd that has loaded it. Deleting it takes the CA out
- * again and restarts containerd.
+ * again and restarts containerd. The program has to run a `NodeService` for its commands.
  */
 export class TrustedNode extends pulumi.ComponentResource {
   /** The node as the API has it, and what it said when it was last touched. */
   readonly trust: pulumi.Output<NodeTrust>;
+  /** Exists when the node is done: what comes after the node need wait for nothing else of it. */
+  readonly done: pulumi.Resource;
 
   constructor(name: string, args: TrustedNodeArgs, opts?: pulumi.ComponentResourceOptions) {
     // Its commands record all the rest, and the engine writes the whole state at each step.
     super("tkc-registry:index:TrustedNode", name, { node: args.node.name }, opts);
-    const childOpts = { parent: this, dependsOn: dependencies(opts) };
     const environment = {
       ...nodeEnvironment(args.target),
       TKC_REGISTRY_OWNER: args.owner,
       TKC_REGISTRY_TRUST: JSON.stringify(args.certificates),
       TKC_REGISTRY_SCRIPT_SHA256: args.scriptSha256,
-      TKC_REGISTRY_READY_TIMEOUT: String(args.readyTimeoutSeconds),
+      TKC_REGISTRY_NONCE: args.nonce,
+      ...(args.readyTimeoutSeconds === usual.readyTimeout
+        ? {}
+        : { TKC_REGISTRY_READY_TIMEOUT: String(args.readyTimeoutSeconds) }),
     };
 
-    // `update` in place, never `triggers`: a replaced command would run its delete after its create, and so take
-    // out the CA that was just installed.
+    // What changes runs `create` again in place; `triggers` would replace the command, whose delete runs after its
+    // create, and so takes out the CA that was just installed. The delete runs with no program: all that it needs is
+    // in the environment.
     const ca = new command.local.Command(
       `${name}-ca`,
       {
-        create: nodeCommand("ca apply"),
-        update: nodeCommand("ca apply"),
-        delete: nodeCommand("ca remove"),
+        create: serviceCommand(args.owner, "ca apply"),
+        delete: `node -e "require('tkc-registry/run')" v1 ca remove`,
         environment,
-        stdin: args.pem,
         logging: command.local.Logging.Stderr,
       },
-      childOpts,
+      { parent: this, dependsOn: [...args.after] },
     );
     // No delete: the CA's own takes it out, restarts containerd and waits, in that order.
     const containerd = new command.local.Command(
       `${name}-containerd`,
       {
-        create: nodeCommand("containerd restart"),
-        update: nodeCommand("containerd restart"),
-        environment: { ...environment, TKC_REGISTRY_CA: ca.stdout },
+        create: serviceCommand(args.owner, "containerd restart"),
+        environment: { TKC_REGISTRY_CA: ca.stdout },
         logging: command.local.Logging.Stderr,
       },
-      childOpts,
+      { parent: this },
     );
+    this.done = containerd;
 
     this.trust = pulumi.all([ca.stdout, containerd.stdout]).apply(([caOutput, containerdOutput]) => {
       const installed = parseCaReport(caOutput);
@@ -100,6 +103,7 @@ export class TrustedNode extends pulumi.ComponentResource {
         containerdStarted: parseContainerdReport(containerdOutput).containerdStarted,
       };
     });
-    this.registerOutputs({ trust: this.trust });
+    // The stack's outputs hold it.
+    this.registerOutputs({});
   }
 }

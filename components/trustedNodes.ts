@@ -1,29 +1,28 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterNode } from "../cluster/types";
-import type { Access, SshKeySource } from "../nodes/spec";
-import type { TrustedCa } from "../registry/types";
+import type { NodeTarget, TrustedCertificate } from "../nodes/spec";
 import { planLanes } from "./lanes";
 import { dependencies } from "./options";
 import { type NodeTrust, TrustedNode } from "./trustedNode";
 
+/** One of the nodes of {@link TrustedNodes}. */
+export interface NodePlan {
+  /** The node as the workload cluster's API shows it. */
+  readonly node: ClusterNode;
+  /** The way to it. */
+  readonly target: NodeTarget;
+  /** Names its installation: with another one than last time the node is looked after. */
+  readonly nonce: pulumi.Input<string>;
+}
+
 /** Arguments of {@link TrustedNodes}. */
 export interface TrustedNodesArgs {
   /** The cluster's nodes; at least one. A plain list, as it decides how many resources there are. */
-  readonly nodes: readonly ClusterNode[];
-  /** The registries' CAs. */
-  readonly cas: readonly TrustedCa[];
+  readonly nodes: readonly NodePlan[];
+  /** What each of them is to trust. */
+  readonly certificates: readonly TrustedCertificate[];
   /** What runs on the nodes; `preview --diff` shows what changed in it. Each command runs only what has this SHA-256. */
   readonly script: { readonly text: string; readonly sha256: string };
-  /** How nodes are reached. */
-  readonly access: Access;
-  /** The nodes' SSH user. */
-  readonly user: string;
-  /** Where the SSH key is; the key itself never gets here. */
-  readonly sshKey: SshKeySource;
-  /** Host keys by node name, `SHA256:…`; a node without one is trusted at first contact and pinned from then on. */
-  readonly hostKeys: Readonly<Record<string, string>>;
-  /** kubeconfig context of the workload cluster. */
-  readonly clusterContext: string;
   /** How many workers are done at once. Control-plane nodes always go one at a time. */
   readonly workersAtOnce: number;
   /** How long a node may take to be Ready after a restart of containerd. */
@@ -32,50 +31,45 @@ export interface TrustedNodesArgs {
   readonly owner: string;
 }
 
-/** All nodes of a workload cluster, each with the registries' CAs in its trust store and loaded by containerd. */
+/**
+ * All nodes of a workload cluster, each with the registries' CAs in its trust store and loaded by containerd. The
+ * program has to run a `NodeService` for the commands of these nodes.
+ */
 export class TrustedNodes extends pulumi.ComponentResource {
   /** What each node said when it was last touched, by name. */
   readonly nodes: pulumi.Output<readonly NodeTrust[]>;
 
   constructor(name: string, args: TrustedNodesArgs, opts?: pulumi.ComponentResourceOptions) {
-    const certificates = args.cas.flatMap((ca) =>
-      ca.certificates.map(({ sha256 }) => ({ registry: ca.registry, sha256 })),
-    );
+    const { certificates, script, owner, readyTimeoutSeconds } = args;
     // What a review is about. Nodes come and go, and show by themselves.
-    super("tkc-registry:index:TrustedNodes", name, { script: args.script, certificates }, opts);
-    const pem = args.cas.flatMap((ca) => ca.certificates.map((certificate) => certificate.pem)).join("");
+    super("tkc-registry:index:TrustedNodes", name, { script, certificates }, opts);
 
-    const done = new Map<string, TrustedNode>();
-    for (const { node, after } of planLanes(args.nodes, args.workersAtOnce)) {
-      const hostKey = args.hostKeys[node.name];
+    const plans = new Map(args.nodes.map((plan) => [plan.node.name, plan]));
+    const before = dependencies(opts);
+    const trusted = new Map<string, TrustedNode>();
+    const lanes = planLanes(
+      args.nodes.map(({ node }) => node),
+      args.workersAtOnce,
+    );
+    for (const { node, after } of lanes) {
       const trustedNode = new TrustedNode(
         node.name,
         {
-          node,
-          target: {
-            name: node.name,
-            uid: node.uid,
-            machineId: node.machineId,
-            address: node.address,
-            port: 22,
-            user: args.user,
-            access: args.access,
-            sshKey: args.sshKey,
-            clusterContext: args.clusterContext,
-            ...(hostKey === undefined ? {} : { hostKey }),
-          },
+          ...plans.get(node.name)!,
           certificates,
-          pem,
-          scriptSha256: args.script.sha256,
-          owner: args.owner,
-          readyTimeoutSeconds: args.readyTimeoutSeconds,
+          scriptSha256: script.sha256,
+          owner,
+          readyTimeoutSeconds,
+          // Those after others wait for what these waited for.
+          after: after.length === 0 ? before : after.map((name) => trusted.get(name)!.done),
         },
-        { parent: this, dependsOn: [...dependencies(opts), ...after.map((name) => done.get(name)!)] },
+        { parent: this },
       );
-      done.set(node.name, trustedNode);
+      trusted.set(node.name, trustedNode);
     }
 
-    this.nodes = pulumi.all([...done.values()].map((node) => node.trust));
-    this.registerOutputs({ nodes: this.nodes });
+    this.nodes = pulumi.all([...trusted.values()].map((node) => node.trust));
+    // The engine writes the whole state at each step: the stack's outputs hold them once.
+    this.registerOutputs({});
   }
 }

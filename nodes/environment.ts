@@ -11,9 +11,11 @@ import {
   accessSchema,
   sshKeySchema,
   trustedCertificateSchema,
+  usual,
 } from "./spec";
 
-type Environment = Readonly<Record<string, string | undefined>>;
+/** The environment of a node command. */
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 const json = <T extends z.ZodType>(schema: T) =>
   z
@@ -48,8 +50,8 @@ const targetSchema = z.object({
   TKC_REGISTRY_NODE_UID: name,
   TKC_REGISTRY_NODE_MACHINE_ID: z.string(),
   TKC_REGISTRY_NODE_ADDRESS: address,
-  TKC_REGISTRY_NODE_PORT: wholeNumber(1, 65535),
-  TKC_REGISTRY_NODE_USER: name,
+  TKC_REGISTRY_NODE_PORT: wholeNumber(1, 65535).default(usual.port),
+  TKC_REGISTRY_NODE_USER: name.default(usual.user),
   TKC_REGISTRY_ACCESS: json(accessSchema),
   TKC_REGISTRY_SSH_KEY: json(sshKeySchema),
   TKC_REGISTRY_CLUSTER_CONTEXT: name,
@@ -58,7 +60,7 @@ const targetSchema = z.object({
     .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, "is not a fingerprint as OpenSSH prints it (SHA256:…)")
     .optional(),
   TKC_REGISTRY_OWNER: name,
-  TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(300),
+  TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(usual.readyTimeout),
 });
 
 const scriptSchema = z.object({
@@ -128,13 +130,22 @@ export function checkScript(environment: Environment, packaged: string): void {
   });
 }
 
+const nonceSchema = z.object({
+  TKC_REGISTRY_NONCE: z.string().regex(/^[0-9A-Za-z-]{1,64}$/, "is not 1 to 64 letters, digits and -"),
+});
+
+/** @throws UserError `bad-environment` */
+export function readNonce(environment: Environment): string {
+  return read(nonceSchema, environment).TKC_REGISTRY_NONCE;
+}
+
 /** @throws UserError `bad-environment` */
 export function readTrust(environment: Environment): readonly TrustedCertificate[] {
   return read(trustSchema, environment).TKC_REGISTRY_TRUST;
 }
 
 /**
- * Matches the certificates on stdin with those that are to be trusted, by SHA-256: each must be there, and no other.
+ * Matches certificates with those that are to be trusted, by SHA-256: each must be there, and no other.
  *
  * @throws UserError `bad-certificates`
  */
@@ -145,9 +156,9 @@ export function readCertificates(
   const wrong = (seen: string): UserError =>
     new UserError({
       code: "bad-certificates",
-      subject: "certificates on stdin",
+      subject: "the CA certificates",
       seen,
-      remedy: "Run `pulumi up` again; if it stays so, the stack's state was edited",
+      remedy: "Run `pulumi up` again; if it stays so, this is a defect of tkc-registry",
     });
   const ders = new Map<string, Buffer>();
   for (const [pem] of pems.matchAll(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g)) {
@@ -172,16 +183,13 @@ export function readCertificates(
   return [...files.values()];
 }
 
-/** The report of the `ca` command on the same node, which the `containerd` command is given. */
-export function readCaOutput(environment: Environment, { name: node, uid }: NodeTarget): CaReport {
-  const report = parseCaReport(environment.TKC_REGISTRY_CA ?? "");
-  if (report.node === node && report.uid === uid) return report;
-  throw new UserError({
-    code: "bad-environment",
-    subject: "TKC_REGISTRY_CA",
-    seen: `it is of node ${report.node}, and this command is for ${node}`,
-    remedy: "Run `pulumi up` again",
-  });
+/**
+ * The report of the `ca` command on a node, which is all that the `containerd` command is given.
+ *
+ * @throws UserError `bad-node-report`
+ */
+export function readCaOutput(environment: Environment): CaReport {
+  return parseCaReport(environment.TKC_REGISTRY_CA ?? "");
 }
 
 /**

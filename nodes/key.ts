@@ -41,28 +41,47 @@ function readKeyFile(path: string): Credentials {
 }
 
 /**
+ * Reads the value of a key of one of the Supervisor's secrets for the cluster.
+ *
+ * @returns `undefined` where there is no such secret, and "" where it has no such value.
+ */
+export type SecretReader = (
+  source: Extract<SshKeySource, { from: "supervisor" }>,
+  name: string,
+  key: string,
+) => Promise<string | undefined>;
+
+const readSecretByKubectl: SecretReader = async ({ context, namespace }, name, key) => {
+  const subject = `secret ${namespace}/${name}`;
+  const secret = await getObject("ssh-secret", subject, context, ["secret", name, "-n", namespace]);
+  if (secret === undefined) return undefined;
+  return Buffer.from(secretSchema.safeParse(secret).data?.data?.[key] ?? "", "base64").toString("utf8");
+};
+
+/**
  * Reads what logs in to nodes, into memory only. A password is looked for only where there is no key.
  *
+ * @param readSecret - How a secret is read: by `kubectl`, unless the caller has something better.
  * @throws UserError `ssh-secret-missing`, `ssh-secret-empty`, `ssh-secret-forbidden`, `ssh-secret-login-expired`, …,
  * `ssh-key-file`, `ssh-key-invalid`.
  */
-export async function readCredentials(source: SshKeySource): Promise<Credentials> {
+export async function readCredentials(
+  source: SshKeySource,
+  readSecret: SecretReader = readSecretByKubectl,
+): Promise<Credentials> {
   if (source.from === "file") return readKeyFile(source.path);
   const { context, namespace, cluster } = source;
   const read = async (name: string, key: string): Promise<string | undefined> => {
-    const subject = `secret ${namespace}/${name}`;
-    const secret = await getObject("ssh-secret", subject, context, ["secret", name, "-n", namespace]);
-    if (secret === undefined) return undefined;
-    const value = secretSchema.safeParse(secret).data?.data?.[key];
-    if (value === undefined || value === "") {
+    const value = await readSecret(source, name, key);
+    if (value === "") {
       throw new UserError({
         code: "ssh-secret-empty",
-        subject,
+        subject: `secret ${namespace}/${name}`,
         seen: `it has no value "${key}"`,
         remedy: "Check that it is the secret which the Supervisor made for this cluster",
       });
     }
-    return Buffer.from(value, "base64").toString("utf8");
+    return value;
   };
   const keySecret = `${cluster}-ssh`;
   const key = await read(keySecret, "ssh-privatekey");

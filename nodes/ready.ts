@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { UserError } from "../errors";
 import { getObject } from "./kubectl";
+import type { NodeTarget } from "./spec";
 
 const nodeSchema = z.object({
   metadata: z.object({ uid: z.string() }),
@@ -24,12 +25,13 @@ export interface NodeState {
  * Asks the workload cluster's API for a node.
  *
  * @returns `undefined` only where the API answers that there is no such node.
- * @throws UserError `cluster-…` when the API cannot be asked or refuses to tell: that is not "gone".
+ * @throws UserError when the API cannot be asked or refuses to tell: that is not "gone".
  */
-export async function getNode(context: string, name: string): Promise<NodeState | undefined> {
-  const found = await getObject("cluster", `node ${name}`, context, ["node", name]);
-  if (found === undefined) return undefined;
-  const { metadata, status } = nodeSchema.parse(found);
+export type NodeReader = (context: string, name: string) => Promise<NodeState | undefined>;
+
+/** Reads what is of interest of a Node object as the API gives it. */
+export function nodeState(object: unknown): NodeState {
+  const { metadata, status } = nodeSchema.parse(object);
   const ready = status.conditions.find(({ type }) => type === "Ready");
   return {
     uid: metadata.uid,
@@ -38,20 +40,32 @@ export async function getNode(context: string, name: string): Promise<NodeState 
   };
 }
 
+/** {@link NodeReader} by `kubectl`; its errors are `cluster-…`. */
+export const readNodeByKubectl: NodeReader = async (context, name) => {
+  const found = await getObject("cluster", `node ${name}`, context, ["node", name]);
+  return found === undefined ? undefined : nodeState(found);
+};
+
 const pollInterval = 2000;
+/** The API cannot be asked at the moment: it may run on the very node that is waited for. */
+const passing = new Set(["cluster-api-unreachable", "cluster-unreachable", "cluster-failing"]);
 
 /**
- * Waits until a node is Ready. An API that does not answer is asked again: it may run on this very node.
+ * Waits until a node is Ready. An API that does not answer is asked again.
  *
  * @param timeout - seconds
- * @throws UserError `node-not-ready`, `node-gone`, `cluster-…`
+ * @throws UserError `node-not-ready`, `node-gone`, and what the reader throws; the signal's reason.
  */
-export async function waitReady(context: string, name: string, uid: string, timeout: number): Promise<void> {
+export async function waitReady(
+  { name, uid, clusterContext }: NodeTarget,
+  timeout: number,
+  { readNode, signal }: { readonly readNode: NodeReader; readonly signal?: AbortSignal },
+): Promise<void> {
   const end = performance.now() + timeout * 1000;
   for (;;) {
     let last: UserError;
     try {
-      const node = await getNode(context, name);
+      const node = await readNode(clusterContext, name);
       if (node?.uid !== uid) {
         throw new UserError({
           code: "node-gone",
@@ -68,10 +82,10 @@ export async function waitReady(context: string, name: string, uid: string, time
         remedy: "Look at the kubelet and containerd on the node; when it is Ready, run again",
       });
     } catch (error) {
-      if (!(error instanceof UserError) || error.problems[0]?.code !== "cluster-api-unreachable") throw error;
+      if (!(error instanceof UserError) || !passing.has(error.problems[0]?.code ?? "")) throw error;
       last = error;
     }
     if (performance.now() >= end) throw last;
-    await sleep(pollInterval);
+    await sleep(pollInterval, undefined, signal ? { signal } : {});
   }
 }

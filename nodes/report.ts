@@ -95,7 +95,6 @@ const caReport = z.object({
   uid: one(uid),
   hostKey: one(z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/)),
   os: one(osFamily),
-  file: many(path, certificateLimit),
   sha256: many(sha256, certificateLimit),
   alsoTrustedBy: many(path, 16),
   nonce: one(nonce),

@@ -1,188 +1,42 @@
 /**
- * The commands that the stack runs on nodes. stdout is what the stack keeps, as key=value lines; stderr is for people.
- * Their names, arguments and environment are in state: an interface.
+ * The commands that the stack runs on nodes, each in a process of its own. stdout is what the stack keeps; stderr is
+ * for people. Their names, arguments and environment are in state: an interface.
  */
-import { randomUUID } from "node:crypto";
-import { text } from "node:stream/consumers";
 import { UserError } from "../errors";
-import {
-  type CommandInput,
-  checkScript,
-  pinnedHostKey,
-  readCaOutput,
-  readCertificates,
-  readCommandInput,
-  readTrust,
-} from "./environment";
+import { borrow } from "./borrow";
 import { readCredentials } from "./key";
-import { runOnNode } from "./node";
-import { getNode, waitReady } from "./ready";
-import { formatReport } from "./report";
-import { nodeScript } from "./script";
-import type { NodeTarget } from "./spec";
-import { type Session, connect } from "./ssh";
+import { type Surroundings, removeCa } from "./operations";
+import { SessionPool } from "./pool";
+import { readNodeByKubectl } from "./ready";
 import { transportFor } from "./transport";
 
-function tell(target: NodeTarget, message: string): void {
-  process.stderr.write(`${target.name}: ${message}\n`);
-}
-
-/** Does something in a session that is closed whatever happens. */
-async function onNode<T>(
-  target: NodeTarget,
-  hostKey: string | undefined,
-  act: (session: Session) => Promise<T>,
-): Promise<T> {
-  const transport = transportFor(target.access);
-  const session = await connect({
-    node: target.name,
-    address: target.address,
-    port: target.port,
-    user: target.user,
-    transport,
-    credentials: await readCredentials(target.sshKey),
-    hostKey,
-  });
+/** Sessions of this process's own, closed whatever happens. */
+async function withOwnSessions(act: (around: Surroundings) => Promise<string>): Promise<string> {
+  const pools: SessionPool[] = [];
   try {
-    if (hostKey === undefined) tell(target, `first contact: trusting its host key ${session.hostKey}`);
-    return await act(session);
+    return await act({
+      inSession: async (target, hostKey, run) => {
+        const credentials = await readCredentials(target.sshKey);
+        const pool = new SessionPool({ transport: transportFor(target.access), credentials });
+        pools.push(pool);
+        return await pool.use(target, hostKey, run);
+      },
+      readNode: readNodeByKubectl,
+      tell: (line) => void process.stderr.write(`${line}\n`),
+    });
   } finally {
-    await session.close();
+    await Promise.all(pools.map((pool) => pool.close()));
   }
 }
 
-function identity({ target, owner }: CommandInput) {
-  return { machineId: target.machineId, nodeName: target.name, owner };
-}
-
-async function applyCa(environment: NodeJS.ProcessEnv): Promise<void> {
-  const input = readCommandInput(environment);
-  const { target } = input;
-  checkScript(environment, nodeScript().sha256);
-  const trust = readTrust(environment);
-  const certificates = readCertificates(trust, await text(process.stdin));
-  const nonce = randomUUID();
-  const report = await onNode(target, pinnedHostKey(environment, target), async (session) => ({
-    hostKey: session.hostKey,
-    ...(await runOnNode(session, { op: "install", nonce, certificates, ...identity(input) })),
-  }));
-  const missing = certificates.filter(({ sha256 }) => !report.trusted.includes(sha256));
-  if (missing.length > 0) {
-    throw new UserError({
-      code: "node-not-trusted",
-      subject: `node ${target.name}`,
-      seen: `after the installation ${report.bundle} lacks ${missing.map(({ sha256 }) => sha256).join(", ")}`,
-      remedy: "Look at the trust store on the node, then run again",
-    });
-  }
-  for (const path of report.alsoTrustedBy)
-    tell(target, `also trusted by ${path}, which is not ours and stays`);
-  tell(
-    target,
-    report.changed
-      ? `installed ${certificates.length} CA certificate(s), trust store rebuilt`
-      : "its trust store already holds the CA certificate(s); nothing written",
-  );
-  const folder = report.os === "photon" ? "/etc/ssl/certs" : "/usr/local/share/ca-certificates";
-  const extension = report.os === "photon" ? ".pem" : ".crt";
-  process.stdout.write(
-    formatReport({
-      version: "1",
-      report: "ca",
-      node: target.name,
-      uid: target.uid,
-      hostKey: report.hostKey,
-      os: report.os,
-      file: certificates.map(({ name }) => `${folder}/${name}${extension}`),
-      sha256: [...new Set(certificates.map(({ sha256 }) => sha256))],
-      alsoTrustedBy: report.alsoTrustedBy,
-      nonce,
-    }),
-  );
-}
-
-/** A last output that cannot be read must not block a removal for ever: the node proves itself by its machine id too. */
-function pinForRemoval(environment: NodeJS.ProcessEnv, target: NodeTarget): string | undefined {
-  try {
-    return pinnedHostKey(environment, target);
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    tell(target, `its host key is not known: ${error.message}`);
-    return undefined;
-  }
-}
-
-async function removeCa(environment: NodeJS.ProcessEnv): Promise<void> {
-  const input = readCommandInput(environment);
-  const { target, readyTimeout } = input;
-  const node = await getNode(target.clusterContext, target.name);
-  if (node?.uid !== target.uid) {
-    tell(
-      target,
-      node ? "was replaced by another node of this name; nothing to remove" : "is gone; nothing to remove",
-    );
-    return;
-  }
-  const report = await onNode(target, pinForRemoval(environment, target), (session) =>
-    runOnNode(session, { op: "remove", ...identity(input) }),
-  );
-  for (const path of report.alsoTrustedBy)
-    tell(target, `still trusted by ${path}, which is not ours and stays`);
-  tell(
-    target,
-    report.changed ? "removed our CA certificate(s), trust store rebuilt" : "nothing of ours was left",
-  );
-  if (report.restarted) tell(target, "containerd restarted");
-  await waitReady(target.clusterContext, target.name, target.uid, readyTimeout);
-}
-
-async function restartContainerd(environment: NodeJS.ProcessEnv): Promise<void> {
-  const input = readCommandInput(environment);
-  const { target, readyTimeout } = input;
-  checkScript(environment, nodeScript().sha256);
-  const ca = readCaOutput(environment, target);
-  const report = await onNode(target, target.hostKey ?? ca.hostKey, (session) =>
-    runOnNode(session, { op: "restart", ...identity(input) }),
-  );
-  const missing = ca.sha256.filter((sha256) => !report.trusted.includes(sha256));
-  if (missing.length > 0 || report.loaded !== true || report.containerdStarted === undefined) {
-    throw new UserError({
-      code: "node-not-loaded",
-      subject: `node ${target.name}`,
-      seen:
-        missing.length > 0
-          ? `since the installation ${report.bundle} has lost ${missing.join(", ")}`
-          : "containerd has not loaded the node's trust store",
-      remedy: "Somebody else may be changing the node; run again",
-    });
-  }
-  tell(
-    target,
-    report.restarted ? "containerd restarted" : "containerd has loaded the CA already; not restarted",
-  );
-  await waitReady(target.clusterContext, target.name, target.uid, readyTimeout);
-  tell(target, "Ready");
-  process.stdout.write(
-    formatReport({
-      version: "1",
-      report: "containerd",
-      node: target.name,
-      uid: target.uid,
-      bootId: report.bootId,
-      containerdStarted: report.containerdStarted,
-      loaded: ca.sha256,
-    }),
-  );
-}
-
-type Verb = (environment: NodeJS.ProcessEnv) => Promise<void>;
+type Verb = () => Promise<string>;
 
 async function dispatch(
   name: string,
-  verbs: Record<string, Verb>,
+  verbs: Readonly<Record<string, Verb>>,
   [verb = ""]: readonly string[],
 ): Promise<void> {
-  const run = verbs[verb];
+  const run = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
   if (!run) {
     throw new UserError({
       code: "unknown-command",
@@ -191,19 +45,19 @@ async function dispatch(
       remedy: `Install the release that made the stack, or a newer one; known here: ${Object.keys(verbs).join(", ")}`,
     });
   }
-  await run(process.env);
+  process.stdout.write(await run());
 }
 
 /**
- * `ca apply`: makes the node trust the certificates on stdin, and no longer those of an earlier run of the same stack.
- * `ca remove`: takes them away again, restarts containerd and waits until the node is Ready; a node that is gone or
- * was replaced is left alone.
+ * `ca apply`: has the running program make the node trust the certificates. `ca remove`: takes them away again, which
+ * `destroy` does with no program running.
  */
 export async function ca(args: readonly string[]): Promise<void> {
-  await dispatch("ca", { apply: applyCa, remove: removeCa }, args);
+  const remove: Verb = () => withOwnSessions((around) => removeCa(process.env, around));
+  await dispatch("ca", { apply: () => borrow("ca apply", process.env), remove }, args);
 }
 
-/** `containerd restart`: restarts containerd where it has not loaded the certificates, and waits until the node is Ready. */
+/** `containerd restart`: has the running program restart containerd where it has not loaded the certificates. */
 export async function containerd(args: readonly string[]): Promise<void> {
-  await dispatch("containerd", { restart: restartContainerd }, args);
+  await dispatch("containerd", { restart: () => borrow("containerd restart", process.env) }, args);
 }

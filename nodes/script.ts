@@ -5,10 +5,20 @@ import * as path from "node:path";
 import { packageRoot } from "../build";
 import { packagedShell } from "./transport";
 
+interface NodeScript {
+  readonly text: string;
+  readonly sha256: string;
+}
+
+let packaged: NodeScript | undefined;
+
 /** The script that runs on nodes, as it is packaged: what `preview --diff` shows and each command pins. */
-export function nodeScript(): { readonly text: string; readonly sha256: string } {
-  const text = readFileSync(path.join(packageRoot, "nodes", "scripts", "node.sh"), "utf8");
-  return { text, sha256: createHash("sha256").update(text).digest("hex") };
+export function nodeScript(): NodeScript {
+  if (!packaged) {
+    const text = readFileSync(path.join(packageRoot, "nodes", "scripts", "node.sh"), "utf8");
+    packaged = { text, sha256: createHash("sha256").update(text).digest("hex") };
+  }
+  return packaged;
 }
 
 /** One certificate as the script takes it. */

@@ -31,7 +31,7 @@ export const sshKeySchema = z.discriminatedUnion("from", [
 ]);
 export type SshKeySource = z.infer<typeof sshKeySchema>;
 
-/** One certificate to be trusted for one registry. The PEM itself travels by the command's stdin. */
+/** One certificate to be trusted for one registry. The PEM itself stays with the running program. */
 export const trustedCertificateSchema = z.object({
   /** The registry it is trusted for: `host` or `host:port`, as in image names. */
   registry: z.string().min(1),
@@ -61,6 +61,30 @@ export interface NodeTarget {
   readonly hostKey?: string | undefined;
 }
 
+/** All variables that a node command may be given; scripts/client.sh has them too. */
+export const nodeVariables = [
+  "TKC_REGISTRY_NODE",
+  "TKC_REGISTRY_NODE_UID",
+  "TKC_REGISTRY_NODE_MACHINE_ID",
+  "TKC_REGISTRY_NODE_ADDRESS",
+  "TKC_REGISTRY_NODE_PORT",
+  "TKC_REGISTRY_NODE_USER",
+  "TKC_REGISTRY_ACCESS",
+  "TKC_REGISTRY_SSH_KEY",
+  "TKC_REGISTRY_CLUSTER_CONTEXT",
+  "TKC_REGISTRY_HOST_KEY",
+  "TKC_REGISTRY_OWNER",
+  "TKC_REGISTRY_READY_TIMEOUT",
+  "TKC_REGISTRY_SCRIPT_SHA256",
+  "TKC_REGISTRY_TRUST",
+  "TKC_REGISTRY_NONCE",
+  "TKC_REGISTRY_CA",
+  "PULUMI_COMMAND_STDOUT",
+] as const;
+
+/** What needs no mention in a command's environment: the engine writes the whole state at each of its steps. */
+export const usual = { port: 22, user: "vmware-system-user", readyTimeout: 300 } as const;
+
 /** The environment of a node command. All keys begin with `TKC_REGISTRY_`. */
 export type NodeEnvironment = Record<`TKC_REGISTRY_${string}`, string>;
 
@@ -71,8 +95,8 @@ export function nodeEnvironment(target: NodeTarget): NodeEnvironment {
     TKC_REGISTRY_NODE_UID: target.uid,
     TKC_REGISTRY_NODE_MACHINE_ID: target.machineId,
     TKC_REGISTRY_NODE_ADDRESS: target.address,
-    TKC_REGISTRY_NODE_PORT: String(target.port),
-    TKC_REGISTRY_NODE_USER: target.user,
+    ...(target.port === usual.port ? {} : { TKC_REGISTRY_NODE_PORT: String(target.port) }),
+    ...(target.user === usual.user ? {} : { TKC_REGISTRY_NODE_USER: target.user }),
     TKC_REGISTRY_ACCESS: JSON.stringify(target.access),
     TKC_REGISTRY_SSH_KEY: JSON.stringify(target.sshKey),
     TKC_REGISTRY_CLUSTER_CONTEXT: target.clusterContext,

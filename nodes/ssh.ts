@@ -33,6 +33,11 @@ export interface ConnectOptions {
   readonly attempts?: number;
   /** Milliseconds before the second attempt; doubled for each further one, and varied by half. Default 1 s. */
   readonly delay?: number;
+  /**
+   * Milliseconds between two questions whether the peer of a running command is still there; a question that is not
+   * answered until the next one ends the session. Default 30 s.
+   */
+  readonly liveness?: number;
 }
 
 export interface ExecOptions {
@@ -51,6 +56,12 @@ export interface ExecResult {
 
 const outputLimit = 64 * 1024;
 const closeGrace = 3000;
+
+/** A stream that may be let go by the event loop: what waits for nothing must not keep its process alive. */
+interface Unrefable {
+  ref?(): void;
+  unref?(): void;
+}
 
 /** A host key's fingerprint as OpenSSH prints it: `SHA256:` and unpadded base64. */
 export function fingerprint(key: Buffer): string {
@@ -155,22 +166,30 @@ function explain(endpoint: Endpoint, error: AttemptError, attempts: number): Use
   });
 }
 
-/** An SSH session that is logged in. It serves any number of commands, also at the same time, until it is closed. */
+/**
+ * An SSH session that is logged in. It serves any number of commands, also at the same time, until it is closed. While
+ * none is running it does not keep its process alive.
+ */
 export class Session {
   #closed = false;
+  #running = 0;
+  #liveness: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly client: Client,
-    private readonly stream: Duplex,
+    private readonly stream: Duplex & Unrefable,
     private readonly endpoint: Endpoint,
     /** The fingerprint that the node showed, `SHA256:…`: the pin for next time. */
     readonly hostKey: string,
+    private readonly liveness: number,
   ) {
     // What is lost with the connection is told by the commands that were running on it.
     client.on("error", () => undefined);
     client.on("close", () => {
       this.#closed = true;
+      clearInterval(this.#liveness);
     });
+    stream.unref?.();
   }
 
   /** Whether commands can still be run. */
@@ -183,7 +202,42 @@ export class Session {
    *
    * @throws UserError `ssh-lost` when the connection ends first, `ssh-exec-timeout`, `ssh-output` for output over 64 KiB.
    */
-  exec(command: string, options: ExecOptions = {}): Promise<ExecResult> {
+  async exec(command: string, options: ExecOptions = {}): Promise<ExecResult> {
+    this.#begin();
+    try {
+      return await this.#run(command, options);
+    } finally {
+      this.#end();
+    }
+  }
+
+  #begin(): void {
+    this.#running += 1;
+    if (this.#running > 1 || this.#closed) return;
+    this.stream.ref?.();
+    let answered = true;
+    // ssh2's own keepalive has a timer for as long as the session lasts, which nobody can let go of. To be asked to end
+    // a forwarding that there is not does nothing to a server, and any answer shows that it is there.
+    this.#liveness = setInterval(() => {
+      if (!answered || this.#closed) {
+        this.stream.destroy();
+        return;
+      }
+      answered = false;
+      this.client.unforwardIn("127.0.0.1", 1, () => {
+        answered = true;
+      });
+    }, this.liveness);
+  }
+
+  #end(): void {
+    this.#running -= 1;
+    if (this.#running > 0) return;
+    clearInterval(this.#liveness);
+    this.stream.unref?.();
+  }
+
+  #run(command: string, options: ExecOptions): Promise<ExecResult> {
     const timeout = options.timeout ?? 60_000;
     return new Promise((resolve, reject) => {
       const onClose = (): void => reject(this.#lost("the connection ended"));
@@ -304,6 +358,7 @@ async function attempt(
   timeout: number,
   algorithms: readonly ServerHostKeyAlgorithm[],
   onHostKey: (key: Buffer) => boolean,
+  liveness: number,
 ): Promise<Session> {
   const shown: { key?: string; accepted: boolean } = { accepted: true };
   const stream = await endpoint.transport
@@ -322,8 +377,6 @@ async function attempt(
         sock: stream,
         username: endpoint.user,
         readyTimeout: timeout,
-        keepaliveInterval: 15_000,
-        keepaliveCountMax: 4,
         algorithms: { serverHostKey: [...algorithms] },
         hostVerifier: (key: Buffer) => {
           shown.key = fingerprint(key);
@@ -334,7 +387,7 @@ async function attempt(
       });
     });
     if (shown.key === undefined) throw new AttemptError("handshake", "no host key was shown");
-    return new Session(client, stream, endpoint, shown.key);
+    return new Session(client, stream, endpoint, shown.key, liveness);
   } catch (error) {
     stream.on("error", () => undefined);
     client.destroy();
@@ -373,7 +426,7 @@ function asAttemptError(error: Error & { level?: string; code?: string }): Attem
  * `ssh-handshake`, `host-key-changed`, `relay-…`.
  */
 export async function connect(endpoint: Endpoint, options: ConnectOptions = {}): Promise<Session> {
-  const { attemptTimeout = 15_000, attempts = 4, delay = 1000 } = options;
+  const { attemptTimeout = 15_000, attempts = 4, delay = 1000, liveness = 30_000 } = options;
   const rejected = new Map<string, string>();
   const verify = (key: Buffer): boolean => {
     const accepted = endpoint.hostKey === undefined || endpoint.hostKey === fingerprint(key);
@@ -385,7 +438,9 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions = {}):
       rejected.has(type) ? [] : names,
     );
     try {
-      return await attempt(endpoint, attemptTimeout, wanted, verify);
+      return await endpoint.transport.dials(() =>
+        attempt(endpoint, attemptTimeout, wanted, verify, liveness),
+      );
     } catch (error) {
       if (!(error instanceof AttemptError)) throw error;
       if (error.reason === "host-key" && rejected.size < Object.keys(hostKeyAlgorithms).length) continue;

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { connect as connectTcp } from "node:net";
 import * as path from "node:path";
 import { Duplex } from "node:stream";
+import pLimit from "p-limit";
 import { packageRoot } from "../build";
 import { type KubectlReason, classifyKubectl, lastWords } from "./kubectl";
 import type { Access } from "./spec";
@@ -38,6 +39,8 @@ export class DialError extends Error {
 export interface Transport {
   /** For messages: `through pod ns1/jumpbox-ubuntu (context "ns1")`. */
   readonly description: string;
+  /** Bounds how many dials are under way at once: who dials holds a place from the first packet to the login. */
+  readonly dials: pLimit.Limit;
   /**
    * Opens a stream to a port of a node. A stream that turns out to lead nowhere is destroyed with a
    * {@link DialError}; to destroy it ends whatever was started for it.
@@ -48,8 +51,15 @@ export interface Transport {
   connect(address: string, port: number, timeout: number): Promise<Duplex>;
 }
 
-/** The way that a node's settings ask for. A further kind of access is a further case here. */
-export function transportFor(access: Access): Transport {
+/**
+ * The way that a node's settings ask for. A further kind of access is a further case here.
+ *
+ * @param jumpbox - How a pod is reached: by `kubectl`, unless the caller has something better.
+ */
+export function transportFor(
+  access: Access,
+  jumpbox: (access: JumpboxAccess) => Transport = throughKubectl,
+): Transport {
   switch (access.kind) {
     case "direct":
       return direct;
@@ -71,8 +81,21 @@ export function dialErrorOf(error: NodeJS.ErrnoException): DialError {
   return new DialError(systemReasons[error.code ?? ""] ?? "unreachable", error.message);
 }
 
+/**
+ * Dials at once where every node is a hop of its own. Each sshd sees one of them; the bound is for the operator's
+ * machine, which has to answer each handshake in time.
+ */
+const directDials = 32;
+
+/**
+ * Dials at once through one hop: fewer than the ten not logged in yet from which on an sshd of default settings
+ * (MaxStartups 10:30:100) drops connections, and few enough for the Supervisor's API server and the jumpbox pod.
+ */
+const hopDials = 8;
+
 const direct: Transport = {
   description: "directly",
+  dials: pLimit(directDials),
   connect: (host, port, timeout) =>
     new Promise((resolve, reject) => {
       const socket = connectTcp({ host, port, noDelay: true, keepAlive: true });
@@ -97,9 +120,16 @@ const direct: Transport = {
     }),
 };
 
+const packagedShells = new Map<string, string>();
+
 /** A script's text without the lines that are for its readers. */
 export function packagedShell(name: string): string {
-  return readFileSync(path.join(packageRoot, "nodes", "scripts", name), "utf8").replace(/^ *#.*\n/gm, "");
+  let text = packagedShells.get(name);
+  if (text === undefined) {
+    text = readFileSync(path.join(packageRoot, "nodes", "scripts", name), "utf8").replace(/^ *#.*\n/gm, "");
+    packagedShells.set(name, text);
+  }
+  return text;
 }
 
 const relayPatterns: readonly (readonly [DialReason, RegExp])[] = [
@@ -207,21 +237,41 @@ class KubectlStream extends Duplex {
   }
 }
 
-function jumpbox({ context, namespace, pod, container }: Extract<Access, { kind: "jumpbox" }>): Transport {
+/** A jumpbox pod. */
+export type JumpboxAccess = Extract<Access, { kind: "jumpbox" }>;
+
+/** The command that relays in the pod, given the milliseconds for connecting. */
+export type RelayCommand = (address: string, port: number, timeout: number) => string[];
+
+const relayCommand: RelayCommand = (address, port, timeout) => {
+  const seconds = Math.max(1, Math.floor(timeout / 1000) - 2);
+  return [
+    ...["sh", "-c", packagedShell("relay.sh"), "relay"],
+    ...[address, String(port), String(seconds), packagedShell("relay-bash.sh")],
+  ];
+};
+
+/**
+ * The way through a jumpbox pod, whatever carries the stream to it.
+ *
+ * @param open - runs a command in the pod, with stdin and stdout as one stream
+ */
+export function throughJumpbox(
+  { context, namespace, pod }: JumpboxAccess,
+  open: (command: readonly string[], timeout: number) => Promise<Duplex>,
+): Transport {
   return {
     description: `through pod ${namespace}/${pod} (context "${context}")`,
-    connect: (address, port, timeout) => {
-      const seconds = Math.max(1, Math.floor(timeout / 1000) - 2);
-      const child = spawn(
-        "kubectl",
-        [
-          ...["--context", context, "-n", namespace, "exec", "-i", pod, "-c", container, "--"],
-          ...["sh", "-c", packagedShell("relay.sh"), "relay"],
-          ...[address, String(port), String(seconds), packagedShell("relay-bash.sh")],
-        ],
-        { stdio: ["pipe", "pipe", "pipe"] },
-      );
-      return Promise.resolve(new KubectlStream(child));
-    },
+    dials: pLimit(hopDials),
+    connect: (address, port, timeout) => open(relayCommand(address, port, timeout), timeout),
   };
+}
+
+function throughKubectl(access: JumpboxAccess): Transport {
+  const { context, namespace, pod, container } = access;
+  return throughJumpbox(access, (command) => {
+    const exec = ["--context", context, "-n", namespace, "exec", "-i", pod, "-c", container, "--"];
+    const child = spawn("kubectl", [...exec, ...command], { stdio: ["pipe", "pipe", "pipe"] });
+    return Promise.resolve(new KubectlStream(child));
+  });
 }

@@ -5,8 +5,8 @@ import { PullSecret } from "../../components/pullSecret";
 import { RegistryDeployment } from "../../components/registryDeployment";
 import { TrustedNodes, type TrustedNodesArgs } from "../../components/trustedNodes";
 import type { ClusterNode } from "../../cluster/types";
-import { formatReport } from "../../nodes/report";
-import { markedSecret, record, waitsFor } from "./mocks";
+import { formatReport, parseCaReport } from "../../nodes/report";
+import { comesAfter, markedSecret, record, waitsFor } from "./mocks";
 
 const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   name,
@@ -19,42 +19,52 @@ const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   ready: true,
 });
 const sha256 = "ab".repeat(32);
-const pem = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
 const nodesArgs = (nodes: ClusterNode[], workersAtOnce = 2): TrustedNodesArgs => ({
-  nodes,
-  cas: [
-    {
-      registry: "10.213.208.67",
-      source: "file ca.pem",
-      certificates: [{ pem, sha256, subject: "CN=ca", notAfter: "2030-01-01T00:00:00Z" }],
-      warnings: [],
+  nodes: nodes.map((each) => ({
+    node: each,
+    target: {
+      name: each.name,
+      uid: each.uid,
+      machineId: each.machineId,
+      address: each.address,
+      port: 22,
+      user: "vmware-system-user",
+      access: {
+        kind: "jumpbox",
+        context: "ns1",
+        namespace: "ns1",
+        pod: "jumpbox-ubuntu",
+        container: "ubuntu",
+      },
+      sshKey: { from: "supervisor", context: "ns1", namespace: "ns1", cluster: "tkc-cluster-1" },
+      clusterContext: "tkc-cluster-1",
+      hostKey: `SHA256:${"A".repeat(43)}`,
     },
-  ],
+    nonce: `nonce-of-${each.name}`,
+  })),
+  certificates: [{ registry: "10.213.208.67", sha256 }],
   script: { text: "main", sha256: "cd".repeat(32) },
-  access: { kind: "jumpbox", context: "ns1", namespace: "ns1", pod: "jumpbox-ubuntu", container: "ubuntu" },
-  user: "vmware-system-user",
-  sshKey: { from: "supervisor", context: "ns1", namespace: "ns1", cluster: "tkc-cluster-1" },
-  hostKeys: { w1: `SHA256:${"A".repeat(43)}` },
-  clusterContext: "tkc-cluster-1",
   workersAtOnce,
   readyTimeoutSeconds: 300,
   owner: "tkc-registry.test",
 });
+const parsedNode = (report: string): { node: string; uid: string } => {
+  const { node: name, uid } = parseCaReport(report);
+  return { node: name, uid };
+};
+
 /** What the node commands print, as far as the components read it. */
 const stdout = (type: string, inputs: Record<string, unknown>): Record<string, unknown> => {
   if (type !== "command:local:Command") return {};
-  const { TKC_REGISTRY_NODE: name = "", TKC_REGISTRY_NODE_UID: uid = "" } = inputs["environment"] as Record<
-    string,
-    string
-  >;
+  const environment = inputs["environment"] as Record<string, string>;
+  const { TKC_REGISTRY_NODE: name = "", TKC_REGISTRY_NODE_UID: uid = "" } = environment;
   const common = { version: "1", node: name, uid } as const;
-  const report = (inputs["create"] as string).includes("v1 ca")
+  const report = (inputs["create"] as string).endsWith("ca apply")
     ? formatReport({
         ...common,
         report: "ca",
         hostKey: `SHA256:${"B".repeat(43)}`,
         os: "photon",
-        file: ["/etc/ssl/certs/tkc-registry-x.pem"],
         sha256: [sha256],
         alsoTrustedBy: [],
         nonce: "n",
@@ -65,6 +75,7 @@ const stdout = (type: string, inputs: Record<string, unknown>): Record<string, u
         bootId: "01234567-89ab-cdef-0123-456789abcdef",
         containerdStarted: "2026-01-02T03:04:05Z",
         loaded: [sha256],
+        ...parsedNode(environment["TKC_REGISTRY_CA"]!),
       });
   return { stdout: report.trimEnd(), stderr: "" };
 };
@@ -121,18 +132,21 @@ test("nodes wait for the way in, control-plane nodes for each other, workers for
     return new TrustedNodes("tkc-cluster-1", nodesArgs(nodes), { dependsOn: [jumpbox] });
   }, stdout);
   const of = (name: string): string[] =>
-    waitsFor(registered, name).filter((other) => /-(ca|containerd)$/.test(other));
+    comesAfter(registered, name).filter((other) => /-(ca|containerd)$/.test(other));
+  const [cp1, cp2, w1] = ["cp1", "cp2", "w1"].map((name) => [`${name}-ca`, `${name}-containerd`]) as [
+    string[],
+    string[],
+    string[],
+  ];
   assert.deepEqual(of("cp1-ca"), []);
-  assert.deepEqual(of("cp2-ca"), ["cp1-ca", "cp1-containerd"]);
-  assert.deepEqual(of("w1-ca"), ["cp2-ca", "cp2-containerd"]);
-  assert.deepEqual(of("w2-ca"), ["cp2-ca", "cp2-containerd"]);
-  assert.deepEqual(of("w3-ca"), ["w1-ca", "w1-containerd"]);
+  assert.deepEqual(of("cp2-ca"), cp1);
+  assert.deepEqual(of("w1-ca"), [...cp1, ...cp2]);
+  assert.deepEqual(of("w2-ca"), [...cp1, ...cp2]);
+  assert.deepEqual(of("w3-ca"), [...cp1, ...cp2, ...w1]);
   for (const { name } of nodes) {
     assert.ok(of(`${name}-containerd`).includes(`${name}-ca`));
     for (const part of ["ca", "containerd"]) {
-      const pod = registered
-        .get(`${name}-${part}`)!
-        .dependencies.some((urn) => urn.includes("kubernetes:core/v1:Pod"));
+      const pod = comesAfter(registered, `${name}-${part}`).includes("jumpbox");
       assert.ok(pod, `${name}-${part} does not wait for the jumpbox pod`);
     }
   }
@@ -147,27 +161,35 @@ test("a node command carries where its node is and what to trust, and no secret"
   assert.equal(environment["TKC_REGISTRY_HOST_KEY"], `SHA256:${"A".repeat(43)}`);
   assert.deepEqual(JSON.parse(environment["TKC_REGISTRY_TRUST"]!), [{ registry: "10.213.208.67", sha256 }]);
   assert.equal(environment["TKC_REGISTRY_SCRIPT_SHA256"], "cd".repeat(32));
-  assert.equal(ca.inputs["stdin"], pem);
+  assert.equal(environment["TKC_REGISTRY_NONCE"], "nonce-of-w1");
+  assert.equal(ca.inputs["stdin"], undefined);
+});
+
+test("the containerd command is given what the CA's reported, so that it follows each of its runs", async () => {
+  const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
+  const environment = registered.get("w1-containerd")!.inputs["environment"] as Record<string, string>;
+  assert.deepEqual(Object.keys(environment), ["TKC_REGISTRY_CA"]);
+  assert.equal(parseCaReport(environment["TKC_REGISTRY_CA"]!).node, "w1");
 });
 
 test("a changed node is updated in place: replacing would remove the CA after installing it", async () => {
   const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
   for (const name of ["w1-ca", "w1-containerd"]) {
     const { inputs } = registered.get(name)!;
-    assert.equal(inputs["create"], inputs["update"]);
-    assert.equal(inputs["triggers"], undefined);
+    // Without an update of its own, a command's create is run again.
+    for (const input of ["update", "triggers"]) assert.equal(inputs[input], undefined);
   }
   assert.equal(registered.get("w1-containerd")!.inputs["delete"], undefined);
   assert.match(registered.get("w1-ca")!.inputs["delete"] as string, /v1 ca remove$/);
 });
 
-test("the command line in state is an interface: it names the package, no path", async () => {
+test("the command lines in state are an interface: they name the package and the stack, no path of a machine", async () => {
   const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
   const { create, delete: remove } = registered.get("w1-ca")!.inputs;
   assert.deepEqual(
     { create, remove },
     {
-      create: `node -e "require('tkc-registry/run')" v1 ca apply`,
+      create: `"\${PULUMI_HOME:-$HOME/.pulumi}/tkc-registry-43699a2d6b4e/client" ca apply`,
       remove: `node -e "require('tkc-registry/run')" v1 ca remove`,
     },
   );

@@ -86,6 +86,20 @@ export function waitsFor(registered: ReadonlyMap<string, Registered>, name: stri
     .sort();
 }
 
+/** The names of all resources that must be there before one, directly or by others. */
+export function comesAfter(registered: ReadonlyMap<string, Registered>, name: string): string[] {
+  const found = new Set<string>();
+  const add = (each: string): void => {
+    for (const other of registered.has(each) ? waitsFor(registered, each) : []) {
+      if (found.has(other)) continue;
+      found.add(other);
+      add(other);
+    }
+  };
+  add(name);
+  return [...found].sort();
+}
+
 /** The engine's signature of a secret value (`sdk/go/common/resource/properties.go`). */
 const secretSignature = {
   key: "4dabf18193072939515e22adb298388d",

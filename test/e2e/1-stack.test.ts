@@ -218,6 +218,35 @@ describe("the stack on the lab, from the first up to destroy", () => {
     assert.deepEqual({ containerd: await onAllNodes(containerd), writes: await onAllNodes(writes) }, earlier);
   });
 
+  test("a node that lost the CA shows in the preview, alone, and up repairs it, alone", async () => {
+    const [worker] = (await lab.nodes()).filter((node) => node.role === "worker" && node.os === "photon");
+    const name = worker!.name;
+    await lab.nodeExec(name, [
+      "sh",
+      "-c",
+      "rm /etc/ssl/certs/tkc-registry-*.pem && /usr/bin/rehash_ca_certificates.sh >/dev/null",
+    ]);
+    assert.ok(!(await trusts(name, harborPem)));
+    const earlier = await onAllNodes(containerd);
+
+    const preview = await stack.preview();
+    assert.equal(preview.code, 0, preview.output);
+    const shown = [
+      ...preview.output.matchAll(/^ *~ command:local:Command: \(update\)[\s\S]*?::(\S+)-ca\]/gm),
+    ];
+    assert.deepEqual(shown.map(([, node]) => node), [name]); // prettier-ignore
+    assert.ok(!(await trusts(name, harborPem)));
+
+    const { code, output } = await stack.up();
+    assert.equal(code, 0, output);
+    assert.match(output, /\b2 updated/);
+    assert.ok(await trusts(name, harborPem));
+    const now = await onAllNodes(containerd);
+    const restarted = Object.keys(now).filter((node) => now[node]!.pid !== earlier[node]!.pid);
+    assert.deepEqual(restarted, [name]);
+    assert.doesNotMatch((await stack.up()).output, /\d+ (created|updated|replaced|deleted)/);
+  });
+
   test("outputs name every node as the cluster has it, with its host key and certificate", async () => {
     const { nodes } = (await stack.outputs()) as {
       nodes: { name: string; hostKey: string; certificates: string[] }[];

@@ -1,32 +1,56 @@
-/** The commands as the stack runs them: own processes, a real sshd, and the node script in a node's file system. */
+/**
+ * The commands as the stack runs them: a shell's, which hand over to the program, and those of a process of their own;
+ * with a real sshd, and the node script in a node's file system.
+ */
 import * as assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { packageRoot } from "../../../build";
+import { readCredentials } from "../../../nodes/key";
+import { SessionPool } from "../../../nodes/pool";
+import { readNodeByKubectl } from "../../../nodes/ready";
 import { parseCaReport, parseContainerdReport } from "../../../nodes/report";
-import { nodeScript } from "../../../nodes/script";
+import { certificateFileName, nodeScript } from "../../../nodes/script";
+import { NodeService } from "../../../nodes/service";
+import { serviceCommand, serviceFolder } from "../../../nodes/serviceProtocol";
 import { type NodeTarget, nodeEnvironment } from "../../../nodes/spec";
+import { transportFor } from "../../../nodes/transport";
 import { FakeKubectl } from "./fakeKubectl";
 import { type Certificate, FakeRoot, type Run, fakeRootsImpossible, makeCertificate } from "./fakeRoot";
 import { SshServer, sshdImpossible } from "./sshServer";
 
-async function command(words: string, environment: NodeJS.ProcessEnv, stdin = ""): Promise<Run> {
-  const start = ["--import", "tsx", "-e", `require(${JSON.stringify(path.join(packageRoot, "run.ts"))})`];
-  const child = spawn(process.execPath, [...start, ...words.split(" ")], {
+async function run(program: string, args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Run> {
+  const child = spawn(program, args, {
     cwd: packageRoot,
-    env: { PATH: process.env.PATH, ...environment },
+    env: { PATH: process.env.PATH, PULUMI_HOME: process.env.PULUMI_HOME, ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
   });
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-  child.stdin.on("error", () => undefined);
-  child.stdin.end(stdin);
   const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
   return { code, stdout, stderr };
 }
+
+/** A command that is a process of its own, as `destroy` runs it, from the sources rather than from what is built. */
+const command = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
+  run(
+    process.execPath,
+    [
+      ...["--import", "tsx", "-e", `require(${JSON.stringify(path.join(packageRoot, "run.ts"))})`],
+      ...words.split(" "),
+    ],
+    environment,
+  );
+
+const owner = "demo.dev";
+
+/** A command that the program serves, as the engine runs it. */
+const borrowed = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
+  run("/bin/sh", ["-c", serviceCommand(owner, words)], environment);
 
 describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
   let server: SshServer;
@@ -34,16 +58,22 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   let root: FakeRoot;
   let certificate: Certificate;
   let programs: string;
+  let pool: SessionPool | undefined;
+  let service: NodeService | undefined;
+  const pulumiHome = process.env.PULUMI_HOME;
   before(async () => {
     certificate = makeCertificate("Harbor CA");
+    process.env.PULUMI_HOME = fs.mkdtempSync("/tmp/tkc-registry-home-");
     programs = fs.mkdtempSync("/tmp/tkc-registry-programs-");
     server = await SshServer.start({ programs });
   });
   after(async () => {
     await server.stop();
     fs.rmSync(programs, { recursive: true });
+    fs.rmSync(process.env.PULUMI_HOME!, { recursive: true });
+    process.env.PULUMI_HOME = pulumiHome;
   });
-  beforeEach(() => {
+  beforeEach(async () => {
     root = new FakeRoot("photon", "bash");
     fs.writeFileSync(
       path.join(programs, "sudo"),
@@ -55,8 +85,10 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     kubectl = new FakeKubectl();
     kubectl.secret("tkc-cluster-1-ssh", { "ssh-privatekey": server.client.privateKey });
     setNode("uid-1", "True");
+    await serve(target());
   });
-  afterEach(() => {
+  afterEach(async () => {
+    await stop();
     kubectl.remove();
     root.remove();
   });
@@ -66,31 +98,53 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       metadata: { uid },
       status: { conditions: [{ type: "Ready", status: ready, message: "PLEG is not healthy" }] },
     });
+  const target = (change: Partial<NodeTarget> = {}): NodeTarget => ({
+    name: "node-1",
+    uid: "uid-1",
+    machineId: root.machineId,
+    address: "127.0.0.1",
+    port: server.port,
+    user: "root",
+    access: {
+      kind: "jumpbox",
+      context: "ns1",
+      namespace: "ns1",
+      pod: "jumpbox-ubuntu",
+      container: "ubuntu",
+    },
+    sshKey: { from: "supervisor", context: "ns1", namespace: "ns1", cluster: "tkc-cluster-1" },
+    clusterContext: "tkc-cluster-1",
+    ...change,
+  });
   const environment = (change: Partial<NodeTarget> = {}): Record<string, string> => ({
-    ...nodeEnvironment({
-      name: "node-1",
-      uid: "uid-1",
-      machineId: root.machineId,
-      address: "127.0.0.1",
-      port: server.port,
-      user: "root",
-      access: {
-        kind: "jumpbox",
-        context: "ns1",
-        namespace: "ns1",
-        pod: "jumpbox-ubuntu",
-        container: "ubuntu",
-      },
-      sshKey: { from: "supervisor", context: "ns1", namespace: "ns1", cluster: "tkc-cluster-1" },
-      clusterContext: "tkc-cluster-1",
-      ...change,
-    }),
-    TKC_REGISTRY_OWNER: "demo.dev",
+    ...nodeEnvironment(target(change)),
+    TKC_REGISTRY_OWNER: owner,
     TKC_REGISTRY_SCRIPT_SHA256: nodeScript().sha256,
     TKC_REGISTRY_TRUST: JSON.stringify([{ registry: "harbor.example:8443", sha256: certificate.sha256 }]),
+    TKC_REGISTRY_NONCE: "first",
   });
+  const serve = async (
+    served: NodeTarget,
+    { pems = certificate.pem, readyTimeout = 300 } = {},
+  ): Promise<void> => {
+    await stop();
+    pool = new SessionPool({
+      transport: transportFor(served.access),
+      credentials: await readCredentials(served.sshKey),
+    });
+    service = await NodeService.start({
+      ...{ owner, targets: [served], readyTimeout, pems },
+      ...{ inSession: pool.use, readNode: readNodeByKubectl },
+    });
+  };
+  const stop = async (): Promise<void> => {
+    await service?.close();
+    await pool?.close();
+    service = undefined;
+  };
   const apply = (change: NodeJS.ProcessEnv = {}): Promise<Run> =>
-    command("v1 ca apply", { ...environment(), ...change }, certificate.pem);
+    borrowed("ca apply", { ...environment(), ...change });
+  const restart = (ca: string): Promise<Run> => borrowed("containerd restart", { TKC_REGISTRY_CA: ca });
   const succeed = async (run: Promise<Run>): Promise<Run> => {
     const result = await run;
     assert.equal(result.code, 0, result.stderr);
@@ -103,15 +157,11 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const ca = parseCaReport(installed.stdout);
     assert.equal(ca.hostKey, server.hostKeys.ed25519!.fingerprint);
     assert.deepEqual(ca.sha256, [certificate.sha256]);
-    assert.deepEqual(ca.file, [
-      `/etc/ssl/certs/tkc-registry-harbor.example-8443-${certificate.sha256.slice(0, 16)}.pem`,
-    ]);
-    assert.equal(fs.existsSync(root.at(ca.file[0]!)), true);
+    const file = `${certificateFileName("harbor.example:8443", certificate.sha256)}.pem`;
+    assert.equal(fs.existsSync(root.at(`/etc/ssl/certs/${file}`)), true);
     assert.match(installed.stderr, /first contact/);
 
-    const restart = (): Promise<Run> =>
-      succeed(command("v1 containerd restart", { ...environment(), TKC_REGISTRY_CA: installed.stdout }));
-    const restarted = await restart();
+    const restarted = await succeed(restart(installed.stdout));
     const containerd = parseContainerdReport(restarted.stdout);
     assert.deepEqual(containerd.loaded, [certificate.sha256]);
     assert.equal(root.lines("lab/restarts"), 1);
@@ -120,7 +170,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const again = await succeed(apply({ PULUMI_COMMAND_STDOUT: installed.stdout.trimEnd() }));
     assert.notEqual(parseCaReport(again.stdout).nonce, ca.nonce);
     assert.match(again.stderr, /nothing written/);
-    assert.equal((await restart()).stdout, restarted.stdout);
+    assert.equal((await succeed(restart(installed.stdout))).stdout, restarted.stdout);
     assert.deepEqual(root.snapshot(true), files);
     assert.equal(root.lines("lab/restarts"), 1);
 
@@ -174,21 +224,23 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const before = root.snapshot();
     const stale = await apply({ TKC_REGISTRY_SCRIPT_SHA256: "0".repeat(64) });
     assert.match(stale.stderr, /preview/);
-    const other = await command("v1 ca apply", environment(), makeCertificate("Other").pem);
-    assert.match(other.stderr, /none that is to be trusted/);
-    const none = await command("v1 ca apply", environment(), "<html>");
-    assert.match(none.stderr, /missing/);
     const wrongNode = await apply({ TKC_REGISTRY_NODE_MACHINE_ID: "f".repeat(32) });
     assert.match(wrongNode.stderr, /machine id/);
-    const noCa = await command("v1 containerd restart", environment());
+    const noCa = await restart("");
     assert.match(noCa.stderr, /ca apply/);
+    await serve(target(), { pems: makeCertificate("Other").pem });
+    const other = await apply();
+    assert.match(other.stderr, /none that is to be trusted/);
+    await serve(target(), { pems: "<html>" });
+    const none = await apply();
+    assert.match(none.stderr, /missing/);
     for (const { code, stdout } of [stale, other, none, wrongNode, noCa])
       assert.deepEqual([code, stdout], [1, ""]);
     assert.deepEqual(root.snapshot(), before);
   });
 
   it("name every variable that is missing or wrong", async () => {
-    const empty = await command("v1 ca apply", {});
+    const empty = await borrowed("ca apply", {});
     assert.equal(empty.code, 1);
     assert.match(empty.stderr, /TKC_REGISTRY_NODE_ADDRESS: the variable is not set/);
     assert.doesNotMatch(empty.stderr, /at .*\.ts/);
@@ -200,18 +252,64 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   it("fail when the node does not become Ready in time", async () => {
     const { stdout } = await succeed(apply());
     setNode("uid-1", "False");
-    const late = await command("v1 containerd restart", {
-      ...environment(),
-      TKC_REGISTRY_CA: stdout,
-      TKC_REGISTRY_READY_TIMEOUT: "1",
-    });
+    await serve(target(), { readyTimeout: 1 });
+    const late = await restart(stdout);
     assert.equal(late.code, 1);
     assert.match(late.stderr, /not Ready after 1 s: PLEG is not healthy/);
   });
 
+  it("hand over to the program where there is no curl, too", async () => {
+    const folder = fs.mkdtempSync("/tmp/tkc-registry-path-");
+    try {
+      fs.symlinkSync(process.execPath, path.join(folder, "node"));
+      const { stdout } = await succeed(apply({ PATH: folder }));
+      assert.equal(parseCaReport(stdout).uid, "uid-1");
+      const wrong = await apply({ PATH: folder, TKC_REGISTRY_NODE_MACHINE_ID: "f".repeat(32) });
+      assert.deepEqual([wrong.code, wrong.stdout], [1, ""]);
+      assert.match(wrong.stderr, /machine id/);
+    } finally {
+      fs.rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("say so when the program is no longer there", async () => {
+    const folder = serviceFolder(owner, process.env);
+    const client = fs.readFileSync(path.join(folder, "client"));
+    await stop();
+    assert.equal(fs.existsSync(folder), false);
+    fs.mkdirSync(folder);
+    fs.writeFileSync(path.join(folder, "client"), client, { mode: 0o700 });
+    const { code, stdout, stderr } = await apply();
+    assert.deepEqual([code, stdout], [1, ""]);
+    assert.match(stderr, /does not answer. Run `pulumi up` again/);
+    await serve(target());
+    await succeed(apply());
+  });
+
+  it("are served to nobody else, and for one run of a stack at a time", async () => {
+    const folder = serviceFolder(owner, process.env);
+    const mode = (file: string): number => fs.statSync(path.join(folder, file)).mode & 0o777;
+    assert.deepEqual([mode("."), mode("socket"), mode("client")], [0o700, 0o600, 0o700]);
+    const again = (): Promise<NodeService> =>
+      NodeService.start({
+        ...{ owner, targets: [], readyTimeout: 1, pems: "" },
+        ...{ inSession: pool!.use, readNode: readNodeByKubectl },
+      });
+    await assert.rejects(again(), /another run of it is going on/);
+    await stop();
+    fs.mkdirSync(folder);
+    fs.chownSync(folder, 1, 1);
+    await assert.rejects(again(), /belongs to another user/);
+    fs.rmdirSync(folder);
+    fs.symlinkSync("/tmp", folder);
+    await assert.rejects(again(), /not a folder/);
+    fs.rmSync(folder);
+  });
+
   it("say which secret they looked for", async () => {
+    await succeed(apply());
     kubectl.forget("secret", "tkc-cluster-1-ssh");
-    const { code, stderr } = await apply();
+    const { code, stderr } = await command("v1 ca remove", environment());
     assert.equal(code, 1);
     assert.match(stderr, /ns1\/tkc-cluster-1-ssh.*tkc-cluster-1-ssh-password/);
   });

@@ -5,10 +5,12 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as path from "node:path";
 import { type Connection, Server as PasswordServer, utils } from "ssh2";
+import { throughPod } from "../../../cluster/relay";
 import { UserError } from "../../../errors";
 import { type Credentials, type Endpoint, Session, connect } from "../../../nodes/ssh";
-import { transportFor } from "../../../nodes/transport";
+import { type JumpboxAccess, type Transport, transportFor } from "../../../nodes/transport";
 import { FakeKubectl } from "./fakeKubectl";
+import { PodServer } from "./podServer";
 import { SshServer, freePort, sshdImpossible } from "./sshServer";
 
 const quick = { attempts: 2, delay: 1, attemptTimeout: 10_000 };
@@ -31,29 +33,40 @@ async function listen(server: Server): Promise<number> {
 describe("SSH to a node", { skip: sshdImpossible() }, () => {
   let server: SshServer;
   let kubectl: FakeKubectl;
+  let pod: PodServer;
   before(async () => {
+    pod = await PodServer.start();
     server = await SshServer.start({ hostKeys: ["ed25519", "ecdsa", "rsa"] });
     kubectl = new FakeKubectl();
   });
   after(async () => {
     kubectl.remove();
     await server.stop();
+    await pod.stop();
   });
-  afterEach(() => kubectl.fail(undefined));
+  afterEach(() => {
+    kubectl.fail(undefined);
+    pod.refusal = undefined;
+  });
 
   const key = (pair = server.client): Credentials => ({
     kind: "key",
     privateKey: pair.privateKey,
     source: "a key",
   });
-  const jumpbox = () =>
-    transportFor({
-      kind: "jumpbox",
-      context: "ns1",
-      namespace: "ns1",
-      pod: "jumpbox-ubuntu",
-      container: "ubuntu",
-    });
+  const access: JumpboxAccess = {
+    kind: "jumpbox",
+    context: "ns1",
+    namespace: "ns1",
+    pod: "jumpbox-ubuntu",
+    container: "ubuntu",
+  };
+  const jumpbox = (): Transport => transportFor(access);
+  const ways: Readonly<Record<string, () => Transport>> = {
+    direct: () => transportFor({ kind: "direct" }),
+    "jumpbox, by kubectl": jumpbox,
+    "jumpbox, by the API's own stream": () => transportFor(access, throughPod(pod.context)),
+  };
   const endpoint = (change: Partial<Endpoint> = {}): Endpoint => ({
     node: "node-1",
     address: "127.0.0.1",
@@ -64,9 +77,8 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
     ...change,
   });
 
-  for (const way of ["direct", "jumpbox"] as const) {
-    const to = (change: Partial<Endpoint> = {}): Endpoint =>
-      endpoint({ ...(way === "jumpbox" ? { transport: jumpbox() } : {}), ...change });
+  for (const [way, transport] of Object.entries(ways)) {
+    const to = (change: Partial<Endpoint> = {}): Endpoint => endpoint({ transport: transport(), ...change });
 
     describe(way, () => {
       it("runs several commands in one session, with their input, output and exit code", async () => {
@@ -155,6 +167,66 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
       });
     });
   }
+
+  describe("jumpbox, by the API's own stream", () => {
+    const to = (): Endpoint => endpoint({ transport: throughPod(pod.context)(access) });
+
+    const noRelays = async (): Promise<void> => {
+      while ([...pod.relays].length > 0) await sleep(20);
+    };
+
+    it("leaves no process in the pod when a session ends, at either side", async () => {
+      const ended = await connect(to());
+      assert.equal(pod.relays.size, 1);
+      await ended.close();
+      await noRelays();
+      const cut = await connect(to());
+      await failure(cut.exec("kill -9 $PPID"));
+      await cut.close();
+      await noRelays();
+    });
+
+    it("says what the API's refusals mean", async () => {
+      for (const [status, body, expected] of [
+        [404, 'pods "jumpbox-ubuntu" not found', "relay-pod-missing"],
+        [403, 'pods "jumpbox-ubuntu" is forbidden: User "a" cannot create resource', "relay-forbidden"],
+        [401, "Unauthorized", "relay-login-expired"],
+        [400, "container x is not valid for pod jumpbox-ubuntu", "relay-container-missing"],
+        [500, "cannot exec into a container in a completed pod", "relay-pod-not-running"],
+        [500, "something else", "relay-failed"],
+      ] as const) {
+        pod.refusal = { status, body };
+        const { code, message } = await failure(connect(to(), { ...quick, attempts: 1 }));
+        assert.equal(code, expected);
+        assert.ok(message.includes(body), message);
+      }
+    });
+
+    it("says so when the API server is not there", async () => {
+      const port = await freePort();
+      const gone = { ...pod.context, server: `https://127.0.0.1:${port}` };
+      const { code } = await failure(
+        connect(endpoint({ transport: throughPod(gone)(access) }), { ...quick, attempts: 1 }),
+      );
+      assert.equal(code, "relay-api-unreachable");
+    });
+  });
+
+  it("notices a node that no longer answers while a command runs there", async () => {
+    const session = await connect(endpoint(), { liveness: 200 });
+    const pids = (await session.exec("echo $PPID $(ps -o ppid= -p $PPID)")).stdout.trim().split(/\s+/);
+    const signal = (name: NodeJS.Signals): void => pids.forEach((pid) => process.kill(Number(pid), name));
+    assert.equal((await session.exec("sleep 1; echo there")).stdout, "there\n");
+    const running = failure(session.exec("sleep 30"));
+    await sleep(100);
+    signal("SIGSTOP");
+    try {
+      assert.equal((await running).code, "ssh-lost");
+    } finally {
+      signal("SIGCONT");
+      await session.close();
+    }
+  });
 
   it("is not an SSH server: says that too", async () => {
     const web = createServer((socket) => {

@@ -48,6 +48,8 @@ export interface SshServerOptions {
 }
 
 export class SshServer {
+  #said = "";
+
   private constructor(
     readonly folder: string,
     readonly port: number,
@@ -88,15 +90,29 @@ export class SshServer {
     const child = spawn(sshd, ["-D", "-e", "-f", path.join(folder, "sshd_config")], {
       stdio: ["ignore", "ignore", "pipe"],
     });
+    const server = new SshServer(folder, port, client, stranger, keys, child, madeRunFolder);
     await new Promise<void>((resolve, reject) => {
-      let said = "";
       child.stderr.setEncoding("utf8").on("data", (text: string) => {
-        said += text;
-        if (said.includes("Server listening")) resolve();
+        server.#said += text;
+        if (server.#said.includes("Server listening")) resolve();
       });
-      child.on("exit", () => reject(new Error(`sshd ended: ${said}`)));
+      child.on("exit", () => reject(new Error(`sshd ended: ${server.#said}`)));
     });
-    return new SshServer(folder, port, client, stranger, keys, child, madeRunFolder);
+    return server;
+  }
+
+  /** How often a client was let in. */
+  get logins(): number {
+    return this.#count("Accepted publickey");
+  }
+
+  /** How many connections sshd dropped because too many were not logged in yet. */
+  get drops(): number {
+    return this.#count("drop connection") + this.#count("beginning MaxStartups");
+  }
+
+  #count(words: string): number {
+    return this.#said.split(words).length - 1;
   }
 
   async stop(): Promise<void> {

@@ -92,7 +92,6 @@ describe("the environment of node commands", () => {
         uid,
         hostKey: `SHA256:${"c".repeat(43)}`,
         os: "photon",
-        file: [],
         sha256: [],
         alsoTrustedBy: [],
         nonce: "n",

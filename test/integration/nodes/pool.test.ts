@@ -1,0 +1,168 @@
+/** The sessions that one process holds, with real SSH servers. */
+import * as assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { after, before, describe, it } from "node:test";
+import { throughPod } from "../../../cluster/relay";
+import { packageRoot } from "../../../build";
+import { UserError } from "../../../errors";
+import { SessionPool } from "../../../nodes/pool";
+import type { NodeTarget } from "../../../nodes/spec";
+import type { Credentials } from "../../../nodes/ssh";
+import { type JumpboxAccess, type Transport, transportFor } from "../../../nodes/transport";
+import { PodServer } from "./podServer";
+import { SshServer, sshdImpossible } from "./sshServer";
+
+describe("the sessions on nodes", { skip: sshdImpossible() }, () => {
+  let server: SshServer;
+  let pod: PodServer;
+  before(async () => {
+    server = await SshServer.start({ hostKeys: ["ed25519", "rsa"] });
+    pod = await PodServer.start();
+  });
+  after(async () => {
+    await server.stop();
+    await pod.stop();
+  });
+
+  const access: JumpboxAccess = {
+    kind: "jumpbox",
+    context: "ns1",
+    namespace: "ns1",
+    pod: "jumpbox-ubuntu",
+    container: "ubuntu",
+  };
+  const target = (change: Partial<NodeTarget> = {}): NodeTarget => ({
+    name: "node-1",
+    uid: "uid-1",
+    machineId: "",
+    address: "127.0.0.1",
+    port: server.port,
+    user: "root",
+    access,
+    sshKey: { from: "file", path: "/nowhere" },
+    clusterContext: "tkc-cluster-1",
+    ...change,
+  });
+  const credentials = (): Credentials => ({
+    kind: "key",
+    privateKey: server.client.privateKey,
+    source: "a key",
+  });
+  const throughApi = (): Transport => transportFor(access, throughPod(pod.context));
+  const direct = (): Transport => transportFor({ kind: "direct" });
+  const withPool = async (transport: Transport, act: (pool: SessionPool) => Promise<void>): Promise<void> => {
+    const pool = new SessionPool({
+      transport,
+      credentials: credentials(),
+      connect: { attempts: 2, delay: 1 },
+    });
+    try {
+      await act(pool);
+    } finally {
+      await pool.close();
+    }
+  };
+
+  it("are one a node, whatever is done there and however much at once", async () => {
+    await withPool(direct(), async (pool) => {
+      const before = server.logins;
+      const shells = await Promise.all(
+        Array.from({ length: 5 }, () =>
+          pool.use(target(), undefined, async (session) => (await session.exec("echo $PPID")).stdout),
+        ),
+      );
+      assert.equal(new Set(shells).size, 1);
+      assert.equal(server.logins, before + 1);
+    });
+  });
+
+  it("are opened anew when the jumpbox pod was replaced, also under a command", async () => {
+    await withPool(throughApi(), async (pool) => {
+      const run = (command: string) =>
+        pool.use(target(), undefined, async (session) => (await session.exec(command)).stdout);
+      assert.equal(await run("echo 1"), "1\n");
+      pod.cut();
+      assert.equal(await run("echo 2"), "2\n");
+      const running = run("sleep 0.5; echo 3");
+      setTimeout(() => pod.cut(), 100);
+      assert.equal(await running, "3\n");
+      const before = server.logins;
+      assert.equal(await run("echo 4"), "4\n");
+      assert.equal(server.logins, before);
+    });
+  });
+
+  it("are not lent to who insists on another host key than the one seen", async () => {
+    await withPool(direct(), async (pool) => {
+      const hostKeyFor = (pin: string | undefined) =>
+        pool.use(target(), pin, (session) => Promise.resolve(session.hostKey));
+      const seen = await hostKeyFor(undefined);
+      assert.equal(seen, server.hostKeys["ed25519"]!.fingerprint);
+      // A key of another type that the node has too.
+      const rsa = server.hostKeys["rsa"]!.fingerprint;
+      assert.equal(await hostKeyFor(rsa), rsa);
+      await assert.rejects(hostKeyFor(server.stranger.fingerprint), (error: UserError) => {
+        assert.equal(error.problems[0]?.code, "host-key-changed");
+        return true;
+      });
+      assert.equal(await hostKeyFor(rsa), rsa);
+    });
+  });
+
+  it("do not end by a command's own failure", async () => {
+    await withPool(direct(), async (pool) => {
+      const before = server.logins;
+      await assert.rejects(
+        pool.use(target(), undefined, () => Promise.reject(new Error("mine"))),
+        /mine/,
+      );
+      await pool.use(target(), undefined, (session) => session.exec("true"));
+      assert.equal(server.logins, before + 1);
+    });
+  });
+
+  it("are dialled a few at a time, so that an sshd with its default MaxStartups drops none", async () => {
+    const transport = { ...direct(), dials: throughApi().dials };
+    await withPool(transport, async (pool) => {
+      const before = server.logins;
+      const most = 40;
+      await Promise.all(
+        Array.from({ length: most }, (_, index) =>
+          pool.use(target({ uid: `uid-${index}` }), undefined, (session) => session.exec("true")),
+        ),
+      );
+      assert.equal(server.logins, before + most);
+      assert.equal(server.drops, 0);
+    });
+  });
+
+  it("do not keep their process alive", async () => {
+    const key = path.join(server.folder, "client");
+    const script = `
+      const { SessionPool } = require("./nodes/pool");
+      const { transportFor } = require("./nodes/transport");
+      const { throughPod } = require("./cluster/relay");
+      const access = ${JSON.stringify(access)};
+      const context = { server: ${JSON.stringify(pod.context.server)}, connectionOptions: async () => ({}) };
+      const privateKey = require("fs").readFileSync(${JSON.stringify(key)}, "utf8");
+      for (const transport of [transportFor({ kind: "direct" }), transportFor(access, throughPod(context))]) {
+        const pool = new SessionPool({ transport, credentials: { kind: "key", privateKey, source: "" } });
+        pool.use(${JSON.stringify(target())}, undefined, (session) => session.exec("echo done")).then(console.log);
+      }`;
+    const file = path.join(packageRoot, `.pool-test-${process.pid}.ts`);
+    fs.writeFileSync(file, script);
+    try {
+      const child = spawn(process.execPath, ["--import", "tsx", file], { cwd: packageRoot });
+      let output = "";
+      child.stdout.on("data", (data: Buffer) => (output += data.toString()));
+      child.stderr.on("data", (data: Buffer) => (output += data.toString()));
+      const code = await new Promise((resolve) => child.on("close", resolve));
+      assert.equal(code, 0, output);
+      assert.equal(output.match(/stdout: 'done/g)?.length, 2, output);
+    } finally {
+      fs.rmSync(file);
+    }
+  });
+});
