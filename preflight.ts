@@ -265,15 +265,16 @@ function nodeTargets(
   }));
 }
 
-/** What the nodes of the last run say of themselves; a node that is new has nothing to say yet. */
+/** What the nodes say of themselves. A new one has nothing to say yet, but its session is then there when it is needed. */
 function inspect(
   targets: readonly NodeTarget[],
   last: LastRun,
   around: { readonly owner: string; readonly sessions: SessionPool },
 ): ReadonlyMap<string, Promise<Observation>> {
-  const questions = targets.flatMap((target) => {
+  const questions = targets.map((target) => {
     const recorded = last.nodes.get(target.name);
-    return recorded?.uid === target.uid ? [{ target, hostKey: target.hostKey ?? recorded.hostKey }] : [];
+    const pinned = recorded?.uid === target.uid ? recorded.hostKey : undefined;
+    return { target, hostKey: target.hostKey ?? pinned };
   });
   return inspectNodes(questions, { owner: around.owner, inSession: around.sessions.use });
 }
@@ -447,9 +448,11 @@ export async function preflight(
       const recorded = last.nodes.get(node.name);
       const before = recorded?.uid === node.uid ? recorded.nonce : undefined;
       const answer = observed?.get(node.name);
-      const nonce = answer
-        ? answer.then((observation) => nonceOf(node.uid, before, observation, certificates))
-        : nonceOf(node.uid, before, undefined, certificates);
+      // What a new node says makes no difference: it is installed.
+      const nonce =
+        answer && before !== undefined
+          ? answer.then((observation) => nonceOf(node.uid, before, observation, certificates))
+          : nonceOf(node.uid, before, undefined, certificates);
       return { node, target: targets[index]!, nonce };
     }),
     cas: registries.map(({ ca }) => ca),

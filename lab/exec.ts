@@ -1,6 +1,13 @@
 import { spawn, type SpawnOptions } from "node:child_process";
 import { currentActivity } from "./activity";
 
+/** A command line, and what it is to be run with. */
+export interface Client {
+  readonly argv: readonly [program: string, ...args: string[]];
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
 export interface ExecOptions {
   readonly input?: string | Buffer;
   readonly env?: NodeJS.ProcessEnv;

@@ -39,7 +39,7 @@ export interface ImageCache {
 
 const machinePackages = [
   ...["systemd", "systemd-sysv", "dbus", "mount", "procps", "kmod", "curl", "ca-certificates", "openssl"],
-  ...["openssh-server", "sudo", "iproute2", "iptables", "conntrack", "ethtool", "socat"],
+  ...["openssh-server", "sudo", "python3", "iproute2", "iptables", "conntrack", "ethtool", "socat"],
   ...["containerd", "runc", "containernetworking-plugins"],
   ...["nginx-light", "docker-registry", "busybox-static"],
 ];

@@ -19,9 +19,9 @@ const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}
 const secret = (content: string): MachineFile => ({ content, mode: 0o600 });
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
-/** One of the lab's two Kubernetes. */
+/** One of the lab's Kubernetes. */
 export interface Kubernetes {
-  /** `supervisor` or the workload cluster's name. */
+  /** `supervisor` or the cluster's name. */
   readonly name: string;
   /** The API server's address; its port is 6443. */
   readonly address: string;
@@ -84,10 +84,10 @@ export function adminKubeconfig(kubernetes: Kubernetes): Promise<string> {
   return clientKubeconfig(kubernetes, "admin", "kubernetes-admin", "system:masters");
 }
 
-/** The files of a control plane: etcd, API server, controller manager, scheduler. */
-export async function controlPlaneFiles(kubernetes: Kubernetes, loginAuthority: Authority): Promise<Files> {
+/** The files of an API server. */
+export async function apiServerFiles(kubernetes: Kubernetes, loginAuthority: Authority): Promise<Files> {
   const ca = await kubernetesAuthority(kubernetes);
-  const [server, kubelets, controllerManager, scheduler, serviceAccounts] = await Promise.all([
+  const [server, kubelets, serviceAccounts] = await Promise.all([
     issue(ca, "apiserver", {
       commonName: "kube-apiserver",
       names: [`IP:${kubernetes.address}`, "IP:127.0.0.1", "DNS:kubernetes", "DNS:kubernetes.default.svc"],
@@ -96,20 +96,17 @@ export async function controlPlaneFiles(kubernetes: Kubernetes, loginAuthority: 
       commonName: "kube-apiserver-kubelet-client",
       organization: "system:masters",
     }),
-    clientKubeconfig(kubernetes, "controller-manager", "system:kube-controller-manager"),
-    clientKubeconfig(kubernetes, "scheduler", "system:kube-scheduler"),
     rsaKey(`${kubernetes.name}-service-accounts`),
   ]);
   const pki = (name: string): string => `/etc/kubernetes/pki/${name}`;
   return {
+    [pki("ca.crt")]: { content: ca.certificate },
     [pki("apiserver.crt")]: { content: server.certificate },
     [pki("apiserver.key")]: secret(server.key),
     [pki("apiserver-kubelet-client.crt")]: { content: kubelets.certificate },
     [pki("apiserver-kubelet-client.key")]: secret(kubelets.key),
     [pki("service-accounts.key")]: secret(serviceAccounts),
     [pki("service-accounts.pub")]: { content: publicKey(serviceAccounts) },
-    "/etc/kubernetes/controller-manager.kubeconfig": secret(controllerManager),
-    "/etc/kubernetes/scheduler.kubeconfig": secret(scheduler),
     "/etc/kubernetes/authentication.json": {
       content: json({
         apiVersion: "apiserver.config.k8s.io/v1",
@@ -133,6 +130,20 @@ export async function controlPlaneFiles(kubernetes: Kubernetes, loginAuthority: 
         plugins: kubernetes.podSecurity === undefined ? [] : [podSecurity(kubernetes.podSecurity)],
       }),
     },
+  };
+}
+
+/** The files of a control plane: API server, controller manager, scheduler. */
+export async function controlPlaneFiles(kubernetes: Kubernetes, loginAuthority: Authority): Promise<Files> {
+  const [server, controllerManager, scheduler] = await Promise.all([
+    apiServerFiles(kubernetes, loginAuthority),
+    clientKubeconfig(kubernetes, "controller-manager", "system:kube-controller-manager"),
+    clientKubeconfig(kubernetes, "scheduler", "system:kube-scheduler"),
+  ]);
+  return {
+    ...server,
+    "/etc/kubernetes/controller-manager.kubeconfig": secret(controllerManager),
+    "/etc/kubernetes/scheduler.kubeconfig": secret(scheduler),
   };
 }
 

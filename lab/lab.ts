@@ -9,6 +9,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../errors";
 import { stopActivities } from "./activity";
 import { labProcesses, removeCgroups } from "./cgroups";
+import {
+  defaultFleetSettings,
+  fleetKubeconfigFile,
+  fleetMachine,
+  fleetSshSecret,
+  settleFleet,
+  type Fleet,
+  type FleetSettings,
+} from "./fleet";
 import { ensureImages, pruneImages, type ImageCache } from "./image";
 import { AdminClient, until, type Kubernetes } from "./kubernetes";
 import { exclusively } from "./lock";
@@ -48,6 +57,7 @@ import {
 } from "./supervisor";
 import { ensureTools, pruneTools, type Tools } from "./tools";
 import {
+  fleet,
   freeNodeAddress,
   registriesMachine,
   registryNames,
@@ -491,6 +501,34 @@ export async function startNode(name: string): Promise<void> {
   const node = state.nodes.find((each) => each.name === name);
   if (!node) throw new Error(`The lab has no node ${name}`);
   await bringNodeUp(lab, state, node);
+}
+
+/**
+ * Brings a fleet of simulated nodes up beside the lab that is up, or changes the one that there is.
+ *
+ * @param count - How many nodes, at most {@link fleetLimit}.
+ */
+export async function fleetUp(count: number, settings: Partial<FleetSettings> = {}): Promise<Fleet> {
+  return exclusively(async () => {
+    const { machines, tools } = await openExisting();
+    return await step(`fleet of ${count} nodes`, async () => {
+      await machines.ensure(await fleetMachine(tools, await loginAuthority()));
+      await (await adminOf("supervisor")).apply(await fleetSshSecret());
+      return await settleFleet(machines, tools.kubernetes, count, { ...defaultFleetSettings, ...settings });
+    });
+  });
+}
+
+/** Takes the fleet away. */
+export async function fleetDown(): Promise<void> {
+  await exclusively(async () => {
+    const { machines } = await openExisting();
+    await machines.remove(fleet.name);
+    rmSync(fleetKubeconfigFile, { force: true });
+    await adminKubectl("supervisor", [
+      ...["delete", "secret", `${fleet.name}-ssh`, "--namespace", supervisor.namespace, "--ignore-not-found"],
+    ]);
+  });
 }
 
 /** What stays after {@link down}: the folder of what was built, if there is one. */

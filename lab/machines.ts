@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import * as path from "node:path";
-import type { ExecOptions, ExecResult } from "./exec";
+import type { Client, ExecOptions, ExecResult } from "./exec";
 import { images } from "./image";
 import { until } from "./kubernetes";
 import {
@@ -138,6 +138,11 @@ export class Machines {
   /** Runs a program in a machine, as root. */
   exec(name: string, argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
     return this.engine.podman(["exec", "--interactive", name, ...argv], options);
+  }
+
+  /** The command line of a program in a machine, for those who start it themselves. */
+  command(name: string, argv: readonly string[]): Client {
+    return this.engine.command(["exec", name, ...argv]);
   }
 
   /** Restarts a unit, however often that was done before; waits for a machine that is still booting. */

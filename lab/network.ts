@@ -1,13 +1,13 @@
 /**
- * The lab's networks. They are in the network namespace of a container of their own, the switch: two bridges and a
- * router between them. This machine has one end of one wire into it, an interface with one address and one route, and
+ * The lab's networks. They are in the network namespace of a container of their own, the switch: bridges and a router
+ * between them. This machine has one end of one wire into it, an interface with one address and one route, and
  * no packet filter rule, so that neither does the lab depend on the machine's firewall nor does it change it. When
  * the switch's process ends, however it does, the kernel takes all of this away.
  */
 import { UserError } from "../errors";
 import { CommandError, exec } from "./exec";
 import { projectRoot } from "./paths";
-import { labRange, management, operator, supervisor, workload, type Network } from "./topology";
+import { labRange, management, networks, operator, supervisor, type Network } from "./topology";
 
 interface Link {
   readonly ifalias?: string;
@@ -93,7 +93,7 @@ export async function isWired(): Promise<boolean> {
 export async function wireSwitch(switchPid: number): Promise<void> {
   await ipIn(switchPid, [
     "link set lo up",
-    ...[management, workload].flatMap(({ bridge, gateway, prefixLength }) => [
+    ...networks.flatMap(({ bridge, gateway, prefixLength }) => [
       `link add ${bridge} type bridge`,
       `addr add ${gateway}/${prefixLength} dev ${bridge}`,
       `link set ${bridge} up`,

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { exec, type ExecOptions, type ExecResult } from "./exec";
+import { exec, type Client, type ExecOptions, type ExecResult } from "./exec";
 import { labFolder, runFolder } from "./paths";
 import { writePrivate } from "./state";
 
@@ -104,7 +104,7 @@ export class Engine {
   }
 
   /** The command line and environment of `podman ARGS…`, for those who start it themselves. */
-  command(args: readonly string[]): { readonly argv: readonly string[]; readonly env: NodeJS.ProcessEnv } {
+  command(args: readonly string[]): Client & { readonly env: NodeJS.ProcessEnv } {
     return { argv: ["podman", ...this.#arguments, ...args], env: this.#environment };
   }
 

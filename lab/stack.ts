@@ -1,6 +1,14 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import * as path from "node:path";
-import { type ExecOptions, type ExecResult, exec } from "./exec";
+import { type Client, type ExecOptions, type ExecResult, exec } from "./exec";
 import * as lab from "./lab";
 import { projectRoot, runFolder } from "./paths";
 import { pulumi } from "./pulumi";
@@ -18,11 +26,20 @@ export interface Run {
   readonly output: string;
 }
 
+export interface LabStackOptions {
+  /** The folder of the project that it is a stack of. Default: this project's. */
+  readonly project?: string;
+  /** Kubeconfigs whose contexts it needs beside the operator's. */
+  readonly kubeconfigs?: readonly string[];
+  /** Environment variables that its program needs. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
 /** Commands that take the stack's settings from a file given to them. */
 const takeSettingsFile = new Set(["up", "preview", "destroy", "refresh", "config"]);
 
 /**
- * A stack of the project on the lab: the plain Pulumi CLI, run in the project's folder, with the stack's settings file in the
+ * A stack of a project on the lab: the plain Pulumi CLI, run in the project's folder, with the stack's settings file in the
  * lab's own folder, so that the project stays as it is.
  */
 export class LabStack {
@@ -30,9 +47,16 @@ export class LabStack {
   /** What `--config-file` is given. */
   readonly settingsFile: string;
 
-  constructor(readonly name: string) {
+  constructor(
+    readonly name: string,
+    private readonly options: LabStackOptions = {},
+  ) {
     this.folder = path.join(stacksFolder, name);
     this.settingsFile = path.join(this.folder, `Pulumi.${name}.yaml`);
+  }
+
+  private get project(): string {
+    return this.options.project ?? projectRoot;
   }
 
   /** Whether the stack was made. */
@@ -48,7 +72,7 @@ export class LabStack {
     if (!this.exists) {
       mkdirSync(this.folder, { recursive: true });
       // `stack init` writes the stack's encryption salt beside the Pulumi.yaml that it finds.
-      copyFileSync(path.join(projectRoot, "Pulumi.yaml"), path.join(this.folder, "Pulumi.yaml"));
+      copyFileSync(path.join(this.project, "Pulumi.yaml"), path.join(this.folder, "Pulumi.yaml"));
       const { env } = await lab.operator();
       await exec("pulumi", ["stack", "init", this.name, "--non-interactive"], { cwd: this.folder, env });
     }
@@ -71,21 +95,43 @@ export class LabStack {
   }
 
   private async environment(): Promise<NodeJS.ProcessEnv> {
-    return { ...(await lab.operator()).env, PULUMI_STACK: this.name };
+    const { env } = await lab.operator();
+    const kubeconfigs = [env["KUBECONFIG"], ...(this.options.kubeconfigs ?? [])];
+    return {
+      ...env,
+      KUBECONFIG: kubeconfigs.join(path.delimiter),
+      ...this.options.env,
+      PULUMI_STACK: this.name,
+    };
+  }
+
+  /** `pulumi ARGS…` on this stack, for those who run it themselves. */
+  async command(args: readonly string[]): Promise<Required<Client>> {
+    return {
+      argv: ["pulumi", ...this.arguments(args), "--non-interactive", "--color", "never"],
+      cwd: this.project,
+      env: await this.environment(),
+    };
+  }
+
+  /** Forgets the stack, whatever its state holds. */
+  async remove(): Promise<void> {
+    if (!this.exists) return;
+    await this.cli(["stack", "rm", "--yes", "--force", "--preserve-config"]);
+    rmSync(this.folder, { recursive: true });
   }
 
   /** Runs the Pulumi CLI for this stack on the terminal, for a person. Gives its exit code. */
   async onTerminal(args: readonly string[]): Promise<number> {
     const env = await this.environment();
-    return (await pulumi(this.arguments(args), { env, output: "terminal", allowFailure: true })).code;
+    const { project: cwd } = this;
+    return (await pulumi(this.arguments(args), { env, cwd, output: "terminal", allowFailure: true })).code;
   }
 
   private async cli(args: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
-    return await exec("pulumi", [...this.arguments(args), "--non-interactive", "--color", "never"], {
-      cwd: projectRoot,
-      ...options,
-      env: { ...(await this.environment()), ...options.env },
-    });
+    const { argv, cwd, env } = await this.command(args);
+    const [program, ...rest] = argv;
+    return await exec(program, rest, { cwd, ...options, env: { ...env, ...options.env } });
   }
 
   private async run(args: readonly string[], env: NodeJS.ProcessEnv): Promise<Run> {
@@ -111,10 +157,17 @@ export class LabStack {
     return (await this.cli(["stack", "export"])).stdout;
   }
 
+  /** The types of the resources that the state holds, the stack itself not counted. */
+  async resourceTypes(): Promise<readonly string[]> {
+    const state = JSON.parse(await this.state()) as { deployment?: { resources?: { type: string }[] } };
+    return (state.deployment?.resources ?? [])
+      .map(({ type }) => type)
+      .filter((type) => type !== "pulumi:pulumi:Stack");
+  }
+
   /** How many resources the state holds, the stack itself not counted. */
   async resourceCount(): Promise<number> {
-    const state = JSON.parse(await this.state()) as { deployment?: { resources?: { type: string }[] } };
-    return (state.deployment?.resources ?? []).filter(({ type }) => type !== "pulumi:pulumi:Stack").length;
+    return (await this.resourceTypes()).length;
   }
 
   async outputs(): Promise<Record<string, unknown>> {

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Starts the lab or the tests: `sh lab/start.sh lab|test [ARGUMENTS]`. It runs before anything is installed, so it is
-# plain shell: it says what the machine lacks, installs the project's own dependencies, and hands over to Node.js.
+# Starts the lab, the benchmark or the tests: `sh lab/start.sh lab|bench|test [ARGUMENTS]`. It runs before anything is
+# installed, so it is plain shell: it says what the machine lacks, installs the project's own dependencies, and hands
+# over to Node.js.
 set -eu
 
 needed_major=20
@@ -53,11 +54,16 @@ build() {
 }
 
 target=${1-}
-case $target in lab | test) shift ;; *) fail "usage: sh lab/start.sh lab|test [ARGUMENTS]" ;; esac
+case $target in
+    lab | test) program=$target/main.ts ;;
+    bench) program=lab/bench/main.ts ;;
+    *) fail "usage: sh lab/start.sh lab|bench|test [ARGUMENTS]" ;;
+esac
+shift
 
 cd "$(dirname "$0")/.."
 check_node
-if [ "$target" = lab ] && ! wants_help "$@"; then check_machine; fi
+if [ "$target" != test ] && ! wants_help "$@"; then check_machine; fi
 install_dependencies
 build
-exec node --import tsx "$target/main.ts" "$@"
+exec node --import tsx "$program" "$@"

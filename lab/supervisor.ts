@@ -63,7 +63,7 @@ export async function supervisorMachine(
     name: supervisor.name,
     image: images.debian,
     wiring: { network: management, addresses: [supervisor.address], podSubnet: supervisor.podSubnet },
-    trees: ["common", "kubernetes", "control-plane", "supervisor"],
+    trees: ["common", "kubernetes", "api-server", "control-plane", "supervisor"],
     units: ["containerd.service"],
     mounts: {
       "/opt/kubernetes": tools.kubernetes,

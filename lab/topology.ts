@@ -2,11 +2,11 @@
  * Where everything in the lab is: the one table of names and addresses. All of them are of 198.18.0.0/15, which
  * RFC 2544 sets aside for tests, so that nothing here hides a network that the machine really talks to.
  *
- * There is one management network (the operator, the Supervisor, the registries) and one of the workload cluster's
- * nodes, each a bridge in a network namespace of its own, with a router between them.
+ * There is one management network (the operator, the Supervisor, the registries), one of the workload cluster's nodes
+ * and one of the fleet's, each a bridge in a network namespace of its own, with a router between them.
  */
 
-/** One of the lab's two networks. */
+/** One of the lab's networks. */
 export interface Network {
   /** The bridge's name. */
   readonly bridge: string;
@@ -28,6 +28,13 @@ export const workload: Network = {
   prefixLength: 24,
   gateway: "198.18.1.254",
 };
+export const fleetNetwork: Network = {
+  bridge: "tkc-lab-fleet",
+  subnet: "198.19.64.0/20",
+  prefixLength: 20,
+  gateway: "198.19.64.254",
+};
+export const networks: readonly Network[] = [management, workload, fleetNetwork];
 
 /** Everything that the lab uses; the operator's machine has one route for it. */
 export const labRange = "198.18.0.0/15";
@@ -47,6 +54,17 @@ export const supervisor = {
 export const loginServer = `https://${supervisor.address}`;
 
 export const cluster = { name: "tkc-cluster-1", serviceSubnet: "198.19.1.0/24" } as const;
+
+/** The machine of the simulated fleet, and the cluster that its nodes make up; the address is the API server's. */
+export const fleet = { name: "fleet", address: "198.19.64.1", serviceSubnet: "198.19.2.0/24" } as const;
+
+/** How many nodes the fleet may have. */
+export const fleetLimit = 512;
+
+/** The address of the fleet's node of a number, from 0 on. */
+export function fleetNodeAddress(index: number): string {
+  return `198.19.${65 + Math.floor(index / 250)}.${1 + (index % 250)}`;
+}
 
 /** The machine that both registries are on, each with an address of its own. */
 export const registriesMachine = "registries";
@@ -70,6 +88,7 @@ export const vcenterStranger = "jinu@vsphere.local";
 export const audiences = {
   supervisor: "vmware-tes:supervisor",
   cluster: `vmware-tes:${supervisor.namespace}/${cluster.name}`,
+  fleet: `vmware-tes:${supervisor.namespace}/${fleet.name}`,
 };
 
 const firstNode = 34;

@@ -54,7 +54,7 @@ export async function nodeMachine(
     name: node.name,
     image: node.os === "photon" ? images.photon : images.debian,
     wiring: { network: workload, addresses: [node.address], podSubnet },
-    trees: ["common", "kubernetes", ...(controlPlane ? ["control-plane"] : [])],
+    trees: ["common", "kubernetes", ...(controlPlane ? ["api-server", "control-plane"] : [])],
     units: ["containerd.service", "ssh.service"],
     mounts: { "/opt/kubernetes": tools.kubernetes, "/opt/images/pause.tar": cache.archives.pause },
     files: {

@@ -1,0 +1,44 @@
+/** Under which conditions was measured: the machine, the versions, the settings. */
+import { readFileSync } from "node:fs";
+import { cpus, release, totalmem } from "node:os";
+import { exec } from "../exec";
+import type { FleetSettings } from "../fleet";
+import * as lab from "../lab";
+import { pythonPeers } from "./python";
+
+export interface Settings extends FleetSettings {
+  readonly runs: number;
+  readonly atOnce: number;
+}
+
+export interface Conditions {
+  readonly date: string;
+  readonly machine: string;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly settings: Settings;
+}
+
+/** What a program says of its version, without its name: `Python 3.11.7`, `OpenSSH_9.2p1 Debian-2, OpenSSL 3.0.17`. */
+async function version(program: string, flag: string): Promise<string> {
+  const { stdout, stderr } = await exec(program, [flag]);
+  return (stdout || stderr).replace(/^[A-Za-z]+[ _]/, "").replace(/[\s,][^]*$/, "");
+}
+
+export async function conditions(settings: Settings): Promise<Conditions> {
+  const [first] = cpus();
+  const system = /^PRETTY_NAME="(.*)"$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "Linux";
+  const { env } = await lab.operator();
+  const pulumi = (await exec("pulumi", ["version"], { env })).stdout.trim();
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    machine: `${cpus().length} × ${first?.model.trim() ?? "CPU"}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${system}, Linux ${release()}`,
+    versions: {
+      "Node.js": process.version,
+      Pulumi: `${pulumi}: ${await lab.pulumiDescription()}`,
+      ...pythonPeers,
+      Python: await version("python3", "--version"),
+      OpenSSH: await version("ssh", "-V"),
+    },
+    settings,
+  };
+}

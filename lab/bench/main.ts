@@ -1,0 +1,100 @@
+/** The benchmark's command line: see `--help`. */
+import { writeFileSync } from "node:fs";
+import { UserError } from "../../errors";
+import { asActivity } from "../activity";
+import * as lab from "../lab";
+import { ensurePackages } from "../packages";
+import { say } from "../progress";
+import { readState } from "../state";
+import { help, readRequest, type Request } from "./arguments";
+import { conditions } from "./conditions";
+import type { Result } from "./figures";
+import { keepRecord, writePage } from "./page";
+import { removeLeftovers } from "./peers";
+import { benchPackages, ensurePythonPeers } from "./python";
+import { compare } from "./run";
+import { table } from "./table";
+import { targets, verdict } from "./targets";
+
+/** Takes away what the benchmark has brought up so far. */
+let takeDown = (): Promise<void> => Promise.resolve();
+
+async function leaveLabUp(): Promise<void> {
+  await removeLeftovers();
+  await lab.fleetDown();
+}
+
+/** Measures, size by size; what is found is told, and kept, as soon as it is there. */
+async function measure({ sizes, contestants, settings, json }: Request): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const size of sizes) {
+    const fleet = await lab.fleetUp(size, settings);
+    const found = await compare(fleet, contestants, settings);
+    results.push(...found);
+    process.stdout.write(`${table(found)}\n`);
+    if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
+  }
+  return results;
+}
+
+async function bench(request: Request): Promise<void> {
+  await ensurePackages(benchPackages);
+  await ensurePythonPeers(request.contestants.map(({ peer }) => peer.name));
+  takeDown = readState() ? leaveLabUp : lab.down;
+  await lab.up();
+  const results = await measure(request);
+  if (request.writeDocs) {
+    keepRecord({ conditions: await conditions(request.settings), results });
+    writePage();
+  }
+  for (const target of targets(results)) {
+    if (target.value === undefined) continue;
+    const value = `${target.value.toPrecision(3)}${target.unit}`;
+    process.stdout.write(
+      `${verdict(target)}: ${target.what}: ${value}, at most ${target.limit}${target.unit}\n`,
+    );
+  }
+  if (!results.every(({ verified }) => verified)) process.exitCode = 1;
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  const request = readRequest(argv);
+  if (request === "help") {
+    process.stdout.write(help);
+  } else if (request === "redraw") {
+    writePage();
+  } else {
+    try {
+      await asActivity(() => bench(request));
+    } finally {
+      if (!interrupted) await takeDown(); // else once everything has stopped
+    }
+  }
+}
+
+let interrupted = false;
+
+/** Ends this process once nothing of it goes on. A terminal's Ctrl-C may come twice: npm passes it on. */
+async function endOnSignal(code: number): Promise<void> {
+  if (interrupted) return;
+  interrupted = true;
+  say("\nInterrupted: taking down what was brought up.");
+  await lab.interrupt();
+  await takeDown().finally(() => process.exit(code));
+}
+
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+] as const) {
+  process.on(signal, () => void endOnSignal(code));
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  if (interrupted) return; // that is why
+  process.stderr.write(
+    `${error instanceof UserError ? error.message : String((error as Error).stack ?? error)}\n`,
+  );
+  process.exitCode = 1;
+});

@@ -1,0 +1,217 @@
+/**
+ * `docs/performance.md`: people write it, but for the blocks between `<!-- bench:NAME -->` and `<!-- bench:end -->`,
+ * which are written anew from `docs/performance.json`, what was measured last.
+ */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import * as path from "node:path";
+import { UserError } from "../../errors";
+import { projectRoot } from "../paths";
+import type { Conditions } from "./conditions";
+import { largestProgram, type Result, type Summary } from "./figures";
+import type { Step } from "./peers";
+import { chart, type Chart } from "./svg";
+import { targets, verdict } from "./targets";
+
+export interface Record {
+  readonly conditions: Conditions;
+  readonly results: readonly Result[];
+}
+
+const docs = path.join(projectRoot, "docs");
+const pageFile = path.join(docs, "performance.md");
+const recordFile = path.join(docs, "performance.json");
+
+type Cell = string | number;
+
+function markdownTable(headings: readonly string[], rows: readonly (readonly Cell[])[]): string {
+  const line = (cells: readonly Cell[]): string => `| ${cells.join(" | ")} |`;
+  const rule = headings.map((_, column) => (typeof rows[0]?.[column] === "number" ? "--:" : "---"));
+  return [line(headings), `|${rule.join("|")}|`, ...rows.map(line)].join("\n");
+}
+
+const title = ({ peer, transport }: Result): string =>
+  transport === "jumpbox" ? `${peer}, by jumpbox` : peer;
+
+/** A title that says, too, where not every run did what it was to. */
+const honestTitle = (result: Result): string =>
+  `${title(result)}${result.verified ? "" : " (not every run)"}`;
+
+/** Three digits are all that there is to a measurement. */
+const short = (value: number): number => Number(value.toPrecision(3));
+
+const sizes = (results: readonly Result[]): number[] =>
+  [...new Set(results.map(({ nodes }) => nodes))].sort((a, b) => a - b);
+
+function conditionsBlock({ conditions: { date, machine, versions, settings } }: Record): string {
+  const { runs, atOnce, rehashSeconds, restartSeconds, delayMs } = settings;
+  return [
+    `- **When, where:** ${date}; ${machine}. Clients and nodes share it.`,
+    `- **Versions:** ${Object.entries(versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join("; ")}.`,
+    `- **Settings:** ${runs} runs, of which the median; ${atOnce} nodes at a time; rehash ${rehashSeconds} s, restart ${restartSeconds} s, ` +
+      `${delayMs === 0 ? "no delay added" : `${delayMs} ms delay added in each direction`}.`,
+  ].join("\n");
+}
+
+function targetsBlock({ results }: Record): string {
+  return markdownTable(
+    ["target", "at most", "measured", ""],
+    targets(results).map((target) => [
+      target.what,
+      `${target.limit}${target.unit}`,
+      target.value === undefined ? "–" : `${short(target.value)}${target.unit}`,
+      verdict(target),
+    ]),
+  );
+}
+
+function stepRow(result: Result, figures: Summary): Cell[] {
+  const { wallSeconds: wall } = figures;
+  const [program, most] = largestProgram(figures);
+  return [
+    honestTitle(result),
+    short(wall.median),
+    `${short(wall.min)}–${short(wall.max)}`,
+    short(figures.clientCpuSeconds),
+    short(figures.machineCpuSeconds),
+    Math.round(figures.peakMemoryMb),
+    `${Math.round(most)} (${program})`,
+    figures.handshakes,
+    Math.round(figures.processes),
+    figures.rehashes,
+    figures.restarts,
+  ];
+}
+
+const stepTitles: { readonly [name in Step["name"]]: string } = {
+  first: "First run",
+  second: "Second run, nothing to do",
+  preview: "`preview` before the first run",
+  drift: "`up` after one node of them lost its CA",
+  destroy: "`destroy`",
+};
+
+const resultHeadings =
+  "|wall s|min–max|client CPU s|machine CPU s|memory MB|largest process MB|handshakes|processes|rehashes|restarts";
+
+function resultsBlock({ results }: Record): string {
+  return sizes(results)
+    .flatMap((nodes) => [
+      `### ${nodes} ${nodes === 1 ? "node" : "nodes"}`,
+      ...(Object.keys(stepTitles) as Step["name"][]).flatMap((step) => {
+        const rows = results.flatMap((result) =>
+          result.nodes === nodes && result[step] ? [stepRow(result, result[step])] : [],
+        );
+        if (rows.length === 0) return [];
+        return [`${stepTitles[step]}:`, markdownTable(resultHeadings.split("|"), rows)];
+      }),
+    ])
+    .join("\n\n");
+}
+
+interface Plot {
+  readonly file: string;
+  readonly title: string;
+  readonly unit: string;
+  readonly step: Step["name"];
+  readonly of: (figures: Summary) => number;
+  /** Whether it is of the client itself, where nodes that work by themselves have none. */
+  readonly ofClient?: true;
+}
+
+const plots: readonly Plot[] = [
+  {
+    file: "performance-first.svg",
+    title: "First run",
+    unit: "seconds",
+    step: "first",
+    of: ({ wallSeconds }) => wallSeconds.median,
+  },
+  {
+    file: "performance-second.svg",
+    title: "Second run, nothing to do",
+    unit: "seconds",
+    step: "second",
+    of: ({ wallSeconds }) => wallSeconds.median,
+  },
+  {
+    file: "performance-cpu.svg",
+    title: "First run, the client's CPU",
+    unit: "CPU seconds",
+    step: "first",
+    of: ({ clientCpuSeconds }) => clientCpuSeconds,
+    ofClient: true,
+  },
+  {
+    file: "performance-memory.svg",
+    title: "First run, the client's memory",
+    unit: "MB",
+    step: "first",
+    of: ({ peakMemoryMb }) => peakMemoryMb,
+    ofClient: true,
+  },
+];
+
+function plotChart({ title: heading, unit, step, of, ofClient }: Plot, results: readonly Result[]): Chart {
+  const shown = results.filter(({ peer }) => !(ofClient && peer === "node-work"));
+  const labels = [...new Set(shown.map(title))];
+  const lines = labels.map((label) => ({
+    label,
+    points: shown.flatMap((result) =>
+      title(result) === label && result[step] ? [[result.nodes, of(result[step])] as const] : [],
+    ),
+  }));
+  return { title: heading, x: "nodes", y: unit, lines: lines.filter(({ points }) => points.length > 0) };
+}
+
+const plotsBlock = (): string => plots.map(({ file, title }) => `![${title}](${file})`).join("\n");
+
+/**
+ * Puts blocks in the place of those of the same name.
+ *
+ * @throws UserError when the page lacks one.
+ */
+export function replaceBlocks(page: string, blocks: Readonly<{ [name: string]: string }>): string {
+  return Object.entries(blocks).reduce((text, [name, block]) => {
+    const begin = `<!-- bench:${name} -->\n`;
+    const end = "<!-- bench:end -->";
+    const start = text.indexOf(begin);
+    const stop = text.indexOf(end, start);
+    if (start < 0 || stop < 0) {
+      throw new UserError({
+        code: "bench-page",
+        subject: path.relative(projectRoot, pageFile),
+        seen: `it has no block "${name}"`,
+        remedy: `Put two lines into it where that block is to be: ${begin.trim()} and ${end}`,
+      });
+    }
+    return `${text.slice(0, start + begin.length)}\n${block}\n\n${text.slice(stop)}`;
+  }, page);
+}
+
+/** Keeps what was measured as what the page is written from. */
+export function keepRecord(record: Record): void {
+  writeFileSync(recordFile, `${JSON.stringify(record, undefined, 2)}\n`);
+}
+
+/** Writes the page's tables and plots from what was measured last. */
+export function writePage(): void {
+  if (!existsSync(recordFile)) {
+    throw new UserError({
+      code: "bench-nothing-measured",
+      subject: path.relative(projectRoot, recordFile),
+      seen: "it is not there",
+      remedy: "Measure first: `npm run bench -- --write-docs`",
+    });
+  }
+  const record = JSON.parse(readFileSync(recordFile, "utf8")) as Record;
+  const page = replaceBlocks(readFileSync(pageFile, "utf8"), {
+    conditions: conditionsBlock(record),
+    targets: targetsBlock(record),
+    plots: plotsBlock(),
+    results: resultsBlock(record),
+  });
+  for (const plot of plots) writeFileSync(path.join(docs, plot.file), chart(plotChart(plot, record.results)));
+  writeFileSync(pageFile, page);
+}
