@@ -27,7 +27,7 @@ async function stack() {
   const settings = readSettings();
   const owner = stackOwner(pulumi.getProject(), pulumi.getStack());
   const parallel = Number(process.env["PULUMI_NODEJS_PARALLEL"]); // the language host's word for --parallel
-  const plan = await preflight(settings, owner, lastRun(), parallel > 0 ? parallel : undefined);
+  const plan = await preflight(settings, owner, lastRun, parallel > 0 ? parallel : undefined);
   for (const warning of plan.warnings) await pulumi.log.warn(warning);
   for (const observation of plan.observed) {
     void observation.then(async (seen) => {

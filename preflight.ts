@@ -192,7 +192,7 @@ async function settleJumpbox(
   supervisor: KubeContext,
   settings: Settings,
   owner: string,
-  jumpboxOfLastRun: string | undefined,
+  lastRun: () => Promise<LastRun>,
 ): Promise<JumpboxPlan> {
   const { namespace, jumpbox, adopt } = settings;
   if (settings.access !== "jumpbox") return { create: false, container: "", running: false };
@@ -216,7 +216,7 @@ async function settleJumpbox(
   const running = phase === "Running" && pod?.metadata?.deletionTimestamp === undefined;
   if (kind === "ours") return { create: true, container: jumpboxContainer, running };
   // The state still has the stack's own pod of this name: left out of the program, it would be deleted by its name.
-  if (jumpboxOfLastRun === name) {
+  if ((await lastRun()).jumpbox === name) {
     throw new UserError({
       code: "jumpbox-replaced",
       subject: what,
@@ -359,20 +359,19 @@ function podTemplate(settings: Settings): PodTemplate {
  * consist of.
  *
  * @param owner the stack's identity, by which its objects are known.
- * @param lastRun what the state holds.
+ * @param lastRun what the state holds; asked for once everything else is settled, or before a pod is adopted.
  * @param parallel how many resources the engine works on at once, where that is known.
  * @throws UserError with every problem that was found.
  */
 export async function preflight(
   settings: Settings,
   owner: string,
-  lastRun: Promise<LastRun>,
+  lastRun: () => Promise<LastRun>,
   parallel?: number,
 ): Promise<Plan> {
   const { namespace, cluster: name, deployment } = settings;
   const login = `npm run login -- --server SUPERVISOR --namespace ${namespace} --cluster ${name}`;
-  const [last, supervisor, cluster] = await allChecks([
-    lastRun,
+  const [supervisor, cluster] = await allChecks([
     kubeContext(settings.supervisorContext, { subject: `${project}:supervisorContext`, login }),
     kubeContext(settings.clusterContext, { subject: `${project}:clusterContext`, login }),
   ]);
@@ -387,41 +386,26 @@ export async function preflight(
     settings.nodes.sshKeyFile === undefined
       ? { from: "supervisor", context: settings.supervisorContext, namespace, cluster: name }
       : { from: "file", path: settings.nodes.sshKeyFile };
-  const discovery = discoverNodes(cluster);
-  const credentials = readCredentials(sshKey, readSupervisorSecret(supervisor));
-  const jumpboxPlan = settleJumpbox(supervisor, settings, owner, last.jumpbox);
-  const wayIn = Promise.all([discovery, credentials, jumpboxPlan]).then(
-    ([found, key, { container, running }]) => {
-      const access = accessOf(settings, container);
-      const transport = transportFor(access, throughPod(supervisor));
-      const sessions = new SessionPool({ transport, credentials: key });
-      const targets = nodeTargets(found, settings, { access, sshKey });
-      const open = settings.nodes.inspect && (access.kind === "direct" || running);
-      const observed = open ? inspect(targets, last, { owner, sessions }) : undefined;
-      return { targets, sessions, observed };
-    },
-  );
-  const [nodes, { targets, sessions, observed }, registries, jumpbox, places, deploymentAdopted] =
-    await allChecks([
-      discovery,
-      wayIn,
-      allChecks(settings.registries.map((registry, index) => prepareRegistry(registry, index, settings))),
-      jumpboxPlan,
-      allChecks(
-        (needsPullSecret(settings) ? settings.pullSecret.namespaces : []).map((place) =>
-          settlePullSecret(cluster, place, settings, owner),
-        ),
+  const [nodes, key, registries, jumpbox, places, deploymentAdopted] = await allChecks([
+    discoverNodes(cluster),
+    readCredentials(sshKey, readSupervisorSecret(supervisor)),
+    allChecks(settings.registries.map((registry, index) => prepareRegistry(registry, index, settings))),
+    settleJumpbox(supervisor, settings, owner, lastRun),
+    allChecks(
+      (needsPullSecret(settings) ? settings.pullSecret.namespaces : []).map((place) =>
+        settlePullSecret(cluster, place, settings, owner),
       ),
-      settleDeployment(cluster, settings, owner),
-      deployment.enabled
-        ? dryRunPod(
-            cluster,
-            deployment.namespace,
-            { metadata: { labels: podLabels(pod) }, spec: podSpec(pod) },
-            { subject: `${project}:deployment` },
-          )
-        : Promise.resolve(),
-    ]);
+    ),
+    settleDeployment(cluster, settings, owner),
+    deployment.enabled
+      ? dryRunPod(
+          cluster,
+          deployment.namespace,
+          { metadata: { labels: podLabels(pod) }, spec: podSpec(pod) },
+          { subject: `${project}:deployment` },
+        )
+      : Promise.resolve(),
+  ]);
 
   const ours = dockerConfigJson(
     registries.flatMap(({ settings: { host }, credential }) => (credential ? [{ host, credential }] : [])),
@@ -437,6 +421,17 @@ export async function preflight(
       remedy: `Give at most ${certificateLimit} in all; pin one of each file with \`ca.sha256\``,
     });
   }
+  // Last, as the engine records that it was asked: a run that is refused leaves nothing in the state.
+  const last = await lastRun();
+  const access = accessOf(settings, jumpbox.container);
+  const sessions = new SessionPool({
+    transport: transportFor(access, throughPod(supervisor)),
+    credentials: key,
+  });
+  const targets = nodeTargets(nodes, settings, { access, sshKey });
+  const open = settings.nodes.inspect && (access.kind === "direct" || jumpbox.running);
+  const observed = open ? inspect(targets, last, { owner, sessions }) : undefined;
+
   const unknownHosts = Object.keys(settings.nodes.hostKeys).filter(
     (host) => !nodes.some((node) => node.name === host),
   );

@@ -1,12 +1,13 @@
 /** Runs the test suites, one after the other, and closes with a count. See `--help`. */
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { parseArgs } from "node:util";
 import { UserError } from "../errors";
+import { sshdRunFolder } from "./integration/nodes/sshServer";
 
 const suites = ["unit", "components", "integration", "e2e"] as const;
 type Suite = (typeof suites)[number];
@@ -237,9 +238,13 @@ function interrupted(signal: NodeJS.Signals): void {
 /** After a signal: when what was going on in the lab has given up. */
 let stopped: Promise<void> | undefined;
 
+/** Whether there was no such folder before the tests' SSH servers made it. */
+const sshdRunFolderIsOurs = !existsSync(sshdRunFolder);
+
 async function end(): Promise<void> {
   endLeftovers();
   rmSync(temporary, { recursive: true, force: true });
+  if (sshdRunFolderIsOurs) rmSync(sshdRunFolder, { recursive: true, force: true });
   if (!interruption.signal.aborted) return;
   await stopped;
   if (labIsOurs) await (await import("../lab/lab.js")).down();

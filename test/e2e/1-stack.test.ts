@@ -232,7 +232,7 @@ describe("the stack on the lab, from the first up to destroy", () => {
     const preview = await stack.preview();
     assert.equal(preview.code, 0, preview.output);
     const shown = [
-      ...preview.output.matchAll(/^ *~ command:local:Command: \(update\)[\s\S]*?::(\S+)-ca\]/gm),
+      ...preview.output.matchAll(/^ *~ command:local:Command: \(update\)[\s\S]*?::([a-z0-9-]+)-ca\]/gm),
     ];
     assert.deepEqual(shown.map(([, node]) => node), [name]); // prettier-ignore
     assert.ok(!(await trusts(name, harborPem)));

@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import * as path from "node:path";
 
 const sshd = "/usr/sbin/sshd";
+/** Every sshd of the machine needs it at each login; a run of all tests removes it in the end, where there was none. */
+export const sshdRunFolder = "/run/sshd";
 
 /** Why there can be no such server here, or `false`. */
 export function sshdImpossible(): string | false {
@@ -57,14 +59,11 @@ export class SshServer {
     readonly stranger: KeyPair,
     readonly hostKeys: Readonly<Record<string, KeyPair>>,
     private readonly process: ChildProcess,
-    private readonly madeRunFolder: boolean,
   ) {}
 
   static async start({ hostKeys = ["ed25519"], programs }: SshServerOptions = {}): Promise<SshServer> {
     const folder = fs.mkdtempSync(path.join(tmpdir(), "tkc-registry-sshd-"));
-    const runFolder = "/run/sshd";
-    const madeRunFolder = !fs.existsSync(runFolder);
-    fs.mkdirSync(runFolder, { recursive: true, mode: 0o755 });
+    fs.mkdirSync(sshdRunFolder, { recursive: true, mode: 0o755 });
     const client = makeKey(path.join(folder, "client"), "rsa");
     const stranger = makeKey(path.join(folder, "stranger"), "ed25519");
     const keys = Object.fromEntries(
@@ -90,7 +89,7 @@ export class SshServer {
     const child = spawn(sshd, ["-D", "-e", "-f", path.join(folder, "sshd_config")], {
       stdio: ["ignore", "ignore", "pipe"],
     });
-    const server = new SshServer(folder, port, client, stranger, keys, child, madeRunFolder);
+    const server = new SshServer(folder, port, client, stranger, keys, child);
     await new Promise<void>((resolve, reject) => {
       child.stderr.setEncoding("utf8").on("data", (text: string) => {
         server.#said += text;
@@ -120,6 +119,5 @@ export class SshServer {
     this.process.kill();
     await ended;
     fs.rmSync(this.folder, { recursive: true, force: true });
-    if (this.madeRunFolder) fs.rmdirSync("/run/sshd");
   }
 }
