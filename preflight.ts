@@ -16,7 +16,7 @@ import { discoverNodes } from "./cluster/nodes";
 import type { ClusterNode } from "./cluster/types";
 import { throughPod } from "./cluster/relay";
 import { nonceOf } from "./components/drift";
-import type { LastRun } from "./components/lastRun";
+import type { LastRun, RecordedNode } from "./components/lastRun";
 import { type Ownership, jumpboxContainer, ownership } from "./components/ownership";
 import { type PodTemplate, podLabels, podSpec } from "./components/podTemplate";
 import type { NodePlan } from "./components/trustedNodes";
@@ -265,17 +265,25 @@ function nodeTargets(
   }));
 }
 
+/** What the state holds of this very node: another of the same name is a new one. */
+function recordOf(
+  { nodes }: LastRun,
+  { name, uid }: { name: string; uid: string },
+): RecordedNode | undefined {
+  const recorded = nodes.get(name);
+  return recorded?.uid === uid ? recorded : undefined;
+}
+
 /** What the nodes say of themselves. A new one has nothing to say yet, but its session is then there when it is needed. */
 function inspect(
   targets: readonly NodeTarget[],
   last: LastRun,
   around: { readonly owner: string; readonly sessions: SessionPool },
 ): ReadonlyMap<string, Promise<Observation>> {
-  const questions = targets.map((target) => {
-    const recorded = last.nodes.get(target.name);
-    const pinned = recorded?.uid === target.uid ? recorded.hostKey : undefined;
-    return { target, hostKey: target.hostKey ?? pinned };
-  });
+  const questions = targets.map((target) => ({
+    target,
+    hostKey: target.hostKey ?? recordOf(last, target)?.hostKey,
+  }));
   return inspectNodes(questions, { owner: around.owner, inSession: around.sessions.use });
 }
 
@@ -440,8 +448,7 @@ export async function preflight(
   const notReady = nodes.filter((node) => !node.ready).map((node) => node.name);
   return {
     nodes: nodes.map((node, index) => {
-      const recorded = last.nodes.get(node.name);
-      const before = recorded?.uid === node.uid ? recorded.nonce : undefined;
+      const before = recordOf(last, node)?.nonce;
       const answer = observed?.get(node.name);
       // What a new node says makes no difference: it is installed.
       const nonce =

@@ -84,9 +84,6 @@ export class NodeService {
     private readonly options: NodeServiceOptions,
   ) {
     this.#server = createServer((request, response) => void this.#serve(request, response));
-    // A node may take minutes to be Ready.
-    this.#server.requestTimeout = 0;
-    this.#server.timeout = 0;
   }
 
   /**

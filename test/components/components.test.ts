@@ -7,6 +7,7 @@ import { TrustedNodes, type TrustedNodesArgs } from "../../components/trustedNod
 import type { ClusterNode } from "../../cluster/types";
 import { formatReport, parseCaReport } from "../../nodes/report";
 import { comesAfter, markedSecret, record, waitsFor } from "./mocks";
+import { jumpboxAccess } from "../integration/nodes/jumpboxAccess";
 
 const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   name,
@@ -29,13 +30,7 @@ const nodesArgs = (nodes: ClusterNode[], workersAtOnce = 2): TrustedNodesArgs =>
       address: each.address,
       port: 22,
       user: "vmware-system-user",
-      access: {
-        kind: "jumpbox",
-        context: "ns1",
-        namespace: "ns1",
-        pod: "jumpbox-ubuntu",
-        container: "ubuntu",
-      },
+      access: jumpboxAccess,
       sshKey: { from: "supervisor", context: "ns1", namespace: "ns1", cluster: "tkc-cluster-1" },
       clusterContext: "tkc-cluster-1",
       hostKey: `SHA256:${"A".repeat(43)}`,

@@ -10,9 +10,10 @@ import { UserError } from "../../../errors";
 import { SessionPool } from "../../../nodes/pool";
 import type { NodeTarget } from "../../../nodes/spec";
 import type { Credentials } from "../../../nodes/ssh";
-import { type JumpboxAccess, type Transport, transportFor } from "../../../nodes/transport";
+import { type Transport, transportFor } from "../../../nodes/transport";
 import { PodServer } from "./podServer";
 import { SshServer, sshdImpossible } from "./sshServer";
+import { jumpboxAccess } from "./jumpboxAccess";
 
 describe("the sessions on nodes", { skip: sshdImpossible() }, () => {
   let server: SshServer;
@@ -26,13 +27,7 @@ describe("the sessions on nodes", { skip: sshdImpossible() }, () => {
     await pod.stop();
   });
 
-  const access: JumpboxAccess = {
-    kind: "jumpbox",
-    context: "ns1",
-    namespace: "ns1",
-    pod: "jumpbox-ubuntu",
-    container: "ubuntu",
-  };
+  const access = jumpboxAccess;
   const target = (change: Partial<NodeTarget> = {}): NodeTarget => ({
     name: "node-1",
     uid: "uid-1",

@@ -20,6 +20,7 @@ import { transportFor } from "../../../nodes/transport";
 import { FakeKubectl } from "./fakeKubectl";
 import { type Certificate, FakeRoot, type Run, fakeRootsImpossible, makeCertificate } from "./fakeRoot";
 import { SshServer, sshdImpossible } from "./sshServer";
+import { jumpboxAccess } from "./jumpboxAccess";
 
 async function run(program: string, args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Run> {
   const child = spawn(program, args, {
@@ -105,13 +106,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     address: "127.0.0.1",
     port: server.port,
     user: "root",
-    access: {
-      kind: "jumpbox",
-      context: "ns1",
-      namespace: "ns1",
-      pod: "jumpbox-ubuntu",
-      container: "ubuntu",
-    },
+    access: jumpboxAccess,
     sshKey: { from: "supervisor", context: "ns1", namespace: "ns1", cluster: "tkc-cluster-1" },
     clusterContext: "tkc-cluster-1",
     ...change,

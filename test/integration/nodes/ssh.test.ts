@@ -8,10 +8,11 @@ import { type Connection, Server as PasswordServer, utils } from "ssh2";
 import { throughPod } from "../../../cluster/relay";
 import { UserError } from "../../../errors";
 import { type Credentials, type Endpoint, Session, connect } from "../../../nodes/ssh";
-import { type JumpboxAccess, type Transport, transportFor } from "../../../nodes/transport";
+import { type Transport, transportFor } from "../../../nodes/transport";
 import { FakeKubectl } from "./fakeKubectl";
 import { PodServer } from "./podServer";
 import { SshServer, freePort, sshdImpossible } from "./sshServer";
+import { jumpboxAccess } from "./jumpboxAccess";
 
 const quick = { attempts: 2, delay: 1, attemptTimeout: 10_000 };
 
@@ -54,13 +55,7 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
     privateKey: pair.privateKey,
     source: "a key",
   });
-  const access: JumpboxAccess = {
-    kind: "jumpbox",
-    context: "ns1",
-    namespace: "ns1",
-    pod: "jumpbox-ubuntu",
-    container: "ubuntu",
-  };
+  const access = jumpboxAccess;
   const jumpbox = (): Transport => transportFor(access);
   const ways: Readonly<Record<string, () => Transport>> = {
     direct: () => transportFor({ kind: "direct" }),
