@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { type Problem, UserError } from "./errors";
-import { usual } from "./nodes/spec";
+import { trustWays, unreachablePolicies, usual } from "./nodes/spec";
 import { parseFingerprint } from "./registry/certificates";
 import { parseImageReference, parseRegistryHost } from "./registry/host";
 import type { CaSource } from "./registry/types";
@@ -51,6 +51,14 @@ const parsedBy = (
       return z.NEVER;
     }
   });
+
+/** A host key, as in the settings of OpenSSH's users. */
+const hostKey = (what: string): z.ZodString => {
+  const error = `${what} as \`ssh-keygen -lf\` prints it: SHA256: and 43 characters`;
+  return z.string({ error }).regex(/^SHA256:[A-Za-z0-9+/]{43}$/, { error });
+};
+
+const hostPattern = /^[0-9A-Za-z]([0-9A-Za-z.:-]{0,251}[0-9A-Za-z])?$/;
 
 const fingerprint = parsedBy(
   (value) => parseFingerprint(value, { subject: "" }),
@@ -141,7 +149,24 @@ const settingsSchema = z
     cluster: dnsLabel("the Tanzu Kubernetes cluster's name, such as tkc-cluster-1"),
     supervisorContext: text("Give the name of a kubeconfig context").optional(),
     clusterContext: text("Give the name of a kubeconfig context").optional(),
-    access: shaped((p) => z.enum(["jumpbox", "direct"], p), "Give jumpbox or direct").default("jumpbox"),
+    access: shaped(
+      (p) => z.enum(["jumpbox", "bastion", "direct"], p),
+      "Give jumpbox, bastion or direct",
+    ).default("jumpbox"),
+    bastion: z
+      .strictObject({
+        host: text("Give the bastion's address or host name").regex(hostPattern, {
+          error: "Give the bastion's address or host name, without port or user",
+        }),
+        port: whole(1, 65535, "the bastion's SSH port").default(22),
+        user: text("Give the user to log in to the bastion with"),
+        hostKey: hostKey("Give the bastion's host key, so that nobody can stand in for it,"),
+        sshKeyFile: text("Give the path of a private key").optional(),
+      })
+      .optional(),
+    unreachableNodes: shaped((p) => z.enum(unreachablePolicies, p), "Give fail or skip").default("fail"),
+    trust: shaped((p) => z.enum(trustWays, p), "Give system, certs.d or auto").default(usual.trustBy),
+    restartOnRemoval: flag().default(true),
     jumpbox: z
       .strictObject({
         name: dnsLabel("the pod's name").default("jumpbox-ubuntu"),
@@ -152,15 +177,7 @@ const settingsSchema = z
       .strictObject({
         user: text("Give the SSH user of the nodes").default(usual.user),
         sshKeyFile: text("Give the path of a private key").optional(),
-        hostKeys: z
-          .record(
-            z.string(),
-            z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/, {
-              error:
-                "Give the host key's fingerprint as `ssh-keygen -lf` prints it: SHA256: and 43 characters",
-            }),
-          )
-          .default({}),
+        hostKeys: z.record(z.string(), hostKey("Give the host key's fingerprint")).default({}),
         workersAtOnce: whole(1, 256, "workers").default(8),
         inspect: flag().default(true),
         readyTimeoutSeconds: whole(10, 3600, "seconds").default(usual.readyTimeout),
@@ -195,6 +212,13 @@ const settingsSchema = z
         path: ["clusterContext"],
         message: "Set the context of the workload cluster's own API",
         params: { seen: `it is ${supervisor}, and so is the Supervisor's context` },
+      });
+    }
+    if (settings.access === "bastion" && settings.bastion === undefined) {
+      context.addIssue({
+        code: "custom",
+        path: ["bastion"],
+        message: "Give the bastion's host, user and hostKey, as `access` is bastion",
       });
     }
     const seen = new Set<string>();
@@ -257,7 +281,10 @@ export type Settings = Omit<Parsed, "supervisorContext" | "clusterContext" | "pu
 export type RegistrySettings = Settings["registries"][number];
 
 /** Settings that are plain text in configuration; every other one is JSON there. */
-const textSettings = new Set(["namespace", "cluster", "supervisorContext", "clusterContext", "access"]);
+const textSettings = new Set([
+  ...["namespace", "cluster", "supervisorContext", "clusterContext", "access"],
+  ...["unreachableNodes", "trust"],
+]);
 /** Settings that may only be kept encrypted. */
 const secretSettings = new Set(["passwords"]);
 

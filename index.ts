@@ -9,8 +9,10 @@ import { RegistryDeployment } from "./components/registryDeployment";
 import { TrustedNodes } from "./components/trustedNodes";
 import { readSettings } from "./config";
 import { UserError, describeProblem } from "./errors";
+import { unreachablePolicy } from "./nodes/environment";
 import { nodeScript } from "./nodes/script";
 import { NodeService } from "./nodes/service";
+import { unreachableCodes } from "./nodes/spec";
 import { preflight } from "./preflight";
 
 /**
@@ -27,11 +29,19 @@ async function stack() {
   const settings = readSettings();
   const owner = stackOwner(pulumi.getProject(), pulumi.getStack());
   const parallel = Number(process.env["PULUMI_NODEJS_PARALLEL"]); // the language host's word for --parallel
-  const plan = await preflight(settings, owner, lastRun, parallel > 0 ? parallel : undefined);
+  const unreachable = unreachablePolicy(process.env, settings.unreachableNodes);
+  const plan = await preflight(settings, {
+    owner,
+    lastRun,
+    parallel: parallel > 0 ? parallel : undefined,
+    unreachable,
+  });
   for (const warning of plan.warnings) await pulumi.log.warn(warning);
   for (const observation of plan.observed) {
     void observation.then(async (seen) => {
-      if (seen.kind === "silent") await pulumi.log.warn(describeProblem(seen.problem));
+      if (seen.kind !== "silent") return;
+      const skipped = unreachable === "skip" && unreachableCodes.has(seen.problem.code);
+      await pulumi.log.warn(`${skipped ? "skipped: " : ""}${describeProblem(seen.problem)}`);
     });
   }
   if (!pulumi.runtime.isDryRun()) {
@@ -42,6 +52,7 @@ async function stack() {
       pems: plan.cas.flatMap(({ certificates }) => certificates.map(({ pem }) => pem)).join(""),
       inSession: plan.sessions.use,
       readNode: plan.readNode,
+      unreachable,
     });
   }
 
@@ -62,7 +73,13 @@ async function stack() {
   const jumpbox = plan.jumpbox.create
     ? new Jumpbox(
         "jumpbox",
-        { ...settings.jumpbox, namespace: settings.namespace, cluster: settings.cluster, owner },
+        {
+          ...settings.jumpbox,
+          namespace: settings.namespace,
+          cluster: settings.cluster,
+          owner,
+          replaces: plan.jumpbox.replaces,
+        },
         { providers: [provider("supervisor", settings.supervisorContext, settings.namespace)] },
       )
     : undefined;
@@ -71,7 +88,11 @@ async function stack() {
     settings.cluster,
     {
       nodes: plan.nodes,
+      way: plan.way,
+      hostKeys: settings.nodes.hostKeys,
       certificates: plan.certificates,
+      trustBy: settings.trust,
+      removal: { unreachable: settings.unreachableNodes, restart: settings.restartOnRemoval },
       script: nodeScript(),
       workersAtOnce: settings.nodes.workersAtOnce,
       readyTimeoutSeconds: settings.nodes.readyTimeoutSeconds,

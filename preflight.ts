@@ -16,12 +16,12 @@ import { discoverNodes } from "./cluster/nodes";
 import type { ClusterNode } from "./cluster/types";
 import { throughPod } from "./cluster/relay";
 import { nonceOf } from "./components/drift";
-import type { LastRun, RecordedNode } from "./components/lastRun";
+import type { LastRun, RecordedNode, RecordedPod } from "./components/lastRun";
 import { type Ownership, jumpboxContainer, ownership } from "./components/ownership";
 import { type PodTemplate, podLabels, podSpec } from "./components/podTemplate";
 import type { NodePlan } from "./components/trustedNodes";
 import type { RegistrySettings, Settings } from "./config";
-import { UserError, allChecks } from "./errors";
+import { type Problem, UserError, allChecks } from "./errors";
 import { type Observation, inspectNodes } from "./nodes/inspection";
 import { type SecretReader, readCredentials } from "./nodes/key";
 import { SessionPool } from "./nodes/pool";
@@ -31,10 +31,13 @@ import {
   type Access,
   type NodeTarget,
   type SshKeySource,
+  type NodeWay,
   type TrustedCertificate,
+  type UnreachablePolicy,
   usual,
 } from "./nodes/spec";
-import { transportFor } from "./nodes/transport";
+import type { Transport } from "./nodes/transport";
+import { transportFor } from "./nodes/way";
 import { obtainCa } from "./registry/ca";
 import { credentialFor, dockerConfigJson, mergeDockerConfigJson } from "./registry/dockerConfig";
 import { manifestReference, parseImageReference } from "./registry/host";
@@ -44,6 +47,8 @@ import type { RegistryCredential, TrustedCa } from "./registry/types";
 /** What the stack is to consist of, as far as the outside world decides it. */
 export interface Plan {
   readonly nodes: readonly NodePlan[];
+  /** The way to all nodes. */
+  readonly way: NodeWay;
   readonly cas: readonly TrustedCa[];
   /** What each node is to trust. */
   readonly certificates: readonly TrustedCertificate[];
@@ -53,8 +58,8 @@ export interface Plan {
   readonly sessions: SessionPool;
   /** Reads a Node of the workload cluster. */
   readonly readNode: NodeReader;
-  /** Whether the jumpbox pod is the stack's own. */
-  readonly jumpbox: { readonly create: boolean };
+  /** Whether the jumpbox pod is the stack's own, and the UID of the one that it is made in place of. */
+  readonly jumpbox: { readonly create: boolean; readonly replaces: string | undefined };
   /** Where the pull secret is to be; nowhere if no registry needs one. */
   readonly pullSecrets: readonly {
     readonly namespace: string;
@@ -79,6 +84,8 @@ const project = "setting tkc-registry";
 
 /** What the provider does to an object: it also watches it until it is ready, or gone. */
 const change = ["get", "list", "watch", "create", "patch", "delete"];
+
+const refreshRemedy = "Run `pulumi up --refresh`, which sees what is gone and makes it again";
 
 /** Whether any registry wants a login. */
 const needsPullSecret = ({ registries }: Settings): boolean =>
@@ -185,6 +192,10 @@ interface JumpboxPlan {
   readonly container: string;
   /** Whether nodes can be reached through it now. */
   readonly running: boolean;
+  /** The UID of the stack's own pod that is there and will stay. */
+  readonly uid?: string | undefined;
+  /** What is wrong with the stack's own pod that is there and will not. */
+  readonly dead?: Problem;
 }
 
 /** The jumpbox pod: ours to create, or somebody's that may be used. */
@@ -202,29 +213,79 @@ async function settleJumpbox(
   );
   const what = `pod ${namespace}/${name}`;
   const kind = settleOwnership(what, pod && foundObject(pod), { owner, adopt, otherName: "`jumpbox.name`" });
-  if (kind === "absent") return { create: true, container: jumpboxContainer, running: false };
+  const own = { create: true, container: jumpboxContainer };
+  if (kind === "absent") return { ...own, running: false };
   const remove = `kubectl --context ${supervisor.name} -n ${namespace} delete pod ${name}`;
   const phase = pod?.status?.phase ?? "unknown";
-  if (phase === "Succeeded" || phase === "Failed" || (kind === "adopted" && phase !== "Running")) {
-    throw new UserError({
-      code: "jumpbox-not-running",
-      subject: what,
-      seen: `it is in phase ${phase}`,
-      remedy: `Delete it, so that the stack makes another: ${remove}, then pulumi up --refresh`,
-    });
-  }
-  const running = phase === "Running" && pod?.metadata?.deletionTimestamp === undefined;
-  if (kind === "ours") return { create: true, container: jumpboxContainer, running };
+  const leaving = pod?.metadata?.deletionTimestamp !== undefined;
+  const running = phase === "Running" && !leaving;
+  const dead: Problem = {
+    code: "jumpbox-not-running",
+    subject: what,
+    seen: leaving ? "it is being deleted" : `it is in phase ${phase}`,
+    remedy: `Delete it, so that the stack makes another: ${remove}, then run again`,
+  };
+  const ended = leaving || phase === "Succeeded" || phase === "Failed";
+  if (kind === "ours")
+    return ended ? { ...own, running, dead } : { ...own, running, uid: pod!.metadata!.uid };
+  if (ended || phase !== "Running") throw new UserError(dead);
   // The state still has the stack's own pod of this name: left out of the program, it would be deleted by its name.
-  if ((await lastRun()).jumpbox === name) {
+  if ((await lastRun()).jumpbox?.name === name) {
     throw new UserError({
       code: "jumpbox-replaced",
       subject: what,
       seen: "somebody made it in place of the stack's own",
-      remedy: `Delete it, so that the stack makes its own again: ${remove}, then pulumi up --refresh`,
+      remedy: `Delete it, so that the stack makes its own again: ${remove}, then run again`,
     });
   }
   return { create: false, container: pod!.spec!.containers[0]!.name, running };
+}
+
+/**
+ * The UID of the stack's own pod that is gone, evicted or dead and so is to be replaced; of the one that was before,
+ * where it is well.
+ */
+function replacedPod(
+  { create, uid, dead }: JumpboxPlan,
+  recorded: RecordedPod | undefined,
+): string | undefined {
+  if (!create) return undefined;
+  // A pod of a run that was cut off: the state can't be told to replace it.
+  if (dead && !recorded) throw new UserError(dead);
+  return recorded?.uid === uid ? recorded?.replaces : recorded?.uid;
+}
+
+/**
+ * Refuses what the state still has and the cluster doesn't: nothing would be done about it, as none of its settings have
+ * changed.
+ *
+ * @param objects - whether objects that are wanted are there, by `Kind namespace/name`.
+ */
+function refuseWhatIsGone(
+  last: LastRun,
+  nodes: readonly ClusterNode[],
+  objects: ReadonlyMap<string, boolean>,
+  cluster: string,
+): void {
+  const gone = last.objects
+    .map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`)
+    .filter((object) => objects.get(object) === false);
+  const [first, ...rest] = gone.map((subject): Problem => ({
+    code: "object-gone",
+    subject,
+    seen: "the stack made it, and it is gone",
+    remedy: refreshRemedy,
+  }));
+  if (!first) return;
+  const live = new Set(nodes.map(({ uid }) => uid));
+  const recorded = [...last.nodes.values()];
+  if (recorded.length === 0 || recorded.some(({ uid }) => live.has(uid))) throw new UserError(first, ...rest);
+  throw new UserError({
+    code: "cluster-recreated",
+    subject: `cluster ${cluster}`,
+    seen: `it was created anew since the last run: none of its ${recorded.length} nodes of then is there, nor is ${gone.join(", ")}`,
+    remedy: refreshRemedy,
+  });
 }
 
 /** {@link SecretReader} by the client that the program has anyway. */
@@ -246,21 +307,31 @@ const readClusterNode =
   };
 
 function accessOf(settings: Settings, container: string): Access {
-  const { access, supervisorContext: context, namespace, jumpbox } = settings;
-  return access === "direct"
-    ? { kind: "direct" }
-    : { kind: "jumpbox", context, namespace, pod: jumpbox.name, container };
+  const { access, bastion, supervisorContext: context, namespace, jumpbox } = settings;
+  switch (access) {
+    case "direct":
+      return { kind: "direct" };
+    case "bastion": {
+      const { host, port, user, hostKey, sshKeyFile } = bastion!;
+      return { kind: "bastion", host, port, user, hostKey, ...(sshKeyFile ? { keyFile: sshKeyFile } : {}) };
+    }
+    case "jumpbox":
+      return { kind: "jumpbox", context, namespace, pod: jumpbox.name, container };
+  }
+}
+
+/** The way through a bastion, which is there before anything of ours is. */
+async function openBastion(settings: Settings): Promise<Transport | undefined> {
+  if (settings.access !== "bastion") return undefined;
+  const transport = transportFor(accessOf(settings, ""));
+  await transport.check?.();
+  return transport;
 }
 
 /** The way to each node. */
-function nodeTargets(
-  nodes: readonly ClusterNode[],
-  settings: Settings,
-  way: { readonly access: Access; readonly sshKey: SshKeySource },
-): NodeTarget[] {
+function nodeTargets(nodes: readonly ClusterNode[], settings: Settings, way: NodeWay): NodeTarget[] {
   return nodes.map(({ name, uid, machineId, address }) => ({
-    ...{ name, uid, machineId, address, port: usual.port, user: settings.nodes.user, ...way },
-    clusterContext: settings.clusterContext,
+    ...{ name, uid, machineId, address, ...way },
     hostKey: settings.nodes.hostKeys[name],
   }));
 }
@@ -293,7 +364,7 @@ async function settlePullSecret(
   namespace: string,
   settings: Settings,
   owner: string,
-): Promise<{ namespace: string; adopted: boolean; merged: (ours: string) => string }> {
+): Promise<{ namespace: string; exists: boolean; adopted: boolean; merged: (ours: string) => string }> {
   const { name } = settings.pullSecret;
   const found = await findSecret(cluster, namespace, name);
   const what = `secret ${namespace}/${name}`;
@@ -310,28 +381,35 @@ async function settlePullSecret(
       remedy: `Set another name with ${otherName}`,
     });
   }
+  const place = { namespace, exists: found !== undefined };
   return kind === "adopted"
     ? {
-        namespace,
+        ...place,
         adopted: true,
         merged: (ours) => mergeDockerConfigJson(existing!, ours, { subject: what }),
       }
-    : { namespace, adopted: false, merged: (ours) => ours };
+    : { ...place, adopted: false, merged: (ours) => ours };
 }
 
-async function settleDeployment(cluster: KubeContext, settings: Settings, owner: string): Promise<boolean> {
+async function settleDeployment(
+  cluster: KubeContext,
+  settings: Settings,
+  owner: string,
+): Promise<{ exists: boolean; adopted: boolean }> {
   const { enabled, namespace, name, app } = settings.deployment;
-  if (!enabled) return false;
+  if (!enabled) return { exists: false, adopted: false };
   const action = { verb: "get", resource: "deployments.apps", namespace, name };
   const live = await cluster.find(action, () => cluster.apps.readNamespacedDeployment({ namespace, name }));
   const what = `deployment ${namespace}/${name}`;
   const options = { owner, adopt: settings.adopt, otherName: "`deployment.name`" };
-  if (settleOwnership(what, live && foundObject(live), options) !== "adopted") return false;
+  const exists = live !== undefined;
+  if (settleOwnership(what, live && foundObject(live), options) !== "adopted")
+    return { exists, adopted: false };
   // A selector can't be changed, and a container of another name would stay beside ours.
   const selector = Object.entries(live?.spec?.selector.matchLabels ?? {});
   const containers = live?.spec?.template.spec?.containers.map((container) => container.name) ?? [];
   const fits = selector.length === 1 && selector[0]![0] === "app" && selector[0]![1] === app;
-  if (fits && containers.every((container) => container === app)) return true;
+  if (fits && containers.every((container) => container === app)) return { exists, adopted: true };
   throw new UserError({
     code: "adopted-deployment-differs",
     subject: what,
@@ -362,21 +440,26 @@ function podTemplate(settings: Settings): PodTemplate {
   };
 }
 
+/** The run that the checks are for. */
+export interface Run {
+  /** The stack's identity, by which its objects are known. */
+  readonly owner: string;
+  /** What the state holds; asked for once everything else is settled, or before a pod is adopted. */
+  readonly lastRun: () => Promise<LastRun>;
+  /** How many resources the engine works on at once, where that is known. */
+  readonly parallel?: number | undefined;
+  /** What becomes of nodes that can't be reached. */
+  readonly unreachable: UnreachablePolicy;
+}
+
 /**
  * Checks everything that can be checked before anything changes, side by side, and gives back what the stack is to
  * consist of.
  *
- * @param owner the stack's identity, by which its objects are known.
- * @param lastRun what the state holds; asked for once everything else is settled, or before a pod is adopted.
- * @param parallel how many resources the engine works on at once, where that is known.
  * @throws UserError with every problem that was found.
  */
-export async function preflight(
-  settings: Settings,
-  owner: string,
-  lastRun: () => Promise<LastRun>,
-  parallel?: number,
-): Promise<Plan> {
+export async function preflight(settings: Settings, run: Run): Promise<Plan> {
+  const { owner, lastRun, parallel, unreachable } = run;
   const { namespace, cluster: name, deployment } = settings;
   const login = `npm run login -- --server SUPERVISOR --namespace ${namespace} --cluster ${name}`;
   const [supervisor, cluster] = await allChecks([
@@ -394,11 +477,12 @@ export async function preflight(
     settings.nodes.sshKeyFile === undefined
       ? { from: "supervisor", context: settings.supervisorContext, namespace, cluster: name }
       : { from: "file", path: settings.nodes.sshKeyFile };
-  const [nodes, key, registries, jumpbox, places, deploymentAdopted] = await allChecks([
+  const [nodes, key, registries, jumpbox, bastion, places, existingDeployment] = await allChecks([
     discoverNodes(cluster),
     readCredentials(sshKey, readSupervisorSecret(supervisor)),
     allChecks(settings.registries.map((registry, index) => prepareRegistry(registry, index, settings))),
     settleJumpbox(supervisor, settings, owner, lastRun),
+    openBastion(settings),
     allChecks(
       (needsPullSecret(settings) ? settings.pullSecret.namespaces : []).map((place) =>
         settlePullSecret(cluster, place, settings, owner),
@@ -431,13 +515,30 @@ export async function preflight(
   }
   // Last, as the engine records that it was asked: a run that is refused leaves nothing in the state.
   const last = await lastRun();
+  const { pullSecret } = settings;
+  refuseWhatIsGone(
+    last,
+    nodes,
+    new Map([
+      ...places.map((place) => [`Secret ${place.namespace}/${pullSecret.name}`, place.exists] as const),
+      ...(deployment.enabled
+        ? [[`Deployment ${deployment.namespace}/${deployment.name}`, existingDeployment.exists] as const]
+        : []),
+    ]),
+    `${namespace}/${name}`,
+  );
   const access = accessOf(settings, jumpbox.container);
   const sessions = new SessionPool({
-    transport: transportFor(access, throughPod(supervisor)),
+    transport: bastion ?? transportFor(access, throughPod(supervisor)),
     credentials: key,
   });
-  const targets = nodeTargets(nodes, settings, { access, sshKey });
-  const open = settings.nodes.inspect && (access.kind === "direct" || jumpbox.running);
+  const way: NodeWay = {
+    ...{ port: usual.port, user: settings.nodes.user, access, sshKey },
+    clusterContext: settings.clusterContext,
+    cluster: { supervisor: settings.supervisorContext, namespace, name },
+  };
+  const targets = nodeTargets(nodes, settings, way);
+  const open = settings.nodes.inspect && (access.kind !== "jumpbox" || jumpbox.running);
   const observed = open ? inspect(targets, last, { owner, sessions }) : undefined;
 
   const unknownHosts = Object.keys(settings.nodes.hostKeys).filter(
@@ -446,29 +547,31 @@ export async function preflight(
   const workers = nodes.filter((node) => node.role === "worker").length;
   const atOnce = Math.min(settings.nodes.workersAtOnce, workers);
   const notReady = nodes.filter((node) => !node.ready).map((node) => node.name);
+  const wanted = { certificates, unreachable };
   return {
     nodes: nodes.map((node, index) => {
-      const before = recordOf(last, node)?.nonce;
+      const before = recordOf(last, node);
       const answer = observed?.get(node.name);
       // What a new node says makes no difference: it is installed.
       const nonce =
-        answer && before !== undefined
-          ? answer.then((observation) => nonceOf(node.uid, before, observation, certificates))
-          : nonceOf(node.uid, before, undefined, certificates);
+        answer && before
+          ? answer.then((observation) => nonceOf(node.uid, before, observation, wanted))
+          : nonceOf(node.uid, before, undefined, wanted);
       return { node, target: targets[index]!, nonce };
     }),
+    way,
     cas: registries.map(({ ca }) => ca),
     certificates,
     observed: [...(observed?.values() ?? [])],
     sessions,
     readNode: readClusterNode(cluster),
-    jumpbox: { create: jumpbox.create },
+    jumpbox: { create: jumpbox.create, replaces: replacedPod(jumpbox, last.jumpbox) },
     pullSecrets: places.map(({ namespace: place, adopted, merged }) => ({
       namespace: place,
       adopted,
       dockerConfigJson: merged(ours),
     })),
-    deployment: deployment.enabled ? { pod, adopted: deploymentAdopted } : undefined,
+    deployment: deployment.enabled ? { pod, adopted: existingDeployment.adopted } : undefined,
     warnings: [
       ...(parallel !== undefined && atOnce > parallel
         ? [

@@ -4,7 +4,8 @@
  */
 import { createHash } from "node:crypto";
 import type { Observation } from "../nodes/inspection";
-import type { TrustedCertificate } from "../nodes/spec";
+import { type TrustedCertificate, type UnreachablePolicy, unreachableCodes } from "../nodes/spec";
+import type { RecordedNode } from "./lastRun";
 
 function derived(...from: readonly unknown[]): string {
   return createHash("sha256").update(JSON.stringify(from)).digest("hex").slice(0, 16);
@@ -12,23 +13,30 @@ function derived(...from: readonly unknown[]): string {
 
 /**
  * @param uid - The Node's UID.
- * @param recorded - The nonce in the state, of the last installation on the very node; undefined where there is none.
+ * @param recorded - What the state holds of the very node; undefined where it holds nothing.
  * @param observed - What the node said; undefined where it was not asked.
- * @param wanted - What it is to trust.
+ * @param wanted - What it is to trust, and what becomes of it where it can't be reached.
  * @returns a nonce that follows from these alone, so that the preview and the update agree: the recorded one where all
- *   is well or nothing is known; the node's own where it is well and was installed by a run that could not record it;
- *   another one where the node has to be looked after.
+ *   is well, nothing is known, or the node can't be reached and is to be skipped; the node's own where it is well and was
+ *   installed by a run that could not record it; another one where the node has to be looked after, as one does that was
+ *   skipped and is there again.
  */
 export function nonceOf(
   uid: string,
-  recorded: string | undefined,
+  recorded: RecordedNode | undefined,
   observed: Observation | undefined,
-  wanted: readonly TrustedCertificate[],
+  wanted: { readonly certificates: readonly TrustedCertificate[]; readonly unreachable: UnreachablePolicy },
 ): string {
   if (recorded === undefined) return derived(uid);
-  if (observed === undefined) return recorded;
-  if (observed.kind === "silent") return derived(recorded, observed.problem.code);
+  if (observed === undefined) return recorded.skipped ? derived(recorded.nonce, "skipped") : recorded.nonce;
+  if (observed.kind === "silent") {
+    const { code } = observed.problem;
+    const skip = wanted.unreachable === "skip" && unreachableCodes.has(code);
+    return skip ? recorded.nonce : derived(recorded.nonce, code);
+  }
   const { trusted, loaded, nonce } = observed.report;
-  const well = loaded === true && wanted.every(({ sha256 }) => trusted.includes(sha256));
-  return well && nonce !== undefined ? nonce : derived(recorded, trusted, loaded, nonce);
+  const well = loaded === true && wanted.certificates.every(({ sha256 }) => trusted.includes(sha256));
+  return well && nonce !== undefined && !recorded.skipped
+    ? nonce
+    : derived(recorded.nonce, trusted, loaded, nonce, recorded.skipped);
 }

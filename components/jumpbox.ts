@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../build";
 import { dependencies } from "./options";
-import { jumpboxContainer, ownerMetadata } from "./ownership";
+import { jumpboxContainer, ownerMetadata, replacesVariable } from "./ownership";
 
 /** Arguments of {@link Jumpbox}. */
 export interface JumpboxArgs {
@@ -18,6 +18,8 @@ export interface JumpboxArgs {
   readonly cluster: string;
   /** The stack's identity, put on the pod as a label. */
   readonly owner: string;
+  /** The UID of the pod that it is made in place of, as that one is gone, or dead. */
+  readonly replaces?: string | undefined;
 }
 
 /**
@@ -46,6 +48,9 @@ export class Jumpbox extends pulumi.ComponentResource {
               name: jumpboxContainer,
               image: args.image,
               imagePullPolicy: "IfNotPresent",
+              ...(args.replaces === undefined
+                ? {}
+                : { env: [{ name: replacesVariable, value: args.replaces }] }),
               command: [
                 "/bin/sh",
                 "-c",

@@ -1,21 +1,41 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { UserError } from "../errors";
-import { type CaReport, parseCaReport } from "../nodes/report";
+import { parseCaReport, parseContainerdReport } from "../nodes/report";
+import { replacesVariable } from "./ownership";
 
 /** What the state holds of a node. */
 export interface RecordedNode {
   readonly uid: string;
-  /** The host key that it showed, `SHA256:…`. */
-  readonly hostKey: string;
+  /** The host key that it showed, `SHA256:…`; undefined where it was never reached. */
+  readonly hostKey: string | undefined;
   /** The nonce of its last installation. */
   readonly nonce: string;
+  /** Whether it could not be reached, and was skipped, before it was done. */
+  readonly skipped: boolean;
+}
+
+/** A Kubernetes object that the state holds. */
+export interface RecordedObject {
+  /** `Pod`, `Secret`, `Deployment`. */
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+/** The jumpbox pod that the state holds. */
+export interface RecordedPod extends RecordedObject {
+  /** The UID of the pod that it was made in place of. */
+  readonly replaces: string | undefined;
 }
 
 /** What the state held when this run began. */
 export interface LastRun {
-  /** The name of the stack's own jumpbox pod. */
-  readonly jumpbox: string | undefined;
+  /** The stack's own jumpbox pod. */
+  readonly jumpbox: RecordedPod | undefined;
+  /** What the stack has in the workload cluster. */
+  readonly objects: readonly RecordedObject[];
   /** By node name. */
   readonly nodes: ReadonlyMap<string, RecordedNode>;
 }
@@ -25,12 +45,27 @@ const nodeOutputs = z.object({
   stdout: z.string(),
   environment: z.object({ TKC_REGISTRY_NONCE: z.string() }),
 });
-const podOutputs = z.object({ metadata: z.object({ name: z.string() }) });
+const containerdOutputs = z.object({
+  stdout: z.string(),
+  environment: z.object({ TKC_REGISTRY_CA: z.string() }),
+});
+const objectOutputs = z.object({
+  kind: z.string(),
+  metadata: z.object({ namespace: z.string(), name: z.string(), uid: z.string() }),
+});
+const podOutputs = z.object({
+  spec: z.object({
+    containers: z.array(
+      z.object({ env: z.array(z.object({ name: z.string(), value: z.string().optional() })).optional() }),
+    ),
+  }),
+});
+const clusterTypes = new Set(["kubernetes:core/v1:Secret", "kubernetes:apps/v1:Deployment"]);
 
 /** A report that this release can't read is no reason to fail: the node is then looked after as a new one. */
-function readReport(stdout: string): CaReport | undefined {
+function readReport<T>(parse: (stdout: string) => T, stdout: string): T | undefined {
   try {
-    return parseCaReport(stdout);
+    return parse(stdout);
   } catch (error) {
     if (error instanceof UserError) return undefined;
     throw error;
@@ -40,19 +75,39 @@ function readReport(stdout: string): CaReport | undefined {
 /** Reads what the engine says of the stack's resources, by URN. */
 export function readLastRun(answer: unknown): LastRun {
   const nodes = new Map<string, RecordedNode>();
-  let jumpbox: string | undefined;
+  const notRestarted = new Set<string>();
+  const objects: RecordedObject[] = [];
+  let jumpbox: RecordedPod | undefined;
   for (const { type, outputs } of Object.values(resources.parse(answer))) {
     if (type === "command:local:Command") {
-      const found = nodeOutputs.safeParse(outputs).data;
-      const report = found && readReport(found.stdout);
-      if (!report) continue;
-      const { uid, hostKey } = report;
-      nodes.set(report.node, { uid, hostKey, nonce: found.environment.TKC_REGISTRY_NONCE });
-    } else if (type === "kubernetes:core/v1:Pod") {
-      jumpbox = podOutputs.safeParse(outputs).data?.metadata.name;
+      const ca = nodeOutputs.safeParse(outputs).data;
+      const installed = ca && readReport(parseCaReport, ca.stdout);
+      if (installed) {
+        const { uid, hostKey } = installed;
+        const nonce = ca.environment.TKC_REGISTRY_NONCE;
+        nodes.set(installed.node, { uid, hostKey, nonce, skipped: "skipped" in installed });
+      }
+      const containerd = containerdOutputs.safeParse(outputs).data;
+      const loaded = containerd && readReport(parseContainerdReport, containerd.stdout);
+      if (loaded && "skipped" in loaded) notRestarted.add(loaded.uid);
+    } else if (type.startsWith("kubernetes:")) {
+      const found = objectOutputs.safeParse(outputs).data;
+      if (!found) continue;
+      const { kind, metadata } = found;
+      const object: RecordedObject = { kind, ...metadata };
+      if (type === "kubernetes:core/v1:Pod") jumpbox = { ...object, replaces: replacedPod(outputs) };
+      else if (clusterTypes.has(type)) objects.push(object);
     }
   }
-  return { jumpbox, nodes };
+  for (const [name, node] of nodes) {
+    if (notRestarted.has(node.uid)) nodes.set(name, { ...node, skipped: true });
+  }
+  return { jumpbox, objects, nodes };
+}
+
+function replacedPod(outputs: unknown): string | undefined {
+  const containers = podOutputs.safeParse(outputs).data?.spec.containers ?? [];
+  return containers.flatMap(({ env = [] }) => env).find(({ name }) => name === replacesVariable)?.value;
 }
 
 /** Asks the engine for the state of the running stack, as the last run left it. */

@@ -14,6 +14,12 @@ const adoptedAnnotation = "tkc-registry/adopted";
 /** The name of the jumpbox pod's container. */
 export const jumpboxContainer = "ubuntu";
 
+/**
+ * A variable of the jumpbox's container: the UID of the pod that it was made in place of, as that one is gone. A pod
+ * whose container changes is replaced.
+ */
+export const replacesVariable = "TKC_REGISTRY_REPLACES_POD";
+
 /** The identity of a stack, short enough for a label and safe in file names on nodes. */
 export function stackOwner(project: string, stack: string): string {
   const plain = `${project}.${stack}`;

@@ -74,6 +74,8 @@ export class PullSecret extends pulumi.ComponentResource {
               TKC_REGISTRY_NAMESPACE: place.namespace,
               TKC_REGISTRY_SERVICE_ACCOUNT: "default",
               TKC_REGISTRY_PULL_SECRET: args.name,
+              // In a cluster that was created anew the ServiceAccount is another one, too.
+              TKC_REGISTRY_PULL_SECRET_UID: secret.metadata.uid,
             },
           },
           { parent: this, dependsOn: [secret] },

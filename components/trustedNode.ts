@@ -3,7 +3,37 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterNode } from "../cluster/types";
 import { parseCaReport, parseContainerdReport } from "../nodes/report";
 import { serviceCommand } from "../nodes/serviceProtocol";
-import { type NodeTarget, type TrustedCertificate, nodeEnvironment, usual } from "../nodes/spec";
+import {
+  type NodeEnvironment,
+  type NodeTarget,
+  type TrustWay,
+  type TrustedCertificate,
+  type UnreachablePolicy,
+  nodeEnvironment,
+  usual,
+} from "../nodes/spec";
+
+/** How nodes are left, which happens with no program running. */
+export interface RemovalArgs {
+  /** What becomes of a node that cannot be reached. */
+  readonly unreachable: UnreachablePolicy;
+  /** Whether a containerd that has loaded the certificates is restarted once they are gone. */
+  readonly restart: boolean;
+}
+
+/** The command of a removal, in state: all that it needs is in its words and its environment. */
+export function removalCommand(verb: "remove" | "sweep", { unreachable, restart }: RemovalArgs): string {
+  const options = [
+    ...(unreachable === "fail" ? [] : ["--unreachable", unreachable]),
+    ...(restart ? [] : ["--no-restart"]),
+  ];
+  return [`node -e "require('tkc-registry/run')" v1 ca ${verb}`, ...options].join(" ");
+}
+
+/** What a node command has in its environment where that is not the usual. */
+export function readyTimeoutEnvironment(seconds: number): NodeEnvironment {
+  return seconds === usual.readyTimeout ? {} : { TKC_REGISTRY_READY_TIMEOUT: String(seconds) };
+}
 
 /** Arguments of {@link TrustedNode}. */
 export interface TrustedNodeArgs {
@@ -15,6 +45,10 @@ export interface TrustedNodeArgs {
   readonly certificates: readonly TrustedCertificate[];
   /** Names the installation: with another one than last time the node is looked after. */
   readonly nonce: pulumi.Input<string>;
+  /** How it trusts them. */
+  readonly trustBy: TrustWay;
+  /** How the certificates are taken away again. */
+  readonly removal: RemovalArgs;
   /** SHA-256 of the script that may run on the node. */
   readonly scriptSha256: string;
   /** The stack's identity, under which the node records what was installed. */
@@ -30,16 +64,20 @@ export interface NodeTrust extends Pick<
   ClusterNode,
   "name" | "role" | "address" | "osImage" | "containerRuntime"
 > {
+  /** Why the node was left as it was, as an error's code: it could not be reached. The rest is then unknown. */
+  readonly skipped?: string;
   /** `photon` or `debian`: how the node's trust store is kept. */
-  readonly trustStore: string;
+  readonly trustStore?: string;
+  /** `system`: by the trust store. `certs.d`: by containerd's folder for the registry. */
+  readonly trust?: string | undefined;
   /** The host key, `SHA256:…`, that later runs insist on. */
-  readonly hostKey: string;
+  readonly hostKey?: string | undefined;
   /** SHA-256 of each certificate installed. */
-  readonly certificates: readonly string[];
+  readonly certificates?: readonly string[];
   /** Files, not ours, by which the node trusts one of them too. */
-  readonly alsoTrustedBy: readonly string[];
+  readonly alsoTrustedBy?: readonly string[];
   /** When the containerd that has loaded them was started, ISO 8601. */
-  readonly containerdStarted: string;
+  readonly containerdStarted?: string;
 }
 
 /**
@@ -59,11 +97,10 @@ export class TrustedNode extends pulumi.ComponentResource {
       ...nodeEnvironment(args.target),
       TKC_REGISTRY_OWNER: args.owner,
       TKC_REGISTRY_TRUST: JSON.stringify(args.certificates),
+      ...(args.trustBy === usual.trustBy ? {} : { TKC_REGISTRY_TRUST_BY: args.trustBy }),
       TKC_REGISTRY_SCRIPT_SHA256: args.scriptSha256,
       TKC_REGISTRY_NONCE: args.nonce,
-      ...(args.readyTimeoutSeconds === usual.readyTimeout
-        ? {}
-        : { TKC_REGISTRY_READY_TIMEOUT: String(args.readyTimeoutSeconds) }),
+      ...readyTimeoutEnvironment(args.readyTimeoutSeconds),
     };
 
     // What changes runs `create` again in place; `triggers` would replace the command, whose delete runs after its
@@ -73,7 +110,7 @@ export class TrustedNode extends pulumi.ComponentResource {
       `${name}-ca`,
       {
         create: serviceCommand(args.owner, "ca apply"),
-        delete: `node -e "require('tkc-registry/run')" v1 ca remove`,
+        delete: removalCommand("remove", args.removal),
         environment,
         logging: command.local.Logging.Stderr,
       },
@@ -91,18 +128,27 @@ export class TrustedNode extends pulumi.ComponentResource {
     );
     this.done = containerd;
 
-    this.trust = pulumi.all([ca.stdout, containerd.stdout]).apply(([caOutput, containerdOutput]) => {
-      const installed = parseCaReport(caOutput);
-      const { name, role, address, osImage, containerRuntime } = args.node;
-      return {
-        ...{ name, role, address, osImage, containerRuntime },
-        trustStore: installed.os,
-        hostKey: installed.hostKey,
-        certificates: installed.sha256,
-        alsoTrustedBy: installed.alsoTrustedBy,
-        containerdStarted: parseContainerdReport(containerdOutput).containerdStarted,
-      };
-    });
+    this.trust = pulumi
+      .all([ca.stdout, containerd.stdout])
+      .apply(([caOutput, containerdOutput]): NodeTrust => {
+        const { name, role, address, osImage, containerRuntime } = args.node;
+        const node = { name, role, address, osImage, containerRuntime };
+        const installed = parseCaReport(caOutput);
+        const { hostKey } = installed;
+        if ("skipped" in installed) return { ...node, skipped: installed.skipped, hostKey };
+        const loaded = parseContainerdReport(containerdOutput);
+        return {
+          ...node,
+          trustStore: installed.os,
+          trust: installed.trust,
+          hostKey,
+          certificates: installed.sha256,
+          alsoTrustedBy: installed.alsoTrustedBy,
+          ...("skipped" in loaded
+            ? { skipped: loaded.skipped }
+            : { containerdStarted: loaded.containerdStarted }),
+        };
+      });
     // The stack's outputs hold it.
     this.registerOutputs({});
   }

@@ -1,9 +1,22 @@
+import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterNode } from "../cluster/types";
-import type { NodeTarget, TrustedCertificate } from "../nodes/spec";
+import {
+  type NodeTarget,
+  type NodeWay,
+  type TrustWay,
+  type TrustedCertificate,
+  wayEnvironment,
+} from "../nodes/spec";
 import { planLanes } from "./lanes";
 import { dependencies } from "./options";
-import { type NodeTrust, TrustedNode } from "./trustedNode";
+import {
+  type NodeTrust,
+  type RemovalArgs,
+  TrustedNode,
+  readyTimeoutEnvironment,
+  removalCommand,
+} from "./trustedNode";
 
 /** One of the nodes of {@link TrustedNodes}. */
 export interface NodePlan {
@@ -19,8 +32,16 @@ export interface NodePlan {
 export interface TrustedNodesArgs {
   /** The cluster's nodes; at least one. A plain list, as it decides how many resources there are. */
   readonly nodes: readonly NodePlan[];
+  /** The way to the nodes that will be there when the stack goes. */
+  readonly way: NodeWay;
+  /** Host keys by node name, `SHA256:…`, where the settings give them. */
+  readonly hostKeys: Readonly<Record<string, string>>;
   /** What each of them is to trust. */
   readonly certificates: readonly TrustedCertificate[];
+  /** How they trust it. */
+  readonly trustBy: TrustWay;
+  /** How they are left. */
+  readonly removal: RemovalArgs;
   /** What runs on the nodes; `preview --diff` shows what changed in it. Each command runs only what has this SHA-256. */
   readonly script: { readonly text: string; readonly sha256: string };
   /** How many workers are done at once. Control-plane nodes always go one at a time. */
@@ -40,12 +61,29 @@ export class TrustedNodes extends pulumi.ComponentResource {
   readonly nodes: pulumi.Output<readonly NodeTrust[]>;
 
   constructor(name: string, args: TrustedNodesArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { certificates, script, owner, readyTimeoutSeconds } = args;
+    const { certificates, trustBy, removal, script, owner, readyTimeoutSeconds } = args;
     // What a review is about. Nodes come and go, and show by themselves.
     super("tkc-registry:index:TrustedNodes", name, { script, certificates }, opts);
 
     const plans = new Map(args.nodes.map((plan) => [plan.node.name, plan]));
-    const before = dependencies(opts);
+    // Made before all nodes and so deleted after them: a run that is killed leaves nodes that the state doesn't know of.
+    const sweep = new command.local.Command(
+      `${name}-sweep`,
+      {
+        create: "true",
+        delete: removalCommand("sweep", removal),
+        environment: {
+          ...wayEnvironment(args.way),
+          TKC_REGISTRY_OWNER: owner,
+          ...(Object.keys(args.hostKeys).length === 0
+            ? {}
+            : { TKC_REGISTRY_HOST_KEYS: JSON.stringify(args.hostKeys) }),
+          ...readyTimeoutEnvironment(readyTimeoutSeconds),
+        },
+        logging: command.local.Logging.Stderr,
+      },
+      { parent: this, dependsOn: dependencies(opts) },
+    );
     const trusted = new Map<string, TrustedNode>();
     const lanes = planLanes(
       args.nodes.map(({ node }) => node),
@@ -57,11 +95,13 @@ export class TrustedNodes extends pulumi.ComponentResource {
         {
           ...plans.get(node.name)!,
           certificates,
+          trustBy,
+          removal,
           scriptSha256: script.sha256,
           owner,
           readyTimeoutSeconds,
           // Those after others wait for what these waited for.
-          after: after.length === 0 ? before : after.map((name) => trusted.get(name)!.done),
+          after: after.length === 0 ? [sweep] : after.map((name) => trusted.get(name)!.done),
         },
         { parent: this },
       );

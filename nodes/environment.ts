@@ -7,10 +7,16 @@ import { type CaReport, certificateLimit, parseCaReport } from "./report";
 import { type NodeCertificate, certificateFileName } from "./script";
 import {
   type NodeTarget,
+  type NodeWay,
+  type TrustWay,
   type TrustedCertificate,
+  type UnreachablePolicy,
   accessSchema,
+  clusterSchema,
   sshKeySchema,
+  trustWays,
   trustedCertificateSchema,
+  unreachablePolicies,
   usual,
 } from "./spec";
 
@@ -45,22 +51,29 @@ const wholeNumber = (least: number, most: number) =>
     .pipe(z.number().min(least).max(most));
 const name = z.string().min(1, "is empty");
 
-const targetSchema = z.object({
-  TKC_REGISTRY_NODE: name,
-  TKC_REGISTRY_NODE_UID: name,
-  TKC_REGISTRY_NODE_MACHINE_ID: z.string(),
-  TKC_REGISTRY_NODE_ADDRESS: address,
+const hostKey = z
+  .string()
+  .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, "is not a fingerprint as OpenSSH prints it (SHA256:…)");
+
+const waySchema = z.object({
   TKC_REGISTRY_NODE_PORT: wholeNumber(1, 65535).default(usual.port),
   TKC_REGISTRY_NODE_USER: name.default(usual.user),
   TKC_REGISTRY_ACCESS: json(accessSchema),
   TKC_REGISTRY_SSH_KEY: json(sshKeySchema),
   TKC_REGISTRY_CLUSTER_CONTEXT: name,
-  TKC_REGISTRY_HOST_KEY: z
-    .string()
-    .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, "is not a fingerprint as OpenSSH prints it (SHA256:…)")
-    .optional(),
+  TKC_REGISTRY_CLUSTER: json(clusterSchema).optional(),
   TKC_REGISTRY_OWNER: name,
   TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(usual.readyTimeout),
+});
+const targetSchema = waySchema.extend({
+  TKC_REGISTRY_NODE: name,
+  TKC_REGISTRY_NODE_UID: name,
+  TKC_REGISTRY_NODE_MACHINE_ID: z.string(),
+  TKC_REGISTRY_NODE_ADDRESS: address,
+  TKC_REGISTRY_HOST_KEY: hostKey.optional(),
+});
+const sweepSchema = waySchema.extend({
+  TKC_REGISTRY_HOST_KEYS: json(z.record(z.string(), hostKey)).default({}),
 });
 
 const scriptSchema = z.object({
@@ -68,6 +81,7 @@ const scriptSchema = z.object({
 });
 const trustSchema = z.object({
   TKC_REGISTRY_TRUST: json(z.array(trustedCertificateSchema).min(1).max(certificateLimit)),
+  TKC_REGISTRY_TRUST_BY: z.enum(trustWays, `is none of ${trustWays.join(", ")}`).default(usual.trustBy),
 });
 
 function read<T>(schema: z.ZodType<T>, environment: Environment): T {
@@ -83,13 +97,35 @@ function read<T>(schema: z.ZodType<T>, environment: Environment): T {
   throw new UserError(...(problems as [Problem, ...Problem[]]));
 }
 
-/** What every node command is given. */
-export interface CommandInput {
-  readonly target: NodeTarget;
+/** What every command is given. */
+interface CommonInput {
   /** The stack whose certificates these are. */
   readonly owner: string;
-  /** Seconds to wait for the Node to be Ready. */
+  /** Seconds to wait for a Node to be Ready. */
   readonly readyTimeout: number;
+}
+
+/** What a command for one node is given. */
+export interface CommandInput extends CommonInput {
+  readonly target: NodeTarget;
+}
+
+/** What the command for all nodes is given. */
+export interface SweepInput extends CommonInput {
+  readonly way: NodeWay;
+  /** By node name, where configuration gives them. */
+  readonly hostKeys: Readonly<Record<string, string>>;
+}
+
+function wayOf(values: z.output<typeof waySchema>): NodeWay {
+  return {
+    port: values.TKC_REGISTRY_NODE_PORT,
+    user: values.TKC_REGISTRY_NODE_USER,
+    access: values.TKC_REGISTRY_ACCESS,
+    sshKey: values.TKC_REGISTRY_SSH_KEY,
+    clusterContext: values.TKC_REGISTRY_CLUSTER_CONTEXT,
+    cluster: values.TKC_REGISTRY_CLUSTER,
+  };
 }
 
 /** @throws UserError `bad-environment`, with a problem for each variable. */
@@ -101,13 +137,20 @@ export function readCommandInput(environment: Environment): CommandInput {
       uid: values.TKC_REGISTRY_NODE_UID,
       machineId: values.TKC_REGISTRY_NODE_MACHINE_ID,
       address: values.TKC_REGISTRY_NODE_ADDRESS,
-      port: values.TKC_REGISTRY_NODE_PORT,
-      user: values.TKC_REGISTRY_NODE_USER,
-      access: values.TKC_REGISTRY_ACCESS,
-      sshKey: values.TKC_REGISTRY_SSH_KEY,
-      clusterContext: values.TKC_REGISTRY_CLUSTER_CONTEXT,
+      ...wayOf(values),
       hostKey: values.TKC_REGISTRY_HOST_KEY,
     },
+    owner: values.TKC_REGISTRY_OWNER,
+    readyTimeout: values.TKC_REGISTRY_READY_TIMEOUT,
+  };
+}
+
+/** @throws UserError `bad-environment`, with a problem for each variable. */
+export function readSweepInput(environment: Environment): SweepInput {
+  const values = read(sweepSchema, environment);
+  return {
+    way: wayOf(values),
+    hostKeys: values.TKC_REGISTRY_HOST_KEYS,
     owner: values.TKC_REGISTRY_OWNER,
     readyTimeout: values.TKC_REGISTRY_READY_TIMEOUT,
   };
@@ -134,14 +177,43 @@ const nonceSchema = z.object({
   TKC_REGISTRY_NONCE: z.string().regex(/^[0-9A-Za-z-]{1,64}$/, "is not 1 to 64 letters, digits and -"),
 });
 
+/** Says what becomes of unreachable nodes in this run, whatever the settings or the command's words say. */
+const policyVariable = "TKC_REGISTRY_UNREACHABLE_NODES";
+
+/**
+ * What becomes of nodes that can't be reached.
+ *
+ * @param otherwise - what holds where the environment says nothing.
+ * @throws UserError `bad-environment`
+ */
+export function unreachablePolicy(environment: Environment, otherwise: string): UnreachablePolicy {
+  const given = environment[policyVariable] || otherwise;
+  const policy = unreachablePolicies.find((each) => each === given);
+  if (policy) return policy;
+  throw new UserError({
+    code: "bad-environment",
+    subject: policyVariable,
+    seen: `it is "${given}"`,
+    remedy: `Set it to one of ${unreachablePolicies.join(", ")}, or not at all`,
+  });
+}
+
 /** @throws UserError `bad-environment` */
 export function readNonce(environment: Environment): string {
   return read(nonceSchema, environment).TKC_REGISTRY_NONCE;
 }
 
-/** @throws UserError `bad-environment` */
-export function readTrust(environment: Environment): readonly TrustedCertificate[] {
-  return read(trustSchema, environment).TKC_REGISTRY_TRUST;
+/**
+ * What is to be trusted, and how.
+ *
+ * @throws UserError `bad-environment`
+ */
+export function readTrust(environment: Environment): {
+  readonly certificates: readonly TrustedCertificate[];
+  readonly by: TrustWay;
+} {
+  const { TKC_REGISTRY_TRUST: certificates, TKC_REGISTRY_TRUST_BY: by } = read(trustSchema, environment);
+  return { certificates, by };
 }
 
 /**

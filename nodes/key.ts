@@ -25,7 +25,12 @@ function checkedKey(text: string, source: string): Credentials {
   return { kind: "key", privateKey: text, source };
 }
 
-function readKeyFile(path: string): Credentials {
+/**
+ * Reads a private key from a file.
+ *
+ * @throws UserError `ssh-key-file`, `ssh-key-invalid`.
+ */
+export function readKeyFile(path: string): Credentials {
   let text: string;
   try {
     text = readFileSync(expandHome(path), "utf8");

@@ -19,13 +19,15 @@ import type { InSession } from "./pool";
 import { type NodeReader, waitReady } from "./ready";
 import { type CaReport, formatReport } from "./report";
 import { nodeScript } from "./script";
-import type { NodeTarget } from "./spec";
+import { type NodeTarget, type UnreachablePolicy, unreachableCodes } from "./spec";
 import type { Session } from "./ssh";
 
 /** What an operation works with. */
 export interface Surroundings {
   readonly inSession: InSession;
   readonly readNode: NodeReader;
+  /** What becomes of a node that cannot be reached. */
+  readonly unreachable: UnreachablePolicy;
   /** Takes one line for people. */
   readonly tell: (line: string) => void;
   /** Ends the waiting for a node that nobody waits for any more. */
@@ -33,7 +35,7 @@ export interface Surroundings {
 }
 
 /** Does something on the node of a command, and says so where its host key is taken on trust. */
-async function onNode<T>(
+export async function onNode<T>(
   { inSession, tell }: Surroundings,
   target: NodeTarget,
   hostKey: string | undefined,
@@ -52,6 +54,27 @@ export function identity({ target, owner }: Pick<CommandInput, "target" | "owner
 }
 
 /**
+ * Passes a node over that cannot be reached, where that is the policy.
+ *
+ * @param skip - Says what is left as it is, and gives what stands for the result; it gets the error's code.
+ */
+export async function orSkip<T, S>(
+  { unreachable, tell }: Pick<Surroundings, "unreachable" | "tell">,
+  act: () => Promise<T>,
+  skip: (code: string) => { readonly result: S; readonly left: string },
+): Promise<T | S> {
+  try {
+    return await act();
+  } catch (error) {
+    const code = error instanceof UserError ? error.problems[0]!.code : "";
+    if (unreachable !== "skip" || !unreachableCodes.has(code)) throw error;
+    const { result, left } = skip(code);
+    tell(`skipped, ${left}: ${(error as UserError).message}`);
+    return result;
+  }
+}
+
+/**
  * Makes the node trust the certificates, and no longer those of an earlier run of the same stack.
  *
  * @param pems - PEM of all certificates that the environment names by SHA-256.
@@ -62,12 +85,24 @@ export async function applyCa(environment: Environment, pems: string, around: Su
   const { target } = input;
   const tell = (message: string): void => around.tell(`${target.name}: ${message}`);
   checkScript(environment, nodeScript().sha256);
-  const certificates = readCertificates(readTrust(environment), pems);
+  const wanted = readTrust(environment);
+  const certificates = readCertificates(wanted.certificates, pems);
   const nonce = readNonce(environment);
-  const report = await onNode(around, target, pinnedHostKey(environment, target), async (session) => ({
-    hostKey: session.hostKey,
-    ...(await runOnNode(session, { op: "install", nonce, certificates, ...identity(input) })),
-  }));
+  const hostKey = pinnedHostKey(environment, target);
+  const common = { version: "1", report: "ca", node: target.name, uid: target.uid } as const;
+  const report = await orSkip(
+    { ...around, tell },
+    () =>
+      onNode(around, target, hostKey, async (session) => ({
+        hostKey: session.hostKey,
+        ...(await runOnNode(session, {
+          ...{ op: "install", nonce, certificates, trust: wanted.by, ...identity(input) },
+        })),
+      })),
+    (skipped) => ({ result: { skipped }, left: "to be installed by the first run that reaches it" }),
+  );
+  if ("skipped" in report)
+    return formatReport({ ...common, skipped: report.skipped, hostKey, nonce: randomUUID() });
   const missing = certificates.filter(({ sha256 }) => !report.trusted.includes(sha256));
   if (missing.length > 0) {
     throw new UserError({
@@ -84,58 +119,14 @@ export async function applyCa(environment: Environment, pems: string, around: Su
       : "its trust store already holds the CA certificate(s); nothing written",
   );
   return formatReport({
-    version: "1",
-    report: "ca",
-    node: target.name,
-    uid: target.uid,
+    ...common,
     hostKey: report.hostKey,
     os: report.os,
+    trust: report.trust,
     sha256: [...new Set(certificates.map(({ sha256 }) => sha256))],
     alsoTrustedBy: report.alsoTrustedBy,
     nonce: randomUUID(), // every run of it is followed by the restart check
   });
-}
-
-/** A last output that cannot be read must not block a removal for ever: the node proves itself by its machine id too. */
-function pinForRemoval(
-  environment: Environment,
-  target: NodeTarget,
-  { tell }: Surroundings,
-): string | undefined {
-  try {
-    return pinnedHostKey(environment, target);
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    tell(`${target.name}: its host key is not known: ${error.message}`);
-    return undefined;
-  }
-}
-
-/**
- * Takes the stack's certificates away again, restarts containerd and waits until the node is Ready; a node that is
- * gone or was replaced is left alone.
- *
- * @throws UserError of the way to the node, and of what happens there.
- */
-export async function removeCa(environment: Environment, around: Surroundings): Promise<string> {
-  const input = readCommandInput(environment);
-  const { target, readyTimeout } = input;
-  const tell = (message: string): void => around.tell(`${target.name}: ${message}`);
-  const node = await around.readNode(target.clusterContext, target.name);
-  if (node?.uid !== target.uid) {
-    tell(
-      node ? "was replaced by another node of this name; nothing to remove" : "is gone; nothing to remove",
-    );
-    return "";
-  }
-  const report = await onNode(around, target, pinForRemoval(environment, target, around), (session) =>
-    runOnNode(session, { op: "remove", ...identity(input) }),
-  );
-  for (const path of report.alsoTrustedBy) tell(`still trusted by ${path}, which is not ours and stays`);
-  tell(report.changed ? "removed our CA certificate(s), trust store rebuilt" : "nothing of ours was left");
-  if (report.restarted) tell("containerd restarted");
-  await waitReady(target, readyTimeout, around);
-  return "";
 }
 
 /**
@@ -151,9 +142,20 @@ export async function restartContainerd(
 ): Promise<string> {
   const { target, readyTimeout } = input;
   const tell = (message: string): void => around.tell(`${target.name}: ${message}`);
-  const report = await onNode(around, target, target.hostKey ?? ca.hostKey, (session) =>
-    runOnNode(session, { op: "restart", ...identity(input) }),
+  const common = { version: "1", report: "containerd", node: target.name, uid: target.uid } as const;
+  if ("skipped" in ca) return formatReport({ ...common, skipped: ca.skipped });
+  const report = await orSkip(
+    { ...around, tell },
+    () =>
+      onNode(around, target, target.hostKey ?? ca.hostKey, (session) =>
+        runOnNode(session, { op: "restart", ...identity(input) }),
+      ),
+    (skipped) => ({
+      result: { skipped },
+      left: "its containerd is to be restarted by the first run that reaches it",
+    }),
   );
+  if ("skipped" in report) return formatReport({ ...common, skipped: report.skipped });
   const missing = ca.sha256.filter((sha256) => !report.trusted.includes(sha256));
   if (missing.length > 0 || report.loaded !== true || report.containerdStarted === undefined) {
     throw new UserError({
@@ -172,10 +174,7 @@ export async function restartContainerd(
   await waitReady(target, readyTimeout, around);
   tell(`${restarted}; Ready`);
   return formatReport({
-    version: "1",
-    report: "containerd",
-    node: target.name,
-    uid: target.uid,
+    ...common,
     bootId: report.bootId,
     containerdStarted: report.containerdStarted,
     loaded: ca.sha256,

@@ -46,6 +46,7 @@ const path = z
 const nodeName = z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/);
 const uid = z.string().regex(/^[0-9A-Za-z-]{1,64}$/);
 const osFamily = z.enum(["photon", "debian"]);
+const trustWay = z.enum(["system", "certs.d"]);
 
 /** How many certificates one node can be given: what the commands print about them must stay under 8 KiB. */
 export const certificateLimit = 24;
@@ -58,6 +59,8 @@ const scriptSuccess = z.object({
   changed: one(flag),
   restarted: one(flag),
   loaded: optional(flag),
+  trust: optional(trustWay),
+  present: many(sha256, 64),
   trusted: many(sha256, 64),
   alsoTrustedBy: many(path, 16),
   containerdStarted: optional(isoTime),
@@ -88,43 +91,70 @@ export function parseScriptOutput(stdout: string): ScriptSuccess | ScriptFailure
   return lines && z.union([scriptSuccess, scriptFailure]).safeParse(Object.fromEntries(lines)).data;
 }
 
-const caReport = z.object({
+const hostKey = z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/);
+const reportOf = <K extends string>(kind: K) => ({
   version: one(z.literal("1")),
-  report: one(z.literal("ca")),
+  report: one(z.literal(kind)),
   node: one(nodeName),
   uid: one(uid),
-  hostKey: one(z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/)),
+});
+/** A node that could not be reached and was left as it was: why, as an error's code. */
+const skipped = one(z.string().regex(/^[a-z-]{1,40}$/));
+
+const caReport = z.object({
+  ...reportOf("ca"),
+  hostKey: one(hostKey),
   os: one(osFamily),
+  trust: optional(trustWay),
   sha256: many(sha256, certificateLimit),
   alsoTrustedBy: many(path, 16),
   nonce: one(nonce),
 });
 
+/** The host key is the one that the node showed earlier, if it ever did. */
+const skippedCaReport = z.object({
+  ...reportOf("ca"),
+  skipped,
+  hostKey: optional(hostKey),
+  nonce: one(nonce),
+});
+
+const skippedContainerdReport = z.object({ ...reportOf("containerd"), skipped });
+
 const containerdReport = z.object({
-  version: one(z.literal("1")),
-  report: one(z.literal("containerd")),
-  node: one(nodeName),
-  uid: one(uid),
+  ...reportOf("containerd"),
   bootId: one(bootId),
   containerdStarted: one(isoTime),
   loaded: many(sha256, certificateLimit),
 });
 
+/** stdout of `ca apply` on a node that was reached. */
+export type InstalledReport = z.output<typeof caReport>;
+/** stdout of `ca apply` where the node was not reached, and is to be skipped. */
+export type SkippedReport = z.output<typeof skippedCaReport>;
 /** stdout of `ca apply`. */
-export type CaReport = z.output<typeof caReport>;
+export type CaReport = InstalledReport | SkippedReport;
 /** stdout of `containerd restart`: the same until containerd is started again. */
-export type ContainerdReport = z.output<typeof containerdReport>;
+export type ContainerdReport = z.output<typeof containerdReport> | z.output<typeof skippedContainerdReport>;
 
 /** Writes a report as key=value lines, a list as repeated keys. */
 export function formatReport(report: CaReport | ContainerdReport): string {
   return Object.entries(report)
-    .flatMap(([key, value]) => (Array.isArray(value) ? value : [value]).map((item) => `${key}=${item}\n`))
+    .flatMap(([key, value]: [string, string | readonly string[] | undefined]) =>
+      (value === undefined ? [] : [value].flat()).map((item) => `${key}=${item}\n`),
+    )
     .join("");
 }
 
-function parseAs<T>(schema: z.ZodType<T>, stdout: string, what: string): T {
+function parseAs<T, S>(
+  schema: z.ZodType<T>,
+  skippedSchema: z.ZodType<S>,
+  stdout: string,
+  what: string,
+): T | S {
   const lines = parseLines(stdout);
-  const result = lines && schema.safeParse(Object.fromEntries(lines));
+  const result =
+    lines && (lines.has("skipped") ? skippedSchema : schema).safeParse(Object.fromEntries(lines));
   if (result?.success) return result.data;
   const wrong = result
     ? result.error.issues.map(({ path: at }) => at.join(".")).join(", ")
@@ -143,7 +173,7 @@ function parseAs<T>(schema: z.ZodType<T>, stdout: string, what: string): T {
  * @throws UserError `bad-node-report`
  */
 export function parseCaReport(stdout: string): CaReport {
-  return parseAs(caReport, stdout, "the report of `ca apply`");
+  return parseAs(caReport, skippedCaReport, stdout, "the report of `ca apply`");
 }
 
 /**
@@ -152,5 +182,5 @@ export function parseCaReport(stdout: string): CaReport {
  * @throws UserError `bad-node-report`
  */
 export function parseContainerdReport(stdout: string): ContainerdReport {
-  return parseAs(containerdReport, stdout, "the report of `containerd restart`");
+  return parseAs(containerdReport, skippedContainerdReport, stdout, "the report of `containerd restart`");
 }

@@ -15,7 +15,7 @@ import type { InSession } from "./pool";
 import type { NodeReader } from "./ready";
 import type { CaReport } from "./report";
 import { parseCommand, separator, serviceFolder } from "./serviceProtocol";
-import type { NodeTarget } from "./spec";
+import type { NodeTarget, UnreachablePolicy } from "./spec";
 import { packagedShell } from "./transport";
 
 /** What the commands of one run are served with. */
@@ -30,6 +30,8 @@ export interface NodeServiceOptions {
   readonly pems: string;
   readonly inSession: InSession;
   readonly readNode: NodeReader;
+  /** What becomes of a node that cannot be reached. */
+  readonly unreachable: UnreachablePolicy;
 }
 
 /** The longest path that a socket can have, on Linux and on macOS. */
@@ -139,10 +141,11 @@ export class NodeService {
     const told: string[] = [];
     const gone = new AbortController();
     response.on("close", () => gone.abort());
-    const { inSession, readNode } = this.options;
+    const { inSession, readNode, unreachable } = this.options;
     const around: Surroundings = {
       inSession,
       readNode,
+      unreachable,
       tell: (line) => void told.push(`${line}\n`),
       signal: gone.signal,
     };

@@ -14,6 +14,16 @@ export const accessSchema = z.discriminatedUnion("kind", [
     pod: z.string().min(1),
     container: z.string().min(1),
   }),
+  z.object({
+    kind: z.literal("bastion"),
+    host: z.string().min(1),
+    port: z.number().int().min(1).max(65535),
+    user: z.string().min(1),
+    /** `SHA256:…` as OpenSSH prints it: the key that it must show. */
+    hostKey: z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/),
+    /** A private key's path. Without it the operator's SSH agent is asked. */
+    keyFile: z.string().min(1).optional(),
+  }),
   z.object({ kind: z.literal("direct") }),
 ]);
 export type Access = z.infer<typeof accessSchema>;
@@ -31,6 +41,32 @@ export const sshKeySchema = z.discriminatedUnion("from", [
 ]);
 export type SshKeySource = z.infer<typeof sshKeySchema>;
 
+/** The workload cluster as the Supervisor knows it: what tells whether a cluster that does not answer is gone. */
+export const clusterSchema = z.object({
+  /** kubeconfig context of the Supervisor. */
+  supervisor: z.string().min(1),
+  namespace: z.string().min(1),
+  name: z.string().min(1),
+});
+export type ClusterName = z.infer<typeof clusterSchema>;
+
+/** What becomes of a run for which a node that the cluster lists cannot be reached. */
+export const unreachablePolicies = ["fail", "skip"] as const;
+export type UnreachablePolicy = (typeof unreachablePolicies)[number];
+
+/** Codes of errors that say that a node cannot be reached. That it refuses the key, or shows another host key, is no such thing. */
+export const unreachableCodes: ReadonlySet<string> = new Set([
+  "ssh-timeout",
+  "ssh-refused",
+  "ssh-unreachable",
+  "ssh-lost",
+  "node-silent",
+]);
+
+/** How nodes trust a registry: by the system's trust store, by containerd's folder for it, or whichever each can. */
+export const trustWays = ["system", "certs.d", "auto"] as const;
+export type TrustWay = (typeof trustWays)[number];
+
 /** One certificate to be trusted for one registry. The PEM itself stays with the running program. */
 export const trustedCertificateSchema = z.object({
   /** The registry it is trusted for: `host` or `host:port`, as in image names. */
@@ -40,8 +76,21 @@ export const trustedCertificateSchema = z.object({
 });
 export type TrustedCertificate = z.infer<typeof trustedCertificateSchema>;
 
+/** The way to the nodes of a cluster. */
+export interface NodeWay {
+  /** SSH port: 22 on every real node. */
+  readonly port: number;
+  readonly user: string;
+  readonly access: Access;
+  readonly sshKey: SshKeySource;
+  /** kubeconfig context of the workload cluster, for waiting until a node is Ready. */
+  readonly clusterContext: string;
+  /** Undefined in what a release that did not record it left in the state. */
+  readonly cluster?: ClusterName | undefined;
+}
+
 /** The node that a command is for, and the way there. */
-export interface NodeTarget {
+export interface NodeTarget extends NodeWay {
   /** The Node object's name. */
   readonly name: string;
   /** The Node object's UID: a rebuilt node has another. */
@@ -50,13 +99,6 @@ export interface NodeTarget {
   readonly machineId: string;
   /** InternalIP. */
   readonly address: string;
-  /** SSH port: 22 on every real node. */
-  readonly port: number;
-  readonly user: string;
-  readonly access: Access;
-  readonly sshKey: SshKeySource;
-  /** kubeconfig context of the workload cluster, for waiting until the node is Ready. */
-  readonly clusterContext: string;
   /** `SHA256:…` as OpenSSH prints it, where configuration gives it; otherwise the first contact's is kept. */
   readonly hostKey?: string | undefined;
 }
@@ -72,21 +114,35 @@ export const nodeVariables = [
   "TKC_REGISTRY_ACCESS",
   "TKC_REGISTRY_SSH_KEY",
   "TKC_REGISTRY_CLUSTER_CONTEXT",
+  "TKC_REGISTRY_CLUSTER",
   "TKC_REGISTRY_HOST_KEY",
   "TKC_REGISTRY_OWNER",
   "TKC_REGISTRY_READY_TIMEOUT",
   "TKC_REGISTRY_SCRIPT_SHA256",
   "TKC_REGISTRY_TRUST",
+  "TKC_REGISTRY_TRUST_BY",
   "TKC_REGISTRY_NONCE",
   "TKC_REGISTRY_CA",
   "PULUMI_COMMAND_STDOUT",
 ] as const;
 
 /** What needs no mention in a command's environment: the engine writes the whole state at each of its steps. */
-export const usual = { port: 22, user: "vmware-system-user", readyTimeout: 300 } as const;
+export const usual = { port: 22, user: "vmware-system-user", readyTimeout: 300, trustBy: "system" } as const;
 
 /** The environment of a node command. All keys begin with `TKC_REGISTRY_`. */
 export type NodeEnvironment = Record<`TKC_REGISTRY_${string}`, string>;
+
+/** Writes the way to a cluster's nodes as a command's environment. */
+export function wayEnvironment(way: NodeWay): NodeEnvironment {
+  return {
+    ...(way.port === usual.port ? {} : { TKC_REGISTRY_NODE_PORT: String(way.port) }),
+    ...(way.user === usual.user ? {} : { TKC_REGISTRY_NODE_USER: way.user }),
+    TKC_REGISTRY_ACCESS: JSON.stringify(way.access),
+    TKC_REGISTRY_SSH_KEY: JSON.stringify(way.sshKey),
+    TKC_REGISTRY_CLUSTER_CONTEXT: way.clusterContext,
+    ...(way.cluster === undefined ? {} : { TKC_REGISTRY_CLUSTER: JSON.stringify(way.cluster) }),
+  };
+}
 
 /** Writes a target as a command's environment. */
 export function nodeEnvironment(target: NodeTarget): NodeEnvironment {
@@ -95,11 +151,7 @@ export function nodeEnvironment(target: NodeTarget): NodeEnvironment {
     TKC_REGISTRY_NODE_UID: target.uid,
     TKC_REGISTRY_NODE_MACHINE_ID: target.machineId,
     TKC_REGISTRY_NODE_ADDRESS: target.address,
-    ...(target.port === usual.port ? {} : { TKC_REGISTRY_NODE_PORT: String(target.port) }),
-    ...(target.user === usual.user ? {} : { TKC_REGISTRY_NODE_USER: target.user }),
-    TKC_REGISTRY_ACCESS: JSON.stringify(target.access),
-    TKC_REGISTRY_SSH_KEY: JSON.stringify(target.sshKey),
-    TKC_REGISTRY_CLUSTER_CONTEXT: target.clusterContext,
+    ...wayEnvironment(target),
     ...(target.hostKey === undefined ? {} : { TKC_REGISTRY_HOST_KEY: target.hostKey }),
   };
 }

@@ -1,19 +1,22 @@
 /** SSH sessions on nodes: host keys checked, one way of authentication, errors that say what to do. */
 import { createHash } from "node:crypto";
-import type { Duplex } from "node:stream";
+import { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AnyAuthMethod, Client, type ClientChannel, type ServerHostKeyAlgorithm } from "ssh2";
 import { type Problem, UserError } from "../errors";
 import { lastWords } from "./kubectl";
-import { DialError, type DialReason, type Transport, dialErrorOf } from "./transport";
+import { DialError, type DialReason, type Transport, classifyNode, dialErrorOf } from "./transport";
 
 /** What is shown to sshd: never both. A password stands in only where there is no key, not for a refused one. */
 export type Credentials =
   | { readonly kind: "key"; readonly privateKey: string; readonly source: string }
-  | { readonly kind: "password"; readonly password: string; readonly source: string };
+  | { readonly kind: "password"; readonly password: string; readonly source: string }
+  | { readonly kind: "agent"; readonly socket: string; readonly source: string };
 
 /** A node's sshd, and the way in. */
 export interface Endpoint {
+  /** What is logged in to, for messages and the codes of errors. Default `node`. */
+  readonly role?: "node" | "bastion";
   /** The node's name, for messages. */
   readonly node: string;
   readonly address: string;
@@ -120,6 +123,7 @@ const codes: Record<Failure, string> = {
   "pod-not-running": "relay-pod-not-running",
   "container-missing": "relay-container-missing",
   "no-tool": "relay-no-tool",
+  "forwarding-refused": "bastion-forwarding-refused",
   "no-kubectl": "relay-no-kubectl",
   "context-missing": "relay-context-missing",
   "login-expired": "relay-login-expired",
@@ -128,20 +132,23 @@ const codes: Record<Failure, string> = {
   "relay-failed": "relay-failed",
 };
 
-function remedy(reason: Failure, { user, credentials, transport }: Endpoint): string {
+function remedy(reason: Failure, { role = "node", user, credentials, transport }: Endpoint): string {
   const remedies: Record<Failure, string> = {
-    timeout: `Check that the node is running, and that a firewall or network policy lets SSH pass ${transport.description}`,
-    refused: "Check that sshd runs on the node and listens on this port",
-    unreachable: `Check the node's address, and that there is a route to it ${transport.description}`,
-    lost: "Check sshd's log on the node; a busy sshd (MaxStartups) drops connections, then a later run succeeds",
-    auth: `Check that the node accepts user "${user}" with ${credentials.source}; the secret may be of another cluster, or renewed since the node was made`,
+    timeout: `Check that the ${role} is running, and that a firewall or network policy lets SSH pass ${transport.description}`,
+    refused: `Check that sshd runs on the ${role} and listens on this port`,
+    unreachable: `Check the ${role}'s address, and that there is a route to it ${transport.description}`,
+    lost: `Check sshd's log on the ${role}; a busy sshd (MaxStartups) drops connections, then a later run succeeds`,
+    auth:
+      role === "bastion"
+        ? `Check that the bastion accepts user "${user}" with ${credentials.source}`
+        : `Check that the node accepts user "${user}" with ${credentials.source}; the secret may be of another cluster, or renewed since the node was made`,
     handshake: "Check that sshd listens on this port and is not older than OpenSSH 7",
-    "host-key":
-      "If the node was reinstalled in place, set its new fingerprint in the settings; otherwise somebody may be in between: do not go on",
-    "pod-missing": "Run `pulumi up --refresh`, which sees that the jumpbox pod is gone and makes it anew",
+    "host-key": `If the ${role} was reinstalled in place, set its new fingerprint in the settings; otherwise somebody may be in between: do not go on`,
+    "pod-missing": "Run `pulumi up`, which sees that the jumpbox pod is gone and makes it anew",
     "pod-not-running": "Look at the jumpbox pod's events with `kubectl describe pod`",
     "container-missing": "Name a container of the jumpbox pod in the settings",
     "no-tool": "Use a jumpbox image that has a shell and one of bash, nc or socat",
+    "forwarding-refused": "Have the bastion's sshd forward for this user (AllowTcpForwarding, PermitOpen)",
     "no-kubectl": "Install kubectl and make sure that it is on PATH",
     "context-missing": "Log in with `npm run login`, or set KUBECONFIG to the file that holds the context",
     "login-expired": "Log in again (`npm run login`): tokens of a Supervisor last ten hours",
@@ -152,18 +159,75 @@ function remedy(reason: Failure, { user, credentials, transport }: Endpoint): st
   return remedies[reason];
 }
 
-function subjectOf({ node, address, port }: Endpoint): string {
-  return `node ${node} (${address} port ${port})`;
+function subjectOf({ role = "node", node, address, port }: Endpoint): string {
+  return node === address ? `${role} ${node} port ${port}` : `${role} ${node} (${address} port ${port})`;
 }
 
 function explain(endpoint: Endpoint, error: AttemptError, attempts: number): UserError {
   const tried = `SSH as "${endpoint.user}" ${endpoint.transport.description}`;
+  const code = codes[error.reason];
   return new UserError({
-    code: codes[error.reason],
+    code: endpoint.role === "bastion" ? `bastion-${code}` : code,
     subject: subjectOf(endpoint),
     seen: `${tried} failed${attempts > 1 ? ` ${attempts} times` : ""}: ${lastWords(error.seen)}`,
     remedy: remedy(error.reason, endpoint),
   });
+}
+
+/** A channel as a stream that ends and closes as all do, and that the event loop can let go. */
+class ForwardedStream extends Duplex {
+  #over = false;
+
+  constructor(
+    private readonly channel: ClientChannel,
+    /** Says whether the session must be kept for it. */
+    private readonly hold: (wanted: boolean) => void,
+  ) {
+    super({ allowHalfOpen: false });
+    channel.on("data", (chunk: Buffer) => {
+      if (!this.push(chunk)) channel.pause();
+    });
+    // A server closes the channel only once both sides have ended.
+    channel.on("end", () => this.push(null));
+    channel.on("error", () => undefined);
+    channel.on("close", this.lost);
+  }
+
+  /** The far end, or the session, is gone. */
+  readonly lost = (): void => {
+    if (this.#over) return;
+    this.#over = true;
+    this.hold(false);
+    if (!this.destroyed && !this.readableEnded) this.push(null);
+  };
+
+  ref(): void {
+    this.hold(!this.#over);
+  }
+
+  unref(): void {
+    this.hold(false);
+  }
+
+  override _read(): void {
+    this.channel.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    if (this.#over) done();
+    else this.channel.write(chunk, () => done());
+  }
+
+  override _final(done: () => void): void {
+    if (!this.#over) this.channel.end();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.channel.destroy();
+    this.lost();
+    done(error);
+  }
 }
 
 /**
@@ -260,6 +324,75 @@ export class Session {
     });
   }
 
+  /**
+   * Has the server connect to a port, and gives the stream. Like a running command, a stream keeps its process alive
+   * unless it is let go (`unref`).
+   *
+   * @param timeout - milliseconds
+   * @throws DialError
+   */
+  forward(address: string, port: number, timeout: number): Promise<Duplex> {
+    this.#begin();
+    return new Promise((resolve, reject) => {
+      let done = false;
+      const fail = (error: DialError): void => {
+        if (done) return;
+        done = true;
+        clearTimeout(timer);
+        this.client.off("close", onClose);
+        this.#end();
+        reject(error);
+      };
+      const onClose = (): void => fail(new DialError("lost", "the connection to the bastion ended"));
+      const timer = setTimeout(
+        () => fail(new DialError("timeout", `no answer in ${timeout / 1000} s`)),
+        timeout,
+      );
+      if (this.#closed) {
+        onClose();
+        return;
+      }
+      this.client.once("close", onClose);
+      try {
+        this.client.forwardOut(
+          "127.0.0.1",
+          0,
+          address,
+          port,
+          (error: Error | undefined, channel?: ClientChannel) => {
+            if (done) {
+              channel?.destroy(); // it came too late
+              return;
+            }
+            if (!channel) {
+              fail(forwardingError(error));
+              return;
+            }
+            done = true;
+            clearTimeout(timer);
+            this.client.off("close", onClose);
+            resolve(this.#lend(channel));
+          },
+        );
+      } catch (error) {
+        fail(new DialError("lost", (error as Error).message));
+      }
+    });
+  }
+
+  #lend(channel: ClientChannel): Duplex {
+    let held = true;
+    const stream = new ForwardedStream(channel, (wanted) => {
+      if (held === wanted) return;
+      held = wanted;
+      if (wanted) this.#begin();
+      else this.#end();
+    });
+    this.client.once("close", stream.lost);
+    stream.once("close", () => this.client.off("close", stream.lost));
+    return stream;
+  }
+
   /** Ends the session and whatever carries it. */
   async close(): Promise<void> {
     if (!this.#closed) {
@@ -331,6 +464,13 @@ export class Session {
   }
 }
 
+/** sshd says why it could not connect in the words of the system; that it must not has a code of its own (RFC 4254, 5.1). */
+function forwardingError(error: (Error & { reason?: unknown }) | undefined): DialError {
+  const said = (error?.message ?? "").replace(/^\(SSH\) Channel open failure: /, "");
+  if (error?.reason === 1) return new DialError("forwarding-refused", said);
+  return new DialError(classifyNode(said) ?? "unreachable", said);
+}
+
 async function destroyed(stream: Duplex): Promise<void> {
   if (stream.closed) return;
   const closed = new Promise<void>((resolve) => stream.once("close", () => resolve()));
@@ -340,6 +480,7 @@ async function destroyed(stream: Duplex): Promise<void> {
 
 function authentication({ user, credentials }: Endpoint): AnyAuthMethod[] {
   if (credentials.kind === "key") return [{ type: "publickey", username: user, key: credentials.privateKey }];
+  if (credentials.kind === "agent") return [{ type: "agent", username: user, agent: credentials.socket }];
   const { password } = credentials;
   return [
     { type: "password", username: user, password },
@@ -397,8 +538,9 @@ async function attempt(
   }
 }
 
-function asAttemptError(error: Error & { level?: string; code?: string }): AttemptError {
-  if (error instanceof AttemptError) return error;
+/** A {@link UserError} is of the way to the node, and says all that there is to say. */
+function asAttemptError(error: Error & { level?: string; code?: string }): AttemptError | UserError {
+  if (error instanceof AttemptError || error instanceof UserError) return error;
   if (error instanceof DialError) return new AttemptError(error.reason, error.seen);
   switch (error.level) {
     case "client-timeout":

@@ -1,4 +1,4 @@
-/** The ways to a node's SSH port. Each gives a byte stream; the SSH session on it is end to end. */
+/** The ways to a node's SSH port, but for the bastion's. Each gives a byte stream; the SSH session on it is end to end. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { connect as connectTcp } from "node:net";
@@ -20,6 +20,8 @@ export type DialReason =
   | "pod-not-running"
   | "container-missing"
   | "no-tool"
+  /** A bastion's sshd does not forward. */
+  | "forwarding-refused"
   | Exclude<KubectlReason, "not-found" | "failed">
   | "relay-failed";
 
@@ -49,23 +51,12 @@ export interface Transport {
    * @throws DialError
    */
   connect(address: string, port: number, timeout: number): Promise<Duplex>;
-}
-
-/**
- * The way that a node's settings ask for. A further kind of access is a further case here.
- *
- * @param jumpbox - How a pod is reached: by `kubectl`, unless the caller has something better.
- */
-export function transportFor(
-  access: Access,
-  jumpbox: (access: JumpboxAccess) => Transport = throughKubectl,
-): Transport {
-  switch (access.kind) {
-    case "direct":
-      return direct;
-    case "jumpbox":
-      return jumpbox(access);
-  }
+  /**
+   * Makes sure that the way itself is there, where there is something to be made sure of before any node is reached.
+   *
+   * @throws UserError
+   */
+  check?(): Promise<void>;
 }
 
 const systemReasons: Record<string, DialReason> = {
@@ -91,9 +82,10 @@ const directDials = 32;
  * Dials at once through one hop: fewer than the ten not logged in yet from which on an sshd of default settings
  * (MaxStartups 10:30:100) drops connections, and few enough for the Supervisor's API server and the jumpbox pod.
  */
-const hopDials = 8;
+export const hopDials = 8;
 
-const direct: Transport = {
+/** The way where the nodes' port can be reached from here. */
+export const direct: Transport = {
   description: "directly",
   dials: pLimit(directDials),
   connect: (host, port, timeout) =>
@@ -155,17 +147,20 @@ const nodePatterns: readonly (readonly [DialReason, RegExp])[] = [
   ["lost", /connection reset/i],
 ];
 
+/** Reads why a node could not be reached from the words of a system; `undefined` where they say nothing of that. */
+export function classifyNode(said: string): DialReason | undefined {
+  return nodePatterns.find(([, pattern]) => pattern.test(said))?.[0];
+}
+
 /** Reads what kubectl and the relay in the pod wrote to stderr when the connection ended. */
 export function classifyRelay(stderr: string): DialReason {
-  const first = (list: readonly (readonly [DialReason, RegExp])[]): DialReason | undefined =>
-    list.find(([, pattern]) => pattern.test(stderr))?.[0];
-  const reason = first(relayPatterns);
+  const reason = relayPatterns.find(([, pattern]) => pattern.test(stderr))?.[0];
   if (reason) return reason;
   // Before the node's own words: a refused API server is no refusing node.
   const kubectlSaid = classifyKubectl(stderr);
   if (kubectlSaid === "not-found") return "pod-missing";
   if (kubectlSaid !== "failed") return kubectlSaid;
-  return first(nodePatterns) ?? "relay-failed";
+  return classifyNode(stderr) ?? "relay-failed";
 }
 
 const stderrLimit = 16 * 1024;
@@ -267,7 +262,8 @@ export function throughJumpbox(
   };
 }
 
-function throughKubectl(access: JumpboxAccess): Transport {
+/** The way through a jumpbox pod by a `kubectl exec` for each stream. */
+export function throughKubectl(access: JumpboxAccess): Transport {
   const { context, namespace, pod, container } = access;
   return throughJumpbox(access, (command) => {
     const exec = ["--context", context, "-n", namespace, "exec", "-i", pod, "-c", container, "--"];

@@ -5,6 +5,8 @@ import { PullSecret } from "../../components/pullSecret";
 import { RegistryDeployment } from "../../components/registryDeployment";
 import { TrustedNodes, type TrustedNodesArgs } from "../../components/trustedNodes";
 import type { ClusterNode } from "../../cluster/types";
+import type { NodeWay } from "../../nodes/spec";
+import { readSweepInput } from "../../nodes/environment";
 import { formatReport, parseCaReport } from "../../nodes/report";
 import { comesAfter, markedSecret, record, waitsFor } from "./mocks";
 import { jumpboxAccess } from "../integration/nodes/jumpboxAccess";
@@ -20,7 +22,19 @@ const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   ready: true,
 });
 const sha256 = "ab".repeat(32);
+const way: NodeWay = {
+  port: 22,
+  user: "vmware-system-user",
+  access: jumpboxAccess,
+  sshKey: { from: "supervisor", context: "ns1", namespace: "ns1", cluster: "tkc-cluster-1" },
+  clusterContext: "tkc-cluster-1",
+  cluster: { supervisor: "ns1", namespace: "ns1", name: "tkc-cluster-1" },
+};
 const nodesArgs = (nodes: ClusterNode[], workersAtOnce = 2): TrustedNodesArgs => ({
+  way,
+  hostKeys: {},
+  trustBy: "system",
+  removal: { unreachable: "fail", restart: true },
   nodes: nodes.map((each) => ({
     node: each,
     target: {
@@ -28,11 +42,7 @@ const nodesArgs = (nodes: ClusterNode[], workersAtOnce = 2): TrustedNodesArgs =>
       uid: each.uid,
       machineId: each.machineId,
       address: each.address,
-      port: 22,
-      user: "vmware-system-user",
-      access: jumpboxAccess,
-      sshKey: { from: "supervisor", context: "ns1", namespace: "ns1", cluster: "tkc-cluster-1" },
-      clusterContext: "tkc-cluster-1",
+      ...way,
       hostKey: `SHA256:${"A".repeat(43)}`,
     },
     nonce: `nonce-of-${each.name}`,
@@ -50,7 +60,7 @@ const parsedNode = (report: string): { node: string; uid: string } => {
 
 /** What the node commands print, as far as the components read it. */
 const stdout = (type: string, inputs: Record<string, unknown>): Record<string, unknown> => {
-  if (type !== "command:local:Command") return {};
+  if (type !== "command:local:Command" || inputs["create"] === "true") return {};
   const environment = inputs["environment"] as Record<string, string>;
   const { TKC_REGISTRY_NODE: name = "", TKC_REGISTRY_NODE_UID: uid = "" } = environment;
   const common = { version: "1", node: name, uid } as const;
@@ -176,6 +186,67 @@ test("a changed node is updated in place: replacing would remove the CA after in
   }
   assert.equal(registered.get("w1-containerd")!.inputs["delete"], undefined);
   assert.match(registered.get("w1-ca")!.inputs["delete"] as string, /v1 ca remove$/);
+});
+
+test("the sweep is made before all nodes and so deleted after them, and before the way in", async () => {
+  let jumpbox: Jumpbox | undefined;
+  const registered = await record(() => {
+    jumpbox = new Jumpbox("jumpbox", { name: "j", namespace: "ns1", image: "i", cluster: "c", owner: "o" });
+    return new TrustedNodes("c", nodesArgs([node("cp1", "control-plane"), node("w1", "worker")]), {
+      dependsOn: [jumpbox],
+    });
+  }, stdout);
+  for (const name of ["cp1-ca", "w1-ca"]) assert.ok(comesAfter(registered, name).includes("c-sweep"), name);
+  assert.ok(comesAfter(registered, "c-sweep").includes("jumpbox"));
+  const { create, delete: sweep, environment } = registered.get("c-sweep")!.inputs;
+  assert.deepEqual(
+    { create, sweep },
+    { create: "true", sweep: `node -e "require('tkc-registry/run')" v1 ca sweep` },
+  );
+  assert.deepEqual(readSweepInput(environment as Record<string, string>), {
+    way,
+    hostKeys: {},
+    owner: "tkc-registry.test",
+    readyTimeout: 300,
+  });
+});
+
+test("how nodes are left is in the words of the commands, for which no program runs", async () => {
+  const args = {
+    ...nodesArgs([node("w1", "worker")]),
+    removal: { unreachable: "skip", restart: false },
+  } as const;
+  const registered = await record(() => new TrustedNodes("c", args), stdout);
+  for (const name of ["w1-ca", "c-sweep"])
+    assert.match(registered.get(name)!.inputs["delete"] as string, / --unreachable skip --no-restart$/);
+});
+
+test("a pod that is made in place of one that is gone differs in its container, and so replaces it", async () => {
+  const args = { name: "j", namespace: "ns1", image: "i", cluster: "c", owner: "o" };
+  const containerOf = async (replaces?: string): Promise<{ env?: object[] }> => {
+    const registered = await record(() => new Jumpbox("jumpbox", { ...args, replaces }));
+    const pod = [...registered.values()].find(({ type }) => type === "kubernetes:core/v1:Pod")!;
+    return (pod.inputs["spec"] as { containers: [{ env?: object[] }] }).containers[0];
+  };
+  assert.equal((await containerOf()).env, undefined);
+  assert.deepEqual((await containerOf("uid-1")).env, [{ name: "TKC_REGISTRY_REPLACES_POD", value: "uid-1" }]);
+});
+
+test("a node that was skipped is named with the reason, and needs nothing else to be known", async () => {
+  let nodes: TrustedNodes | undefined;
+  await record(
+    () => (nodes = new TrustedNodes("c", nodesArgs([node("w1", "worker")]))),
+    (type, inputs) => {
+      if (type !== "command:local:Command" || inputs["create"] === "true") return {};
+      const kind = (inputs["create"] as string).endsWith("ca apply") ? "ca\nnonce=n" : "containerd";
+      return { stdout: `version=1\nreport=${kind}\nnode=w1\nuid=uid-of-w1\nskipped=ssh-timeout` };
+    },
+  );
+  const trust = await new Promise((resolve) => nodes!.nodes.apply(resolve));
+  const { name, role, address, osImage, containerRuntime } = node("w1", "worker");
+  assert.deepEqual(JSON.parse(JSON.stringify(trust)), [
+    { name, role, address, osImage, containerRuntime, skipped: "ssh-timeout" },
+  ]);
 });
 
 test("the command lines in state are an interface: they name the package and the stack, no path of a machine", async () => {

@@ -76,7 +76,16 @@ test("a value of the wrong shape is shown with the shape that is allowed", () =>
     refused({ deployment: { replicas: 1.5 } })["deployment.replicas"] ?? "",
     /it is 1.5 \| Give a whole number/,
   );
-  assert.match(refused({ access: "teleport" })["access"] ?? "", /Give jumpbox or direct/);
+  assert.match(refused({ access: "teleport" })["access"] ?? "", /Give jumpbox, bastion or direct/);
+  assert.match(refused({ access: "bastion" })["bastion"] ?? "", /Give the bastion's host, user and hostKey/);
+  assert.match(
+    refused({ bastion: { host: "b.example", user: "ops" } })["bastion.hostKey"] ?? "",
+    /it is missing.*ssh-keygen -lf/,
+  );
+  for (const host of ["-oProxyCommand=id", "ops@b.example", "a b"])
+    assert.match(refused({ bastion: { host, user: "ops" } })["bastion.host"] ?? "", /without port or user/);
+  assert.match(refused({ unreachableNodes: "ignore" })["unreachableNodes"] ?? "", /Give fail or skip/);
+  assert.match(refused({ trust: "all" })["trust"] ?? "", /Give system, certs.d or auto/);
   assert.match(refused({ registries: "not json" })["registries"] ?? "", /Give a list of registries/);
 });
 

@@ -1,4 +1,7 @@
-/** A `kubectl` on PATH: answers `get` from files, and runs what `exec` is given here, with the real shell. */
+/**
+ * A `kubectl` on PATH: answers `get` from files, and runs what `exec` is given here, with the real shell. The variable
+ * POD_ADDRESSES, `address=address …`, says where addresses lead to from the pod.
+ */
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
@@ -6,13 +9,17 @@ import * as path from "node:path";
 const program = (folder: string): string => `#!/bin/sh
 folder='${folder}'
 printf '%s\\n' "$*" >>"$folder/calls"
-if [ -e "$folder/error" ]; then
-  cat "$folder/error" >&2
-  exit 1
-fi
 verb=
 for word in "$@"; do
   case $word in get | exec) verb=$word && break ;; esac
+done
+context=
+[ "$1" != --context ] || context=$2
+for error in "$folder/error" "$folder/error-$context"; do
+  if [ -e "$error" ]; then
+    cat "$error" >&2
+    exit 1
+  fi
 done
 while [ "$1" != "$verb" ]; do shift; done
 if [ "$verb" = get ]; then
@@ -25,6 +32,16 @@ if [ "$verb" = get ]; then
 fi
 while [ "$1" != -- ]; do shift; done
 shift
+for pair in \${POD_ADDRESSES-}; do
+  count=$#
+  while [ "$count" -gt 0 ]; do
+    word=$1
+    shift
+    [ "$word" != "\${pair%=*}" ] || word=\${pair#*=}
+    set -- "$@" "$word"
+    count=$((count - 1))
+  done
+done
 PATH=\${POD_PATH-$PATH}
 echo $$ >>"$folder/relays"
 exec "$@"
@@ -53,9 +70,9 @@ export class FakeKubectl {
     fs.rmSync(path.join(this.folder, `${kind}-${name}.json`), { force: true });
   }
 
-  /** Makes every call fail with this text on stderr, or work again. */
-  fail(text: string | undefined): void {
-    const file = path.join(this.folder, "error");
+  /** Makes every call, or those of one context, fail with this text on stderr, or work again. */
+  fail(text: string | undefined, context?: string): void {
+    const file = path.join(this.folder, context === undefined ? "error" : `error-${context}`);
     if (text === undefined) fs.rmSync(file, { force: true });
     else fs.writeFileSync(file, `${text}\n`);
   }

@@ -1,16 +1,18 @@
 /** The sessions that one process holds, with real SSH servers. */
 import * as assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { throughPod } from "../../../cluster/relay";
 import { packageRoot } from "../../../build";
 import { UserError } from "../../../errors";
 import { SessionPool } from "../../../nodes/pool";
 import type { NodeTarget } from "../../../nodes/spec";
 import type { Credentials } from "../../../nodes/ssh";
-import { type Transport, transportFor } from "../../../nodes/transport";
+import type { Transport } from "../../../nodes/transport";
+import { transportFor } from "../../../nodes/way";
 import { PodServer } from "./podServer";
 import { SshServer, sshdImpossible } from "./sshServer";
 import { jumpboxAccess } from "./jumpboxAccess";
@@ -137,26 +139,39 @@ describe("the sessions on nodes", { skip: sshdImpossible() }, () => {
     const key = path.join(server.folder, "client");
     const script = `
       const { SessionPool } = require("./nodes/pool");
-      const { transportFor } = require("./nodes/transport");
+      const { transportFor } = require("./nodes/way");
       const { throughPod } = require("./cluster/relay");
       const access = ${JSON.stringify(access)};
       const context = { server: ${JSON.stringify(pod.context.server)}, connectionOptions: async () => ({}) };
       const privateKey = require("fs").readFileSync(${JSON.stringify(key)}, "utf8");
-      for (const transport of [transportFor({ kind: "direct" }), transportFor(access, throughPod(context))]) {
+      const bastion = ${JSON.stringify({
+        ...{ kind: "bastion", host: "127.0.0.1", port: server.port, user: "root" },
+        hostKey: server.hostKeys["ed25519"]!.fingerprint,
+      })};
+      const ways = [{ kind: "direct" }, bastion, { ...bastion, keyFile: ${JSON.stringify(key)} }];
+      for (const transport of [...ways.map((way) => transportFor(way)), transportFor(access, throughPod(context))]) {
         const pool = new SessionPool({ transport, credentials: { kind: "key", privateKey, source: "" } });
         pool.use(${JSON.stringify(target())}, undefined, (session) => session.exec("echo done")).then(console.log);
       }`;
+    const agent = path.join(server.folder, "agent");
+    const agentProcess = spawn("ssh-agent", ["-D", "-a", agent], { stdio: "ignore" });
+    while (!fs.existsSync(agent)) await sleep(20);
+    execFileSync("ssh-add", ["-q", key], { stdio: "ignore", env: { ...process.env, SSH_AUTH_SOCK: agent } });
     const file = path.join(packageRoot, `.pool-test-${process.pid}.ts`);
     fs.writeFileSync(file, script);
     try {
-      const child = spawn(process.execPath, ["--import", "tsx", file], { cwd: packageRoot });
+      const child = spawn(process.execPath, ["--import", "tsx", file], {
+        cwd: packageRoot,
+        env: { ...process.env, SSH_AUTH_SOCK: agent },
+      });
       let output = "";
       child.stdout.on("data", (data: Buffer) => (output += data.toString()));
       child.stderr.on("data", (data: Buffer) => (output += data.toString()));
       const code = await new Promise((resolve) => child.on("close", resolve));
       assert.equal(code, 0, output);
-      assert.equal(output.match(/stdout: 'done/g)?.length, 2, output);
+      assert.equal(output.match(/stdout: 'done/g)?.length, 4, output);
     } finally {
+      agentProcess.kill();
       fs.rmSync(file);
     }
   });

@@ -11,15 +11,20 @@ import { packageRoot } from "../../../build";
 import { readCredentials } from "../../../nodes/key";
 import { SessionPool } from "../../../nodes/pool";
 import { readNodeByKubectl } from "../../../nodes/ready";
-import { parseCaReport, parseContainerdReport } from "../../../nodes/report";
+import { type InstalledReport, parseCaReport } from "../../../nodes/report";
 import { certificateFileName, nodeScript } from "../../../nodes/script";
 import { NodeService } from "../../../nodes/service";
 import { serviceCommand, serviceFolder } from "../../../nodes/serviceProtocol";
-import { type NodeTarget, nodeEnvironment } from "../../../nodes/spec";
-import { transportFor } from "../../../nodes/transport";
+import {
+  type NodeTarget,
+  type UnreachablePolicy,
+  nodeEnvironment,
+  wayEnvironment,
+} from "../../../nodes/spec";
+import { transportFor } from "../../../nodes/way";
 import { FakeKubectl } from "./fakeKubectl";
 import { type Certificate, FakeRoot, type Run, fakeRootsImpossible, makeCertificate } from "./fakeRoot";
-import { SshServer, sshdImpossible } from "./sshServer";
+import { SshServer, freePort, sshdImpossible } from "./sshServer";
 import { jumpboxAccess } from "./jumpboxAccess";
 
 async function run(program: string, args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Run> {
@@ -109,6 +114,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     access: jumpboxAccess,
     sshKey: { from: "supervisor", context: "ns1", namespace: "ns1", cluster: "tkc-cluster-1" },
     clusterContext: "tkc-cluster-1",
+    cluster: { supervisor: "ns1", namespace: "ns1", name: "tkc-cluster-1" },
     ...change,
   });
   const environment = (change: Partial<NodeTarget> = {}): Record<string, string> => ({
@@ -120,16 +126,21 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   });
   const serve = async (
     served: NodeTarget,
-    { pems = certificate.pem, readyTimeout = 300 } = {},
+    {
+      pems = certificate.pem,
+      readyTimeout = 300,
+      unreachable = "fail",
+    }: { pems?: string; readyTimeout?: number; unreachable?: UnreachablePolicy } = {},
   ): Promise<void> => {
     await stop();
     pool = new SessionPool({
       transport: transportFor(served.access),
       credentials: await readCredentials(served.sshKey),
+      connect: { attempts: 2, delay: 1 },
     });
     service = await NodeService.start({
       ...{ owner, targets: [served], readyTimeout, pems },
-      ...{ inSession: pool.use, readNode: readNodeByKubectl },
+      ...{ inSession: pool.use, readNode: readNodeByKubectl, unreachable },
     });
   };
   const stop = async (): Promise<void> => {
@@ -149,7 +160,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   it("install, load, say the same the second time, and leave no trace", async () => {
     const before = root.snapshot();
     const installed = await succeed(apply());
-    const ca = parseCaReport(installed.stdout);
+    const ca = parseCaReport(installed.stdout) as InstalledReport;
     assert.equal(ca.hostKey, server.hostKeys.ed25519!.fingerprint);
     assert.deepEqual(ca.sha256, [certificate.sha256]);
     const file = `${certificateFileName("harbor.example:8443", certificate.sha256)}.pem`;
@@ -157,8 +168,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     assert.match(installed.stderr, /first contact/);
 
     const restarted = await succeed(restart(installed.stdout));
-    const containerd = parseContainerdReport(restarted.stdout);
-    assert.deepEqual(containerd.loaded, [certificate.sha256]);
+    assert.match(restarted.stdout, new RegExp(`^loaded=${certificate.sha256}$`, "m"));
     assert.equal(root.lines("lab/restarts"), 1);
 
     const files = root.snapshot(true);
@@ -288,7 +298,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const again = (): Promise<NodeService> =>
       NodeService.start({
         ...{ owner, targets: [], readyTimeout: 1, pems: "" },
-        ...{ inSession: pool!.use, readNode: readNodeByKubectl },
+        ...{ inSession: pool!.use, readNode: readNodeByKubectl, unreachable: "fail" },
       });
     await assert.rejects(again(), /another run of it is going on/);
     await stop();
@@ -299,6 +309,130 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     fs.symlinkSync("/tmp", folder);
     await assert.rejects(again(), /not a folder/);
     fs.rmSync(folder);
+  });
+
+  it("pass over a node that can't be reached where it is to be skipped, and install it when it is there", async () => {
+    await serve(target(), { unreachable: "skip" });
+    const port = String(await freePort());
+    const skipped = await succeed(apply({ TKC_REGISTRY_NODE_PORT: port }));
+    assert.match(
+      skipped.stderr,
+      /node-1: skipped, to be installed by the first run that reaches it: .*refused/,
+    );
+    assert.match(skipped.stdout, /^skipped=ssh-refused$/m);
+    const restarted = await succeed(restart(skipped.stdout));
+    assert.match(restarted.stdout, /^skipped=ssh-refused$/m);
+    assert.equal(root.lines("lab/restarts"), 0);
+
+    const installed = await succeed(apply({ PULUMI_COMMAND_STDOUT: skipped.stdout.trimEnd() }));
+    // Later the node is away again, while its certificates change: its host key stays known.
+    const again = await succeed(
+      apply({ TKC_REGISTRY_NODE_PORT: port, PULUMI_COMMAND_STDOUT: installed.stdout.trimEnd() }),
+    );
+    assert.equal(parseCaReport(again.stdout).hostKey, server.hostKeys.ed25519!.fingerprint);
+
+    await serve(target(), { unreachable: "fail" });
+    const failed = await apply({ TKC_REGISTRY_NODE_PORT: port });
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, /refused/);
+  });
+
+  it("never skip a node that is reached and is not the one that it was", async () => {
+    await serve(target(), { unreachable: "skip" });
+    const changed = await apply({ TKC_REGISTRY_HOST_KEY: server.stranger.fingerprint });
+    assert.equal(changed.code, 1);
+    assert.match(changed.stderr, /host key/);
+    kubectl.secret("tkc-cluster-1-ssh", { "ssh-privatekey": server.stranger.privateKey });
+    await serve(target(), { unreachable: "skip" });
+    const refused = await apply();
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /refused the credentials/);
+  });
+
+  it("remove from a node that can't be reached: an error, or skipped by the command's word or the environment's", async () => {
+    const away = { ...environment({ port: await freePort() }) };
+    const failed = await command("v1 ca remove", away);
+    assert.equal(failed.code, 1);
+    for (const run of [
+      command("v1 ca remove --unreachable skip", away),
+      command("v1 ca remove", { ...away, TKC_REGISTRY_UNREACHABLE_NODES: "skip" }),
+    ]) {
+      assert.match((await succeed(run)).stderr, /skipped, our CA certificate\(s\), if any, stay on it/);
+    }
+    const overridden = { ...away, TKC_REGISTRY_UNREACHABLE_NODES: "fail" };
+    assert.equal((await command("v1 ca remove --unreachable skip", overridden)).code, 1);
+    const wrong = await command("v1 ca remove", { ...away, TKC_REGISTRY_UNREACHABLE_NODES: "maybe" });
+    assert.match(wrong.stderr, /TKC_REGISTRY_UNREACHABLE_NODES: it is "maybe". Set it to one of fail, skip/);
+  });
+
+  it("leave containerd alone on removal where that was asked for", async () => {
+    await succeed(restart((await succeed(apply())).stdout));
+    assert.equal(root.lines("lab/restarts"), 1);
+    await succeed(command("v1 ca remove --no-restart", environment()));
+    assert.equal(root.lines("lab/restarts"), 1);
+  });
+
+  const nodeObject = (name: string, uid: string, address: string) => ({
+    metadata: { name, uid },
+    status: {
+      addresses: [{ type: "InternalIP", address }],
+      conditions: [{ type: "Ready", status: "True" }],
+      nodeInfo: {
+        machineID: root.machineId,
+        osImage: "VMware Photon OS/Linux",
+        containerRuntimeVersion: "containerd://1.6.20",
+      },
+    },
+  });
+
+  it("say to whom the address of a node that is gone belongs now, and do nothing there", async () => {
+    await succeed(apply());
+    const files = root.snapshot(true);
+    kubectl.forget("node", "node-1");
+    kubectl.object("nodes", "-o", { items: [nodeObject("node-2", "uid-2", "198.18.1.7")] });
+    const { stderr } = await succeed(command("v1 ca remove", environment({ address: "198.18.1.7" })));
+    assert.match(stderr, /node-1: is gone; its address 198\.18\.1\.7 is now node-2's; nothing to remove/);
+    assert.deepEqual(root.snapshot(true), files);
+  });
+
+  it("take a cluster for gone only where its Supervisor says so", async () => {
+    kubectl.fail("Unable to connect to the server: dial tcp 198.18.1.34:6443: i/o timeout", "tkc-cluster-1");
+    const gone = await succeed(command("v1 ca remove", environment()));
+    assert.match(gone.stderr, /its cluster is gone; nothing to remove/);
+    const sweep = { ...wayEnvironment(target()), TKC_REGISTRY_OWNER: owner };
+    assert.match((await succeed(command("v1 ca sweep", sweep))).stderr, /cluster is gone/);
+
+    for (const kind of ["tanzukubernetesclusters.run.tanzu.vmware.com", "clusters.cluster.x-k8s.io"]) {
+      kubectl.object(kind, "tkc-cluster-1", {});
+      assert.equal((await command("v1 ca remove", environment())).code, 1, kind);
+      kubectl.forget(kind, "tkc-cluster-1");
+    }
+    kubectl.fail("error: You must be logged in to the server (Unauthorized)", "ns1");
+    const expired = await command("v1 ca remove", environment());
+    assert.equal(expired.code, 1);
+    assert.match(expired.stderr, /npm run login/);
+    kubectl.fail('error: the server doesn\'t have a resource type "clusters"', "ns1");
+    assert.equal((await command("v1 ca remove", environment())).code, 1);
+  });
+
+  it("sweep what a run left on nodes that the state does not know", async () => {
+    const before = root.snapshot();
+    await succeed(apply());
+    kubectl.object("nodes", "-o", {
+      items: [nodeObject("node-1", "uid-1", "198.18.1.7"), nodeObject("node-0", "uid-0", "198.18.1.8")],
+    });
+    kubectl.object("node", "node-0", { metadata: { uid: "uid-0" }, status: {} });
+    const sweep = {
+      ...wayEnvironment(target()),
+      TKC_REGISTRY_OWNER: owner,
+      POD_ADDRESSES: "198.18.1.7=127.0.0.1 198.18.1.8=127.0.0.2",
+    };
+    const failed = await command("v1 ca sweep", sweep);
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, /node-1: removed our CA certificate/);
+    assert.match(failed.stderr, /node node-0/);
+    assert.deepEqual(root.snapshot(), before);
+    assert.doesNotMatch((await succeed(command("v1 ca sweep --unreachable skip", sweep))).stderr, /removed/);
   });
 
   it("say which secret they looked for", async () => {

@@ -1,4 +1,5 @@
 import * as assert from "node:assert/strict";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { after, afterEach, before, describe, it } from "node:test";
@@ -8,7 +9,9 @@ import { type Connection, Server as PasswordServer, utils } from "ssh2";
 import { throughPod } from "../../../cluster/relay";
 import { UserError } from "../../../errors";
 import { type Credentials, type Endpoint, Session, connect } from "../../../nodes/ssh";
-import { type Transport, transportFor } from "../../../nodes/transport";
+import type { Transport } from "../../../nodes/transport";
+import { transportFor } from "../../../nodes/way";
+import type { BastionAccess } from "../../../nodes/bastion";
 import { FakeKubectl } from "./fakeKubectl";
 import { PodServer } from "./podServer";
 import { SshServer, freePort, sshdImpossible } from "./sshServer";
@@ -35,14 +38,24 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
   let server: SshServer;
   let kubectl: FakeKubectl;
   let pod: PodServer;
+  let bastion: SshServer;
+  let agent: ChildProcess;
   before(async () => {
     pod = await PodServer.start();
+    bastion = await SshServer.start();
+    const socket = path.join(bastion.folder, "agent");
+    agent = spawn("ssh-agent", ["-D", "-a", socket], { stdio: "ignore" });
+    while (!fs.existsSync(socket)) await sleep(20);
+    process.env.SSH_AUTH_SOCK = socket;
+    execFileSync("ssh-add", ["-q", path.join(bastion.folder, "client")], { stdio: "ignore" });
     server = await SshServer.start({ hostKeys: ["ed25519", "ecdsa", "rsa"] });
     kubectl = new FakeKubectl();
   });
   after(async () => {
     kubectl.remove();
     await server.stop();
+    await bastion.stop();
+    agent.kill();
     await pod.stop();
   });
   afterEach(() => {
@@ -57,8 +70,19 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
   });
   const access = jumpboxAccess;
   const jumpbox = (): Transport => transportFor(access);
+  const bastionAccess = (change: Partial<BastionAccess> = {}): BastionAccess => ({
+    kind: "bastion",
+    host: "127.0.0.1",
+    port: bastion.port,
+    user: "root",
+    hostKey: bastion.hostKeys["ed25519"]!.fingerprint,
+    ...change,
+  });
+  const bastionKey = (pair = "client") => ({ keyFile: path.join(bastion.folder, pair) });
   const ways: Readonly<Record<string, () => Transport>> = {
     direct: () => transportFor({ kind: "direct" }),
+    "bastion, with a key": () => transportFor(bastionAccess(bastionKey())),
+    "bastion, by the SSH agent": () => transportFor(bastionAccess()),
     "jumpbox, by kubectl": jumpbox,
     "jumpbox, by the API's own stream": () => transportFor(access, throughPod(pod.context)),
   };
@@ -162,6 +186,62 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
       });
     });
   }
+
+  describe("bastion", () => {
+    const through = (change: Partial<BastionAccess>): Endpoint =>
+      endpoint({ transport: transportFor(bastionAccess(change)) });
+
+    it("carries all nodes' sessions in one of its own, and opens that anew where it was lost", async () => {
+      const before = bastion.logins;
+      const to = through(bastionKey());
+      const sessions = await Promise.all(Array.from({ length: 5 }, () => connect(to, quick)));
+      await Promise.all(sessions.map((session) => session.exec("true")));
+      assert.equal(bastion.logins, before + 1);
+      const running = failure(sessions[0]!.exec("sleep 30"));
+      bastion.cutAll();
+      assert.equal((await running).code, "ssh-lost");
+      await Promise.all(sessions.map((session) => session.close()));
+      const again = await connect(to, quick);
+      assert.equal((await again.exec("echo again")).stdout, "again\n");
+      await again.close();
+      assert.equal(bastion.logins, before + 2);
+    });
+
+    it("is told apart from the nodes, and never shown a key if it isn't the pinned one", async () => {
+      const before = bastion.logins;
+      for (const [change, expected] of [
+        [{ ...bastionKey(), hostKey: bastion.stranger.fingerprint }, "bastion-host-key-changed"],
+        [bastionKey("stranger"), "bastion-ssh-auth"],
+        [{ ...bastionKey(), port: await freePort() }, "bastion-ssh-refused"],
+        [bastionKey("nothing"), "ssh-key-file"],
+      ] as const) {
+        const { code, message } = await failure(connect(through(change), { ...quick, attempts: 1 }));
+        assert.equal(code, expected, message);
+        assert.doesNotMatch(message, /PRIVATE KEY/);
+      }
+      assert.equal(bastion.logins, before);
+    });
+
+    it("says so when there is neither a key file nor an agent", async () => {
+      const socket = process.env.SSH_AUTH_SOCK;
+      delete process.env.SSH_AUTH_SOCK;
+      const { code } = await failure(connect(through({}), quick));
+      process.env.SSH_AUTH_SOCK = socket;
+      assert.equal(code, "ssh-agent-missing");
+    });
+
+    it("says so when it does not forward", async () => {
+      const closed = await SshServer.start({ settings: ["AllowTcpForwarding no"] });
+      const change = {
+        port: closed.port,
+        hostKey: closed.hostKeys["ed25519"]!.fingerprint,
+        keyFile: path.join(closed.folder, "client"),
+      };
+      const { code } = await failure(connect(through(change), quick));
+      await closed.stop();
+      assert.equal(code, "bastion-forwarding-refused");
+    });
+  });
 
   describe("jumpbox, by the API's own stream", () => {
     const to = (): Endpoint => endpoint({ transport: throughPod(pod.context)(access) });

@@ -1,5 +1,5 @@
 /** A real OpenSSH server on loopback, with keys and settings of its own. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -47,6 +47,8 @@ export interface SshServerOptions {
   readonly hostKeys?: readonly string[];
   /** Put before PATH of what is run. */
   readonly programs?: string;
+  /** Further lines of sshd_config. */
+  readonly settings?: readonly string[];
 }
 
 export class SshServer {
@@ -61,7 +63,11 @@ export class SshServer {
     private readonly process: ChildProcess,
   ) {}
 
-  static async start({ hostKeys = ["ed25519"], programs }: SshServerOptions = {}): Promise<SshServer> {
+  static async start({
+    hostKeys = ["ed25519"],
+    programs,
+    settings = [],
+  }: SshServerOptions = {}): Promise<SshServer> {
     const folder = fs.mkdtempSync(path.join(tmpdir(), "tkc-registry-sshd-"));
     fs.mkdirSync(sshdRunFolder, { recursive: true, mode: 0o755 });
     const client = makeKey(path.join(folder, "client"), "rsa");
@@ -82,6 +88,7 @@ export class SshServer {
         "StrictModes no",
         "UsePAM no",
         "PidFile none",
+        ...settings,
         ...(programs === undefined ? [] : [`SetEnv PATH=${programs}:/usr/sbin:/usr/bin:/sbin:/bin`]),
         "",
       ].join("\n"),
@@ -114,7 +121,13 @@ export class SshServer {
     return this.#said.split(words).length - 1;
   }
 
+  /** Ends all connections, as a restart of the machine would. */
+  cutAll(): void {
+    spawnSync("pkill", ["-KILL", "-P", String(this.process.pid)]);
+  }
+
   async stop(): Promise<void> {
+    this.cutAll();
     const ended = new Promise((resolve) => this.process.once("exit", resolve));
     this.process.kill();
     await ended;

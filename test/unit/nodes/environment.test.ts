@@ -16,6 +16,7 @@ const target: NodeTarget = {
   access: { kind: "direct" },
   sshKey: { from: "file", path: "/home/me/key" },
   clusterContext: "tkc-cluster-1",
+  cluster: { supervisor: "ns1", namespace: "ns1", name: "tkc-cluster-1" },
   hostKey: undefined,
 };
 const environment = { ...nodeEnvironment(target), TKC_REGISTRY_OWNER: "demo.dev" };
@@ -35,6 +36,9 @@ describe("the environment of node commands", () => {
     assert.deepEqual(readCommandInput(environment), { target, owner: "demo.dev", readyTimeout: 300 });
     const pinned = { ...target, hostKey: `SHA256:${"b".repeat(43)}` };
     assert.deepEqual(readCommandInput({ ...environment, ...nodeEnvironment(pinned) }).target, pinned);
+    // As a release that did not record the cluster's name left it in the state.
+    const older = { ...environment, TKC_REGISTRY_CLUSTER: undefined };
+    assert.deepEqual(readCommandInput(older).target, { ...target, cluster: undefined });
   });
 
   it("is refused with every problem at once", () => {
@@ -77,7 +81,7 @@ describe("the environment of node commands", () => {
   it("holds only as many certificates as a node's report can name", () => {
     const trust = (count: number): string =>
       JSON.stringify(Array.from({ length: count }, () => ({ registry: "r", sha256: "0".repeat(64) })));
-    assert.equal(readTrust({ TKC_REGISTRY_TRUST: trust(24) }).length, 24);
+    assert.equal(readTrust({ TKC_REGISTRY_TRUST: trust(24) }).certificates.length, 24);
     for (const wrong of [trust(0), trust(25), "[", "{}"]) {
       assert.equal(codes(() => readTrust({ TKC_REGISTRY_TRUST: wrong })).length, 1);
     }
