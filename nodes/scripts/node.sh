@@ -583,10 +583,24 @@ is_read() {
   [ ! -s "$1/hosts.toml" ] || grep -v '^[[:blank:]]*#' "$1/hosts.toml" 2>/dev/null | grep -Fq "$2.crt"
 }
 
+# The configuration that is read is not the one that containerd runs with where it was changed since: sets $missing.
+compare_configuration() {
+  configuration=/etc/containerd/config.toml
+  [ -f "$configuration" ] || return 0
+  inspect_containerd
+  [ -n "$started" ] || return 0
+  IFS=' .' read -r seconds _ </proc/uptime
+  if [ $(($(date +%s) - $(date -r "$configuration" +%s))) -lt $((seconds - started / 100 - 1)) ]; then
+    missing="$configuration was changed after containerd had started, so containerd may run without its config_path"
+  fi
+}
+
 # plan_folders: sets $to_be to the list of the paths of all that is wanted; or, where that cannot be, $missing or $taken.
 plan_folders() {
   to_be='' taken=''
   find_roots
+  # What is there already was planned before.
+  if [ -z "$missing" ] && [ "$former_way" != certs.d ]; then compare_configuration; fi
   [ -z "$missing" ] || return 0
   for certificate in $wanted; do
     split_certificate "$certificate"
@@ -795,9 +809,21 @@ drop_former() {
   drop_folders
 }
 
+# Sets $folders to the list of those that have to be on the disk after files of PATHS came or went.
+find_folders() {
+  folders=
+  for file in $1; do
+    folder=${file%/*}
+    until [ -d "$folder/" ]; do folder=${folder%/*}; done
+    for folder in "$folder/" "${folder%/*}/"; do
+      among "$folder" "$folders" || folders=$folders$folder$newline
+    done
+  done
+}
+
 choose_way() {
   read_way
-  way=$trust
+  former_way=$way way=$trust
   [ "$trust" != system ] || return 0
   plan_folders
   if [ -n "$to_be" ]; then
@@ -873,16 +899,13 @@ install_certificates() {
   for file in $to_be; do
     among "$file" "$in_folder" || fail not-trusted "$file was written and is not as it was written"
   done
+  unclaimed=
   find_kept "$names"
   if [ "$sorting" = yes ]; then drop_former; fi
   keep_record "$nonce" "$wanted" "$stored" "$to_be$kept"
-  written=
-  for file in $to_place; do
-    folder=${file%/*}
-    written=$written$folder$newline${folder%/*}$newline
-  done
+  find_folders "$to_place$unclaimed"
   # shellcheck disable=SC2086
-  settle "$store" $written
+  settle "$store" $folders
   # What is in the store from now on is no business of ours.
   if [ "$way" = certs.d ] && [ -z "$other_records" ]; then
     drop_links_made_for_others
@@ -923,6 +946,9 @@ remove_certificates() {
     dropped=$dropped${name%.crt}$newline
   done
   report_others "$stale$dropped"
+  find_folders "$unclaimed"
+  # shellcheck disable=SC2086
+  [ -z "$folders" ] || sync $folders || not_written "$state"
   [ -z "$asides" ] || settle
   rm -f "$owner_record"
   if [ "$restart" = yes ]; then restart_if_needed; fi
@@ -942,7 +968,9 @@ finish_change() {
   find_other_records
   drop_former
   keep_record "$known_nonce" "$recorded_certificates" "$recorded" "$kept"
-  settle
+  find_folders "$unclaimed"
+  # shellcheck disable=SC2086
+  settle $folders
 }
 
 # When the running containerd started, in the unit of /proc/uptime and on its clock: systemd's own monotonic

@@ -115,6 +115,8 @@ for (const [family, shell] of [
       root.write(`${folder}/_default/hosts.toml`, "[host]\n");
       root.write(`${folder}/harbor.example_5000_/by-hand.crt`, second.pem);
       root.write(`${folder}/harbor.example_5000_/hosts.toml`, "");
+      root.write("etc/containerd/config.toml", "");
+      fs.utimesSync(root.at("etc/containerd/config.toml"), 1e9, 1e9);
       const before = root.snapshot();
       const { trusted } = await root.succeed(inFolders(certificate));
       assert.deepEqual(trusted, [first.sha256]);
@@ -179,6 +181,16 @@ for (const [family, shell] of [
           /config dump failed/,
           () => fs.rmSync(root.at("lab/containerd.toml")),
         ],
+        [
+          "changed since containerd started",
+          "missing",
+          /changed after containerd had started/,
+          () => {
+            root.write("etc/containerd/config.toml", "");
+            const later = Date.now() / 1000 + 60;
+            fs.utimesSync(root.at("etc/containerd/config.toml"), later, later);
+          },
+        ],
         ["hosts.toml", "taken", /harbor\.example:5000\/hosts\.toml/, toml("harbor.example:5000")],
         ["hosts.toml in the other name", "taken", /5000_\/hosts\.toml/, toml("harbor.example_5000_")],
         [
@@ -221,6 +233,7 @@ for (const [family, shell] of [
         await root.succeed({ op: "remove" });
         assert.deepEqual(root.snapshot(), before, name);
         fs.rmSync(root.at(folder), { recursive: true, force: true });
+        fs.rmSync(root.at("etc/containerd/config.toml"), { force: true });
         config(containerdConfig(2, `/${folder}`))();
       }
       toml(
