@@ -599,8 +599,6 @@ compare_configuration() {
 plan_folders() {
   to_be='' taken=''
   find_roots
-  # What is there already was planned before.
-  if [ -z "$missing" ] && [ "$former_way" != certs.d ]; then compare_configuration; fi
   [ -z "$missing" ] || return 0
   for certificate in $wanted; do
     split_certificate "$certificate"
@@ -613,6 +611,12 @@ plan_folders() {
       return 0
     fi
     among "$folder/$name.crt" "$to_be" || to_be=$to_be$folder/$name.crt$newline
+  done
+  for file in $to_be; do
+    among "$file" "$placed" && continue
+    compare_configuration
+    [ -z "$missing" ] || to_be=
+    return 0
   done
 }
 
@@ -823,7 +827,7 @@ find_folders() {
 
 choose_way() {
   read_way
-  former_way=$way way=$trust
+  way=$trust
   [ "$trust" != system ] || return 0
   plan_folders
   if [ -n "$to_be" ]; then

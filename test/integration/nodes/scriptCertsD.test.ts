@@ -304,7 +304,13 @@ for (const [family, shell] of [
         "another folder counts",
       );
       fs.rmdirSync(root.at(folder, "second.example_5000_"));
+      const changed = root.at("etc/containerd/config.toml");
+      fs.writeFileSync(changed, "");
+      fs.utimesSync(changed, Date.now() / 1000 + 60, Date.now() / 1000 + 60);
+      assert.equal((await root.succeed(inFolders(...certificates))).changed, false, "nothing new is planned");
       root.write("lab/containerd.toml", containerdConfig(2, "/etc/containerd/elsewhere"));
+      assert.equal((await root.error(inFolders(...certificates))).error, "certs-d-missing");
+      fs.rmSync(changed);
       const status = await root.succeed({ op: "status" });
       assert.deepEqual([status.trusted, status.present], [[], [first.sha256, second.sha256]]);
       const moved = await root.succeed(inFolders(...certificates));
@@ -466,6 +472,8 @@ exec /hostbin/\${0##*/} "$@"
         [inFolders(certificate), { op: "restart" }],
         [inFolders(certificate, file(second)), inFolders(certificate)],
         [inFolders(certificate), { op: "remove" }],
+        [undefined, inStore(certificate)],
+        [inStore(certificate), { op: "remove" }],
       ] as const;
       for (const [index, [start, step]] of steps.entries()) {
         for (let after = 0; ; after += 1) {
