@@ -249,8 +249,13 @@ export function readCertificates(
   for (const { registry, sha256 } of trust) {
     const der = ders.get(sha256);
     if (!der) throw wrong(`${sha256}, to be trusted for ${registry}, is missing`);
-    const file = certificateFileName(registry, sha256);
-    files.set(file, { name: file, sha256, der });
+    // host and host:443 share a name, not a folder.
+    files.set(`${registry} ${sha256}`, {
+      name: certificateFileName(registry, sha256),
+      registry,
+      sha256,
+      der,
+    });
   }
   return [...files.values()];
 }

@@ -21,6 +21,10 @@ const remedies: Record<string, string> = {
   "not-trusted": "Look at the trust store on the node; a rebuild by hand shows what it leaves out",
   "not-removed": "Look for a copy of the certificate in the trust store of the node",
   "write-failed": "Make room on the node's disk, or repair it, then run again",
+  "certs-d-missing":
+    "Nothing was touched. Set config_path for registries in the configuration of containerd on the node, or have the trust store used",
+  "certs-d-taken":
+    "Nothing was touched. Name our file as `ca` in that hosts.toml, or give the registry a folder of its own; or have the trust store used",
   "containerd-failed": "Look at `journalctl -u containerd` on the node, then run again",
   "containerd-missing": "Check that the node runs containerd as the unit containerd.service",
 };

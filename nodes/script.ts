@@ -25,10 +25,15 @@ export function nodeScript(): NodeScript {
 export interface NodeCertificate {
   /** File name without its extension. */
   readonly name: string;
+  /** The registry that it is trusted for: `host` or `host:port`, an IPv6 host in brackets. */
+  readonly registry: string;
   /** SHA-256 of the DER, lower-case hex. */
   readonly sha256: string;
   readonly der: Buffer;
 }
+
+/** How a node trusts certificates: through its trust store, or through containerd's folders for registries. */
+export type TrustWay = "system" | "certs.d";
 
 /** What the script is asked to do. */
 export interface NodeOperation {
@@ -39,6 +44,11 @@ export interface NodeOperation {
   /** Names this installation; letters, digits and `-`. */
   readonly nonce?: string;
   readonly certificates?: readonly NodeCertificate[];
+  /**
+   * How `install` makes the node trust them, the node's trust store by default: `certs.d` is containerd's folder for
+   * the registry, which needs no restart; `auto` is that where it can be used.
+   */
+  readonly trust?: TrustWay | "auto";
   /** Seconds to wait for another run on the node. */
   readonly lockWait?: number;
   /** Whether `remove` also restarts containerd; it does by default. */
@@ -87,8 +97,10 @@ export function remoteCommand(operation: NodeOperation): RemoteCommand {
     ...(operation.nonce === undefined ? [] : [`nonce ${operation.nonce}`]),
     ...(operation.lockWait === undefined ? [] : [`lockWait ${operation.lockWait}`]),
     ...(operation.restart === undefined ? [] : [`restart ${operation.restart ? "yes" : "no"}`]),
+    ...(operation.trust === undefined ? [] : [`trust ${operation.trust}`]),
     ...(operation.certificates ?? []).map(
-      ({ name, sha256: digest, der }) => `certificate ${name} ${digest} ${der.toString("base64")}`,
+      ({ name, registry, sha256: digest, der }) =>
+        `certificate ${name} ${digest} ${der.toString("base64")} ${registry}`,
     ),
   ];
   return {

@@ -1,6 +1,9 @@
 #!/bin/sh
-# What tkc-registry does on a node of a Tanzu Kubernetes cluster, as root: installs the CA certificates of private
-# registries into the node's trust store, removes them, and restarts containerd when it has not loaded them.
+# What tkc-registry does on a node of a Tanzu Kubernetes cluster, as root: makes it trust the CA certificates of private
+# registries, takes them away again, and restarts containerd when it has not loaded them. There are two ways:
+#   system       a certificate is in the node's trust store; containerd reads that once, at its start
+#   certs.d      it is in the registry's folder where containerd's configuration has a config_path; containerd reads
+#                that at each pull
 #
 # Input: the variable TKC_REGISTRY_PARAMETERS, lines of "name value":
 #   op           install | remove | restart | status
@@ -8,18 +11,23 @@
 #   nodeName     base64
 #   owner        base64; the stack whose certificates these are
 #   nonce        identifies this installation (install)
-#   certificate  "<file name without extension> <sha256 of the DER> <base64 of the DER>", repeated (install)
+#   certificate  "<file name without extension> <sha256 of the DER> <base64 of the DER> <registry>", repeated (install);
+#                the registry as image names have it: host or host:port, IPv6 in brackets
+#   trust        system | certs.d | auto: the way (install, default system); auto is certs.d where it can be
 #   lockWait     seconds to wait for another run (default 120)
 #   restart      yes | no: whether remove restarts containerd (default yes)
 #
-# Output: key=value lines, all at the end, from "protocol=1" to "end=ok" or "end=failed", less than 4 KiB.
+# Output: key=value lines, all at the end, from "protocol=1" to "end=ok" or "end=failed"; less than 4 KiB for up to 24
+# certificates, each of which adds 73 bytes, and as many again to what status prints.
 #
 # What is kept on the node, in /var/lib/tkc-registry:
-#   owner-<16 hex>  one for each stack: its name, the nonce of its last installation, its files, and its certificates as
-#                   they were given, which tell what must be in the files
+#   owner-<16 hex>  one for each stack. First its way, where that is certs.d, and the paths of its files in folders of
+#                   registries; then its name, the nonce of its last installation, its files in the trust store, and its
+#                   certificates as they were given, which tell what must be in the files
 #   changed         "<boot id> <hundredths of a second since boot>" of our last change of what Go programs trust;
 #                   "pending" from before such a change until it is complete, so that an interrupted one is redone
 #   names-before    the names in /etc/ssl/certs before our first change
+#   folders         the folders for registries that we made, each before those that it is in
 #   new/            where these are written before they get their places
 #
 # Many nodes are asked at once, and what costs here is starting programs. So the shell does itself what it can,
@@ -68,7 +76,7 @@ captured() {
 }
 
 read_parameters() {
-  op='' machine_id='' node_name='' owner='' nonce='' lock_wait=120 restart=yes wanted=''
+  op='' machine_id='' node_name='' owner='' nonce='' lock_wait=120 restart=yes trust=system wanted=''
   for line in ${TKC_REGISTRY_PARAMETERS-}; do
     key=${line%% *} value=${line#"${line%% *}"}
     value=${value# }
@@ -80,29 +88,67 @@ read_parameters() {
       nonce) nonce=$value ;;
       lockWait) lock_wait=$value ;;
       restart) restart=$value ;;
+      trust) trust=$value ;;
       certificate) among "$value" "$wanted" || wanted=$wanted$value$newline ;;
       *) fail bad-parameter "unknown parameter $key" ;;
     esac
   done
   case $lock_wait in '' | *[!0-9]*) fail bad-parameter "lockWait is not a number" ;; esac
+  case $trust in system | certs.d | auto) ;; *) fail bad-parameter "trust is none of system, certs.d and auto" ;; esac
   case $nonce in *[!0-9A-Za-z-]*) fail bad-parameter "nonce has characters that it must not have" ;; esac
   owner=$(base64 -d 2>/dev/null <<END
 $owner
 END
   ) || fail bad-parameter "owner is not base64"
   [ -n "$owner" ] || fail bad-parameter "owner is missing"
+  names=
   for certificate in $wanted; do
-    name=${certificate%% *} body=${certificate##* }
+    split_certificate "$certificate"
     case $name in *[!0-9A-Za-z.-]*) fail bad-parameter "a file name has characters that it must not have" ;; esac
     case $name in tkc-registry-?*) ;; *) fail bad-parameter "a file name does not begin with tkc-registry-" ;; esac
     case $body in *[!0-9A-Za-z+/=]*) fail bad-parameter "$name: the certificate is not base64" ;; esac
+    is_registry "$registry" || fail bad-parameter "$name: its registry is neither host nor host:port"
     digest=$(base64 -d 2>/dev/null <<END | sha256sum
 $body
 END
     )
-    [ "$certificate" = "$name ${digest%% *} $body" ] ||
+    digest=${digest%% *}
+    [ "$certificate" = "$name $digest $body $registry" ] ||
       fail bad-parameter "$name: the certificate has not the given SHA-256"
+    # Two registries can share one: a name has no more than 443 of host and host:443.
+    case $newline$names in
+      *"$newline$name $digest$newline"*) ;;
+      *"$newline$name "*) fail bad-parameter "$name is the name of two certificates" ;;
+      *) names="$names$name $digest$newline" ;;
+    esac
   done
+}
+
+# split_certificate LINE: sets $name, $digest, $body and $registry; a record of an earlier release has no registry.
+split_certificate() {
+  name=${1%% *} rest=${1#* }
+  digest=${rest%% *} rest=${rest#* }
+  body=${rest%% *} registry=${rest#"${rest%% *}"}
+  registry=${registry# }
+}
+
+# A registry becomes the name of a folder.
+is_registry() {
+  host=$1
+  case $host in
+    \[*\]:* | [!\[]*:*)
+      case ${host##*:} in '' | *[!0-9]* | ??????*) return 1 ;; esac
+      host=${host%:*}
+      ;;
+  esac
+  case $host in
+    \[*\])
+      host=${host#?} host=${host%?}
+      case $host in '' | *[!0-9A-Fa-f:.]* | *..*) return 1 ;; esac
+      ;;
+    '' | [!0-9A-Za-z]* | *[!0-9A-Za-z.-]* | *..*) return 1 ;;
+  esac
+  [ "${#host}" -le 255 ]
 }
 
 prove_identity() {
@@ -165,6 +211,7 @@ detect_family() {
 #   bundled                number of the certificates in the bundle, whichever
 #   in_bundle              list of the names whose certificate is in the bundle
 #   in_place               list of the names whose file is exactly what we would write, its final newline included
+#   in_folder              the same for files in folders of registries, $placed and $to_be: list of paths
 #   holders                list of "<name> <file>": the certificate of that name is in that file, everywhere
 # A file that cannot be read, or goes away meanwhile, holds nothing.
 #
@@ -172,12 +219,16 @@ detect_family() {
 # are passed over.
 examine() {
   where=${1-here}
-  recorded='' recorded_certificates='' known_nonce='' bundled=0 in_bundle='' in_place='' holders=''
+  recorded='' recorded_certificates='' known_nonce='' bundled=0 in_bundle='' in_place='' in_folder='' holders=''
   set -- /dev/null /dev/null
   [ ! -f "$owner_record" ] || set -- "$owner_record" /dev/null
   [ ! -f "$bundle" ] || set -- "$1" "$bundle"
   set +f
   for file in "$store"/tkc-registry-*"$extension"; do
+    if [ -f "$file" ] && [ ! -L "$file" ]; then set -- "$@" "$file"; fi
+  done
+  set -- "$@" folders
+  for file in $placed$to_be; do
     if [ -f "$file" ] && [ ! -L "$file" ]; then set -- "$@" "$file"; fi
   done
   set -- "$@" others
@@ -210,6 +261,16 @@ examine() {
       close(file)
       RS = "\n"
       return read == text
+    }
+    # Whether a file is the certificate that its name says, and sets name to that.
+    function is_exact(file,   text) {
+      name = file
+      sub(/.*\//, "", name)
+      sub(/\.[a-z]*$/, "", name)
+      if (!(name in body)) return 0
+      text = as_pem(body[name])
+      # Twice, for the end of a record is not seen at the end of a file.
+      return is_text(file, text, "\001") && is_text(file, text, "\002")
     }
     function begins_one(text,   name) {
       for (name in body) if (substr(body[name], 1, length(text)) == text) return 1
@@ -250,15 +311,8 @@ examine() {
       while ((getline line < "/dev/stdin") > 0) look_for(line)
       count = read_pem(ARGV[2], "in_bundle", "")
       print "bundled", count
-      for (i = 3; ARGV[i] != "others"; i++) {
-        name = ARGV[i]
-        sub(/.*\//, "", name)
-        sub(/\.[a-z]*$/, "", name)
-        if (!(name in body)) continue
-        text = as_pem(body[name])
-        # Twice, for the end of a record is not seen at the end of a file.
-        if (is_text(ARGV[i], text, "\001") && is_text(ARGV[i], text, "\002")) print "in_place", name
-      }
+      for (i = 3; ARGV[i] != "folders"; i++) if (is_exact(ARGV[i])) print "in_place", name
+      while (ARGV[++i] != "others") if (is_exact(ARGV[i])) print "in_folder", ARGV[i]
       while (++i < ARGC) {
         shown = " " ARGV[i]
         gsub(/\n/, "?", shown)
@@ -278,6 +332,7 @@ END
       'bundled '*) bundled=${line#* } ;;
       'in_bundle '*) in_bundle=$in_bundle$value ;;
       'in_place '*) in_place=$in_place$value ;;
+      'in_folder '*) in_folder=$in_folder$value ;;
       'holder '*) holders=$holders$value ;;
     esac
   done
@@ -324,8 +379,8 @@ keep() {
   umask 022
 }
 
-# settle [FOLDER]: gives all that was kept its place, in the order in which it was, and makes that last; before it what
-# happened in FOLDER.
+# settle [FOLDER...]: gives all that was kept its place, in the order in which it was, and makes that last; before it
+# what happened in the folders.
 settle() {
   # shellcheck disable=SC2086
   if sync $asides "$@" && mv -f $asides "$state/" && sync "$state"; then
@@ -351,11 +406,11 @@ pem() {
 # Writes the files of $to_write, aside under names that no rehash looks at.
 write_files() {
   for certificate in $wanted; do
-    name=${certificate%% *}
+    split_certificate "$certificate"
     among "$name" "$to_write" || continue
     aside=$store/.$name.new
     asides=$asides$aside$newline
-    pem "${certificate##* }"
+    pem "$body"
     printf '%s\n' "$pem" >"$aside" || not_written "$store/$name$extension"
   done
   [ -n "$asides" ] || return 0
@@ -395,22 +450,246 @@ find_other_records() {
   set -f
 }
 
+# claimed_by_others LINE: whether another stack's record has it.
 claimed_by_others() {
   # shellcheck disable=SC2086
-  [ -n "$other_records" ] && grep -Fqx -e "file=$1" $other_records
+  [ -n "$other_records" ] && grep -Fqx -e "$1" $other_records
 }
 
-# keep_record NONCE CERTIFICATES
+# read_way: the beginning of our record: sets $way, and $placed to the list of the paths in folders of registries.
+read_way() {
+  way=system placed='' to_be=''
+  [ -f "$owner_record" ] || return 0
+  while IFS= read -r line; do
+    case $line in
+      trust=*) way=${line#*=} ;;
+      placed=*) placed=$placed${line#*=}$newline ;;
+      *) break ;;
+    esac
+  done <"$owner_record"
+}
+
+# keep_record NONCE CERTIFICATES NAMES PATHS: those of the files in the trust store and in folders of registries.
 keep_record() {
+  record=
+  [ "$way" = system ] || record="trust=$way$newline"
+  for file in $4; do record="${record}placed=$file$newline"; done
   clean "$owner"
-  record="owner=$cleaned
-nonce=$1"
-  for certificate in $2; do
-    record="$record
-file=${certificate%% *}
-certificate=$certificate"
-  done
+  record="${record}owner=$cleaned${newline}nonce=$1"
+  for file in $3; do record="$record${newline}file=$file"; done
+  for certificate in $2; do record="$record${newline}certificate=$certificate"; done
   keep "owner-$owner_id" "$record"
+}
+
+# Where containerd looks for folders of registries: sets the list $roots, or $missing to why there are none. What counts
+# is the key of one table, which is called otherwise in version 2 of the configuration than later; other tables have
+# such a key too.
+find_roots() {
+  roots='' missing='' version='' table='' path_2='' path_3=''
+  if ! command -v containerd >/dev/null 2>&1; then
+    missing="there is no program containerd"
+    return 0
+  fi
+  if ! captured timeout 30 containerd config dump; then
+    missing="containerd config dump failed: $output"
+    return 0
+  fi
+  for line in $output; do
+    line=${line#"${line%%[![:blank:]]*}"}
+    case $line in
+      '['*) table=$line ;;
+      version*=*) [ -n "$table" ] || version=${line##*[!0-9]} ;;
+      config_path=* | config_path[[:blank:]]*=*)
+        value=${line#*=}
+        value=${value#"${value%%[![:blank:]]*}"}
+        case $value in
+          \"*) value=${value#?} value=${value%%\"*} ;;
+          \'*) value=${value#?} value=${value%%\'*} ;;
+        esac
+        case $table in
+          '[plugins."io.containerd.grpc.v1.cri".registry]' | "[plugins.'io.containerd.grpc.v1.cri'.registry]") path_2=$value ;;
+          '[plugins."io.containerd.cri.v1.images".registry]' | "[plugins.'io.containerd.cri.v1.images'.registry]") path_3=$value ;;
+        esac
+        ;;
+    esac
+  done
+  case $version in
+    '' | 1 | 2) value=$path_2 lists=yes ;;
+    *) value=$path_3 lists=no ;;
+  esac
+  case $value in
+    '')
+      missing="the configuration of containerd has no config_path for registries"
+      return 0
+      ;;
+    *[![:print:]]*)
+      missing="the config_path of containerd is not printable"
+      return 0
+      ;;
+    *:*)
+      # containerd 2.1 and later take the whole list for one folder when they pull (containerd#12808).
+      if [ "$lists" = no ]; then
+        missing="the config_path of containerd is a list, $value, in which containerd 2 finds nothing when it pulls"
+        return 0
+      fi
+      ;;
+  esac
+  IFS=:
+  for root in $value; do
+    root=${root%/}
+    case $root in /*) roots=$roots$root$newline ;; esac
+  done
+  IFS=$newline
+  [ -n "$roots" ] || missing="the config_path of containerd, $value, is not absolute"
+}
+
+# locate REGISTRY: sets $folder to where containerd finds what is configured for it, or will find it once that is made,
+# and $taken to why what we put there would not count or would hide something of others. As containerd, which takes the
+# first that exists of host_port_, host:port and _default, in each root.
+locate() {
+  folder='' taken='' other=$1
+  case $1 in *:*) other=${1%:*}_${1##*:}_ ;; esac
+  for root in $roots; do
+    for folder in "$root/$other" "$root/$1"; do
+      if [ -d "$folder" ]; then
+        # One folder can have two names.
+        [ ! -L "$folder" ] || folder=$(cd -P "$folder" && pwd)
+        return 0
+      fi
+      if [ -e "$folder" ] || [ -L "$folder" ]; then
+        taken="$folder is not a folder"
+        return 0
+      fi
+    done
+    if [ -e "$root/_default" ]; then
+      set +f
+      for file in "$root/_default/hosts.toml" "$root/_default"/*.crt "$root/_default"/*.cert; do
+        [ ! -e "$file" ] || taken="a folder for $1 would take the place of $root/_default, which has ${file##*/}"
+      done
+      set -f
+      return 0
+    fi
+  done
+  for root in $roots; do
+    folder=$root/$1
+    if [ -d "$root" ]; then return 0; fi
+  done
+  folder=${roots%%"$newline"*}/$1
+}
+
+# is_read FOLDER NAME: whether containerd reads that file in that folder. Where there is a hosts.toml, it reads what is
+# named there.
+is_read() {
+  [ ! -s "$1/hosts.toml" ] || grep -v '^[[:blank:]]*#' "$1/hosts.toml" 2>/dev/null | grep -Fq "$2.crt"
+}
+
+# The configuration that is read is not the one that containerd runs with where it was changed since: sets $missing.
+compare_configuration() {
+  configuration=/etc/containerd/config.toml
+  [ -f "$configuration" ] || return 0
+  inspect_containerd
+  [ -n "$started" ] || return 0
+  IFS=' .' read -r seconds _ </proc/uptime
+  if [ $(($(date +%s) - $(date -r "$configuration" +%s))) -lt $((seconds - started / 100 - 1)) ]; then
+    missing="$configuration was changed after containerd had started, so containerd may run without its config_path"
+  fi
+}
+
+# plan_folders: sets $to_be to the list of the paths of all that is wanted; or, where that cannot be, $missing or $taken.
+plan_folders() {
+  to_be='' taken=''
+  find_roots
+  [ -z "$missing" ] || return 0
+  for certificate in $wanted; do
+    split_certificate "$certificate"
+    locate "$registry"
+    if [ -z "$taken" ] && ! is_read "$folder" "$name"; then
+      taken="$folder/hosts.toml is not ours, and with it containerd does not read $name.crt beside it"
+    fi
+    if [ -n "$taken" ]; then
+      to_be=
+      return 0
+    fi
+    among "$folder/$name.crt" "$to_be" || to_be=$to_be$folder/$name.crt$newline
+  done
+  for file in $to_be; do
+    among "$file" "$placed" && continue
+    compare_configuration
+    [ -z "$missing" ] || to_be=
+    return 0
+  done
+}
+
+read_folders() {
+  made=
+  [ -f "$state/folders" ] || return 0
+  while IFS= read -r line; do
+    # What others have removed, and may make again, is no longer ours.
+    if [ -d "$line" ]; then made=$made$line$newline; fi
+  done <"$state/folders"
+}
+
+# Keeps which folders are about to be made for the files of $to_place.
+keep_folders() {
+  read_folders
+  new=no
+  for file in $to_place; do
+    chain='' folder=${file%/*}
+    while [ -n "$folder" ] && [ ! -d "$folder" ] && ! among "$folder" "$made"; do
+      chain=$chain$folder$newline folder=${folder%/*} new=yes
+    done
+    made=$chain$made
+  done
+  [ "$new" = no ] || keep folders "${made%"$newline"}"
+}
+
+# Writes the files of $to_place, aside under names that containerd does not load.
+place_files() {
+  for certificate in $wanted; do
+    split_certificate "$certificate"
+    for file in $to_place; do
+      folder=${file%/*}
+      case $file in "$folder/$name.crt") ;; *) continue ;; esac
+      [ -d "$folder" ] || mkdir -p "$folder" || not_written "$folder"
+      [ ! -d "$file" ] || not_written "$file"
+      among "$folder/.$name.new" "$asides" || asides=$asides$folder/.$name.new$newline
+      pem "$body"
+      printf '%s\n' "$pem" >"$folder/.$name.new" || not_written "$file"
+    done
+  done
+  [ -n "$asides" ] || return 0
+  # shellcheck disable=SC2086
+  sync $asides || not_written "${to_place%%"$newline"*}"
+  for file in $to_place; do
+    name=${file##*/}
+    mv -f "${file%/*}/.${name%.crt}.new" "$file" || not_written "$file"
+  done
+  asides='' changed=true
+}
+
+# drop_files PATHS: removes them from the folders of registries, and what runs that were killed put aside there.
+drop_files() {
+  gone=$1
+  [ -z "$1" ] || changed=true
+  set +f
+  for file in $placed; do
+    for aside in "${file%/*}"/.tkc-registry-*.new; do
+      [ ! -f "$aside" ] || gone=$gone$aside$newline
+    done
+  done
+  set -f
+  # shellcheck disable=SC2086
+  [ -z "$gone" ] || rm -f $gone
+}
+
+# Removes the folders that we made and nobody needs.
+drop_folders() {
+  read_folders
+  left=
+  for folder in $made; do
+    rmdir "$folder" 2>/dev/null || left=$left$folder$newline
+  done
+  if [ -n "$left" ]; then keep folders "${left%"$newline"}"; else rm -f "$state/folders"; fi
 }
 
 # From here until keep_changed has settled, a change that is interrupted is one that has to be redone.
@@ -490,6 +769,7 @@ change_store() {
 # Every rebuild links whatever has no link yet, also what others put there and never linked. What was there without a
 # link before us is without one after us.
 drop_links_made_for_others() {
+  [ -f "$state/names-before" ] || return 0
   names_before=$(cat "$state/names-before")$newline
   set +f
   for link in "$links"/????????.[0-9]*; do
@@ -501,64 +781,158 @@ drop_links_made_for_others() {
   set -f
 }
 
+# Sets $unclaimed to those of PATHS that are not among KEPT and that no other stack claims.
+find_unclaimed() {
+  unclaimed=
+  for file in $1; do
+    among "$file" "$2" || claimed_by_others "placed=$file" || unclaimed=$unclaimed$file$newline
+  done
+}
+
+# find_kept NAMES: after a change from certs.d to system the files in folders of registries are needed until containerd
+# has loaded the trust store: sets $kept to those of them whose certificates have these names.
+find_kept() {
+  kept=
+  if [ "$way" != system ] || [ -z "$placed" ]; then return 0; fi
+  inspect_containerd
+  until_loaded=no
+  # What is still aside is a change that has just been made.
+  if [ -n "$asides" ] || ! loaded; then until_loaded=yes; fi
+  for file in $placed; do
+    name=${file##*/} name=${name%.crt}
+    among "$name" "$1" || continue
+    if [ "$until_loaded" = no ] && among "$name" "$in_bundle"; then continue; fi
+    kept=$kept$file$newline
+  done
+}
+
+# Drops all files in folders of registries that are neither wanted nor kept.
+drop_former() {
+  find_unclaimed "$placed" "$to_be$kept"
+  drop_files "$unclaimed"
+  drop_folders
+}
+
+# Sets $folders to the list of those that have to be on the disk after files of PATHS came or went.
+find_folders() {
+  folders=
+  for file in $1; do
+    folder=${file%/*}
+    until [ -d "$folder/" ]; do folder=${folder%/*}; done
+    for folder in "$folder/" "${folder%/*}/"; do
+      among "$folder" "$folders" || folders=$folders$folder$newline
+    done
+  done
+}
+
+choose_way() {
+  read_way
+  way=$trust
+  [ "$trust" != system ] || return 0
+  plan_folders
+  if [ -n "$to_be" ]; then
+    way=certs.d
+  elif [ "$trust" = auto ]; then
+    way=system
+  elif [ -n "$missing" ]; then
+    fail certs-d-missing "$missing"
+  else
+    fail certs-d-taken "$taken"
+  fi
+}
+
 install_certificates() {
   [ -n "$wanted" ] || fail bad-parameter "no certificate was given"
   read_changed
   find_other_records
+  choose_way
   examine
-  names='' to_write='' stale='' earlier='' incomplete=no
-  if [ "$changed_boot" = pending ]; then incomplete=yes; fi
+  names='' stored='' to_write='' stale='' earlier='' rebuilding=no to_place='' sorting=no
+  if [ "$changed_boot" = pending ]; then rebuilding=yes; fi
   for certificate in $wanted; do
     name=${certificate%% *}
-    names=$names$name$newline
+    among "$name" "$names" || names=$names$name$newline
+  done
+  if [ "$way" = system ]; then stored=$names; fi
+  files=$stored
+  for name in $stored; do
     if ! among "$name" "$in_place"; then
       to_write=$to_write$name$newline
     elif ! among "$name" "$in_bundle"; then
-      incomplete=yes
+      rebuilding=yes
     fi
   done
   for name in $recorded; do
-    among "$name" "$names" || claimed_by_others "$name" || stale=$stale$name$newline
+    ! among "$name" "$stored" || continue
+    files=$files$name$newline
+    claimed_by_others "file=$name" || stale=$stale$name$newline
+  done
+  if [ -n "$to_write$stale" ]; then rebuilding=yes; fi
+  paths=$to_be
+  for file in $to_be; do
+    among "$file" "$in_folder" || to_place=$to_place$file$newline sorting=yes
+  done
+  for file in $placed; do
+    among "$file" "$to_be" || paths=$paths$file$newline sorting=yes
   done
   for certificate in $recorded_certificates; do
     among "${certificate%% *}" "$names" || earlier=$earlier$certificate$newline
   done
-  if [ "$incomplete" = yes ] || [ -n "$to_write$stale" ]; then
-    check_neighbours
-    keep_record "" "$wanted$earlier"
-    keep_pending
+  if [ "$rebuilding" = yes ]; then check_neighbours; fi
+  if [ "$rebuilding" = yes ] || [ "$sorting" = yes ]; then
+    keep_record "" "$wanted$earlier" "$files" "$paths"
+    [ -z "$to_place" ] || keep_folders
+    [ "$rebuilding" = no ] || keep_pending
     settle
+  fi
+  # First comes what is to be trusted, then goes what is not any more.
+  place_files
+  placed=$paths
+  if [ "$rebuilding" = yes ]; then
     change_store "$stale"
-    for name in $names; do
+    for name in $stored; do
       among "$name" "$in_bundle" ||
         fail not-trusted "$store/$name$extension is in place, but $bundle has not its certificate after the rebuild" "$output"
     done
     keep_changed
   else
     # Without this record nobody can tell whether containerd started before or after the certificates came.
-    [ -f "$state/changed" ] || keep_changed
+    if [ "$way" = system ] && [ ! -f "$state/changed" ]; then keep_changed; fi
     examine everywhere
   fi
-  keep_record "$nonce" "$wanted"
-  settle "$store"
-  recorded_certificates=$wanted known_nonce=$nonce
+  for file in $to_be; do
+    among "$file" "$in_folder" || fail not-trusted "$file was written and is not as it was written"
+  done
+  unclaimed=
+  find_kept "$names"
+  if [ "$sorting" = yes ]; then drop_former; fi
+  keep_record "$nonce" "$wanted" "$stored" "$to_be$kept"
+  find_folders "$to_place$unclaimed"
+  # shellcheck disable=SC2086
+  settle "$store" $folders
+  # What is in the store from now on is no business of ours.
+  if [ "$way" = certs.d ] && [ -z "$other_records" ]; then
+    drop_links_made_for_others
+    rm -f "$state/names-before"
+  fi
+  recorded_certificates=$wanted known_nonce=$nonce placed=$to_be$kept
   report_others "$names"
 }
 
 remove_certificates() {
   read_changed
   find_other_records
+  read_way
   examine
-  stale='' to_write=''
+  stale='' to_write='' kept='' dropped=''
   for name in $recorded; do
-    claimed_by_others "$name" || stale=$stale$name$newline
+    claimed_by_others "file=$name" || stale=$stale$name$newline
   done
   if [ -n "$stale" ] || [ "$changed_boot" = pending ]; then
     check_neighbours
     keep_pending
     settle
     change_store "$stale"
-    [ -n "$other_records" ] || drop_links_made_for_others
     for name in $stale; do
       among "$name" "$in_bundle" || continue
       case $newline$holders in *"$newline$name "*) continue ;; esac
@@ -566,13 +940,41 @@ remove_certificates() {
     done
     keep_changed
     settle "$store"
-    report_others "$stale"
+  elif [ -n "$placed" ]; then
+    examine everywhere
   fi
+  [ -n "$other_records" ] || drop_links_made_for_others
+  drop_former
+  for file in $unclaimed; do
+    name=${file##*/}
+    dropped=$dropped${name%.crt}$newline
+  done
+  report_others "$stale$dropped"
+  find_folders "$unclaimed"
+  # shellcheck disable=SC2086
+  [ -z "$folders" ] || sync $folders || not_written "$state"
+  [ -z "$asides" ] || settle
   rm -f "$owner_record"
   if [ "$restart" = yes ]; then restart_if_needed; fi
   [ -z "$other_records" ] || return 0
   rm -rf "$state"
   rm -f "$lock_file"
+}
+
+# After a restart: what find_kept kept is not needed any more.
+finish_change() {
+  read_way
+  if [ "$way" = certs.d ]; then find_roots; fi
+  examine
+  if [ "$way" = certs.d ] || [ -z "$placed" ]; then return 0; fi
+  find_kept "$recorded"
+  [ "$kept" != "$placed" ] || return 0
+  find_other_records
+  drop_former
+  keep_record "$known_nonce" "$recorded_certificates" "$recorded" "$kept"
+  find_folders "$unclaimed"
+  # shellcheck disable=SC2086
+  settle $folders
 }
 
 # When the running containerd started, in the unit of /proc/uptime and on its clock: systemd's own monotonic
@@ -644,12 +1046,50 @@ containerd_log() {
   printf '%s' "$output"
 }
 
-# By what examine and inspect_containerd saw. A certificate of ours counts when its file is as it was written, too.
-report_state() {
-  for certificate in $recorded_certificates; do
-    name=${certificate%% *} certificate=${certificate#* }
-    if among "$name" "$in_place" && among "$name" "$in_bundle"; then report trusted "${certificate%% *}"; fi
+# inspect_files: whether all files of the certificate $name are as they were written ($present), and are read ($read).
+inspect_files() {
+  present=no read=no
+  if [ "$way" = system ]; then
+    among "$name" "$in_place" || return 0
+    present=yes
+    ! among "$name" "$in_bundle" || read=yes
+    return 0
+  fi
+  for file in $placed; do
+    case $file in */"$name.crt") ;; *) continue ;; esac
+    present=yes
+    if ! among "$file" "$in_folder"; then
+      present=no
+      return 0
+    fi
   done
+  [ "$present" = yes ] && [ -n "$roots" ] || return 0
+  locate "$registry"
+  if [ -z "$taken" ] && among "$folder/$name.crt" "$in_folder" && is_read "$folder" "$name"; then read=yes; fi
+}
+
+# report_all KEY LIST EXCEPT: each once.
+report_all() {
+  seen=$3
+  for item in $2; do
+    ! among "$item" "$seen" || continue
+    seen=$seen$item$newline
+    report "$1" "$item"
+  done
+}
+
+# By what examine and inspect_containerd saw. A certificate counts when all its files do.
+report_state() {
+  there='' absent='' trusted='' untrusted=''
+  for certificate in $recorded_certificates; do
+    split_certificate "$certificate"
+    inspect_files
+    if [ "$present" = yes ]; then there=$there$digest$newline; else absent=$absent$digest$newline; fi
+    if [ "$read" = yes ]; then trusted=$trusted$digest$newline; else untrusted=$untrusted$digest$newline; fi
+  done
+  report_all trusted "$trusted" "$untrusted"
+  [ "$op" != status ] || report_all present "$there" "$absent"
+  [ ! -f "$owner_record" ] || report trust "$way"
   if loaded; then report loaded true; else report loaded false; fi
   [ -z "$started_iso" ] || report containerdStarted "$started_iso"
   [ -z "$known_nonce" ] || report nonce "$known_nonce"
@@ -657,12 +1097,12 @@ report_state() {
 
 main() {
   set -euf
-  export LC_ALL=C PATH="${PATH:-/usr/bin}:/usr/sbin:/usr/bin:/sbin:/bin"
+  export LC_ALL=C PATH="${PATH:-/usr/bin}:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
   umask 022
   newline='
 '
   IFS=$newline
-  result='' output='' asides='' changed=false restarted=false
+  result='' output='' asides='' roots='' changed=false restarted=false
   # Once begun it is finished, whatever becomes of the connection.
   trap '' HUP PIPE
   trap 'fail internal "an unexpected step failed; last output: $output"' EXIT
@@ -685,10 +1125,12 @@ main() {
     remove) remove_certificates ;;
     restart)
       restart_if_needed
-      examine
+      finish_change
       report_state
       ;;
     status)
+      read_way
+      if [ "$way" = certs.d ]; then find_roots; fi
       examine
       inspect_containerd
       report_state

@@ -87,6 +87,36 @@ openssl rehash -v /etc/ssl/certs
 cat /etc/ssl/certs/*.pem >/etc/pki/tls/certs/ca-bundle.crt
 `;
 
+/** Says what `lab/containerd.toml` says. */
+const fakeContainerd = `#!/bin/sh
+[ "$*" = "config dump" ] || exit 64
+echo dump >>/lab/dumps
+echo 'time="2026-01-01T00:00:00Z" level=warning msg="[a warning]"' >&2
+exec cat /lab/containerd.toml
+`;
+
+/** What `containerd config dump` prints, as far as it matters. */
+export function containerdConfig(version: 2 | 3, configPath: string): string {
+  const [quote, table] =
+    version === 2 ? ['"', "io.containerd.grpc.v1.cri"] : ["'", "io.containerd.cri.v1.images"];
+  const quoted = (text: string): string => quote + text + quote;
+  return `disabled_plugins = []
+version = ${version}
+
+[plugins]
+  [plugins.${quoted("io.containerd.cri.v1.runtime")}.cni]
+    config_path = ${quoted("/etc/cni/certs.d")}
+  [plugins.${quoted(table)}]
+    config_path = ${quoted("/etc/other/certs.d")}
+    [plugins.${quoted(table)}.registry]
+      config_path = ${quoted(configPath)}
+      [plugins.${quoted(table)}.registry.headers]
+        config_path = ${quoted("/etc/headers/certs.d")}
+  [plugins.${quoted("io.containerd.transfer.v1.local")}]
+    config_path = ${quoted("/etc/transfer/certs.d")}
+`;
+}
+
 const countingUpdate = `#!/bin/sh
 echo rehash >>/lab/rehashes
 exec /hostsbin/update-ca-certificates "$@"
@@ -110,7 +140,7 @@ export class FakeRoot {
     shell: Shell,
   ) {
     const folders =
-      "etc/ssl/certs etc/ca-certificates/update.d usr/bin usr/sbin usr/lib usr/lib64 usr/share/ca-certificates/own usr/local/share var/lib run tmp proc dev lab hostbin hostsbin etc/alternatives";
+      "etc/ssl/certs etc/containerd etc/ca-certificates/update.d usr/bin usr/sbin usr/lib usr/lib64 usr/share/ca-certificates/own usr/local/share var/lib run tmp proc dev lab hostbin hostsbin etc/alternatives";
     for (const folder of folders.split(" ")) fs.mkdirSync(this.at(folder), { recursive: true });
     for (const link of ["bin", "sbin", "lib", "lib64"]) fs.symlinkSync(`usr/${link}`, this.at(link));
     for (const [from, to] of [
@@ -118,7 +148,7 @@ export class FakeRoot {
       ["/usr/sbin", "hostsbin"],
     ] as const) {
       for (const tool of fs.readdirSync(from)) {
-        if (/^(systemctl|journalctl|sudo|ctr|sh|update-ca-certificates)$/.test(tool)) continue;
+        if (/^(systemctl|journalctl|containerd|sudo|ctr|sh|update-ca-certificates)$/.test(tool)) continue;
         fs.symlinkSync(`/${to}/${tool}`, this.at(from, tool));
       }
     }
@@ -126,6 +156,8 @@ export class FakeRoot {
     this.program("usr/bin/systemctl", fakeSystemctl);
     this.program("usr/bin/journalctl", "#!/bin/sh\necho 'containerd: it said why'\n");
     this.program("usr/bin/ctr", '#!/bin/sh\necho "$*" >>/lab/ctr\n');
+    this.program("usr/bin/containerd", fakeContainerd);
+    this.write("lab/containerd.toml", containerdConfig(2, ""));
     this.program("usr/bin/sudo", '#!/bin/sh\n[ "$1" = -n ] && shift\nexec "$@"\n');
     this.write("etc/machine-id", `${this.machineId}\n`);
     this.write("etc/os-release", 'PRETTY_NAME="A test"\n');
@@ -180,7 +212,7 @@ exec unshare -m --propagation private sh -c '
     fs.writeFileSync(this.at(file), content);
   }
 
-  private program(file: string, content: string): void {
+  program(file: string, content: string): void {
     fs.writeFileSync(this.at(file), content, { mode: 0o755 });
   }
 
@@ -272,7 +304,7 @@ exec unshare -m --propagation private sh -c '
         }
       }
     };
-    const places = ["etc/ssl", "etc/pki", "usr/local/share"];
+    const places = ["etc/ssl", "etc/pki", "etc/containerd", "usr/local/share"];
     for (const folder of withTimes ? places : [...places, "var/lib", "run", "tmp"]) walk(folder);
     return found;
   }

@@ -17,7 +17,7 @@ const skip = fakeRootsImpossible();
 
 function file(certificate: Certificate, registry = "harbor.example"): NodeCertificate {
   const { sha256, der } = certificate;
-  return { name: certificateFileName(registry, sha256), sha256, der };
+  return { name: certificateFileName(registry, sha256), registry, sha256, der };
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -249,7 +249,7 @@ for (const [family, shell] of [
       const state = root.snapshot();
       const all = await root.succeed({ op: "status" });
       assert.deepEqual(all.trusted, [first.sha256, second.sha256]);
-      assert.equal(all.nonce, "n-1");
+      assert.deepEqual([all.nonce, all.trust], ["n-1", "system"]);
       assert.equal(all.changed, false);
       const copy = root.at("lab/copy");
       fs.copyFileSync(root.at(place), copy);
@@ -278,16 +278,19 @@ for (const [family, shell] of [
         const before = root.snapshot(true);
         const status = await root.succeed({ op: "status" });
         assert.deepEqual(status.trusted, [second.sha256], name);
+        assert.deepEqual(status.present, [second.sha256], name);
         assert.deepEqual(root.snapshot(true), before, name);
         fs.rmSync(root.at(place), { recursive: true, force: true });
         fs.copyFileSync(copy, root.at(place));
       }
       root.write(root.bundle, bundle.replace(first.pem, ""));
-      assert.deepEqual((await root.succeed({ op: "status" })).trusted, [second.sha256]);
+      const left = await root.succeed({ op: "status" });
+      assert.deepEqual([left.trusted, left.present], [[second.sha256], all.trusted]);
       root.write(root.bundle, bundle);
       assert.deepEqual(root.snapshot(), state);
       assert.deepEqual((await root.succeed({ op: "status" })).trusted, all.trusted);
-      assert.deepEqual((await root.succeed({ op: "status", owner: "other" })).trusted, []);
+      const stranger = await root.succeed({ op: "status", owner: "other" });
+      assert.deepEqual([stranger.trusted, stranger.present, stranger.trust], [[], [], undefined]);
     });
 
     it("restores what somebody else's rebuild left out", async () => {
@@ -298,6 +301,61 @@ for (const [family, shell] of [
       assert.equal(report.changed, true);
       assert.deepEqual(report.trusted, [first.sha256]);
       assert.ok(root.trusted().includes(first.sha256));
+    });
+
+    it("notices a bundle that somebody else's rebuild leaves half-written, then or later", async () => {
+      const root = makeRoot();
+      const others = root.trusted();
+      const tool =
+        family === "photon" ? "usr/bin/rehash_ca_certificates.sh" : "usr/sbin/update-ca-certificates";
+      const good = root.read(tool);
+      const install = { op: "install", nonce: "n-1", certificates: [file(first), file(second)] } as const;
+      for (const damage of [": >", "head -c 700 /lab/whole >", "head -n -2 /lab/whole >"]) {
+        root.write("usr/bin/rebuild", good);
+        fs.chmodSync(root.at("usr/bin/rebuild"), 0o755);
+        root.write(tool, `#!/bin/sh\nrebuild\ncp /${root.bundle} /lab/whole\n${damage}/${root.bundle}\n`);
+        assert.match((await root.error(install)).error, /^(not-trusted|bundle-shrank)$/, damage);
+        assert.equal((await root.succeed({ op: "status" })).loaded, false, damage);
+        root.write(tool, good);
+        const repaired = await root.succeed(install);
+        assert.deepEqual(repaired.trusted, [first.sha256, second.sha256], damage);
+        assert.deepEqual(
+          others.filter((sha256) => !root.trusted().includes(sha256)),
+          [],
+        );
+        root.shell(`cp /${root.bundle} /lab/whole; ${damage}/${root.bundle}`);
+        const restart = await root.succeed({ op: "restart" });
+        assert.ok(restart.trusted.length < 2, damage);
+        assert.deepEqual((await root.succeed({ op: "status" })).present, [first.sha256, second.sha256]);
+        assert.equal((await root.succeed(install)).changed, true, damage);
+        assert.deepEqual((await root.succeed({ op: "restart" })).trusted, [first.sha256, second.sha256]);
+        await root.succeed({ op: "remove" });
+      }
+    });
+
+    it("keeps the certificates of a chain apart, and one that two registries share with each", async () => {
+      const root = makeRoot();
+      const before = root.snapshot();
+      const shared = file(first, "second.example");
+      const chain = [file(first), file(second)];
+      const report = await root.succeed({
+        op: "install",
+        nonce: "n-1",
+        // One name, for 443 is what a host without a port has.
+        certificates: [...chain, shared, file(first, "harbor.example:443")],
+      });
+      assert.deepEqual(report.trusted, [first.sha256, second.sha256]);
+      const read = ({ name }: NodeCertificate): string => root.read(`${root.store}/${name}${root.extension}`);
+      assert.deepEqual([...chain, shared].map(read), [first.pem, second.pem, first.pem]);
+      fs.rmSync(root.at(root.store, shared.name + root.extension));
+      const status = await root.succeed({ op: "status" });
+      assert.deepEqual([status.trusted, status.present], [[second.sha256], [second.sha256]], "of each");
+      const left = await root.succeed({ op: "install", nonce: "n-2", certificates: [shared] });
+      assert.deepEqual(left.trusted, [first.sha256]);
+      assert.deepEqual([...chain, shared].map(read), ["", "", first.pem]);
+      assert.ok(root.trusted().includes(first.sha256));
+      await root.succeed({ op: "remove" });
+      assert.deepEqual(root.snapshot(), before);
     });
 
     it("finds the certificate under any name, and each file once", async () => {
@@ -493,6 +551,9 @@ for (const [family, shell] of [
       assert.match(stdout, /end=ok\n$/);
       assert.ok(stdout.length < 4096);
       const all = certificates.map(({ sha256 }) => sha256);
+      const status = await root.run({ op: "status" });
+      assert.equal(status.stdout.match(/^(trusted|present)=/gm)?.length, 2 * all.length);
+      assert.ok(status.stdout.length < 4096 - 64, "with the longest nonce, too");
       assert.deepEqual((await root.succeed({ op: "status" })).trusted, all);
     });
   });

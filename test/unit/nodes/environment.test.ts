@@ -1,7 +1,15 @@
 import * as assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { X509Certificate, createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import { UserError } from "../../../errors";
-import { checkScript, pinnedHostKey, readCommandInput, readTrust } from "../../../nodes/environment";
+import {
+  checkScript,
+  pinnedHostKey,
+  readCertificates,
+  readCommandInput,
+  readTrust,
+} from "../../../nodes/environment";
 import { formatReport } from "../../../nodes/report";
 import { certificateFileName, nodeScript, remoteCommand, shellQuote } from "../../../nodes/script";
 import { type NodeTarget, nodeEnvironment } from "../../../nodes/spec";
@@ -135,6 +143,33 @@ describe("what is sent to a node", () => {
         `tkc-registry-${"x".repeat(64)}-443-0123456789abcdef`,
       ],
     );
+  });
+
+  it("says for each certificate which registry it is for, and how it is to be trusted", () => {
+    const pem = execFileSync(
+      "openssl",
+      "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout /dev/null -subj /CN=x".split(
+        " ",
+      ),
+      { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] },
+    );
+    const der = new X509Certificate(pem).raw;
+    const sha256 = createHash("sha256").update(der).digest("hex");
+    const trust = ["harbor.example", "harbor.example:443"].map((registry) => ({ registry, sha256 }));
+    const certificates = readCertificates(trust, pem);
+    assert.deepEqual(
+      certificates.map(({ registry }) => registry),
+      ["harbor.example", "harbor.example:443"],
+      "two folders, though they share a name in the trust store",
+    );
+    const operation = { op: "install", machineId: "m", nodeName: "n", owner: "o", certificates } as const;
+    const { input } = remoteCommand({ ...operation, trust: "auto" });
+    assert.match(input, /^trust auto$/m);
+    const { name } = certificates[0]!;
+    assert.ok(
+      input.includes(`\ncertificate ${name} ${sha256} ${der.toString("base64")} harbor.example:443\n`),
+    );
+    assert.doesNotMatch(remoteCommand(operation).input.split("\n\n")[0]!, /^trust /m);
   });
 
   it("keeps every parameter out of the command line", () => {

@@ -125,6 +125,17 @@ describe("output of the node script", () => {
     assert.equal(report.changed, true);
   });
 
+  it("says how a node trusts and which files are there, unless an earlier release wrote it", () => {
+    const earlier = parseScriptOutput(success);
+    assert.ok(earlier?.end === "ok");
+    assert.deepEqual([earlier.trust, earlier.present], [undefined, []]);
+    const present = "1".repeat(64);
+    const report = parseScriptOutput(success.replace("os=", `present=${present}\ntrust=certs.d\nos=`));
+    assert.ok(report?.end === "ok");
+    assert.deepEqual([report.trust, report.present], ["certs.d", [present]]);
+    assert.equal(parseScriptOutput(success.replace("os=", "trust=magic\nos=")), undefined);
+  });
+
   it("is nothing unless it is complete", () => {
     for (let length = 0; length < success.length; length += 1) {
       assert.equal(parseScriptOutput(success.slice(0, length)), undefined);
