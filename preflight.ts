@@ -228,7 +228,7 @@ async function settleJumpbox(
 }
 
 /** {@link SecretReader} by the client that the program has anyway. */
-const readSupervisorSecret =
+export const readSupervisorSecret =
   (supervisor: KubeContext): SecretReader =>
   async ({ namespace }, name, key) => {
     const secret = await findSecret(supervisor, namespace, name);

@@ -59,6 +59,10 @@ const scriptSuccess = z.object({
   restarted: one(flag),
   loaded: optional(flag),
   trusted: many(sha256, 64),
+  /** What `status` says of files that are in place, whether or not they are in the bundle. */
+  present: many(sha256, 64),
+  /** Missing where nothing is installed, and from scripts of earlier releases. */
+  trust: optional(z.enum(["system", "certs.d"])),
   alsoTrustedBy: many(path, 16),
   containerdStarted: optional(isoTime),
   nonce: optional(nonce),

@@ -16,6 +16,7 @@ const healthy: ScriptSuccess = {
   restarted: false,
   loaded: true,
   trusted: [sha256],
+  present: [sha256],
   alsoTrustedBy: [],
   containerdStarted: "2026-01-02T03:04:05Z",
   nonce: "recorded",
