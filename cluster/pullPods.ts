@@ -205,10 +205,13 @@ class Trials {
 
   /** What was last told of a pod's trouble; who may not read events does without. */
   async #lastEvent({ metadata }: V1Pod): Promise<string | undefined> {
+    const { cluster } = this;
     const { namespace } = this.place;
     try {
       const fieldSelector = `involvedObject.name=${metadata!.name!}`;
-      const { items } = await this.cluster.core.listNamespacedEvent({ namespace, fieldSelector });
+      const { items } = await cluster.request({ verb: "list", resource: "events", namespace }, () =>
+        cluster.core.listNamespacedEvent({ namespace, fieldSelector }),
+      );
       const messages = items.flatMap(({ type, message }) => (type === "Warning" && message ? message : []));
       const last = messages.filter((message) => !/^Error: \w+$/.test(message)).at(-1) ?? messages.at(-1);
       return last === undefined ? undefined : printable(last, 600);

@@ -52,6 +52,8 @@ class Api {
   pods = new Map<string, Pod>();
   /** All that were ever created. */
   created: Pod[] = [];
+  /** How many there were at once at most. */
+  peak = 0;
   refusal: string | undefined;
   onCreated: () => void = () => undefined;
 
@@ -96,6 +98,7 @@ class Api {
   add(pod: Pod, name: string): Pod {
     const full = { ...pod, metadata: { ...pod.metadata, name } };
     this.pods.set(name, full);
+    this.peak = Math.max(this.peak, this.pods.size);
     return full;
   }
 }
@@ -176,8 +179,7 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
       `#!/bin/sh\n[ "$1" = -n ] && shift\nexec '${root.enter}' "$@"\n`,
       { mode: 0o755 },
     );
-    const name = certificateFileName(registry, ca.sha256);
-    await root.succeed({ op: "install", owner, nonce: "first", certificates: [{ name, ...ca }] });
+    await root.succeed({ op: "install", owner, nonce: "first", certificates: installed() });
     await root.succeed({ op: "restart", owner });
     api = new Api();
     api.nodes = [apiNode("w1")];
@@ -191,6 +193,7 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     target({ address: "127.0.0.1", port: server.port, user: "root", ...change });
   const pinned = (): string => server.hostKeys["ed25519"]!.fingerprint;
   const certificates = () => [{ registry, sha256: ca.sha256 }];
+  const installed = () => [{ name: certificateFileName(registry, ca.sha256), registry, ...ca }];
   const nodes = (targets: readonly NodeTarget[], key = pinned()): object[] =>
     targets.flatMap((each) => nodeResources(each, { certificates: certificates(), key }));
   const outputs = () => ({
@@ -280,8 +283,7 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     assert.deepEqual(lost.nodes[0]!.registries, [
       { host: registry, ok: false, caFile: false, read: null, loaded: true },
     ]);
-    const again = { name: certificateFileName(registry, ca.sha256), ...ca };
-    await root.succeed({ op: "install", owner, nonce: "second", certificates: [again] });
+    await root.succeed({ op: "install", owner, nonce: "second", certificates: installed() });
     const stale = await findings();
     assert.deepEqual(codes(stale), ["containerd-not-restarted"]);
     assert.equal(stale.nodes[0]!.registries[0]!.loaded, false);
@@ -361,13 +363,27 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
               ],
             }
           : pulled();
+      const more = Array.from({ length: 10 }, (_, index) => apiNode(`x${index}`));
+      api.nodes.push(...more);
       const { code, stdout, stderr } = await verify(`--stack dev --pull --image ${image} --image ${bad}`);
       assert.equal(code, 1, stderr);
-      assert.match(stdout, / PULL\nw1 .* NO\n/);
+      assert.match(stdout, / PULL\n/);
+      assert.match(stdout, /\nw1 .* NO\n/);
       assert.match(
         stdout,
-        /node w1: harbor\.example:8443\/ns1\/missing:1 could not be pulled: not found at all/,
+        /node w1, node x0, .* and 6 more: harbor\.example:8443\/ns1\/missing:1 could not be pulled: not found at all/,
       );
+      assert.equal(api.created.length, 22);
+      assert.ok(api.peak <= 16, `there were ${api.peak} pods at once`);
+      assert.equal(api.pods.size, 0);
+    });
+
+    it("makes a pod once more that somebody deleted", async () => {
+      api.kubelet = pulled;
+      api.onCreated = () => {
+        if (api.created.length === 1) api.pods.clear();
+      };
+      await findings("--pull", 0);
       assert.equal(api.created.length, 2);
       assert.equal(api.pods.size, 0);
     });
