@@ -1,5 +1,6 @@
 /** `npm run verify`: what is true now of a deployed stack's nodes. It goes by the state, and changes nothing on nodes. */
 import { spawn } from "node:child_process";
+import { setMaxListeners } from "node:events";
 import { parseArgs } from "node:util";
 import { type KubeContext, kubeContext } from "./cluster/kube";
 import { discoverNodes } from "./cluster/nodes";
@@ -251,6 +252,7 @@ async function pull(
   stack: DeployedStack,
 ): Promise<Map<string, PullFinding[]>> {
   const interruption = new AbortController();
+  setMaxListeners(0, interruption.signal); // each pod that is waited for is one
   const interrupt = (signal: NodeJS.Signals): void => {
     if (interruption.signal.aborted) return; // a terminal and npm both send one
     process.stderr.write(`${signal}: deleting the pods\n`);

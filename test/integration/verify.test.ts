@@ -241,7 +241,7 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
     for (const secret of ["the-token", "PRIVATE KEY", "ciphertext"])
       assert.ok(!(stdout + stderr).includes(secret), `${secret} was printed`);
-    assert.doesNotMatch(stderr, /\n\s+at /);
+    assert.doesNotMatch(stderr, /\n\s+at |Warning:/);
     return { code, stdout, stderr };
   };
   const verify = (words = "--stack dev", searchPath?: string): Promise<Outcome> =>
