@@ -39,7 +39,8 @@ the CA is valid. Nothing is changed on nodes. What the stack consists of is read
   --image REF            the image for --pull, of one of the stack's registries; may be repeated.
                          Default: the image of the stack's Deployment
   --expires-within DAYS  warn of a CA that expires within so many days (default 30)
-  --json                 print one JSON object instead of a table; its fields are in components/findings.ts
+  --json                 print one JSON object instead of a table, whose fields are in components/findings.ts;
+                         \`npm run --silent verify\` keeps npm's own line out of it
   --help                 this text
 
 Exit code: 0 if all is well, 1 if something is not, 2 if that could not be found out.
