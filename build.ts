@@ -7,7 +7,15 @@ import { UserError } from "./errors";
 export const packageRoot = path.basename(__dirname) === "dist" ? path.dirname(__dirname) : __dirname;
 
 const compiledFolders = ["components", "nodes", "registry", "cluster"];
-const compiledFiles = ["index.ts", "config.ts", "preflight.ts", "run.ts", "build.ts", "errors.ts"];
+const compiledFiles = [
+  "index.ts",
+  "config.ts",
+  "preflight.ts",
+  "verify.ts",
+  "run.ts",
+  "build.ts",
+  "errors.ts",
+];
 
 function sourcesDigest(): string | undefined {
   if (!existsSync(path.join(packageRoot, "run.ts"))) return undefined; // installed from a package: no sources

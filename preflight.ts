@@ -289,7 +289,7 @@ function refuseWhatIsGone(
 }
 
 /** {@link SecretReader} by the client that the program has anyway. */
-const readSupervisorSecret =
+export const readSupervisorSecret =
   (supervisor: KubeContext): SecretReader =>
   async ({ namespace }, name, key) => {
     const secret = await findSecret(supervisor, namespace, name);

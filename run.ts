@@ -11,6 +11,7 @@ const commands: Record<string, () => Promise<Command>> = {
   "v1 containerd": async () => (await import("./nodes/run.js")).containerd,
   "v1 service-account": async () => (await import("./cluster/serviceAccount.js")).serviceAccount,
   "v1 login": async () => (await import("./cluster/loginCommand.js")).loginCommand,
+  "v1 verify": async () => (await import("./verify.js")).verify,
 };
 
 async function main(argv: readonly string[]): Promise<void> {
@@ -33,5 +34,5 @@ main(process.argv.slice(1)).catch((error: unknown) => {
   process.stderr.write(
     `${error instanceof UserError ? error.message : String((error as Error).stack ?? error)}\n`,
   );
-  process.exitCode = 1;
+  process.exitCode ??= 1;
 });

@@ -12,6 +12,7 @@ import type {
   Middleware,
   User,
 } from "@kubernetes/client-node" with { "resolution-mode": "import" };
+import pLimit from "p-limit";
 import { UserError } from "../errors";
 import { connectionFailure } from "../registry/https";
 import { printable } from "../registry/text";
@@ -102,6 +103,7 @@ export async function kubeContext(
   });
   const failure = (action: Action, error: unknown): Error =>
     explain(error, action, { name, server: cluster.server, login });
+  const limit = pLimit(requestsAtOnce);
   const make = <T>(api: new (configuration: Configuration) => T): T => new api(configuration);
   return {
     name,
@@ -117,14 +119,14 @@ export async function kubeContext(
     },
     async request(action, call) {
       try {
-        return await call();
+        return await limit(call);
       } catch (error) {
         throw failure(action, error);
       }
     },
     async find(action, call) {
       try {
-        return await call();
+        return await limit(call);
       } catch (error) {
         if (apiRefusal(error)?.status === 404) return undefined;
         throw failure(action, error);
@@ -138,8 +140,12 @@ function allowPartialChain(agent: unknown): void {
   if (agent instanceof https.Agent) agent.options.allowPartialTrustChain = true;
 }
 
-/** How many connections one context holds at most: an API server's work for a run is bounded too. */
-const connections = 8;
+/**
+ * How many requests, and so connections, one context has at once: an API server's work for a run is bounded too. It is not
+ * for the agent to bound them: where it hands a connection on to a request that waits, the client's fetch takes the answer
+ * before for one that was cut off (`Premature close`).
+ */
+const requestsAtOnce = 8;
 
 /** Bounds each request in time. The client makes an agent for each, and so a handshake: the first one's serves all. */
 function requestMiddleware(): Middleware {
@@ -151,7 +157,7 @@ function requestMiddleware(): Middleware {
       if (shared) context.setAgent(shared);
       else if (agent instanceof https.Agent) {
         allowPartialChain(agent);
-        shared = Object.assign(agent, { keepAlive: true, maxSockets: connections });
+        shared = Object.assign(agent, { keepAlive: true });
       }
       return Promise.resolve(context);
     },

@@ -104,6 +104,20 @@ describe("a cluster through a kubeconfig context", () => {
     });
   });
 
+  it("answers many questions at once, over a few connections", async () => {
+    answers["GET /api/v1/nodes/w1"] = { body: { metadata: { name: "w1" } } };
+    const context = await open();
+    const ask = async (): Promise<string | undefined> => {
+      const node = await context.request({ verb: "get", resource: "nodes" }, () =>
+        context.core.readNode({ name: "w1" }),
+      );
+      return node.metadata?.name;
+    };
+    const names = await Promise.all(Array.from({ length: 100 }, ask));
+    assert.deepEqual([...new Set(names)], ["w1"]);
+    assert.ok(server.connections < 20, `${server.connections} connections`);
+  });
+
   describe("answers, or the reason is told:", () => {
     const list = async (): Promise<unknown> => discoverNodes(await open());
 

@@ -18,6 +18,8 @@ export interface TestServer extends AsyncDisposable {
   /** `127.0.0.1:port` */
   readonly host: string;
   readonly received: Received[];
+  /** How many connections there are. */
+  readonly connections: number;
 }
 
 /** Starts a server that serves `chain` (its own certificate first) and answers by `handle`. */
@@ -55,6 +57,9 @@ export async function startServer(
     port,
     host: `127.0.0.1:${port}`,
     received,
+    get connections() {
+      return sockets.size;
+    },
     async [Symbol.asyncDispose]() {
       sockets.forEach((socket) => socket.destroy());
       await new Promise((resolve) => server.close(resolve));
