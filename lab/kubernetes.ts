@@ -287,6 +287,13 @@ export class AdminClient {
     );
   }
 
+  /** Creates objects that aren't there. */
+  async create(objects: readonly unknown[]): Promise<void> {
+    await this.kubectl(["create", "--filename", "-"], {
+      input: json({ apiVersion: "v1", kind: "List", items: objects }),
+    });
+  }
+
   /** Whether the API server says that it is ready. */
   async isReady(): Promise<boolean> {
     const { code } = await this.kubectl(["get", "--raw", "/readyz", "--request-timeout", "5s"], {

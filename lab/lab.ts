@@ -11,7 +11,7 @@ import { stopActivities } from "./activity";
 import { labProcesses, removeCgroups } from "./cgroups";
 import {
   defaultFleetSettings,
-  fleetKubeconfigFile,
+  fleetFiles,
   fleetMachine,
   fleetSshSecret,
   settleFleet,
@@ -524,7 +524,7 @@ export async function fleetDown(): Promise<void> {
   await exclusively(async () => {
     const { machines } = await openExisting();
     await machines.remove(fleet.name);
-    rmSync(fleetKubeconfigFile, { force: true });
+    for (const file of fleetFiles) rmSync(file, { force: true });
     await adminKubectl("supervisor", [
       ...["delete", "secret", `${fleet.name}-ssh`, "--namespace", supervisor.namespace, "--ignore-not-found"],
     ]);

@@ -122,8 +122,8 @@ export function publicKey(privateKey: string): string {
   return createPublicKey(privateKey).export({ type: "spki", format: "pem" }).toString();
 }
 
-/** The public half of an RSA key as a line of `authorized_keys` (RFC 4253, section 6.6). */
-export function authorizedKey(privateKey: string, comment: string): string {
+/** The public half of an RSA key as SSH writes it (RFC 4253, section 6.6). */
+function sshPublicKey(privateKey: string): Buffer {
   const { n, e } = createPublicKey(privateKey).export({ format: "jwk" });
   const field = (bytes: Buffer): Buffer => {
     const length = Buffer.alloc(4);
@@ -134,6 +134,16 @@ export function authorizedKey(privateKey: string, comment: string): string {
     const bytes = Buffer.from(value, "base64url");
     return field(bytes[0]! >= 0x80 ? Buffer.concat([Buffer.of(0), bytes]) : bytes);
   };
-  const blob = Buffer.concat([field(Buffer.from("ssh-rsa")), integer(e!), integer(n!)]);
-  return `ssh-rsa ${blob.toString("base64")} ${comment}\n`;
+  return Buffer.concat([field(Buffer.from("ssh-rsa")), integer(e!), integer(n!)]);
+}
+
+/** The public half of an RSA key as a line of `authorized_keys`. */
+export function authorizedKey(privateKey: string, comment: string): string {
+  return `ssh-rsa ${sshPublicKey(privateKey).toString("base64")} ${comment}\n`;
+}
+
+/** The fingerprint of an RSA key as SSH clients show it: `SHA256:…`. */
+export function sshFingerprint(privateKey: string): string {
+  const digest = createHash("sha256").update(sshPublicKey(privateKey)).digest("base64");
+  return `SHA256:${digest.replace(/=+$/, "")}`;
 }
