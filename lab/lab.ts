@@ -25,6 +25,7 @@ import { Machines, type MachineSpec } from "./machines";
 import { unmountBelow } from "./mounts";
 import { assertNetworkIsFree, isWired, removeNetwork } from "./network";
 import {
+  forgetLogins,
   operatorKubeconfig,
   publishLoginAuthority,
   supervisorLogin as loginOf,
@@ -47,10 +48,20 @@ import {
   type GetcertMode,
   type RegistryInfo,
 } from "./registries";
-import { readOrBeginState, readState, writeState, type LabNode, type LabState, type NodeOs } from "./state";
+import {
+  password,
+  readOrBeginState,
+  readState,
+  writeState,
+  type LabNode,
+  type LabState,
+  type NodeOs,
+} from "./state";
 import {
   fillSupervisor,
+  forgetCluster,
   loginAuthority,
+  settleLogin,
   setTokenLifetime as setTokenLifetimeOf,
   supervisorKubernetes,
   supervisorMachine,
@@ -69,6 +80,7 @@ import {
 import {
   awaitNodes,
   fillWorkloadCluster,
+  forgetWorkloadCluster,
   nodeMachine,
   nodeReadiness,
   setNodePassword,
@@ -142,6 +154,7 @@ export async function up(): Promise<void> {
     });
     await Promise.all([
       step("Supervisor", async () => {
+        await settleLogin(lab.machines, state, true, forgetLogins);
         await fillSupervisor(await readyAdmin(lab, supervisorKubernetes), state);
         await awaitImages(lab, [supervisor.name]);
       }),
@@ -287,7 +300,7 @@ export async function status(): Promise<LabStatus> {
   if (!engine || !(await isWired())) throw notUp();
   const names = [supervisor.name, registriesMachine, ...state.nodes.map(({ name }) => name)];
   const [machines, readiness, registryHealth] = await Promise.all([
-    Promise.all(names.map(async (name) => [name, (await engine.state(name))?.pid !== undefined] as const)),
+    Promise.all(names.map(async (name) => [name, await engine.state(name)] as const)),
     (async () => {
       try {
         return await nodeReadiness(await adminOf("workload"));
@@ -298,10 +311,10 @@ export async function status(): Promise<LabStatus> {
     Promise.all(registryNames.map((name) => isRegistryHealthy(registryInfo(name, state)))),
   ]);
   return {
-    machines: machines.map(([name, running]) => ({
+    machines: machines.map(([name, machine]) => ({
       name,
-      detail: running ? "running" : "stopped",
-      healthy: running,
+      detail: machine === undefined ? "not there" : machine.pid === undefined ? "stopped" : "running",
+      healthy: machine?.pid !== undefined,
     })),
     nodes: state.nodes.map(({ name, role, os, address }) => {
       const ready = readiness.get(name) === true;
@@ -486,6 +499,35 @@ export async function replaceNode(
       await bringNodeUp(lab, changed, node);
     });
     return node;
+  });
+}
+
+/**
+ * Deletes the workload cluster as a vSphere administrator would: the cluster and its secrets are gone from the
+ * namespace, and so are its machines, so that nothing answers at its address. What people have of it, such as a
+ * kubeconfig, they keep. {@link createCluster} is the way back, and so is {@link up}.
+ */
+export async function deleteCluster(): Promise<void> {
+  await exclusively(async () => {
+    const { machines, state } = await openExisting();
+    await step(`workload cluster ${workloadKubernetes.name}, deleted`, async () => {
+      await forgetCluster(await adminOf("supervisor"));
+      await settleLogin(machines, state, false);
+      await Promise.all(state.nodes.map(({ name }) => machines.remove(name)));
+      writeState({ ...state, passwords: { ...state.passwords, node: password() } });
+      forgetWorkloadCluster();
+    });
+  });
+}
+
+/**
+ * Creates the workload cluster that was deleted anew: the same names and addresses; other authorities, keys, password
+ * and UIDs; nothing in it. The operator logs in again.
+ */
+export async function createCluster(): Promise<void> {
+  await exclusively(async () => {
+    await openExisting();
+    await up();
   });
 }
 

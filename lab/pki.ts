@@ -103,9 +103,16 @@ export function fingerprint(pem: string): string {
   return createHash("sha256").update(new X509Certificate(pem).raw).digest("hex");
 }
 
+const rsaKeyFile = (name: string): string => path.join(folder, `${name}.key`);
+
+/** Forgets an RSA key: the next of its name is another. */
+export function forgetRsaKey(name: string): void {
+  rmSync(rsaKeyFile(name), { force: true });
+}
+
 /** An RSA key in PKCS#1 PEM (`BEGIN RSA PRIVATE KEY`), as Supervisor secrets hold it; made if it isn't there. */
 export async function rsaKey(name: string): Promise<string> {
-  const file = path.join(folder, `${name}.key`);
+  const file = rsaKeyFile(name);
   await makeOnce(file, async () => {
     const { privateKey } = await promisify(generateKeyPair)("rsa", {
       modulusLength: 2048,
