@@ -39,6 +39,7 @@ import { cliOnTerminal, pulumiEnvironment } from "./pulumi";
 import {
   fillRegistry,
   isRegistryHealthy,
+  nextAuthority,
   publishAuthority,
   registriesMachineSpec,
   registryInfo,
@@ -46,6 +47,7 @@ import {
   settleAuthority,
   setGetcert as setGetcertOf,
   type GetcertMode,
+  type NextCa,
   type RegistryInfo,
 } from "./registries";
 import {
@@ -88,7 +90,7 @@ import {
   type AwaitedNode,
 } from "./workload";
 
-export type { GetcertMode, LabNode, NodeOs, RegistryInfo, SupervisorLogin };
+export type { GetcertMode, LabNode, NextCa, NodeOs, RegistryInfo, SupervisorLogin };
 
 /** What every change of the lab works with. */
 interface Lab {
@@ -412,7 +414,15 @@ export async function setTokenLifetime(lifetime: string): Promise<void> {
   await setTokenLifetimeOf(machines, lifetime);
 }
 
-/** Gives a registry a new authority, and a certificate of it. */
+/** The authority that the following {@link rotateCa} gives a registry, for those who trust it beforehand. */
+export async function nextCa(name: RegistryName = "harbor"): Promise<NextCa> {
+  return exclusively(async () => {
+    existingState();
+    return await nextAuthority(name);
+  });
+}
+
+/** Gives a registry a new authority, that of {@link nextCa} if it was asked for, and a certificate of it. */
 export async function rotateCa(name: RegistryName = "harbor"): Promise<RegistryInfo> {
   return exclusively(async () => {
     const { machines, state } = await openExisting();

@@ -79,6 +79,17 @@ export function forgetAuthority(name: string): void {
   rmSync(path.join(folder, name), { recursive: true, force: true });
 }
 
+/** Has an authority, with what it issued, take the place of another, which is forgotten. */
+export function promoteAuthority(successor: string, name: string): void {
+  forgetAuthority(name);
+  renameSync(path.join(folder, successor), path.join(folder, name));
+}
+
+/** Whether there is an authority of a name. */
+export function hasAuthority(name: string): boolean {
+  return existsSync(path.join(folder, name, "ca.crt"));
+}
+
 /** A certificate of an authority, made if it isn't there. `name` is that of its file. */
 export async function issue(issuer: Authority, name: string, wanted: CertificateRequest): Promise<KeyPair> {
   const { commonName, organization, names = [] } = wanted;
