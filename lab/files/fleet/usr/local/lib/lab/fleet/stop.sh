@@ -2,14 +2,16 @@
 # Ends all processes of nodes of the fleet, as a power cut would: `stop.sh NAME…`. What they wrote stays.
 set -eu
 
+cd /srv/fleet/nodes
+running=
 for name in "$@"; do
-  own=/srv/fleet/nodes/$name
-  [ -f "$own/pid" ] || continue
-  read -r pid <"$own/pid"
-  # It waits for the first process of the node's namespace, with which all others end. By now it may be another's.
-  while [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = unshare ]; do
-    pkill -KILL -P "$pid" || :
-    sleep 0.02
-  done
-  rm "$own/pid"
+  [ -f "$name/pid" ] || continue
+  read -r pid <"$name/pid"
+  rm "$name/pid"
+  # By now it may be another's.
+  [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != unshare ] || running=$running${running:+,}$pid
 done
+[ -n "$running" ] || exit 0
+# Each of these waits for the first process of a node's namespace, with which all others end.
+pkill -KILL -P "$running" || :
+while ps -o comm= -p "$running" | grep -qx unshare; do sleep 0.02; done
