@@ -1,4 +1,7 @@
-/** What the clusters and the nodes themselves say: the tests and the demonstration judge by this, never by the stack's own output. */
+/**
+ * What the clusters and the nodes themselves say: the tests and the demonstration judge by this, never by the stack's own
+ * output. And what can be wrong with a node.
+ */
 import assert from "node:assert/strict";
 import * as lab from "./lab";
 import { podFromRegistry } from "./settings";
@@ -144,4 +147,70 @@ export async function eventually<T>(
     if (Date.now() > until) assert.fail(`in ${seconds} s it did not happen that ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
+}
+
+const isolations = {
+  /** Nothing comes back. */
+  dropped: ["DROP"],
+  /** Connections are refused. */
+  rejected: ["REJECT", "--reject-with", "tcp-reset"],
+} as const;
+
+/** Cuts a node's port 22 off from everybody; its kubelet goes on. {@link joinNode} is the way back, and so is a boot. */
+export async function isolateNode(node: string, how: keyof typeof isolations = "dropped"): Promise<void> {
+  await joinNode(node);
+  await lab.nodeExec(node, [
+    "iptables",
+    "-I",
+    "INPUT",
+    "-p",
+    "tcp",
+    "--dport",
+    "22",
+    "-j",
+    ...isolations[how],
+  ]);
+}
+
+/** Lets those who could reach a node's port 22 before reach it again. */
+export async function joinNode(node: string): Promise<void> {
+  for (const target of Object.values(isolations)) {
+    const rule = `INPUT -p tcp --dport 22 -j ${target.join(" ")}`;
+    await lab.nodeExec(node, ["sh", "-c", `while iptables -D ${rule} 2>/dev/null; do :; done`]);
+  }
+}
+
+const containerdConfiguration = "/etc/containerd/config.toml";
+
+/** Changes containerd's configuration; the containerd that runs still has the old one. */
+async function configureContainerd(node: string, change: (toml: string) => string): Promise<void> {
+  const toml = change(await lab.nodeExec(node, ["cat", containerdConfiguration]));
+  const script = 'cat >"$1.new" && mv "$1.new" "$1"';
+  await lab.nodeExec(node, ["sh", "-c", script, "sh", containerdConfiguration], toml);
+}
+
+/** A containerd's configuration with another `config_path` of its registries, or with none. */
+export function withConfigPath(toml: string, folder: string | undefined): string {
+  const table = '[plugins."io.containerd.grpc.v1.cri".registry]';
+  const [rest = ""] = toml.split(`\n${table}\n`); // it is written last
+  return folder === undefined ? rest : `${rest}\n${table}\n  config_path = ${JSON.stringify(folder)}\n`;
+}
+
+/** Sets where a node's containerd looks for the settings of registries (`hosts.toml`), and restarts it. */
+export async function setContainerdConfigPath(node: string, folder: string | undefined): Promise<void> {
+  await configureContainerd(node, (toml) => withConfigPath(toml, folder));
+  await lab.nodeExec(node, ["systemctl", "restart", "containerd"]);
+}
+
+const broken = "lab broke it\n";
+
+/** Has a node's containerd fail at its next start; the one that runs goes on. The journal names the file's last line. */
+export async function breakContainerd(node: string): Promise<void> {
+  await configureContainerd(node, (toml) => (toml.endsWith(broken) ? toml : toml + broken));
+}
+
+/** Mends what {@link breakContainerd} broke, and starts containerd unless it runs. */
+export async function mendContainerd(node: string): Promise<void> {
+  await configureContainerd(node, (toml) => toml.replace(broken, ""));
+  await lab.nodeExec(node, ["sh", "-c", "systemctl reset-failed containerd; systemctl start containerd"]);
 }

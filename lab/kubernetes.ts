@@ -9,7 +9,16 @@ import { currentActivity } from "./activity";
 import { exec, type ExecOptions, type ExecResult } from "./exec";
 import type { MachineFile } from "./machines";
 import { runFolder } from "./paths";
-import { authority, issue, publicKey, rsaKey, type Authority, type KeyPair } from "./pki";
+import {
+  authority,
+  forgetAuthority,
+  forgetRsaKey,
+  issue,
+  publicKey,
+  rsaKey,
+  type Authority,
+  type KeyPair,
+} from "./pki";
 import { writePrivate } from "./state";
 import { loginServer } from "./topology";
 
@@ -37,6 +46,14 @@ const apiServer = (kubernetes: Kubernetes): string => `https://${kubernetes.addr
 /** The authority of a Kubernetes. */
 export function kubernetesAuthority(kubernetes: Kubernetes): Promise<Authority> {
   return authority(kubernetes.name, `${kubernetes.name}-ca`);
+}
+
+const serviceAccountsKey = ({ name }: Kubernetes): string => `${name}-service-accounts`;
+
+/** Forgets all keys and certificates of a Kubernetes: one of its name that is made then is another. */
+export function forgetKubernetes(kubernetes: Kubernetes): void {
+  forgetAuthority(kubernetes.name);
+  forgetRsaKey(serviceAccountsKey(kubernetes));
 }
 
 /** A kubeconfig with one context, for a client certificate. */
@@ -96,7 +113,7 @@ export async function apiServerFiles(kubernetes: Kubernetes, loginAuthority: Aut
       commonName: "kube-apiserver-kubelet-client",
       organization: "system:masters",
     }),
-    rsaKey(`${kubernetes.name}-service-accounts`),
+    rsaKey(serviceAccountsKey(kubernetes)),
   ]);
   const pki = (name: string): string => `/etc/kubernetes/pki/${name}`;
   return {
@@ -285,6 +302,13 @@ export class AdminClient {
         input: json({ apiVersion: "v1", kind: "List", items: objects }),
       },
     );
+  }
+
+  /** Creates objects that aren't there. */
+  async create(objects: readonly unknown[]): Promise<void> {
+    await this.kubectl(["create", "--filename", "-"], {
+      input: json({ apiVersion: "v1", kind: "List", items: objects }),
+    });
   }
 
   /** Whether the API server says that it is ready. */

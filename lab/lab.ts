@@ -11,7 +11,7 @@ import { stopActivities } from "./activity";
 import { labProcesses, removeCgroups } from "./cgroups";
 import {
   defaultFleetSettings,
-  fleetKubeconfigFile,
+  fleetFiles,
   fleetMachine,
   fleetSshSecret,
   settleFleet,
@@ -25,6 +25,7 @@ import { Machines, type MachineSpec } from "./machines";
 import { unmountBelow } from "./mounts";
 import { assertNetworkIsFree, isWired, removeNetwork } from "./network";
 import {
+  forgetLogins,
   operatorKubeconfig,
   publishLoginAuthority,
   supervisorLogin as loginOf,
@@ -38,6 +39,7 @@ import { cliOnTerminal, pulumiEnvironment } from "./pulumi";
 import {
   fillRegistry,
   isRegistryHealthy,
+  nextAuthority,
   publishAuthority,
   registriesMachineSpec,
   registryInfo,
@@ -45,12 +47,23 @@ import {
   settleAuthority,
   setGetcert as setGetcertOf,
   type GetcertMode,
+  type NextCa,
   type RegistryInfo,
 } from "./registries";
-import { readOrBeginState, readState, writeState, type LabNode, type LabState, type NodeOs } from "./state";
+import {
+  password,
+  readOrBeginState,
+  readState,
+  writeState,
+  type LabNode,
+  type LabState,
+  type NodeOs,
+} from "./state";
 import {
   fillSupervisor,
+  forgetCluster,
   loginAuthority,
+  settleLogin,
   setTokenLifetime as setTokenLifetimeOf,
   supervisorKubernetes,
   supervisorMachine,
@@ -69,6 +82,7 @@ import {
 import {
   awaitNodes,
   fillWorkloadCluster,
+  forgetWorkloadCluster,
   nodeMachine,
   nodeReadiness,
   setNodePassword,
@@ -76,7 +90,7 @@ import {
   type AwaitedNode,
 } from "./workload";
 
-export type { GetcertMode, LabNode, NodeOs, RegistryInfo, SupervisorLogin };
+export type { GetcertMode, LabNode, NextCa, NodeOs, RegistryInfo, SupervisorLogin };
 
 /** What every change of the lab works with. */
 interface Lab {
@@ -142,6 +156,7 @@ export async function up(): Promise<void> {
     });
     await Promise.all([
       step("Supervisor", async () => {
+        await settleLogin(lab.machines, state, true, forgetLogins);
         await fillSupervisor(await readyAdmin(lab, supervisorKubernetes), state);
         await awaitImages(lab, [supervisor.name]);
       }),
@@ -287,7 +302,7 @@ export async function status(): Promise<LabStatus> {
   if (!engine || !(await isWired())) throw notUp();
   const names = [supervisor.name, registriesMachine, ...state.nodes.map(({ name }) => name)];
   const [machines, readiness, registryHealth] = await Promise.all([
-    Promise.all(names.map(async (name) => [name, (await engine.state(name))?.pid !== undefined] as const)),
+    Promise.all(names.map(async (name) => [name, await engine.state(name)] as const)),
     (async () => {
       try {
         return await nodeReadiness(await adminOf("workload"));
@@ -298,10 +313,10 @@ export async function status(): Promise<LabStatus> {
     Promise.all(registryNames.map((name) => isRegistryHealthy(registryInfo(name, state)))),
   ]);
   return {
-    machines: machines.map(([name, running]) => ({
+    machines: machines.map(([name, machine]) => ({
       name,
-      detail: running ? "running" : "stopped",
-      healthy: running,
+      detail: machine === undefined ? "not there" : machine.pid === undefined ? "stopped" : "running",
+      healthy: machine?.pid !== undefined,
     })),
     nodes: state.nodes.map(({ name, role, os, address }) => {
       const ready = readiness.get(name) === true;
@@ -399,7 +414,15 @@ export async function setTokenLifetime(lifetime: string): Promise<void> {
   await setTokenLifetimeOf(machines, lifetime);
 }
 
-/** Gives a registry a new authority, and a certificate of it. */
+/** The authority that the following {@link rotateCa} gives a registry, for those who trust it beforehand. */
+export async function nextCa(name: RegistryName = "harbor"): Promise<NextCa> {
+  return exclusively(async () => {
+    existingState();
+    return await nextAuthority(name);
+  });
+}
+
+/** Gives a registry a new authority, that of {@link nextCa} if it was asked for, and a certificate of it. */
 export async function rotateCa(name: RegistryName = "harbor"): Promise<RegistryInfo> {
   return exclusively(async () => {
     const { machines, state } = await openExisting();
@@ -489,6 +512,35 @@ export async function replaceNode(
   });
 }
 
+/**
+ * Deletes the workload cluster as a vSphere administrator would: the cluster and its secrets are gone from the
+ * namespace, and so are its machines, so that nothing answers at its address. What people have of it, such as a
+ * kubeconfig, they keep. {@link createCluster} is the way back, and so is {@link up}.
+ */
+export async function deleteCluster(): Promise<void> {
+  await exclusively(async () => {
+    const { machines, state } = await openExisting();
+    await step(`workload cluster ${workloadKubernetes.name}, deleted`, async () => {
+      await forgetCluster(await adminOf("supervisor"));
+      await settleLogin(machines, state, false);
+      await Promise.all(state.nodes.map(({ name }) => machines.remove(name)));
+      writeState({ ...state, passwords: { ...state.passwords, node: password() } });
+      forgetWorkloadCluster();
+    });
+  });
+}
+
+/**
+ * Creates the workload cluster that was deleted anew: the same names and addresses; other authorities, keys, password
+ * and UIDs; nothing in it. The operator logs in again.
+ */
+export async function createCluster(): Promise<void> {
+  await exclusively(async () => {
+    await openExisting();
+    await up();
+  });
+}
+
 /** Cuts a node's power; its Node object stays. {@link startNode} is the way back. */
 export async function stopNode(name: string): Promise<void> {
   const { machines } = await openExisting();
@@ -524,7 +576,7 @@ export async function fleetDown(): Promise<void> {
   await exclusively(async () => {
     const { machines } = await openExisting();
     await machines.remove(fleet.name);
-    rmSync(fleetKubeconfigFile, { force: true });
+    for (const file of fleetFiles) rmSync(file, { force: true });
     await adminKubectl("supervisor", [
       ...["delete", "secret", `${fleet.name}-ssh`, "--namespace", supervisor.namespace, "--ignore-not-found"],
     ]);

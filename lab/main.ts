@@ -23,6 +23,7 @@ A vSphere with Tanzu in miniature on this machine: a Supervisor, a workload clus
   remove-node NAME           remove a worker, its Node object and its machine
   replace-node NAME [--new-address]
                              a new machine of the same name, at the same address or at a new one
+  next-ca [REGISTRY]         the authority that the next rotate-ca brings, to be trusted beforehand
   rotate-ca [REGISTRY]       a new authority for a registry (${registryNames.join(", ")}; default ${registryNames[0]!})
   down [--purge]             take everything down; --purge also removes what was built (lab/.lab/tools)
 `;
@@ -72,6 +73,13 @@ const verbs: Readonly<Record<string, Verb>> = {
     options: { "new-address": { type: "boolean" } },
     run: async ({ positionals: [name], values }) => {
       await lab.replaceNode(name!, { newAddress: values["new-address"] === true });
+    },
+  },
+  "next-ca": {
+    words: [0, 1],
+    run: async ({ positionals: [name = "harbor"] }) => {
+      const { caFile, caSha256 } = await lab.nextCa(oneOf<RegistryName>("registry", name, registryNames));
+      process.stdout.write(`${caFile}: next authority, SHA-256 ${caSha256}\n`);
     },
   },
   "rotate-ca": {

@@ -1,12 +1,12 @@
 /** The person at this machine: a vCenter user who logs in to the Supervisor, and what his shell needs. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { exec } from "./exec";
 import { projectRoot, runFolder } from "./paths";
 import { fingerprint } from "./pki";
 import { writePrivate, type LabState } from "./state";
 import { loginAuthority } from "./supervisor";
-import { cluster, supervisor, vcenterUser } from "./topology";
+import { cluster, supervisor, vcenterStranger, vcenterUser } from "./topology";
 
 /** What a vCenter user knows for logging in. */
 export interface SupervisorLogin {
@@ -49,12 +49,20 @@ export function tokensExpire(kubeconfig: string): number | undefined {
   return tokens.length === 0 ? undefined : Math.min(...tokens);
 }
 
+const kubeconfigFile = (user: string): string =>
+  path.join(runFolder, user === vcenterUser ? "kubeconfig" : `kubeconfig-${user}`);
+
+/** Has everybody log in anew before the kubeconfigs are used again. */
+export function forgetLogins(): void {
+  for (const user of [vcenterUser, vcenterStranger]) rmSync(kubeconfigFile(user), { force: true });
+}
+
 /**
  * Gives a kubeconfig with the contexts `ns1` and `tkc-cluster-1`, made by `npm run login` as by a person; one whose
  * tokens are good for another hour stays.
  */
 export async function operatorKubeconfig(state: LabState, user = vcenterUser): Promise<string> {
-  const file = path.join(runFolder, user === vcenterUser ? "kubeconfig" : `kubeconfig-${user}`);
+  const file = kubeconfigFile(user);
   const expire = existsSync(file) ? tokensExpire(readFileSync(file, "utf8")) : undefined;
   if (expire !== undefined && expire > Date.now() / 1000 + renewBefore) return file;
   const { server, password, caFile } = supervisorLogin(state, user);

@@ -79,6 +79,17 @@ export function forgetAuthority(name: string): void {
   rmSync(path.join(folder, name), { recursive: true, force: true });
 }
 
+/** Has an authority, with what it issued, take the place of another, which is forgotten. */
+export function promoteAuthority(successor: string, name: string): void {
+  forgetAuthority(name);
+  renameSync(path.join(folder, successor), path.join(folder, name));
+}
+
+/** Whether there is an authority of a name. */
+export function hasAuthority(name: string): boolean {
+  return existsSync(path.join(folder, name, "ca.crt"));
+}
+
 /** A certificate of an authority, made if it isn't there. `name` is that of its file. */
 export async function issue(issuer: Authority, name: string, wanted: CertificateRequest): Promise<KeyPair> {
   const { commonName, organization, names = [] } = wanted;
@@ -103,9 +114,16 @@ export function fingerprint(pem: string): string {
   return createHash("sha256").update(new X509Certificate(pem).raw).digest("hex");
 }
 
+const rsaKeyFile = (name: string): string => path.join(folder, `${name}.key`);
+
+/** Forgets an RSA key: the next of its name is another. */
+export function forgetRsaKey(name: string): void {
+  rmSync(rsaKeyFile(name), { force: true });
+}
+
 /** An RSA key in PKCS#1 PEM (`BEGIN RSA PRIVATE KEY`), as Supervisor secrets hold it; made if it isn't there. */
 export async function rsaKey(name: string): Promise<string> {
-  const file = path.join(folder, `${name}.key`);
+  const file = rsaKeyFile(name);
   await makeOnce(file, async () => {
     const { privateKey } = await promisify(generateKeyPair)("rsa", {
       modulusLength: 2048,
@@ -122,8 +140,8 @@ export function publicKey(privateKey: string): string {
   return createPublicKey(privateKey).export({ type: "spki", format: "pem" }).toString();
 }
 
-/** The public half of an RSA key as a line of `authorized_keys` (RFC 4253, section 6.6). */
-export function authorizedKey(privateKey: string, comment: string): string {
+/** The public half of an RSA key as SSH writes it (RFC 4253, section 6.6). */
+function sshPublicKey(privateKey: string): Buffer {
   const { n, e } = createPublicKey(privateKey).export({ format: "jwk" });
   const field = (bytes: Buffer): Buffer => {
     const length = Buffer.alloc(4);
@@ -134,6 +152,16 @@ export function authorizedKey(privateKey: string, comment: string): string {
     const bytes = Buffer.from(value, "base64url");
     return field(bytes[0]! >= 0x80 ? Buffer.concat([Buffer.of(0), bytes]) : bytes);
   };
-  const blob = Buffer.concat([field(Buffer.from("ssh-rsa")), integer(e!), integer(n!)]);
-  return `ssh-rsa ${blob.toString("base64")} ${comment}\n`;
+  return Buffer.concat([field(Buffer.from("ssh-rsa")), integer(e!), integer(n!)]);
+}
+
+/** The public half of an RSA key as a line of `authorized_keys`. */
+export function authorizedKey(privateKey: string, comment: string): string {
+  return `ssh-rsa ${sshPublicKey(privateKey).toString("base64")} ${comment}\n`;
+}
+
+/** The fingerprint of an RSA key as SSH clients show it: `SHA256:…`. */
+export function sshFingerprint(privateKey: string): string {
+  const digest = createHash("sha256").update(sshPublicKey(privateKey)).digest("base64");
+  return `SHA256:${digest.replace(/=+$/, "")}`;
 }

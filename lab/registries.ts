@@ -2,14 +2,22 @@
  * The registries, both on one machine, each a docker-registry with a user and an authority of its own: `harbor`, which
  * nginx serves as Harbor's front does, and `custom`, which has its own TLS on a port of its own.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { basicAuthorization, https } from "./http";
 import { images, withoutTraces } from "./image";
 import { hostsFile, machineEnvironment, until } from "./kubernetes";
 import type { MachineFile, Machines, MachineSpec } from "./machines";
 import { runFolder } from "./paths";
-import { authority, fingerprint, forgetAuthority, issue, type Authority } from "./pki";
+import {
+  authority,
+  fingerprint,
+  forgetAuthority,
+  hasAuthority,
+  issue,
+  promoteAuthority,
+  type Authority,
+} from "./pki";
 import type { Engine } from "./podman";
 import { writePrivate, type LabState } from "./state";
 import {
@@ -51,10 +59,31 @@ function registryAuthority(name: RegistryName): Promise<Authority> {
   return authority(authorityName(name), `${name}-ca`);
 }
 
+/** The authority that the next rotation brings, where that was asked for beforehand. */
+const nextAuthorityName = (name: RegistryName): string => `${authorityName(name)}-next`;
+
 /** Where a registry's authority is for those who are given it: a folder with nothing else. */
 const certificateFolder = (name: RegistryName): string => path.join(runFolder, "registries", name);
 
 const caFileOf = (name: RegistryName): string => path.join(certificateFolder(name), "ca.crt");
+
+const nextCertificateFolder = (name: RegistryName): string => `${certificateFolder(name)}-next`;
+
+/** An authority that a registry will have. */
+export interface NextCa {
+  /** PEM. */
+  readonly caFile: string;
+  /** SHA-256 of its DER: lower-case hex without colons. */
+  readonly caSha256: string;
+}
+
+/** The authority that {@link rotateAuthority} will give a registry, made if it isn't there. */
+export async function nextAuthority(name: RegistryName): Promise<NextCa> {
+  const { certificate } = await authority(nextAuthorityName(name), `${name}-ca`);
+  const caFile = path.join(nextCertificateFolder(name), "ca.crt");
+  writePrivate(caFile, certificate);
+  return { caFile, caSha256: fingerprint(certificate) };
+}
 
 /** Puts a registry's authority where {@link registryInfo} finds it. */
 export async function publishAuthority(name: RegistryName): Promise<void> {
@@ -161,9 +190,15 @@ export async function setGetcert(machines: Machines, mode: GetcertMode): Promise
   await machines.restart(registriesMachine, units.harbor);
 }
 
-/** Gives a registry a new authority and a certificate of it; what the old one issued is refused from then on. */
+/**
+ * Gives a registry a new authority and a certificate of it; what the old one issued is refused from then on. Where
+ * {@link nextAuthority} was asked for, that one is it.
+ */
 export async function rotateAuthority(machines: Machines, name: RegistryName): Promise<void> {
-  forgetAuthority(authorityName(name));
+  const next = nextAuthorityName(name);
+  if (hasAuthority(next)) promoteAuthority(next, authorityName(name));
+  else forgetAuthority(authorityName(name));
+  rmSync(nextCertificateFolder(name), { recursive: true, force: true });
   await settleAuthority(machines, name);
   await publishAuthority(name);
 }

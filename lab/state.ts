@@ -48,7 +48,8 @@ export function writePrivate(file: string, content: string | Buffer): void {
   renameSync(temporary, file);
 }
 
-const password = (): string => randomBytes(12).toString("base64url");
+/** A new password. */
+export const password = (): string => randomBytes(12).toString("base64url");
 
 function newState(): LabState {
   const pool = poolName();

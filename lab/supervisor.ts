@@ -14,7 +14,7 @@ import {
   type AdminClient,
   type Kubernetes,
 } from "./kubernetes";
-import type { Machines, MachineSpec } from "./machines";
+import type { MachineFile, Machines, MachineSpec } from "./machines";
 import { issue, rsaKey, type Authority } from "./pki";
 import type { LabState } from "./state";
 import {
@@ -45,6 +45,7 @@ export function loginAuthority(): Promise<Authority> {
 /** How long a Supervisor's tokens are good for. */
 export const usualTokenLifetime = "10h";
 const tokenSettings = "/etc/wcp/token.env";
+const loginSettings = "/etc/wcp/config.json";
 
 export async function supervisorMachine(
   state: LabState,
@@ -52,10 +53,9 @@ export async function supervisorMachine(
   tools: { readonly kubernetes: string; readonly wcp: string },
 ): Promise<MachineSpec> {
   const login = await loginAuthority();
-  const [serving, signingKey, clusterAuthority, controlPlane, node] = await Promise.all([
+  const [serving, signingKey, controlPlane, node] = await Promise.all([
     issue(login, "login", { commonName: supervisor.address, names: [`IP:${supervisor.address}`] }),
     rsaKey("login-tokens"),
-    kubernetesAuthority(workloadKubernetes),
     controlPlaneFiles(supervisorKubernetes, login),
     nodeFiles(supervisorKubernetes, { ...supervisor, controlPlane: false }),
   ]);
@@ -88,29 +88,50 @@ export async function supervisorMachine(
       "/etc/wcp/server.crt": { content: serving.certificate + login.certificate },
       "/etc/wcp/server.key": { content: serving.key, mode: 0o600 },
       "/etc/wcp/signing.key": { content: signingKey, mode: 0o600 },
-      "/etc/wcp/config.json": {
-        mode: 0o600,
-        content: JSON.stringify({
-          listen: `${supervisor.address}:443`,
-          certificateFile: "/etc/wcp/server.crt",
-          keyFile: "/etc/wcp/server.key",
-          issuer: loginServer,
-          signingKeyFile: "/etc/wcp/signing.key",
-          audience: audiences.supervisor,
-          users: { [vcenterUser]: state.passwords.vcenter, [vcenterStranger]: state.passwords.vcenter },
-          clusters: [
-            {
-              name: cluster.name,
-              namespace: supervisor.namespace,
-              server: workloadKubernetes.address,
-              ca: clusterAuthority.certificate,
-              audience: audiences.cluster,
-            },
-          ],
-        }),
-      },
+      [loginSettings]: await loginConfiguration(state, true),
     },
   };
+}
+
+/** What the login is set up with; without the workload cluster it gives no tokens for it. */
+async function loginConfiguration(state: LabState, withCluster: boolean): Promise<MachineFile> {
+  const workloadCluster = async (): Promise<unknown> => ({
+    name: cluster.name,
+    namespace: supervisor.namespace,
+    server: workloadKubernetes.address,
+    ca: (await kubernetesAuthority(workloadKubernetes)).certificate,
+    audience: audiences.cluster,
+  });
+  return {
+    mode: 0o600,
+    content: JSON.stringify({
+      listen: `${supervisor.address}:443`,
+      certificateFile: "/etc/wcp/server.crt",
+      keyFile: "/etc/wcp/server.key",
+      issuer: loginServer,
+      signingKeyFile: "/etc/wcp/signing.key",
+      audience: audiences.supervisor,
+      users: { [vcenterUser]: state.passwords.vcenter, [vcenterStranger]: state.passwords.vcenter },
+      clusters: withCluster ? [await workloadCluster()] : [],
+    }),
+  };
+}
+
+/**
+ * Has the login know the workload cluster as it is, or no more. `beforeChange` is called where it doesn't yet.
+ */
+export async function settleLogin(
+  machines: Machines,
+  state: LabState,
+  withCluster: boolean,
+  beforeChange: () => void = () => {},
+): Promise<void> {
+  const { content, mode } = await loginConfiguration(state, withCluster);
+  const current = await machines.exec(supervisor.name, ["cat", loginSettings]);
+  if (current.stdout === content) return;
+  beforeChange();
+  await machines.write(supervisor.name, loginSettings, content, mode);
+  await machines.restart(supervisor.name, "wcp.service");
 }
 
 const tokenEnvironment = (lifetime: string): string => `TOKEN_LIFETIME=${lifetime}\n`;
@@ -121,13 +142,80 @@ export async function setTokenLifetime(machines: Machines, lifetime: string): Pr
   await machines.restart(supervisor.name, "wcp.service");
 }
 
-/** Fills the Supervisor: the namespace, what the vCenter user may do in it, the workload cluster's secrets. */
+const clusterGroup = "run.tanzu.vmware.com";
+const clusterResource = `tanzukubernetesclusters.${clusterGroup}`;
+const clusterSecrets = ["ssh", "ssh-password", "kubeconfig"] as const;
+const clusterSecretName = (secret: (typeof clusterSecrets)[number]): string => `${cluster.name}-${secret}`;
+
+/** The kind that a Supervisor's workload clusters are of, as far as people look at it, and who may. */
+const clusterKind: readonly unknown[] = [
+  {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: clusterResource },
+    spec: {
+      group: clusterGroup,
+      scope: "Namespaced",
+      names: {
+        kind: "TanzuKubernetesCluster",
+        plural: "tanzukubernetesclusters",
+        singular: "tanzukubernetescluster",
+        shortNames: ["tkc"],
+      },
+      versions: [
+        {
+          name: "v1alpha3",
+          served: true,
+          storage: true,
+          schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+        },
+      ],
+    },
+  },
+  {
+    apiVersion: "rbac.authorization.k8s.io/v1",
+    kind: "ClusterRole",
+    metadata: {
+      name: "wcp-tanzukubernetesclusters",
+      labels: { "rbac.authorization.k8s.io/aggregate-to-edit": "true" },
+    },
+    rules: [
+      {
+        apiGroups: [clusterGroup],
+        resources: ["tanzukubernetesclusters"],
+        verbs: ["get", "list", "watch"],
+      },
+    ],
+  },
+];
+
+function clusterObject({ nodes, pool }: LabState): unknown {
+  const replicas = (role: string): number => nodes.filter((node) => node.role === role).length;
+  return {
+    apiVersion: `${clusterGroup}/v1alpha3`,
+    kind: "TanzuKubernetesCluster",
+    metadata: { name: cluster.name, namespace: supervisor.namespace },
+    spec: {
+      topology: {
+        controlPlane: { replicas: replicas("control-plane"), vmClass: "best-effort-small" },
+        nodePools: [{ name: pool, replicas: replicas("worker"), vmClass: "best-effort-small" }],
+      },
+    },
+    status: { phase: "running", conditions: [{ type: "Ready", status: "True" }] },
+  };
+}
+
+/** Fills the Supervisor: the namespace, what the vCenter user may do in it, the workload cluster and its secrets. */
 export async function fillSupervisor(admin: AdminClient, state: LabState): Promise<void> {
   const { namespace } = supervisor;
-  const secret = (name: string, type: string, stringData: Record<string, string>): unknown => ({
+  const secret = (
+    name: (typeof clusterSecrets)[number],
+    type: string,
+    stringData: Record<string, string>,
+  ): unknown => ({
     apiVersion: "v1",
     kind: "Secret",
-    metadata: { name: `${cluster.name}-${name}`, namespace },
+    metadata: { name: clusterSecretName(name), namespace },
     type,
     stringData,
   });
@@ -140,14 +228,26 @@ export async function fillSupervisor(admin: AdminClient, state: LabState): Promi
       roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "edit" },
       subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "User", name: kubernetesUser }],
     },
+    ...clusterKind,
     secret("ssh", "kubernetes.io/ssh-auth", { "ssh-privatekey": await clusterSshKey() }),
     secret("ssh-password", "Opaque", { "ssh-passwordkey": state.passwords.node }),
     secret("kubeconfig", "Opaque", { value: await adminKubeconfig(workloadKubernetes) }),
   );
+  await admin.kubectl(["wait", "--for=condition=Established", "--timeout=60s", `crd/${clusterResource}`]);
+  await admin.apply(clusterObject(state));
   await until(`the default service account of ${namespace}`, 60, async () => {
     const { code } = await admin.kubectl(["get", "serviceaccount", "default", "--namespace", namespace], {
       allowFailure: true,
     });
     return code === 0 ? true : undefined;
   });
+}
+
+/** Takes from the Supervisor what it holds of the workload cluster. */
+export async function forgetCluster(admin: AdminClient): Promise<void> {
+  const names = [
+    `${clusterResource}/${cluster.name}`,
+    ...clusterSecrets.map((s) => `secret/${clusterSecretName(s)}`),
+  ];
+  await admin.kubectl(["delete", "--namespace", supervisor.namespace, "--ignore-not-found", ...names]);
 }

@@ -2,6 +2,7 @@
 import { images, type ImageCache } from "./image";
 import {
   controlPlaneFiles,
+  forgetKubernetes,
   hostsFile,
   machineEnvironment,
   nodeFiles,
@@ -10,7 +11,7 @@ import {
   type Kubernetes,
 } from "./kubernetes";
 import { nodeUserId, type Machines, type MachineSpec } from "./machines";
-import { authorizedKey, rsaKey, type Authority } from "./pki";
+import { authorizedKey, forgetRsaKey, rsaKey, type Authority } from "./pki";
 import type { LabNode, LabState } from "./state";
 import {
   audiences,
@@ -34,9 +35,17 @@ export const workloadKubernetes: Kubernetes = {
   podSecurity: "restricted",
 };
 
+const sshKeyName = `${cluster.name}-ssh`;
+
 /** The key that the nodes let `vmware-system-user` in with. */
 export function clusterSshKey(): Promise<string> {
-  return rsaKey(`${cluster.name}-ssh`);
+  return rsaKey(sshKeyName);
+}
+
+/** Forgets the cluster's keys: one that is made then has its name and nothing else of it. */
+export function forgetWorkloadCluster(): void {
+  forgetKubernetes(workloadKubernetes);
+  forgetRsaKey(sshKeyName);
 }
 
 export async function nodeMachine(

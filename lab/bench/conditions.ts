@@ -6,7 +6,7 @@ import type { FleetSettings } from "../fleet";
 import * as lab from "../lab";
 import { pythonPeers } from "./python";
 
-export interface Settings extends FleetSettings {
+export interface Settings extends Omit<FleetSettings, "controlPlanes"> {
   readonly runs: number;
   readonly atOnce: number;
 }

@@ -6,12 +6,11 @@ import { createHash } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import type { Client } from "../exec";
-import { fleetKubeconfigFile, type Fleet } from "../fleet";
+import { fleetKubeconfigFile, fleetSshKey, type Fleet } from "../fleet";
 import * as lab from "../lab";
 import { volatileFolder } from "../podman";
 import { LabStack } from "../stack";
 import { fleet as fleetPlace, nodeUser, supervisor } from "../topology";
-import { clusterSshKey } from "../workload";
 import { pythonProgram } from "./python";
 import { scratchFile, scratchFolder } from "./scratch";
 
@@ -72,7 +71,7 @@ function twice(client: Client): readonly Step[] {
   ];
 }
 
-const keyFile = async (): Promise<string> => scratchFile("id_rsa", await clusterSshKey());
+const keyFile = async (): Promise<string> => scratchFile("id_rsa", await fleetSshKey());
 
 async function sshSteps(script: string, { fleet, atOnce }: Task): Promise<readonly Step[]> {
   return twice({

@@ -8,10 +8,12 @@ import {
   readlinkSync,
   symlinkSync,
 } from "node:fs";
+import { connect } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
 import * as path from "node:path";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { exec } from "../../lab/exec";
+import type { Fleet, FleetNode } from "../../lab/fleet";
 import { kubectl } from "../../lab/inspect";
 import * as lab from "../../lab/lab";
 import { labFolder, projectRoot, runFolder } from "../../lab/paths";
@@ -37,6 +39,22 @@ function processesOfTheLab(): string[] {
     });
 }
 
+/** What an SSH server says first, if it then goes on; or why it doesn't. */
+async function banner(host: string): Promise<string> {
+  return await new Promise((resolve) => {
+    const socket = connect({ host, port: 22, timeout: 5000 });
+    const end = (answer: string) => (): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("data", (data: Buffer) => setTimeout(end(data.toString().slice(0, 7)), 300));
+    socket
+      .once("timeout", end("silence"))
+      .once("error", (error: NodeJS.ErrnoException) => end(error.code!)());
+    socket.once("connect", () => socket.write("SSH-2.0-test\r\n"));
+  });
+}
+
 /** The last tests: they take the lab down. */
 describe("the lab itself", () => {
   test("a replaced node is another machine of the same name", async () => {
@@ -56,6 +74,105 @@ describe("the lab itself", () => {
     const before = lab.registries().harbor.caSha256;
     assert.notEqual((await lab.rotateCa("harbor")).caSha256, before);
     assert.ok((await lab.status()).registries.every(({ healthy }) => healthy));
+  });
+
+  test("a registry's next authority is the one that a rotation brings, and no later one", async () => {
+    const { caSha256 } = await lab.nextCa("custom");
+    assert.notEqual(lab.registries().custom.caSha256, caSha256);
+    assert.equal((await lab.nextCa("custom")).caSha256, caSha256);
+    assert.equal((await lab.rotateCa("custom")).caSha256, caSha256);
+    assert.notEqual((await lab.nextCa("custom")).caSha256, caSha256);
+  });
+
+  test("a cluster that is deleted is gone, and one that is created is another of its name", async () => {
+    const asOperator = async (context: string, ...args: string[]): Promise<string> => {
+      const { env } = await lab.operator();
+      const all = ["--context", context, "--request-timeout", "10s", ...args];
+      return (await exec("kubectl", all, { env, allowFailure: true })).stdout;
+    };
+    const ask = async (): Promise<string[]> => [
+      await asOperator(
+        "ns1",
+        "get",
+        "tanzukubernetescluster",
+        "tkc-cluster-1",
+        "-o",
+        "jsonpath={.metadata.uid}",
+      ),
+      await asOperator("ns1", "get", "secret", "tkc-cluster-1-ssh", "-o", "jsonpath={.data}"),
+      await asOperator("tkc-cluster-1", "get", "nodes", "-o", "jsonpath={.items[*].metadata.uid}"),
+    ];
+    const [before, nodes] = [await ask(), await lab.nodes()];
+    await lab.deleteCluster();
+    assert.deepEqual(await ask(), ["", "", ""]);
+    assert.ok(!(await lab.isUp()));
+    await lab.createCluster();
+    assert.ok(await lab.isUp());
+    assert.deepEqual(await lab.nodes(), nodes);
+    (await ask()).forEach((value, index) => assert.ok(value !== "" && value !== before[index]));
+  });
+
+  describe("a fleet", () => {
+    let fleet: Fleet;
+    const identity = async (node: FleetNode): Promise<string[]> =>
+      (await fleet.onNode(node, "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub")).split("\n");
+
+    test("has as many control-plane nodes as were asked for", async () => {
+      fleet = await lab.fleetUp(4, { controlPlanes: 3 });
+      assert.equal(fleet.nodes.filter(({ controlPlane }) => controlPlane).length, 3);
+    });
+
+    test("keeps what a node wrote while its power is cut, and nothing of one that is replaced", async () => {
+      const node = fleet.nodes[3]!;
+      await fleet.onNode(node, "touch /etc/ssl/certs/.tkc-registry-a.new; systemctl restart containerd");
+      const before = await identity(node);
+      await fleet.stop(node);
+      assert.equal(await banner(node.address), "ECONNREFUSED");
+      await fleet.start(node);
+      assert.deepEqual(await identity(node), before);
+      assert.equal((await fleet.events()).length, 1);
+      assert.deepEqual((await fleet.leftovers()).get(node.name)?.asides, [
+        "/etc/ssl/certs/.tkc-registry-a.new",
+      ]);
+      const [anew] = await fleet.replace(node);
+      (await identity(anew!)).slice(0, 2).forEach((value, index) => assert.notEqual(value, before[index]));
+      assert.deepEqual((await fleet.leftovers()).get(node.name)?.asides, []);
+    });
+
+    test("gives a removed node's address to another", async () => {
+      const { name, address } = fleet.nodes[3]!;
+      await fleet.remove(fleet.nodes[3]!);
+      assert.equal(await banner(address), "ECONNREFUSED");
+      const added = await fleet.add({ address });
+      assert.notEqual(added.name, name);
+      assert.equal(await banner(address), "SSH-2.0");
+    });
+
+    test("has a containerd that fails where it is told to, and says why", async () => {
+      const [node] = fleet.nodes;
+      await fleet.breakContainerd(node!, "fails");
+      const restart =
+        "systemctl restart containerd 2>&1 || journalctl -u containerd.service -n 20 --no-pager -o cat";
+      assert.match(await fleet.onNode(node!, restart), /failed to load TOML/);
+      await fleet.breakContainerd(node!, "works");
+      assert.equal(await fleet.onNode(node!, `${restart}; systemctl is-active containerd`), "active\n");
+    });
+
+    test("has a way to its nodes that can be a bad one, and a bastion whose own way is good", async () => {
+      const { address } = fleet.nodes[0]!;
+      const { host } = await fleet.bastion();
+      await fleet.setFaults({ cutAfterBytes: 4, cutFirst: 1 });
+      assert.equal(await banner(host), "SSH-2.0");
+      const answers = [await banner(address), await banner(address)];
+      assert.deepEqual(answers, ["ECONNRESET", "SSH-2.0"]);
+      await fleet.setFaults({ lossPercent: 100 });
+      assert.equal(await banner(host), "SSH-2.0");
+      assert.equal(await banner(address), "silence");
+      await fleet.clearFaults();
+      assert.equal(await banner(address), "SSH-2.0");
+    });
+
+    after(() => lab.fleetDown());
   });
 
   test("a second clone's lab says at once which folder holds this one", async () => {

@@ -11,6 +11,7 @@ export interface Config {
   readonly enableSecretMutable: boolean;
   readonly enableConfigMapMutable: boolean;
   readonly enablePatchForce: boolean;
+  readonly deleteUnreachable: boolean;
 }
 
 /** Which object: `resource` as kubectl names a kind without doubt, `pod` or `Deployment.v1.apps`. */
@@ -30,8 +31,14 @@ export class KubectlError extends Error {
     return /\(NotFound\)/.test(this.stderr);
   }
   get unreachable(): boolean {
-    return /connection refused|no such host|i\/o timeout|Unable to connect to the server|context .* does not exist/i.test(
+    return /connection refused|was refused|no such host|i\/o timeout|Unable to connect to the server|context .* does not exist/i.test(
       this.stderr,
+    );
+  }
+  /** What the official provider takes for an unreachable cluster: one that it can't ask for its schema, whyever. */
+  get clusterUnreachable(): boolean {
+    return (
+      this.unreachable || /\(Unauthorized\)|asked for the client to provide credentials/i.test(this.stderr)
     );
   }
 }

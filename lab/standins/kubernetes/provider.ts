@@ -78,6 +78,7 @@ function readConfig(properties: Properties): Config {
     "enableSecretMutable",
     "enableConfigMapMutable",
     "enablePatchForce",
+    "deleteUnreachable",
     "version",
     ...ignoredSettings,
   ];
@@ -101,6 +102,9 @@ function readConfig(properties: Properties): Config {
     enableSecretMutable: flag("enableSecretMutable"),
     enableConfigMapMutable: flag("enableConfigMapMutable"),
     enablePatchForce: flag("enablePatchForce"),
+    deleteUnreachable:
+      (settings.deleteUnreachable ?? process.env.PULUMI_K8S_DELETE_UNREACHABLE ?? "").toLowerCase() ===
+      "true",
   };
 }
 
@@ -261,6 +265,35 @@ async function update(request: UpdateRequest): Promise<Properties> {
   return stateOf(live, news, fieldManager);
 }
 
+/**
+ * Has an object whose cluster can't be reached dropped from the state, where that was asked for.
+ *
+ * @throws What failed, if it is something else; where it wasn't asked for, an error that says how to.
+ */
+function dropUnreachable(urn: string, error: unknown, failed: string): void {
+  if (!(error instanceof KubectlError) || !error.clusterUnreachable) throw error;
+  const unreachable = "configured Kubernetes cluster is unreachable";
+  logger.warn(urn, `${unreachable}: ${error.message}`);
+  if (!config.deleteUnreachable) {
+    throw new Error(
+      `${failed}. If the cluster was deleted, you can remove this resource from Pulumi state by rerunning the ` +
+        'operation with the PULUMI_K8S_DELETE_UNREACHABLE environment variable set to "true"',
+    );
+  }
+  logger.info(
+    urn,
+    `${unreachable} and the \`deleteUnreachable\` option is enabled. Deleting the unreachable resource from Pulumi state`,
+  );
+}
+
+async function removeOrDrop(request: DeleteRequest): Promise<void> {
+  try {
+    await remove(request);
+  } catch (error) {
+    dropUnreachable(request.urn, error, "configured Kubernetes cluster is unreachable");
+  }
+}
+
 async function remove(request: DeleteRequest): Promise<void> {
   const { urn, id, properties } = request;
   const object = reference(urn, id);
@@ -308,7 +341,12 @@ const provider: ResourceProvider = {
   diff: ({ oldInputs, news }) => diff(oldInputs, news),
   create,
   async read({ urn, id, properties, oldInputs }) {
-    const live = await kubectl.get(reference(urn, id));
+    let live: Properties | undefined;
+    try {
+      live = await kubectl.get(reference(urn, id));
+    } catch (error) {
+      dropUnreachable(urn, error, "failed to read resource state due to unreachable cluster");
+    }
     if (live === undefined) return undefined;
     const inputs =
       Object.keys(oldInputs).length === 0
@@ -317,7 +355,7 @@ const provider: ResourceProvider = {
     return { properties: stateOf(live, inputs, fieldManagerOf(properties) ?? "pulumi-kubernetes"), inputs };
   },
   update,
-  delete: remove,
+  delete: removeOrDrop,
   cancel: giveUp,
   engineGone: giveUp,
 };

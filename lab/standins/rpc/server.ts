@@ -32,6 +32,8 @@ export const engineAddress = (): string => process.argv.at(-1) ?? "";
 export interface Logger {
   /** A passing status, shown beside the resource while it is worked on. */
   status(urn: string, message: string): void;
+  /** A message that stays. */
+  info(urn: string, message: string): void;
   /** A warning that stays. */
   warn(urn: string, message: string): void;
 }
@@ -46,5 +48,9 @@ export function engineLogger(): Logger {
     request.setEphemeral(ephemeral);
     client.log(request, () => {}); // an engine that is gone needs no messages
   };
-  return { status: send(LogSeverity.INFO, true), warn: send(LogSeverity.WARNING, false) };
+  return {
+    status: send(LogSeverity.INFO, true),
+    info: send(LogSeverity.INFO, false),
+    warn: send(LogSeverity.WARNING, false),
+  };
 }

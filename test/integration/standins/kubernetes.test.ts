@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startApiServer, type ApiServer } from "./apiServer";
@@ -135,6 +138,27 @@ describe("the stand-in for the Kubernetes provider", { skip }, () => {
     assert.deepEqual(updated?.metadata.labels, { app: "x" });
   });
 
+  it("replaces a pod whose container's environment changed, the old one first", async () => {
+    const withValue = (value: string): string =>
+      program(
+        secret("third") +
+          pod("registry.test/a:2").replace(
+            `name: "main"`,
+            `name: "main", env: [{ name: "A", value: "${value}" }]`,
+          ),
+        "enableSecretMutable: true",
+      );
+    await project.write(withValue("one"));
+    await project.run(["up", "--yes", "--skip-preview"]);
+    const before = await live("pod", "pod");
+    await project.write(withValue("two"));
+    const { stdout } = await project.run(["up", "--yes", "--skip-preview"]);
+    const after = await live("pod", "pod");
+    assert.notEqual(after?.metadata.uid, before?.metadata.uid);
+    assert.match(JSON.stringify(after?.spec), /"name":"A","value":"two"/);
+    assert.ok(stdout.indexOf("deleted original") < stdout.indexOf("created replacement"), stdout);
+  });
+
   it("sees what others changed after a refresh, and puts it right", async () => {
     const settings = "enableSecretMutable: true";
     const annotations = `"pulumi.com/skipAwait": "true", "pulumi.com/patchForce": "true" }, labels: { app: "x"`;
@@ -149,6 +173,66 @@ describe("the stand-in for the Kubernetes provider", { skip }, () => {
     await server.kubectl(["delete", "pod", "pod"]);
     await project.run(["refresh", "--yes", "--skip-preview"]);
     assert.equal(await project.resource("pod"), undefined);
+  });
+
+  it("makes what is gone anew in an up that refreshes first", async () => {
+    const before = await live("secret", "pull");
+    await server.kubectl(["delete", "secret", "pull"]);
+    await project.write(program(secret("third"), "enableSecretMutable: true"));
+    const { stdout } = await project.run(["up", "--yes", "--skip-preview", "--refresh"]);
+    const after = await live("secret", "pull");
+    assert.ok(after !== undefined && after.metadata.uid !== before?.metadata.uid, stdout);
+  });
+
+  it("destroys what is gone already, its namespace too", async () => {
+    const other = await makeProject({ kubeconfig: server.kubeconfig });
+    try {
+      await server.kubectl(["create", "namespace", "ns2"]);
+      await other.write(
+        program(
+          secret("gone", `name: "gone", namespace: "ns2"`) +
+            pod("registry.test/a:1").replaceAll('"pod"', '"gone"'),
+        ),
+      );
+      await other.run(["up", "--yes", "--skip-preview"]);
+      await server.kubectl(["delete", "secret", "gone", "--namespace=ns2"]);
+      await server.kubectl(["delete", "pod", "gone"]);
+      await server.kubectl(["delete", "namespace", "ns2", "--wait=false"]);
+      await other.run(["destroy", "--yes", "--skip-preview"]);
+      assert.equal(await other.resource("secret"), undefined);
+    } finally {
+      await other.remove();
+    }
+  });
+
+  it("drops what is on an unreachable cluster only where that is asked for", async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), "tkc-registry-unreachable-"));
+    const kubeconfig = path.join(folder, "kubeconfig"); // the state holds its name
+    const text = await readFile(server.kubeconfig, "utf8");
+    await writeFile(kubeconfig, text);
+    const other = await makeProject({ kubeconfig });
+    try {
+      await other.write(program(secret("kept", `name: "unreachable"`)));
+      await other.run(["up", "--yes", "--skip-preview"]);
+      await writeFile(kubeconfig, text.replace(/127\.0\.0\.1:\d+/, "127.0.0.1:9"));
+      for (const command of ["refresh", "destroy"]) {
+        const refused = await other.run([command, "--yes", "--skip-preview"], { allowFailure: true });
+        assert.notEqual(refused.code, 0, refused.stdout);
+        assert.match(refused.stdout, /rerunning the operation with the PULUMI_K8S_DELETE_UNREACHABLE/);
+        assert.notEqual(await other.resource("secret"), undefined);
+      }
+      const env = { PULUMI_K8S_DELETE_UNREACHABLE: "true" };
+      const preview = await other.run(["refresh", "--preview-only"], { env });
+      assert.match(preview.stdout, /1 to delete/);
+      const { stdout } = await other.run(["destroy", "--yes", "--skip-preview"], { env });
+      assert.match(stdout, /warning: configured Kubernetes cluster is unreachable: /);
+      assert.match(stdout, /Deleting the unreachable resource from Pulumi state/);
+      assert.equal(await other.resource("secret"), undefined);
+    } finally {
+      await other.remove();
+      await rm(folder, { recursive: true });
+    }
+    assert.notEqual(await live("secret", "unreachable"), undefined);
   });
 
   it("keeps the objects when only the provider's other settings change", async () => {

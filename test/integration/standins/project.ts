@@ -17,7 +17,10 @@ export interface Project {
   /** Replaces the program. */
   write(program: string): Promise<void>;
   /** Runs the CLI; its failure is a failure of the test, unless `allowFailure`. */
-  run(args: readonly string[], options?: { readonly allowFailure?: boolean }): Promise<ExecResult>;
+  run(
+    args: readonly string[],
+    options?: { readonly allowFailure?: boolean; readonly env?: NodeJS.ProcessEnv },
+  ): Promise<ExecResult>;
   /** What each output of the stack says, secrets included. */
   outputs(): Promise<Record<string, unknown>>;
   /** The state of a resource, as exported: secrets stay encrypted. */
@@ -45,8 +48,8 @@ export async function makeProject(settings: { readonly kubeconfig?: string } = {
   };
   await writeFile(path.join(program, "tsconfig.json"), JSON.stringify(tsconfig));
   const env = pulumiEnvironment(standInTools(), { folder: path.join(folder, "pulumi"), ...settings });
-  const run: Project["run"] = (args, options = {}) =>
-    pulumi(args, { env, cwd: program, output: "quiet", timeout: 240, ...options });
+  const run: Project["run"] = (args, { env: further, ...options } = {}) =>
+    pulumi(args, { env: { ...env, ...further }, cwd: program, output: "quiet", timeout: 240, ...options });
   await run(["stack", "init", "test"]);
   return {
     folder: program,

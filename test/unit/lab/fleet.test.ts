@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { BlockList } from "node:net";
 import { test } from "node:test";
-import { fleetNodes, readAddedFiles, readEvents } from "../../../lab/fleet";
+import { faultWords, fleetNodes, freeFleetAddress, readAddedFiles, readEvents } from "../../../lab/fleet";
 import { fleet, fleetLimit, fleetNetwork, networks } from "../../../lab/topology";
 
 const within = (subnet: string): BlockList => {
@@ -20,6 +20,30 @@ test("the nodes of a fleet are the same ones each time, and no two share a name,
     nodes.filter(({ controlPlane }) => controlPlane).map(({ name }) => name),
     [nodes[0]!.name],
   );
+});
+
+test("the first nodes of a fleet are its control plane, as many as were asked for", () => {
+  const nodes = fleetNodes(5, 3);
+  assert.deepEqual(
+    nodes.map(({ controlPlane }) => controlPlane),
+    [true, true, true, false, false],
+  );
+  assert.equal(new Set(nodes.map(({ name }) => name)).size, 5);
+  assert.deepEqual(nodes.slice(3), fleetNodes(5).slice(3));
+});
+
+test("a node that is added gets the first address that no other has, as long as there is one", () => {
+  const addresses = fleetNodes(fleetLimit).map(({ address }) => address);
+  assert.equal(freeFleetAddress(addresses.filter((_, index) => index !== 7)), addresses[7]);
+  assert.throws(() => freeFleetAddress(addresses));
+});
+
+test("faults that aren't asked for are none", () => {
+  assert.deepEqual(faultWords({}), ["0", "-1", "-1", "0"]);
+  assert.deepEqual(faultWords({ delayMs: 20, lossPercent: 25 }), ["20", "-1", "-1", "0.25"]);
+  assert.deepEqual(faultWords({ cutAfterBytes: 1500, cutFirst: 2 }), ["0", "1500", "2", "0"]);
+  assert.deepEqual(faultWords({ cutFirst: 2 }), faultWords({}));
+  assert.ok(Number(faultWords({ cutAfterBytes: 0 })[2]) > 1e6, "all connections are cut");
 });
 
 test("every node of a fleet is on its network, where nobody else is", () => {

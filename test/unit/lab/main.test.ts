@@ -20,6 +20,7 @@ test("--help names every verb", async () => {
     "add-worker",
     "remove-node",
     "replace-node",
+    "next-ca",
     "rotate-ca",
     "down",
   ]) {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync } from "node:crypto";
+import { createHash, generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
 import { utils } from "ssh2";
-import { authorizedKey, publicKey } from "../../../lab/pki";
+import { authorizedKey, publicKey, sshFingerprint } from "../../../lab/pki";
 
 const { privateKey } = generateKeyPairSync("rsa", {
   modulusLength: 2048,
@@ -15,6 +15,13 @@ test("the line of authorized_keys is what SSH itself makes of the key", () => {
   assert.ok(!(parsed instanceof Error));
   const expected = `ssh-rsa ${parsed.getPublicSSH().toString("base64")} someone@somewhere\n`;
   assert.equal(authorizedKey(privateKey, "someone@somewhere"), expected);
+});
+
+test("a key's fingerprint is the one that SSH clients show", () => {
+  const parsed = utils.parseKey(privateKey);
+  assert.ok(!(parsed instanceof Error));
+  const digest = createHash("sha256").update(parsed.getPublicSSH()).digest("base64");
+  assert.equal(`${sshFingerprint(privateKey)}=`, `SHA256:${digest}`);
 });
 
 test("the public half holds nothing of the private one", () => {

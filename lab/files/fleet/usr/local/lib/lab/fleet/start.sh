@@ -12,7 +12,6 @@ set -eu
 
 here=/usr/local/lib/lab/fleet
 folder=/srv/fleet
-DELAY_MS=${DELAY_MS:-0}
 
 mountpoint -q "$folder" || {
   mkdir -p "$folder"
@@ -23,6 +22,7 @@ layer=$folder/layer
 rm -rf "$layer"
 mkdir -p "$layer/usr/bin" "$layer/etc/lab"
 cp "$here/systemctl.sh" "$layer/usr/bin/systemctl"
+cp "$here/journalctl.sh" "$layer/usr/bin/journalctl"
 cp "$here/rehash.sh" "$layer/usr/bin/rehash_ca_certificates.sh"
 chmod 0755 "$layer"/usr/bin/*
 # There is no containerd to be asked: to an overlay this says that the file isn't there.
@@ -30,20 +30,5 @@ mknod "$layer/usr/bin/ctr" c 0 0
 cp /etc/lab/fleet.env "$layer/etc/lab/"
 ls -A /etc/ssl/certs >"$layer/etc/lab/roots"
 
-xargs -P 4 -L 1 sh "$here/node.sh" </etc/lab/nodes
-
-expected=$(wc -l </etc/lab/nodes)
-tries=600
-until [ "$(ss -Hltn 'sport = :22' | wc -l)" -eq "$expected" ]; do
-  tries=$((tries - 1))
-  [ "$tries" -gt 0 ] || {
-    echo "not all of $expected nodes listen on port 22" >&2
-    exit 1
-  }
-  sleep 0.1
-done
-
-if [ "$DELAY_MS" != 0 ]; then
-  setsid python3 "$here/delay.py" "$DELAY_MS" &
-  iptables -t nat -A PREROUTING -p tcp --dport 22 -j REDIRECT --to-ports 2200
-fi
+sh "$here/begin.sh" </etc/lab/nodes
+sh "$here/faults.sh" "${DELAY_MS:-0}"

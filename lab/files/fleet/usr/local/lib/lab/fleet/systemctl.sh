@@ -1,26 +1,48 @@
 #!/bin/sh
 # Stands for systemd on a simulated node, which has one service, containerd, and that one is a process that sleeps.
-# Keeps a log of its restarts: "restart <seconds since boot>".
+# Keeps a log of its restarts: "restart <seconds since boot>". Where there is /etc/lab/containerd-fails, containerd
+# ends as soon as it is started, and its journal says what that file says.
 # shellcheck source=/dev/null # how long things take: written when the nodes are started
 . /etc/lab/fleet.env
 
 state=/run/lab
+journal=/var/log/lab/containerd
+fault=/etc/lab/containerd-fails
+
+note() {
+  printf '%s\n' "$@" >>"$journal"
+}
+
+end() {
+  [ ! -f "$state/pid" ] || kill "$(cat "$state/pid")"
+  rm -f "$state/pid"
+}
 
 begin() {
+  date -u '+%a %Y-%m-%d %H:%M:%S UTC' >"$state/started"
+  note 'Starting containerd.service - containerd container runtime...'
+  if [ -f "$fault" ]; then
+    note "$(cat "$fault")" 'containerd.service: Main process exited, code=exited, status=1/FAILURE' \
+      "containerd.service: Failed with result 'exit-code'." \
+      'Failed to start containerd.service - containerd container runtime.'
+    echo 'Job for containerd.service failed because the control process exited with error code.' >&2
+    exit 1
+  fi
   setsid sleep infinity </dev/null >/dev/null 2>&1 &
   echo "$!" >"$state/pid"
-  date -u '+%a %Y-%m-%d %H:%M:%S UTC' >"$state/started"
+  note 'Started containerd.service - containerd container runtime.'
 }
 
 show() {
+  if [ -f "$state/pid" ]; then set -- active running; else set -- failed failed; fi
   cat <<END
 Id=containerd.service
 Names=containerd.service
 LoadState=loaded
-ActiveState=active
-SubState=running
+ActiveState=$1
+SubState=$2
 UnitFileState=enabled
-MainPID=$(cat "$state/pid")
+MainPID=$(cat "$state/pid" 2>/dev/null || echo 0)
 ExecMainStartTimestamp=$(cat "$state/started")
 END
 }
@@ -33,7 +55,7 @@ for word in "$@"; do
       ;;
     restart)
       sleep "$RESTART_SECONDS"
-      kill "$(cat "$state/pid")"
+      end
       read -r uptime _ </proc/uptime
       begin
       echo "restart $uptime" >>/var/log/lab/events
@@ -44,8 +66,12 @@ for word in "$@"; do
       exit
       ;;
     is-active)
-      echo active
-      exit
+      if [ -f "$state/pid" ]; then
+        echo active
+        exit
+      fi
+      echo failed
+      exit 3
       ;;
     is-enabled)
       echo enabled
