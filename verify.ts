@@ -23,7 +23,7 @@ import { readCredentials } from "./nodes/key";
 import { lastWords } from "./nodes/kubectl";
 import { type InSession, SessionPool } from "./nodes/pool";
 import type { NodeTarget } from "./nodes/spec";
-import { transportFor } from "./nodes/transport";
+import { transportFor } from "./nodes/way";
 import { readSupervisorSecret } from "./preflight";
 import { parseImageReference } from "./registry/host";
 import { printable } from "./registry/text";

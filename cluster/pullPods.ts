@@ -35,6 +35,8 @@ const atOnce = 16;
 const patience = 120;
 /** Milliseconds between two looks at a pod. */
 const interval = 1000;
+/** How a registry refuses who has no login, or not the right one. */
+const refusedLogin = /\b(401|403)\b|unauthorized|authorization failed|denied/i;
 const purpose = { "tkc-registry/purpose": "verify-pull" };
 const runLabel = "tkc-registry/run";
 
@@ -142,7 +144,12 @@ class Trials {
   async try(trial: PullTrial): Promise<PullResult> {
     try {
       // One that somebody deleted is made once more: another run clears up at its start.
-      const state = (await this.#tryOnce(trial)) ?? (await this.#tryOnce(trial));
+      let state = (await this.#tryOnce(trial)) ?? (await this.#tryOnce(trial));
+      // A kubelet pulls without a secret that it has not read yet, as it does for the first pod of a node that has it.
+      if (state?.kind === "failed" && refusedLogin.test(state.message)) {
+        await sleep(interval, undefined, { signal: this.signal });
+        state = await this.#tryOnce(trial);
+      }
       if (state?.kind === "pulled") return { ...trial, ok: true, message: null };
       return {
         ...trial,

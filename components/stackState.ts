@@ -95,7 +95,7 @@ function readNode({ urn, inputs, outputs }: Resource): StackNode & { owner: stri
     const { target, owner } = readCommandInput(environment);
     // A key of the settings pins a node that was never installed on, too; asked is only who was.
     const hostKey = stdout === undefined ? undefined : pinnedHostKey(environment, target);
-    return { target, owner, hostKey, certificates: readTrust(environment) };
+    return { target, owner, hostKey, certificates: readTrust(environment).certificates };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const { subject, seen } = error.problems[0]!;

@@ -113,10 +113,11 @@ export async function applyCa(environment: Environment, pems: string, around: Su
     });
   }
   for (const path of report.alsoTrustedBy) tell(`also trusted by ${path}, which is not ours and stays`);
+  const place = report.trust === "certs.d" ? "containerd's folders for the registries" : "the trust store";
   tell(
     report.changed
-      ? `installed ${certificates.length} CA certificate(s), trust store rebuilt`
-      : "its trust store already holds the CA certificate(s); nothing written",
+      ? `installed ${certificates.length} CA certificate(s) in ${place}`
+      : `the CA certificate(s) are in ${place} already; nothing written`,
   );
   return formatReport({
     ...common,

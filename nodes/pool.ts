@@ -1,7 +1,15 @@
 /** The SSH sessions that one process holds: one a node, shared by everything that it does there. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../errors";
 import type { NodeTarget } from "./spec";
-import { type ConnectOptions, type Credentials, type Session, connect } from "./ssh";
+import {
+  type ConnectOptions,
+  type Credentials,
+  type Session,
+  backoff,
+  connect,
+  connectDefaults,
+} from "./ssh";
 import type { Transport } from "./transport";
 
 /** Does something in a session on a node. */
@@ -27,30 +35,48 @@ export class SessionPool {
   constructor(private readonly options: PoolOptions) {}
 
   /**
-   * Does something in the node's session. Where a session that was there from before turns out to have ended, it is
-   * opened and done once more: what is done on nodes may be done twice.
+   * Does something in the node's session. Where the session is lost under it, another is opened and all of it done once
+   * more, more slowly each time: what is done on nodes may be done twice, and waits there for what was begun before.
    *
    * @param hostKey - `SHA256:…`: the key that the node must show. A session on which another one was seen isn't used.
    * @throws UserError what {@link connect} throws, and what `act` does.
    */
   readonly use: InSession = async (target, hostKey, act) => {
-    const kept = this.#sessions.get(target.uid);
-    if (kept) {
-      const session = await kept.catch(() => undefined);
-      if (session?.open === true && (hostKey === undefined || hostKey === session.hostKey)) {
-        try {
-          return await act(session);
-        } catch (error) {
-          if (!(error instanceof UserError) || error.problems[0]?.code !== "ssh-lost") throw error;
-        }
+    const { attempts, delay } = { ...connectDefaults, ...this.options.connect };
+    let again = hostKey;
+    for (let failures = 0; ;) {
+      const { session, kept } = await this.#session(target, again);
+      try {
+        return await act(session);
+      } catch (error) {
+        if (!(error instanceof UserError) || error.problems[0]?.code !== "ssh-lost") throw error;
+        again = session.hostKey; // it is the same node still
+        if (kept) continue; // that a session from before has ended says nothing of the way
+        failures += 1;
+        if (failures >= attempts) throw error;
+        await sleep(backoff(delay, failures));
       }
-      if (this.#sessions.get(target.uid) === kept) {
+    }
+  };
+
+  /** The session that is there, if it can be used; else a new one. */
+  async #session(
+    target: NodeTarget,
+    hostKey: string | undefined,
+  ): Promise<{ readonly session: Session; readonly kept: boolean }> {
+    const there = this.#sessions.get(target.uid);
+    if (there) {
+      const session = await there.catch(() => undefined);
+      if (session?.open === true && (hostKey === undefined || hostKey === session.hostKey)) {
+        return { session, kept: true };
+      }
+      if (this.#sessions.get(target.uid) === there) {
         this.#sessions.delete(target.uid);
         void session?.close();
       }
     }
-    return await act(await this.#open(target, hostKey));
-  };
+    return { session: await this.#open(target, hostKey), kept: false };
+  }
 
   #open(target: NodeTarget, hostKey: string | undefined): Promise<Session> {
     const opened = this.#connect(target, hostKey);

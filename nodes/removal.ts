@@ -84,7 +84,7 @@ async function removeFromNode(
   );
   if (!report) return undefined;
   for (const path of report.alsoTrustedBy) tell(`still trusted by ${path}, which is not ours and stays`);
-  if (report.changed) tell("removed our CA certificate(s), trust store rebuilt");
+  if (report.changed) tell("removed our CA certificate(s)");
   if (report.restarted) tell("containerd restarted");
   return report.changed || report.restarted;
 }

@@ -59,13 +59,11 @@ const scriptSuccess = z.object({
   changed: one(flag),
   restarted: one(flag),
   loaded: optional(flag),
-  trust: optional(trustWay),
-  present: many(sha256, 64),
   trusted: many(sha256, 64),
   /** What `status` says of files that are in place, whether or not they are in the bundle. */
   present: many(sha256, 64),
   /** Missing where nothing is installed, and from scripts of earlier releases. */
-  trust: optional(z.enum(["system", "certs.d"])),
+  trust: optional(trustWay),
   alsoTrustedBy: many(path, 16),
   containerdStarted: optional(isoTime),
   nonce: optional(nonce),

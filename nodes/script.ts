@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../build";
+import type { TrustWay } from "./spec";
 import { packagedShell } from "./transport";
 
 interface NodeScript {
@@ -32,9 +33,6 @@ export interface NodeCertificate {
   readonly der: Buffer;
 }
 
-/** How a node trusts certificates: through its trust store, or through containerd's folders for registries. */
-export type TrustWay = "system" | "certs.d";
-
 /** What the script is asked to do. */
 export interface NodeOperation {
   readonly op: "install" | "remove" | "restart" | "status";
@@ -48,7 +46,7 @@ export interface NodeOperation {
    * How `install` makes the node trust them, the node's trust store by default: `certs.d` is containerd's folder for
    * the registry, which needs no restart; `auto` is that where it can be used.
    */
-  readonly trust?: TrustWay | "auto";
+  readonly trust?: TrustWay;
   /** Seconds to wait for another run on the node. */
   readonly lockWait?: number;
   /** Whether `remove` also restarts containerd; it does by default. */

@@ -43,6 +43,18 @@ export interface ConnectOptions {
   readonly liveness?: number;
 }
 
+export const connectDefaults: Required<ConnectOptions> = {
+  attemptTimeout: 15_000,
+  attempts: 4,
+  delay: 1000,
+  liveness: 30_000,
+};
+
+/** Milliseconds to wait after so many failures: doubled each time, and varied so that many don't come back at once. */
+export function backoff(delay: number, failures: number): number {
+  return delay * 2 ** (failures - 1) * (0.5 + Math.random());
+}
+
 export interface ExecOptions {
   /** Sent to the command's stdin, which is then closed. */
   readonly input?: Buffer | string;
@@ -568,7 +580,7 @@ function asAttemptError(error: Error & { level?: string; code?: string }): Attem
  * `ssh-handshake`, `host-key-changed`, `relay-…`.
  */
 export async function connect(endpoint: Endpoint, options: ConnectOptions = {}): Promise<Session> {
-  const { attemptTimeout = 15_000, attempts = 4, delay = 1000, liveness = 30_000 } = options;
+  const { attemptTimeout, attempts, delay, liveness } = { ...connectDefaults, ...options };
   const rejected = new Map<string, string>();
   const verify = (key: Buffer): boolean => {
     const accepted = endpoint.hostKey === undefined || endpoint.hostKey === fingerprint(key);
@@ -592,7 +604,7 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions = {}):
       }
       if (!passing.has(error.reason) || tried >= attempts) throw explain(endpoint, error, tried);
       rejected.clear();
-      await sleep(delay * 2 ** (tried - 1) * (0.5 + Math.random()));
+      await sleep(backoff(delay, tried));
       tried += 1;
     }
   }

@@ -91,6 +91,24 @@ describe("the sessions on nodes", { skip: sshdImpossible() }, () => {
     });
   });
 
+  it("are opened anew where a new one is lost under its first command, so often and no more", async () => {
+    await withPool(direct(), async (pool) => {
+      const cutUntil = (times: number): string =>
+        `n=$(($(cat ${server.folder}/cuts 2>/dev/null || echo 0) + 1)); echo $n >${server.folder}/cuts; ` +
+        `[ $n -gt ${times} ] || kill -9 $PPID; echo $n`;
+      const run = (uid: string, command: string): Promise<string> =>
+        pool.use(target({ uid }), undefined, async (session) => (await session.exec(command)).stdout);
+      assert.equal(await run("uid-cut-1", cutUntil(1)), "2\n");
+      fs.rmSync(path.join(server.folder, "cuts"));
+      const before = server.logins;
+      await assert.rejects(run("uid-cut-2", cutUntil(9)), (error: UserError) => {
+        assert.equal(error.problems[0]?.code, "ssh-lost");
+        return true;
+      });
+      assert.equal(server.logins, before + 2);
+    });
+  });
+
   it("are not lent to who insists on another host key than the one seen", async () => {
     await withPool(direct(), async (pool) => {
       const hostKeyFor = (pin: string | undefined) =>

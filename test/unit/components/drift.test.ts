@@ -22,7 +22,6 @@ const healthy: ScriptSuccess = {
   bundle: "/etc/pki/tls/certs/ca-bundle.crt",
   bootId: "01234567-89ab-cdef-0123-456789abcdef",
   changed: false,
-  present: [sha256],
   restarted: false,
   loaded: true,
   trusted: [sha256],
