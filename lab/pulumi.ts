@@ -52,7 +52,8 @@ export function pulumiEnvironment(tools: Tools, settings: PulumiSettings = {}): 
     ...process.env,
     PATH: [...tools.path, process.env.PATH ?? ""].join(path.delimiter),
     PULUMI_HOME: home,
-    PULUMI_BACKEND_URL: `file://${state}`,
+    // Without metadata: a kill could leave an empty file of them, and then the state beside it can't be read.
+    PULUMI_BACKEND_URL: `file://${state}?metadata=skip`,
     PULUMI_CONFIG_PASSPHRASE: undefined, // it would go before the file
     PULUMI_CONFIG_PASSPHRASE_FILE: passphrase,
     PULUMI_STACK: undefined,

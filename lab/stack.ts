@@ -144,12 +144,17 @@ export class LabStack {
     return await this.run(["preview", "--diff"], env);
   }
 
-  async up(env: NodeJS.ProcessEnv = {}): Promise<Run> {
-    return await this.run(["up", "--yes", "--skip-preview", "--continue-on-error"], env);
+  async up(env: NodeJS.ProcessEnv = {}, options: readonly string[] = []): Promise<Run> {
+    return await this.run(["up", "--yes", "--skip-preview", "--continue-on-error", ...options], env);
   }
 
   async destroy(env: NodeJS.ProcessEnv = {}): Promise<Run> {
     return await this.run(["destroy", "--yes", "--skip-preview", "--continue-on-error"], env);
+  }
+
+  /** Takes the lock of a run that was killed away. */
+  async cancel(): Promise<void> {
+    await this.cli(["cancel", "--yes"]);
   }
 
   /** The state as it is stored: secrets encrypted. */

@@ -29,8 +29,17 @@ const remedies: Record<string, string> = {
   "containerd-missing": "Check that the node runs containerd as the unit containerd.service",
 };
 
+/** What systemd says of any unit that fails: not why. */
+const systemdsOwn = /^(\S+\.service: |(Starting|Started|Stopping|Stopped|Failed to start) )/;
+
+/** The end of a log: of what the program itself said, where it said anything. */
+function logTail(log: string): string {
+  const own = log.split("\n").filter((line) => line.trim() !== "" && !systemdsOwn.test(line));
+  return lastWords(own.length > 0 ? own.join("\n") : log, 600);
+}
+
 function failureProblem(node: string, { error, detail = "", log }: ScriptFailure): Problem {
-  const tail = log === undefined ? "" : lastWords(Buffer.from(log, "base64").toString("utf8"), 600);
+  const tail = log === undefined ? "" : logTail(Buffer.from(log, "base64").toString("utf8"));
   return {
     code: `node-${error}`,
     subject: `node ${node}`,

@@ -1,0 +1,442 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { createHash, X509Certificate } from "node:crypto";
+import { readFileSync, readdirSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+import { type Fleet, type FleetEvent, type FleetNode, fleetKubeconfigFile } from "../../lab/fleet";
+import { eventually, kubectl } from "../../lab/inspect";
+import * as lab from "../../lab/lab";
+import { LabStack, type Run } from "../../lab/stack";
+import { fleet as fleetPlace, supervisor, type RegistryName } from "../../lab/topology";
+
+/**
+ * What has to be done often, on simulated nodes with a real sshd each: ways in, upgrades of whole clusters, kill points,
+ * faults of the network. `7-life` proves on real nodes that each of these does what it says.
+ */
+describe("many nodes", () => {
+  const stack = new LabStack("e2e-fleet", { kubeconfigs: [fleetKubeconfigFile] });
+  const jumpboxPod = "e2e-fleet-jumpbox";
+  let fleet: Fleet;
+  /** How many certificates a node's bundle holds without us. */
+  let usual: number;
+  const controlPlanes = 3;
+  const workers = 2;
+
+  before(async () => {
+    fleet = await lab.fleetUp(controlPlanes + workers, {
+      controlPlanes,
+      rehashSeconds: 0.3,
+      restartSeconds: 0.2,
+    });
+    usual = [...(await fleet.leftovers()).values()][0]!.certificates;
+  });
+  after(async () => {
+    await stack.destroy();
+    await stack.remove();
+    await lab.fleetDown();
+  });
+
+  const caOf = (name: RegistryName): { host: string; ca: object; credentials: object } => {
+    const { host, caFile } = lab.registries()[name];
+    return { host, ca: { from: "file", path: caFile }, credentials: { from: "none" } };
+  };
+  const sha256Of = (name: RegistryName): string =>
+    createHash("sha256")
+      .update(new X509Certificate(readFileSync(lab.registries()[name].caFile)).raw)
+      .digest("hex");
+  const settings = (
+    more: Record<string, unknown> = {},
+    registries: readonly RegistryName[] = ["harbor"],
+  ) => ({
+    namespace: supervisor.namespace,
+    cluster: fleetPlace.name,
+    access: "direct",
+    jumpbox: { name: jumpboxPod },
+    registries: registries.map(caOf),
+    deployment: { enabled: false },
+    nodes: { workersAtOnce: 2, readyTimeoutSeconds: 10 },
+    ...more,
+  });
+  const succeed = async (run: Promise<Run>): Promise<string> => {
+    const { code, output } = await run;
+    assert.equal(code, 0, output);
+    return output;
+  };
+  const up = (): Promise<string> => succeed(stack.up());
+  const unchanged = async (): Promise<void> => {
+    const output = await up();
+    assert.doesNotMatch(output, /\d+ (created|updated|replaced|deleted)/);
+  };
+  /** Restarts since a time, by node. */
+  const restarts = async (since = 0): Promise<Map<string, FleetEvent[]>> => {
+    const found = new Map<string, FleetEvent[]>(fleet.nodes.map(({ name }) => [name, []]));
+    for (const event of await fleet.events()) {
+      if (event.kind === "restart" && event.at > since) found.get(event.node)?.push(event);
+    }
+    return found;
+  };
+  const counts = async (since = 0): Promise<Record<string, number>> =>
+    Object.fromEntries([...(await restarts(since))].map(([name, events]) => [name, events.length]));
+  const each = <T>(value: (node: FleetNode) => T): Record<string, T> =>
+    Object.fromEntries(fleet.nodes.map((node) => [node.name, value(node)]));
+  /** Seconds since boot, as the events have them. */
+  const now = (): number => Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]);
+
+  async function assertTrust(registries: readonly RegistryName[]): Promise<void> {
+    const left = await fleet.leftovers();
+    const details = JSON.stringify([...left], undefined, 1);
+    for (const { asides, kept, certificates } of left.values()) {
+      assert.deepEqual([asides, kept, certificates], [[], [], usual + registries.length], details);
+    }
+    for (const { name } of fleet.nodes) {
+      const files = (await fleet.addedFiles()).get(name) ?? [];
+      assert.equal(files.length, registries.length, name);
+    }
+    if (registries.length === 0) return;
+    const { nodes } = (await stack.outputs()) as { nodes: { certificates: string[] }[] };
+    for (const node of nodes)
+      assert.deepEqual([...node.certificates].sort(), registries.map(sha256Of).sort());
+  }
+
+  /** Nothing of us runs on any node any more, nor in the pod. */
+  async function assertQuiet(): Promise<void> {
+    await eventually("all is quiet on the nodes", async () => {
+      const left = [...(await fleet.leftovers()).values()];
+      return left.every(({ sessions, processes }) => sessions === 0 && processes.length === 0)
+        ? true
+        : undefined;
+    });
+    for (const [name, { asides, kept, certificates }] of await fleet.leftovers()) {
+      assert.deepEqual([asides, kept], [[], []], name);
+      assert.ok(certificates >= usual, `${name} has ${certificates} certificates, and had ${usual}`);
+    }
+  }
+
+  /** No stream into a node is left in the pod, where there is one. */
+  async function assertNoRelays(): Promise<void> {
+    const script =
+      "for each in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$each; echo; done 2>/dev/null | grep -c 'rela[y] 198' || :";
+    const exec = ["exec", "-n", supervisor.namespace, jumpboxPod, "--", "sh", "-c", script];
+    await eventually("no relay is left in the pod", async () => {
+      const count = await kubectl("supervisor", ...exec).catch((error: Error) => {
+        if (/not found/.test(error.message)) return "0";
+        throw error;
+      });
+      return count.trim() === "0" ? true : undefined;
+    });
+  }
+
+  /** The intervals in which control-plane nodes were restarted or rehashed don't touch. */
+  function assertOneAtATime(events: readonly FleetEvent[]): void {
+    const names = new Set(fleet.nodes.filter(({ controlPlane }) => controlPlane).map(({ name }) => name));
+    const ofControlPlane = events.filter(({ node }) => names.has(node)).sort((a, b) => a.at - b.at);
+    const order = ofControlPlane.map(({ node }) => node);
+    // Each node's events are all together.
+    const runs = order.filter((node, index) => node !== order[index - 1]);
+    assert.equal(runs.length, new Set(runs).size, `they were mixed: ${order.join(" ")}`);
+  }
+
+  const ways: Readonly<Record<string, () => Promise<Record<string, unknown>>>> = {
+    direct: () => Promise.resolve({ access: "direct" }),
+    "a bastion, by key": async () => {
+      const { host, port, user, keyFile, hostKey } = await fleet.bastion();
+      return { access: "bastion", bastion: { host, port, user, hostKey, sshKeyFile: keyFile } };
+    },
+    jumpbox: () => Promise.resolve({ access: "jumpbox" }),
+  };
+  for (const [way, access] of Object.entries(ways)) {
+    test(`${way}: up, no change, drift is repaired alone, destroy, and no pod where none is needed`, async () => {
+      await fleet.reset();
+      await stack.configure(settings(await access()));
+      await up();
+      await assertTrust(["harbor"]);
+      assertOneAtATime(await fleet.events());
+      await unchanged();
+      const drifted = fleet.nodes.at(-1)!;
+      await fleet.onNode(drifted, "rm /etc/ssl/certs/tkc-registry-*.pem");
+      const since = now();
+      await up();
+      assert.deepEqual(
+        await counts(since),
+        each((node) => (node === drifted ? 1 : 0)),
+      );
+      const types = await stack.resourceTypes();
+      assert.equal(types.includes("kubernetes:core/v1:Pod"), way === "jumpbox");
+      const leaving = now();
+      await succeed(stack.destroy());
+      await assertTrust([]);
+      assert.deepEqual(
+        await counts(leaving),
+        each(() => 1),
+      );
+      assertOneAtATime((await fleet.events()).filter(({ at }) => at > leaving));
+      await assertQuiet();
+    });
+  }
+
+  test("a bastion that shows another host key stops the run before any node is reached", async () => {
+    const { bastion } = (await ways["a bastion, by key"]!()) as { bastion: object };
+    await stack.configure(
+      settings({ access: "bastion", bastion: { ...bastion, hostKey: `SHA256:${"A".repeat(43)}` } }),
+    );
+    const earlier = await fleet.handshakes();
+    const { code, output } = await stack.up();
+    assert.notEqual(code, 0);
+    assert.match(output, /bastion .*its host key was to be SHA256:A+, and is SHA256:/);
+    assert.equal(await fleet.handshakes(), earlier);
+    assert.equal(await stack.resourceCount(), 0);
+  });
+
+  test("containerd is left alone at the end where that was asked for", async () => {
+    await stack.configure(settings({ restartOnRemoval: false }));
+    await up();
+    const since = now();
+    await succeed(stack.destroy());
+    await assertTrust([]);
+    assert.deepEqual(
+      await counts(since),
+      each(() => 0),
+    );
+  });
+
+  test("an upgrade that replaces all nodes at once: one up brings every one to trust, and gives the old ones up", async () => {
+    await stack.configure(settings());
+    await up();
+    await fleet.replace(fleet.nodes);
+    const since = now();
+    const output = await up();
+    await assertTrust(["harbor"]);
+    assert.deepEqual(
+      await counts(since),
+      each(() => 1),
+    );
+    assertOneAtATime((await fleet.events()).filter(({ at }) => at > since));
+    assert.doesNotMatch(output, /host key was to be/);
+    await unchanged();
+  });
+
+  test("an address that changes hands in one run: the new node keeps the CA and restarts once, the old one is given up", async () => {
+    const old = fleet.nodes.at(-1)!;
+    await fleet.remove(old);
+    const added = await fleet.add({ address: old.address });
+    const since = now();
+    const output = await up();
+    assert.match(
+      output,
+      new RegExp(`${old.name}: is gone; its address ${old.address} is now ${added.name}'s`),
+    );
+    assert.deepEqual(
+      await counts(since),
+      each((node) => (node.name === added.name ? 1 : 0)),
+    );
+    await assertTrust(["harbor"]);
+    await unchanged();
+  });
+
+  test("a node without power: an error, or skipped and named; the first up that reaches it installs it", async () => {
+    const away = await fleet.add();
+    await fleet.stop(away);
+    const failed = await stack.up();
+    assert.notEqual(failed.code, 0);
+    assert.match(failed.output, new RegExp(`node ${away.name} .*(ECONNREFUSED|no answer)`));
+    const skipping = { TKC_REGISTRY_UNREACHABLE_NODES: "skip" };
+    const output = await succeed(stack.up(skipping));
+    assert.match(output, new RegExp(`${away.name}: skipped`));
+    const skipped = async (): Promise<string[]> =>
+      ((await stack.outputs()) as { nodes: { name: string; skipped?: string }[] }).nodes.flatMap(
+        ({ name, skipped }) => (skipped === undefined ? [] : [name]),
+      );
+    assert.deepEqual(await skipped(), [away.name]);
+    const again = await succeed(stack.up(skipping));
+    assert.doesNotMatch(again, /\d+ (created|updated|replaced|deleted)/);
+    assert.match(again, new RegExp(`skipped: node ${away.name}`));
+    const preview = await succeed(stack.preview(skipping));
+    assert.doesNotMatch(preview, /\(update\)/);
+
+    await fleet.start(away);
+    const since = now();
+    await up();
+    assert.deepEqual(
+      await counts(since),
+      each((node) => (node.name === away.name ? 1 : 0)),
+    );
+    assert.deepEqual(await skipped(), []);
+    await assertTrust(["harbor"]);
+    await unchanged();
+    await fleet.remove(away);
+    await up();
+  });
+
+  test("a containerd that fails stops the control plane there, with its log; the next run picks up at that node", async () => {
+    const [first, second] = fleet.nodes.filter(({ controlPlane }) => controlPlane).map(({ name }) => name);
+    const broken = fleet.nodes.find(({ name }) => name === second)!;
+    await stack.configure(settings({}, ["custom"]));
+    await fleet.breakContainerd(broken, "fails");
+    const since = now();
+    const { code, output } = await stack.up();
+    assert.notEqual(code, 0);
+    assert.match(output, new RegExp(`node ${second!}: systemctl restart failed[^]*failed to load TOML`));
+    assert.deepEqual(
+      await counts(since),
+      each(({ name }) => (name === first ? 1 : 0)),
+    );
+    await fleet.breakContainerd(broken, "works");
+    await up();
+    assert.deepEqual(
+      await counts(since),
+      each(() => 1),
+    );
+    assertOneAtATime((await fleet.events()).filter(({ at, kind }) => at > since && kind === "restart"));
+    await unchanged();
+  });
+
+  test("a node that isn't Ready again in time stops the control plane there; the next run goes on", async () => {
+    const controlPlane = fleet.nodes.filter((node) => node.controlPlane);
+    const [first] = controlPlane;
+    await stack.configure(settings({}, ["harbor"]));
+    await fleet.setReady(first!, false);
+    const since = now();
+    const { code, output } = await stack.up();
+    assert.notEqual(code, 0);
+    assert.match(output, new RegExp(`node ${first!.name}: it was not Ready after 10 s`));
+    assert.deepEqual(
+      await counts(since),
+      each((node) => (node.name === first!.name ? 1 : 0)),
+    );
+    await fleet.setReady(first!, true);
+    await up();
+    assert.deepEqual(
+      await counts(since),
+      each(() => 1),
+    );
+    await unchanged();
+  });
+
+  test("a way that is slow, loses packets and cuts connections off costs time, and nothing is done twice", async () => {
+    const since = now();
+    await stack.configure(settings({}, ["custom"]));
+    await fleet.setFaults({ delayMs: 40, lossPercent: 5 });
+    await up();
+    await fleet.setFaults({ cutAfterBytes: 20_000, cutFirst: 6 });
+    await stack.configure(settings({}, ["custom", "harbor"]));
+    await up();
+    await fleet.clearFaults();
+    await assertTrust(["custom", "harbor"]);
+    assert.deepEqual(
+      await counts(since),
+      each(() => 2),
+    );
+    await unchanged();
+    await succeed(stack.destroy());
+  });
+
+  /** All processes below one, itself first. */
+  function tree(root: number): number[] {
+    const parents = new Map<number, number>();
+    for (const name of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+      try {
+        const [, parent] = readFileSync(`/proc/${name}/stat`, "utf8")
+          .replace(/^.*\) /s, "")
+          .split(" ");
+        parents.set(Number(name), Number(parent));
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
+    const found = new Set([root]);
+    for (const pid of found) for (const [child, parent] of parents) if (parent === pid) found.add(child);
+    return [...found];
+  }
+
+  type Stop = "SIGKILL" | "SIGINT" | "SIGINT twice";
+  /**
+   * Runs the CLI and stops it once it has printed so many lines about nodes.
+   *
+   * @returns whether it was stopped, rather than at its end before that.
+   */
+  async function interrupted(verb: "up" | "destroy", lines: number, stop: Stop): Promise<boolean> {
+    const args = [verb, "--yes", "--skip-preview", "--continue-on-error"];
+    const { argv, cwd, env } = await stack.command(args);
+    const [program, ...rest] = argv;
+    const child = spawn(program, rest, { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    let seen = 0;
+    let stopped = false;
+    const onText = (text: string): void => {
+      seen += text.split("\n").filter((line) => line.includes(fleetPlace.name)).length;
+      if (seen < lines || stopped) return;
+      stopped = true;
+      if (stop === "SIGKILL") {
+        const pids = tree(child.pid!);
+        for (const pid of pids) signal(pid, "SIGSTOP");
+        for (const pid of tree(child.pid!)) signal(pid, "SIGKILL");
+        return;
+      }
+      signal(-child.pid!, "SIGINT");
+      if (stop === "SIGINT twice") setTimeout(() => signal(-child.pid!, "SIGINT"), 300);
+    };
+    for (const output of [child.stdout, child.stderr]) output.setEncoding("utf8").on("data", onText);
+    const { pid } = child;
+    await new Promise((resolve) => child.on("close", resolve));
+    assert.deepEqual(tree(pid!).slice(1), [], "processes of the run are left");
+    return stopped;
+  }
+  function signal(pid: number, name: NodeJS.Signals): void {
+    try {
+      process.kill(pid, name);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+
+  describe("interrupted", () => {
+    before(async () => {
+      await fleet.reset();
+      await stack.configure(settings({ access: "jumpbox" }));
+    });
+
+    for (const lines of [6, 12, 20]) {
+      test(`a first up is killed after ${lines} lines: destroy leaves no CA behind, also where state knows of nothing`, async () => {
+        assert.ok(await interrupted("up", lines, "SIGKILL"));
+        await stack.cancel();
+        await assertQuiet();
+        await succeed(stack.destroy());
+        await assertTrust([]);
+      });
+    }
+
+    const points: readonly (readonly ["up" | "destroy", number, Stop])[] = [
+      ...[1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 22, 25].map((lines) => ["up", lines, "SIGKILL"] as const),
+      ...[2, 5, 8, 11, 14].map((lines) => ["destroy", lines, "SIGKILL"] as const),
+      ...[4, 12].flatMap((lines) => [
+        ["up", lines, "SIGINT"] as const,
+        ["up", lines, "SIGINT twice"] as const,
+      ]),
+      ["destroy", 6, "SIGINT"],
+    ];
+    test(`${points.length} times up and destroy are killed or interrupted: the next up finishes, and touches what was left`, async (t) => {
+      let registry: RegistryName = "harbor";
+      await stack.configure(settings({ access: "jumpbox" }, [registry]));
+      await up();
+      for (const [verb, lines, stop] of points) {
+        await t.test(`${verb}, after ${lines} lines, ${stop}`, async () => {
+          registry = registry === "harbor" ? "custom" : "harbor";
+          await stack.configure(settings({ access: "jumpbox" }, [registry]));
+          const since = now();
+          const stopped = await interrupted(verb, lines, stop);
+          await stack.cancel();
+          assert.ok(stopped, "it had ended before");
+          await assertQuiet();
+          await assertNoRelays();
+          await up();
+          await assertTrust([registry]);
+          const most = verb === "up" ? 1 : 2;
+          for (const [name, count] of Object.entries(await counts(since)))
+            assert.ok(count <= most, `${name}: ${count}`);
+        });
+      }
+      await unchanged();
+      await succeed(stack.destroy());
+      await assertTrust([]);
+    });
+  });
+});
