@@ -139,6 +139,13 @@ async function stack() {
       )
     : undefined;
 
+  for (const uid of [...(pullSecret?.uids ?? []), ...(deployment ? [deployment.uid] : [])]) {
+    uid.apply((now) => {
+      const gone = plan.gone.find((each) => each.uid === now);
+      if (gone) throw told(new UserError(gone.problem));
+    });
+  }
+
   return {
     jumpbox: jumpbox?.podName ?? null,
     nodes: nodes.nodes,
@@ -153,15 +160,20 @@ async function stack() {
   };
 }
 
+/**
+ * Has an error told without a stack trace: it is the operator's to put right, and says how. The SDK would inspect one
+ * all the same, which takes it twenty seconds.
+ */
+function told({ message }: UserError): pulumi.RunError {
+  const error = new pulumi.RunError(message);
+  delete error.stack;
+  return error;
+}
+
 export = async () => {
   try {
     return await stack();
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    // Told without a stack trace: it is the operator's to put right, and says how. The SDK would inspect one all the
-    // same, which takes it twenty seconds.
-    const told = new pulumi.RunError(error.message);
-    delete told.stack;
-    throw told;
+    throw error instanceof UserError ? told(error) : error;
   }
 };

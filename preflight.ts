@@ -68,6 +68,8 @@ export interface Plan {
   }[];
   /** Undefined where no Deployment is wanted. */
   readonly deployment: { readonly pod: PodTemplate; readonly adopted: boolean } | undefined;
+  /** Objects that the state has and the cluster hasn't, and what is to be said where the run leaves it at that. */
+  readonly gone: readonly { readonly uid: string; readonly problem: Problem }[];
   /** What the operator should know, and that stops nothing. */
   readonly warnings: readonly string[];
 }
@@ -84,8 +86,6 @@ const project = "setting tkc-registry";
 
 /** What the provider does to an object: it also watches it until it is ready, or gone. */
 const change = ["get", "list", "watch", "create", "patch", "delete"];
-
-const refreshRemedy = "Run `pulumi up --refresh`, which sees what is gone and makes it again";
 
 /** Whether any registry wants a login. */
 const needsPullSecret = ({ registries }: Settings): boolean =>
@@ -256,36 +256,41 @@ function replacedPod(
 }
 
 /**
- * Refuses what the state still has and the cluster doesn't: nothing would be done about it, as none of its settings have
- * changed.
+ * Finds what the state still has and the cluster doesn't. Nothing would be done about it, as none of its settings have
+ * changed; but in a run that refreshes the state first, all is done, and only the objects' UIDs tell which run this is.
  *
  * @param objects - whether objects that are wanted are there, by `Kind namespace/name`.
  */
-function refuseWhatIsGone(
+function whatIsGone(
   last: LastRun,
   nodes: readonly ClusterNode[],
   objects: ReadonlyMap<string, boolean>,
   cluster: string,
-): void {
+): Plan["gone"] {
   const gone = last.objects
-    .map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`)
-    .filter((object) => objects.get(object) === false);
-  const [first, ...rest] = gone.map((subject): Problem => ({
-    code: "object-gone",
-    subject,
-    seen: "the stack made it, and it is gone",
-    remedy: refreshRemedy,
-  }));
-  if (!first) return;
+    .map(({ kind, namespace, name, uid }) => ({ object: `${kind} ${namespace}/${name}`, uid }))
+    .filter(({ object }) => objects.get(object) === false);
   const live = new Set(nodes.map(({ uid }) => uid));
   const recorded = [...last.nodes.values()];
-  if (recorded.length === 0 || recorded.some(({ uid }) => live.has(uid))) throw new UserError(first, ...rest);
-  throw new UserError({
-    code: "cluster-recreated",
-    subject: `cluster ${cluster}`,
-    seen: `it was created anew since the last run: none of its ${recorded.length} nodes of then is there, nor is ${gone.join(", ")}`,
-    remedy: refreshRemedy,
-  });
+  const remedy = "Run `pulumi up --refresh`, which sees what is gone and makes it again";
+  const recreated: Problem | undefined =
+    recorded.length === 0 || recorded.some(({ uid }) => live.has(uid))
+      ? undefined
+      : {
+          code: "cluster-recreated",
+          subject: `cluster ${cluster}`,
+          seen: `it was created anew since the last run: none of its ${recorded.length} nodes of then is there, nor is ${gone.map(({ object }) => object).join(", ")}`,
+          remedy,
+        };
+  return gone.map(({ object, uid }) => ({
+    uid,
+    problem: recreated ?? {
+      code: "object-gone",
+      subject: object,
+      seen: "the stack made it, and it is gone",
+      remedy,
+    },
+  }));
 }
 
 /** {@link SecretReader} by the client that the program has anyway. */
@@ -516,7 +521,7 @@ export async function preflight(settings: Settings, run: Run): Promise<Plan> {
   // Last, as the engine records that it was asked: a run that is refused leaves nothing in the state.
   const last = await lastRun();
   const { pullSecret } = settings;
-  refuseWhatIsGone(
+  const gone = whatIsGone(
     last,
     nodes,
     new Map([
@@ -571,6 +576,7 @@ export async function preflight(settings: Settings, run: Run): Promise<Plan> {
       adopted,
       dockerConfigJson: merged(ours),
     })),
+    gone,
     deployment: deployment.enabled ? { pod, adopted: existingDeployment.adopted } : undefined,
     warnings: [
       ...(parallel !== undefined && atOnce > parallel

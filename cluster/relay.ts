@@ -7,6 +7,7 @@ import {
   type JumpboxAccess,
   type Transport,
   classifyRelay,
+  relayWords,
   throughJumpbox,
 } from "../nodes/transport";
 import type { KubeContext } from "./kube";
@@ -96,8 +97,7 @@ class ExecStream extends Duplex {
     if (this.destroyed) return;
     if (this.#received) this.push(null);
     else {
-      const said = lastWords(this.#stderr) || "it ended without a word";
-      this.destroy(new DialError(classifyRelay(this.#stderr), said));
+      this.destroy(new DialError(classifyRelay(this.#stderr), relayWords(this.#stderr)));
     }
   }
 

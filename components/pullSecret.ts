@@ -36,6 +36,8 @@ const serviceAccountCommand = (verb: string): string =>
 export class PullSecret extends pulumi.ComponentResource {
   /** The Secret's name. */
   readonly secretName: pulumi.Output<string>;
+  /** The Secrets' UIDs, in the order of the places. */
+  readonly uids: readonly pulumi.Output<string>[];
 
   constructor(name: string, args: PullSecretArgs, opts?: pulumi.ComponentResourceOptions) {
     const { places, ...shown } = args;
@@ -84,6 +86,7 @@ export class PullSecret extends pulumi.ComponentResource {
       return secret;
     });
 
+    this.uids = secrets.map((secret) => secret.metadata.uid);
     this.secretName = secrets[0]?.metadata.name ?? pulumi.output(args.name);
     this.registerOutputs({ secretName: this.secretName });
   }

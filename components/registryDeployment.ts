@@ -28,6 +28,8 @@ export class RegistryDeployment extends pulumi.ComponentResource {
   readonly deploymentName: pulumi.Output<string>;
   /** The image that it runs. */
   readonly image: pulumi.Output<string>;
+  /** The Deployment's UID. */
+  readonly uid: pulumi.Output<string>;
 
   constructor(name: string, args: RegistryDeploymentArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tkc-registry:index:RegistryDeployment", name, args, opts);
@@ -53,6 +55,7 @@ export class RegistryDeployment extends pulumi.ComponentResource {
     );
 
     this.deploymentName = deployment.metadata.name;
+    this.uid = deployment.metadata.uid;
     this.image = pulumi.output(args.pod.image);
     this.registerOutputs({ deploymentName: this.deploymentName, image: this.image });
   }

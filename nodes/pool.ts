@@ -1,7 +1,7 @@
 /** The SSH sessions that one process holds: one a node, shared by everything that it does there. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../errors";
-import type { NodeTarget } from "./spec";
+import { type NodeTarget, unreachableCodes } from "./spec";
 import {
   type ConnectOptions,
   type Credentials,
@@ -31,6 +31,8 @@ export interface PoolOptions {
  */
 export class SessionPool {
   readonly #sessions = new Map<string, Promise<Session>>();
+  /** UIDs of nodes that could not be reached when they were last tried. */
+  readonly #away = new Set<string>();
 
   constructor(private readonly options: PoolOptions) {}
 
@@ -81,15 +83,25 @@ export class SessionPool {
   #open(target: NodeTarget, hostKey: string | undefined): Promise<Session> {
     const opened = this.#connect(target, hostKey);
     this.#sessions.set(target.uid, opened);
-    opened.catch(() => {
-      if (this.#sessions.get(target.uid) === opened) this.#sessions.delete(target.uid);
-    });
+    opened.then(
+      () => this.#away.delete(target.uid),
+      (error: unknown) => {
+        if (this.#sessions.get(target.uid) === opened) this.#sessions.delete(target.uid);
+        if (error instanceof UserError && unreachableCodes.has(error.problems[0]!.code))
+          this.#away.add(target.uid);
+      },
+    );
     return opened;
   }
 
-  #connect({ name: node, address, port, user }: NodeTarget, hostKey: string | undefined): Promise<Session> {
+  #connect(
+    { name: node, uid, address, port, user }: NodeTarget,
+    hostKey: string | undefined,
+  ): Promise<Session> {
     const { transport, credentials, connect: options } = this.options;
-    return connect({ node, address, port, user, transport, credentials, hostKey }, options);
+    // Who asks once more asks for something else; all the waiting has been done.
+    const once = this.#away.has(uid) ? { attempts: 1 } : {};
+    return connect({ node, address, port, user, transport, credentials, hostKey }, { ...options, ...once });
   }
 
   /** Ends all sessions. */

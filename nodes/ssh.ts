@@ -34,6 +34,8 @@ export interface ConnectOptions {
   readonly attemptTimeout?: number;
   /** Attempts in all, where a failure may pass by itself. Default 4. */
   readonly attempts?: number;
+  /** Milliseconds for all attempts and the pauses between them; waiting for one's turn at the way is not counted. Default 25 s. */
+  readonly patience?: number;
   /** Milliseconds before the second attempt; doubled for each further one, and varied by half. Default 1 s. */
   readonly delay?: number;
   /**
@@ -46,9 +48,13 @@ export interface ConnectOptions {
 export const connectDefaults: Required<ConnectOptions> = {
   attemptTimeout: 15_000,
   attempts: 4,
+  patience: 25_000,
   delay: 1000,
   liveness: 30_000,
 };
+
+/** Milliseconds below which an attempt is not worth making. */
+const leastAttempt = 1000;
 
 /** Milliseconds to wait after so many failures: doubled each time, and varied so that many don't come back at once. */
 export function backoff(delay: number, failures: number): number {
@@ -580,7 +586,8 @@ function asAttemptError(error: Error & { level?: string; code?: string }): Attem
  * `ssh-handshake`, `host-key-changed`, `relay-…`.
  */
 export async function connect(endpoint: Endpoint, options: ConnectOptions = {}): Promise<Session> {
-  const { attemptTimeout, attempts, delay, liveness } = { ...connectDefaults, ...options };
+  const { attemptTimeout, attempts, patience, delay, liveness } = { ...connectDefaults, ...options };
+  let left = patience;
   const rejected = new Map<string, string>();
   const verify = (key: Buffer): boolean => {
     const accepted = endpoint.hostKey === undefined || endpoint.hostKey === fingerprint(key);
@@ -592,9 +599,14 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions = {}):
       rejected.has(type) ? [] : names,
     );
     try {
-      return await endpoint.transport.dials(() =>
-        attempt(endpoint, attemptTimeout, wanted, verify, liveness),
-      );
+      return await endpoint.transport.dials(async () => {
+        const begun = performance.now();
+        try {
+          return await attempt(endpoint, Math.min(attemptTimeout, left), wanted, verify, liveness);
+        } finally {
+          left -= performance.now() - begun;
+        }
+      });
     } catch (error) {
       if (!(error instanceof AttemptError)) throw error;
       if (error.reason === "host-key" && rejected.size < Object.keys(hostKeyAlgorithms).length) continue;
@@ -602,9 +614,13 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions = {}):
       if (error.reason === "host-key" || (error.reason === "handshake" && rejected.size > 0)) {
         throw hostKeyChanged(endpoint, [...rejected.values()]);
       }
-      if (!passing.has(error.reason) || tried >= attempts) throw explain(endpoint, error, tried);
+      const pause = backoff(delay, tried);
+      left -= pause;
+      if (!passing.has(error.reason) || tried >= attempts || left < leastAttempt) {
+        throw explain(endpoint, error, tried);
+      }
       rejected.clear();
-      await sleep(backoff(delay, tried));
+      await sleep(pause);
       tried += 1;
     }
   }

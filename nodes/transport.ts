@@ -147,6 +147,17 @@ const nodePatterns: readonly (readonly [DialReason, RegExp])[] = [
   ["lost", /connection reset/i],
 ];
 
+/** What of kubectl's and the relay's stderr is worth telling: not how kubectl sums it up. */
+export function relayWords(stderr: string): string {
+  const lines = stderr.split("\n").filter((line) => !/^\{|command terminated with/.test(line));
+  // "bash: connect: Connection refused", and then the same again with the script's line.
+  const first = lines.find((line) => classifyNode(line) !== undefined);
+  return (
+    lastWords((first ?? lines.join("\n")).replace(/^(bash|relay|sh): (line \d+: )?/, "")) ||
+    "it ended without a word"
+  );
+}
+
 /** Reads why a node could not be reached from the words of a system; `undefined` where they say nothing of that. */
 export function classifyNode(said: string): DialReason | undefined {
   return nodePatterns.find(([, pattern]) => pattern.test(said))?.[0];
@@ -195,10 +206,7 @@ class KubectlStream extends Duplex {
       this.#exited = true;
       if (this.destroyed) return;
       if (this.#received) this.push(null);
-      else
-        this.destroy(
-          new DialError(classifyRelay(this.#stderr), lastWords(this.#stderr) || "it ended without a word"),
-        );
+      else this.destroy(new DialError(classifyRelay(this.#stderr), relayWords(this.#stderr)));
     });
   }
 

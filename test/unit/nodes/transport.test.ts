@@ -1,9 +1,25 @@
 import * as assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { classifyKubectl, lastWords } from "../../../nodes/kubectl";
-import { classifyRelay, dialErrorOf } from "../../../nodes/transport";
+import { classifyRelay, dialErrorOf, relayWords } from "../../../nodes/transport";
 
 describe("what ended a connection", () => {
+  it("is told in the words of what failed, not of kubectl", () => {
+    const status =
+      '{"metadata":{},"status":"Failure","message":"command terminated with non-zero exit code"}';
+    for (const [stderr, words] of [
+      [
+        `bash: connect: Connection refused\nrelay: line 9: /dev/tcp/10.0.0.1/22: Connection refused\n${status}`,
+        "connect: Connection refused",
+      ],
+      [`tkc-registry-relay: no-tool\n${status}`, "tkc-registry-relay: no-tool"],
+      ["", "it ended without a word"],
+      [status, "it ended without a word"],
+    ] as const) {
+      assert.equal(relayWords(stderr), words);
+    }
+  });
+
   const relayed: readonly (readonly [string, string])[] = [
     [
       "refused",
