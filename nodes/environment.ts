@@ -65,11 +65,12 @@ const waySchema = z.object({
   TKC_REGISTRY_OWNER: name,
   TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(usual.readyTimeout),
 });
-const targetSchema = waySchema.extend({
+const targetSchema = z.object({
   TKC_REGISTRY_NODE: name,
   TKC_REGISTRY_NODE_UID: name,
   TKC_REGISTRY_NODE_MACHINE_ID: z.string(),
   TKC_REGISTRY_NODE_ADDRESS: address,
+  ...waySchema.shape,
   TKC_REGISTRY_HOST_KEY: hostKey.optional(),
 });
 const sweepSchema = waySchema.extend({
