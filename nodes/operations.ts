@@ -34,44 +34,42 @@ export interface Surroundings {
   readonly signal?: AbortSignal;
 }
 
-/** Does something on the node of a command, and says so where its host key is taken on trust. */
-export async function onNode<T>(
-  { inSession, tell }: Surroundings,
+/** A node that can't be reached was passed over: the error's code. */
+interface Skipped {
+  readonly skipped: string;
+}
+
+/**
+ * Does something on the node of a command, and says so where its host key is taken on trust. A node that can't be
+ * reached is passed over, where that is the policy.
+ *
+ * @param left - What is to be said of a node that is passed over: what is left as it is.
+ */
+export async function onNode<T extends object>(
+  { inSession, unreachable, tell }: Surroundings,
   target: NodeTarget,
   hostKey: string | undefined,
+  left: string,
   act: (session: Session) => Promise<T>,
-): Promise<T> {
-  return await inSession(target, hostKey, async (session) => {
-    if (hostKey === undefined)
-      tell(`${target.name}: first contact: trusting its host key ${session.hostKey}`);
-    return await act(session);
-  });
+): Promise<T | Skipped> {
+  try {
+    return await inSession(target, hostKey, async (session) => {
+      if (hostKey === undefined)
+        tell(`${target.name}: first contact: trusting its host key ${session.hostKey}`);
+      return await act(session);
+    });
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const { code } = error.problems[0]!;
+    if (unreachable !== "skip" || !unreachableCodes.has(code)) throw error;
+    tell(`${target.name}: skipped, ${left}: ${error.message}`);
+    return { skipped: code };
+  }
 }
 
 /** How an operation names itself and its node to the script. */
 export function identity({ target, owner }: Pick<CommandInput, "target" | "owner">) {
   return { machineId: target.machineId, nodeName: target.name, owner };
-}
-
-/**
- * Passes a node over that cannot be reached, where that is the policy.
- *
- * @param skip - Says what is left as it is, and gives what stands for the result; it gets the error's code.
- */
-export async function orSkip<T, S>(
-  { unreachable, tell }: Pick<Surroundings, "unreachable" | "tell">,
-  act: () => Promise<T>,
-  skip: (code: string) => { readonly result: S; readonly left: string },
-): Promise<T | S> {
-  try {
-    return await act();
-  } catch (error) {
-    const code = error instanceof UserError ? error.problems[0]!.code : "";
-    if (unreachable !== "skip" || !unreachableCodes.has(code)) throw error;
-    const { result, left } = skip(code);
-    tell(`skipped, ${left}: ${(error as UserError).message}`);
-    return result;
-  }
 }
 
 /**
@@ -90,17 +88,13 @@ export async function applyCa(environment: Environment, pems: string, around: Su
   const nonce = readNonce(environment);
   const hostKey = pinnedHostKey(environment, target);
   const common = { version: "1", report: "ca", node: target.name, uid: target.uid } as const;
-  const report = await orSkip(
-    { ...around, tell },
-    () =>
-      onNode(around, target, hostKey, async (session) => ({
-        hostKey: session.hostKey,
-        ...(await runOnNode(session, {
-          ...{ op: "install", nonce, certificates, trust: wanted.by, ...identity(input) },
-        })),
-      })),
-    (skipped) => ({ result: { skipped }, left: "to be installed by the first run that reaches it" }),
-  );
+  const left = "to be installed by the first run that reaches it";
+  const report = await onNode(around, target, hostKey, left, async (session) => ({
+    hostKey: session.hostKey,
+    ...(await runOnNode(session, {
+      ...{ op: "install", nonce, certificates, trust: wanted.by, ...identity(input) },
+    })),
+  }));
   if ("skipped" in report)
     return formatReport({ ...common, skipped: report.skipped, hostKey, nonce: randomUUID() });
   const missing = certificates.filter(({ sha256 }) => !report.trusted.includes(sha256));
@@ -145,16 +139,9 @@ export async function restartContainerd(
   const tell = (message: string): void => around.tell(`${target.name}: ${message}`);
   const common = { version: "1", report: "containerd", node: target.name, uid: target.uid } as const;
   if ("skipped" in ca) return formatReport({ ...common, skipped: ca.skipped });
-  const report = await orSkip(
-    { ...around, tell },
-    () =>
-      onNode(around, target, target.hostKey ?? ca.hostKey, (session) =>
-        runOnNode(session, { op: "restart", ...identity(input) }),
-      ),
-    (skipped) => ({
-      result: { skipped },
-      left: "its containerd is to be restarted by the first run that reaches it",
-    }),
+  const left = "its containerd is to be restarted by the first run that reaches it";
+  const report = await onNode(around, target, target.hostKey ?? ca.hostKey, left, (session) =>
+    runOnNode(session, { op: "restart", ...identity(input) }),
   );
   if ("skipped" in report) return formatReport({ ...common, skipped: report.skipped });
   const missing = ca.sha256.filter((sha256) => !report.trusted.includes(sha256));

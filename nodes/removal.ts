@@ -10,7 +10,7 @@ import {
   readSweepInput,
 } from "./environment";
 import { runOnNode } from "./node";
-import { type Surroundings, identity, onNode, orSkip } from "./operations";
+import { type Surroundings, identity, onNode } from "./operations";
 import { waitReady } from "./ready";
 import type { ClusterName, NodeTarget } from "./spec";
 
@@ -28,9 +28,6 @@ export interface RemovalSurroundings extends Surroundings {
   readonly isClusterGone: (cluster: ClusterName) => Promise<boolean>;
 }
 
-/** Codes of errors that say that an API server doesn't answer, or isn't the one that it was. */
-const apiSilent = new Set(["cluster-api-unreachable"]);
-
 /**
  * Asks the workload cluster. Where it doesn't answer because it is gone, so is all that was in it.
  *
@@ -44,7 +41,7 @@ async function unlessClusterGone<T>(
   try {
     return await ask();
   } catch (error) {
-    const silent = error instanceof UserError && apiSilent.has(error.problems[0]!.code);
+    const silent = error instanceof UserError && error.problems[0]!.code === "cluster-api-unreachable";
     if (silent && cluster && (await isClusterGone(cluster))) return undefined;
     throw error;
   }
@@ -74,15 +71,11 @@ async function removeFromNode(
   const { target } = input;
   const { restart } = around;
   const tell = (message: string): void => around.tell(`${target.name}: ${message}`);
-  const report = await orSkip(
-    { ...around, tell },
-    () =>
-      onNode(around, target, hostKey, (session) =>
-        runOnNode(session, { op: "remove", restart, ...identity(input) }),
-      ),
-    () => ({ result: undefined, left: "our CA certificate(s), if any, stay on it" }),
+  const left = "our CA certificate(s), if any, stay on it";
+  const report = await onNode(around, target, hostKey, left, (session) =>
+    runOnNode(session, { op: "remove", restart, ...identity(input) }),
   );
-  if (!report) return undefined;
+  if ("skipped" in report) return undefined;
   for (const path of report.alsoTrustedBy) tell(`still trusted by ${path}, which is not ours and stays`);
   if (report.changed) tell("removed our CA certificate(s)");
   if (report.restarted) tell("containerd restarted");
