@@ -9,7 +9,12 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { parseScriptOutput } from "../../../nodes/report";
-import { type NodeOperation, remoteCommand } from "../../../nodes/script";
+import {
+  type NodeCertificate,
+  type NodeOperation,
+  certificateFileName,
+  remoteCommand,
+} from "../../../nodes/script";
 
 /** Why such roots cannot be made here, or `false`. */
 export function fakeRootsImpossible(): string | false {
@@ -46,6 +51,11 @@ export function makeCertificate(name: string): Certificate {
   );
   const der = Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ""), "base64");
   return { pem, der, sha256: createHash("sha256").update(der).digest("hex") };
+}
+
+/** A certificate for a registry, as the node script is given it. */
+export function file({ sha256, der }: Certificate, registry = "harbor.example"): NodeCertificate {
+  return { name: certificateFileName(registry, sha256), registry, sha256, der };
 }
 
 export type Family = "photon" | "debian";

@@ -3,22 +3,18 @@ import * as fs from "node:fs";
 import { hostname } from "node:os";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { nodeScript, certificateFileName, remoteCommand, type NodeCertificate } from "../../../nodes/script";
+import { nodeScript, remoteCommand, type NodeCertificate } from "../../../nodes/script";
 import {
   type Certificate,
   type Family,
   FakeRoot,
   type Shell,
   fakeRootsImpossible,
+  file,
   makeCertificate,
 } from "./fakeRoot";
 
 const skip = fakeRootsImpossible();
-
-function file(certificate: Certificate, registry = "harbor.example"): NodeCertificate {
-  const { sha256, der } = certificate;
-  return { name: certificateFileName(registry, sha256), registry, sha256, der };
-}
 
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(20);

@@ -1,7 +1,7 @@
 import * as assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { after, before, describe, it } from "node:test";
-import { certificateFileName, type NodeCertificate } from "../../../nodes/script";
+import type { NodeCertificate } from "../../../nodes/script";
 import {
   type Certificate,
   containerdConfig,
@@ -9,16 +9,12 @@ import {
   FakeRoot,
   type Shell,
   fakeRootsImpossible,
+  file,
   makeCertificate,
 } from "./fakeRoot";
 
 const skip = fakeRootsImpossible();
 const folder = "etc/containerd/certs.d";
-
-function file(certificate: Certificate, registry = "harbor.example"): NodeCertificate {
-  const { sha256, der } = certificate;
-  return { name: certificateFileName(registry, sha256), registry, sha256, der };
-}
 
 /** Where its file is, unless the registry has a folder already. */
 function place({ name, registry }: NodeCertificate): string {
