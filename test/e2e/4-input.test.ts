@@ -4,10 +4,11 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { before, after, describe, test } from "node:test";
+import { type ExecResult, exec } from "../../lab/exec";
 import * as lab from "../../lab/lab";
 import { LabStack } from "../../lab/stack";
 import { find, kubectl, onAllNodes, writes } from "../../lab/inspect";
-import { harborSettings, labFile } from "../../lab/settings";
+import { harborSettings, labFile, mistakenSettings } from "../../lab/settings";
 
 /** A self-signed CA whose time was January 2020. */
 function expiredCertificate(): string {
@@ -200,12 +201,47 @@ describe("bad input is refused by a clear message before anything changes", () =
   test("rights that are missing, named by verb and resource", async () => {
     const env = await lab.unprivilegedOperator();
     const missing =
-      /may not create pods\/exec in namespace ns1[^]*may not list nodes[^]*may not patch secrets in namespace default[^]*may not patch deployments\.apps in namespace default/;
+      /may not [^\n]*create pods\/exec in namespace ns1[^]*may not get, list nodes; [^\n]*patch, delete secrets in namespace default; [^\n]*deployments\.apps in namespace default/;
     await refused(harborSettings(), missing, env);
   });
 
-  test("three mistakes are told at once", async () => {
+  test("a context of another cluster than the one that is named", async () => {
+    const { env } = await lab.operator();
+    const KUBECONFIG = labFile("other.kubeconfig", readFileSync(env["KUBECONFIG"]!, "utf8"));
+    const config = (...args: string[]): Promise<ExecResult> =>
+      exec("kubectl", ["config", ...args], { env: { ...env, KUBECONFIG } });
+    const path = "jsonpath={.contexts[?(@.name=='ns1')].context['cluster','user']}";
+    const [supervisor, user] = (await config("view", "--output", path)).stdout.split(" ");
+    await config("set-context", "other", "--cluster", supervisor!, "--user", user!);
+    await refused(
+      harborSettings({ clusterContext: "other" }),
+      /clusterContext: the context other is for https:[^\n]* and the cluster ns1\/tkc-cluster-1 is at [\d.]+:6443 by secret ns1\/tkc-cluster-1-kubeconfig/,
+      { KUBECONFIG },
+    );
+  });
+
+  test("a login that has expired, with the command that renews it", async () => {
+    const { KUBECONFIG } = (await lab.operator()).env;
+    const claims = Buffer.from(JSON.stringify({ exp: 1600400000 })).toString("base64url");
+    const expired = readFileSync(KUBECONFIG!, "utf8").replace(
+      /(token: \S+?\.)[\w-]+(\.\S+)/g,
+      `$1${claims}$2`,
+    );
+    await refused(
+      harborSettings(),
+      /context ns1: [^\n]* which expired at 2020-09-18T03:33:20[^]*npm run login -- --server [\d.]+ --namespace ns1 --cluster tkc-cluster-1/,
+      { KUBECONFIG: labFile("expired.kubeconfig", expired) },
+    );
+  });
+
+  test("three mistakes in the settings' shape are told at once", async () => {
     const settings = harborSettings({ adopt: "yes", access: "teleport", jumpbx: {} });
     await refused(settings, /3 problems/);
   });
+
+  test("three mistakes that only the registries and the cluster know of are told at once", () =>
+    refused(
+      mistakenSettings(),
+      /3 problems[^]*registries\[0\]\.ca\.sha256: [^]*registries\[1\]\.credentials: [^\n]*does not accept the user[^]*pullSecret\.namespaces: /,
+    ));
 });
