@@ -14,6 +14,7 @@ import type {
 } from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import pLimit from "p-limit";
 import { UserError } from "../errors";
+import type { ProblemCode } from "../problems";
 import { connectionFailure } from "../registry/https";
 import { printable } from "../registry/text";
 import { kubeconfigFiles, parseKubeconfigYaml } from "./kubeconfig";
@@ -251,7 +252,7 @@ function explain(
   { name, server, login }: { name: string; server: string; login: string },
 ): Error {
   if (error instanceof UserError) return error;
-  const problem = (code: string, seen: string, remedy: string): UserError =>
+  const problem = (code: ProblemCode, seen: string, remedy: string): UserError =>
     new UserError({ code, subject: `context ${name}`, seen, remedy });
   const refusal = apiRefusal(error);
   if (!refusal) return explainConnection(error, problem, server, login);
@@ -293,7 +294,7 @@ function explain(
 
 function explainConnection(
   error: unknown,
-  problem: (code: string, seen: string, remedy: string) => UserError,
+  problem: (code: ProblemCode, seen: string, remedy: string) => UserError,
   server: string,
   login: string,
 ): Error {
