@@ -15,6 +15,7 @@ const compiledFiles = [
   "run.ts",
   "build.ts",
   "errors.ts",
+  "problems.ts",
 ];
 
 function sourcesDigest(): string | undefined {

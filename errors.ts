@@ -1,7 +1,9 @@
+import type { LabCode, ProblemCode } from "./problems";
+
 /** One thing that is wrong, told so that a reader can act on it without reading our code. */
 export interface Problem {
-  /** A stable name of the kind of problem, for tests, logs and documentation: `kebab-case`. */
-  readonly code: string;
+  /** A stable name of the kind of problem, for tests, logs and docs/errors.md. */
+  readonly code: ProblemCode | LabCode;
   /** What the problem is about: a setting (`registries[0].ca.sha256`), a node, an object, a file. */
   readonly subject: string;
   /** What was seen there, with the shape of a value rather than the value where it could be a secret. */

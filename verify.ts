@@ -25,6 +25,7 @@ import { type InSession, SessionPool } from "./nodes/pool";
 import type { NodeTarget } from "./nodes/spec";
 import { transportFor } from "./nodes/way";
 import { readSupervisorSecret } from "./preflight";
+import type { ProblemCode } from "./problems";
 import { parseImageReference } from "./registry/host";
 import { printable } from "./registry/text";
 
@@ -100,24 +101,25 @@ function readArguments(args: readonly string[]): Request | undefined {
 }
 
 /** How pulumi says no, and what to do then; the last is for all else. */
-const refusals: readonly { readonly pattern: RegExp; readonly code: string; readonly remedy: string }[] = [
-  {
-    pattern: /no stack named/,
-    code: "stack-missing",
-    remedy: "Name a stack that is there (`pulumi stack ls`)",
-  },
-  {
-    pattern: /passphrase/i,
-    code: "passphrase-missing",
-    remedy: "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, as for `pulumi up`",
-  },
-  {
-    pattern: /PULUMI_ACCESS_TOKEN|pulumi login|not logged in/,
-    code: "pulumi-login",
-    remedy: "Log in to where the stack's state is (`pulumi login`), as for `pulumi up`",
-  },
-  { pattern: /^/, code: "export-failed", remedy: "Run `pulumi stack export` by hand to see more" },
-];
+const refusals: readonly { readonly pattern: RegExp; readonly code: ProblemCode; readonly remedy: string }[] =
+  [
+    {
+      pattern: /no stack named/,
+      code: "stack-missing",
+      remedy: "Name a stack that is there (`pulumi stack ls`)",
+    },
+    {
+      pattern: /passphrase/i,
+      code: "passphrase-missing",
+      remedy: "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, as for `pulumi up`",
+    },
+    {
+      pattern: /PULUMI_ACCESS_TOKEN|pulumi login|not logged in/,
+      code: "pulumi-login",
+      remedy: "Log in to where the stack's state is (`pulumi login`), as for `pulumi up`",
+    },
+    { pattern: /^/, code: "export-failed", remedy: "Run `pulumi stack export` by hand to see more" },
+  ];
 
 /** Asks the operator's own pulumi for the stack's state; what is secret in it stays encrypted. */
 async function exportState(stack: string): Promise<unknown> {

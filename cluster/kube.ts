@@ -16,6 +16,7 @@ import type {
 } from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import pLimit from "p-limit";
 import { UserError } from "../errors";
+import type { ProblemCode } from "../problems";
 import { connectionFailure } from "../registry/https";
 import { printable } from "../registry/text";
 import { kubeconfigFiles, parseKubeconfigYaml } from "./kubeconfig";
@@ -289,7 +290,7 @@ function explain(
   }: { name: string; server: string; login: string; expires: Date | undefined },
 ): Error {
   if (error instanceof UserError) return error;
-  const problem = (code: string, seen: string, remedy: string): UserError =>
+  const problem = (code: ProblemCode, seen: string, remedy: string): UserError =>
     new UserError({ code, subject: `context ${name}`, seen, remedy });
   const refusal = apiRefusal(error);
   if (!refusal) return explainConnection(error, problem, server, login);
@@ -333,7 +334,7 @@ function explain(
 
 function explainConnection(
   error: unknown,
-  problem: (code: string, seen: string, remedy: string) => UserError,
+  problem: (code: ProblemCode, seen: string, remedy: string) => UserError,
   server: string,
   login: string,
 ): Error {

@@ -5,7 +5,7 @@ import { homedir } from "node:os";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { UserError } from "../errors";
+import { type Problem, UserError } from "../errors";
 import { printable } from "../registry/text";
 
 /** The files that kubectl would read, in its order of precedence: those of `KUBECONFIG`, else `~/.kube/config`. */
@@ -169,7 +169,7 @@ function refuseConflicts(
     if (other.length > 0) seen.push(`the user "${entry.user}" there has ${printable(other.join(", "))}`);
     return seen;
   });
-  const [first, ...rest] = [...new Set(conflicts)].map((seen) => ({
+  const [first, ...rest] = [...new Set(conflicts)].map((seen): Problem => ({
     code: "kubeconfig-conflict",
     subject: `kubeconfig ${file}`,
     seen,

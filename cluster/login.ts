@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { UserError } from "../errors";
+import type { ProblemCode } from "../problems";
 import { checkCertificates, fingerprintOf, readCertificates, subjectOf } from "../registry/certificates";
 import {
   ConnectionFailure,
@@ -105,7 +106,7 @@ const clusterAnswerSchema = z.object({
 /** Something that waiting may mend. */
 class NotYet extends Error {
   constructor(
-    readonly code: string,
+    readonly code: ProblemCode,
     message: string,
   ) {
     super(message);
@@ -335,7 +336,7 @@ class LoginSession {
     );
   }
 
-  private problem(code: string, seen: string, remedy: string): UserError {
+  private problem(code: ProblemCode, seen: string, remedy: string): UserError {
     return new UserError({ code, subject: this.subject, seen, remedy });
   }
 }

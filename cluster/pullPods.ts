@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import type { V1Pod } from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import { UserError, allChecks, describeProblem } from "../errors";
+import type { ProblemCode } from "../problems";
 import { printable } from "../registry/text";
 import { type PodManifest, checkRights, dryRunPod } from "./access";
 import type { KubeContext } from "./kube";
@@ -125,7 +126,7 @@ export function readPull({ status }: Pick<V1Pod, "status">): PullState {
 }
 
 /** Passing troubles of an API server: a pod that is there is looked at again. */
-const passing = new Set(["cluster-unreachable", "cluster-failing"]);
+const passing: ReadonlySet<string> = new Set<ProblemCode>(["cluster-unreachable", "cluster-failing"]);
 
 /** The pods of one run. */
 class Trials {

@@ -6,6 +6,7 @@ import type { ClusterNode } from "../cluster/types";
 import type { Problem } from "../errors";
 import type { Observation } from "../nodes/inspection";
 import type { ScriptSuccess } from "../nodes/report";
+import type { ProblemCode } from "../problems";
 import { parseImageReference } from "../registry/host";
 import type { DeployedStack, StackNode } from "./stackState";
 
@@ -173,7 +174,7 @@ function unknown(stack: DeployedStack, reachable: Answer, hostKeyAsPinned: Answe
 }
 
 /** What fails only once keys were exchanged, and so after the host key was seen to be the one insisted on. */
-const afterLogin = new Set(["ssh-auth", "ssh-exec-timeout", "ssh-output"]);
+const afterLogin: ReadonlySet<string> = new Set<ProblemCode>(["ssh-auth", "ssh-exec-timeout", "ssh-output"]);
 
 /** A node that did not tell: how far the way to it goes. */
 function judgeSilence({ code }: Problem, stack: DeployedStack): Seen {

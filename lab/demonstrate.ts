@@ -41,7 +41,7 @@ async function pulumi(args: readonly string[]): Promise<void> {
 /** A proof that didn't hold. */
 function disproved(subject: string, seen: string): UserError {
   return new UserError({
-    code: "demonstration-failed",
+    code: "lab-demonstration-failed",
     subject,
     seen,
     remedy: "The lab is still up, for a look: `npm run lab -- status`",

@@ -71,7 +71,7 @@ async function installGo(): Promise<string> {
   }).catch((error: unknown) => {
     if (!(error instanceof CommandError)) throw error;
     throw new UserError({
-      code: "go-missing",
+      code: "lab-go-missing",
       subject: "Go",
       seen: `there is no fitting Go on PATH, and it could not be installed: ${error.message}`,
       remedy: "Install Go (https://go.dev/dl) so that `go` is on PATH, then try again",
@@ -94,7 +94,7 @@ export async function ensureGo(wanted: string): Promise<string> {
   const version = await versionOf(installed);
   if (version !== undefined && isAtLeast(version, wanted)) return installed;
   throw new UserError({
-    code: "go-unusable",
+    code: "lab-go-unusable",
     subject: installed,
     seen:
       version === undefined ? "it does not run on this machine" : `it is Go ${version}, ${wanted} is needed`,

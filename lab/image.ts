@@ -63,7 +63,7 @@ function packageSources(): { readonly suite: string; readonly files: readonly st
   );
   if (suite === undefined || sources.length === 0) {
     throw new UserError({
-      code: "no-package-source",
+      code: "lab-no-package-source",
       subject: "lab",
       seen: "no apt source of this machine's distribution was found in /etc/apt",
       remedy: "Run the lab on a Debian-like machine whose apt sources name the distribution's own archive",

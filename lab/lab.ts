@@ -463,7 +463,7 @@ function workerOf(state: LabState, name: string): LabNode {
   if (node) return node;
   const workers = state.nodes.filter(({ role }) => role === "worker").map((each) => each.name);
   throw new UserError({
-    code: "no-such-worker",
+    code: "lab-no-such-worker",
     subject: `node ${name}`,
     seen: state.nodes.some((each) => each.name === name)
       ? "it is the cluster's control plane"

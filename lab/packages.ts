@@ -96,7 +96,7 @@ export async function ensurePackages(packages: readonly string[] = labPackages):
   if (missing.length === 0) return;
   if (!debian) {
     throw new UserError({
-      code: "packages-missing",
+      code: "lab-packages-missing",
       subject: "this machine",
       seen: `these Debian packages, or what your distribution calls them, are missing: ${missing.join(", ")}`,
       remedy: "Install them, then try again",
@@ -117,7 +117,7 @@ export async function ensurePackages(packages: readonly string[] = labPackages):
   ).catch((error: unknown) => {
     if (!(error instanceof CommandError)) throw error;
     throw new UserError({
-      code: "packages-not-installed",
+      code: "lab-packages-not-installed",
       subject: `Debian packages ${missing.join(", ")}`,
       seen: error.message,
       remedy: "Install them by hand (apt-get install), then try again",

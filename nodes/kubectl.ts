@@ -44,26 +44,28 @@ export function lastWords(text: string, length = 300): string {
   return line.length > length ? `…${line.slice(-length)}` : line;
 }
 
-/** Says what to do about a failure of kubectl. `code` becomes `<prefix>-<reason>`. */
+/** What kubectl was asked for: the first part of the codes of its problems, `<purpose>-<reason>`. */
+export type KubectlPurpose = "cluster" | "supervisor" | "ssh-secret";
+
+/** Says what to do about a failure of kubectl. */
 export function kubectlProblem(
-  prefix: string,
+  purpose: KubectlPurpose,
   subject: string,
   context: string,
-  reason: KubectlReason,
+  reason: Exclude<KubectlReason, "not-found">,
   stderr: string,
 ): Problem {
   const said = lastWords(stderr);
-  const remedies: Record<KubectlReason, string> = {
+  const remedies: Record<typeof reason, string> = {
     "no-kubectl": "Install kubectl and make sure that it is on PATH",
     "context-missing": `Log in with \`npm run login\`, or set KUBECONFIG to the file that holds the context "${context}"`,
     "login-expired": "Log in again (`npm run login`): tokens of a Supervisor last ten hours",
     forbidden: `Have the user of context "${context}" given the right that is named here`,
-    "not-found": "Check the names in the settings",
     "api-unreachable": `Check that the API server of context "${context}" can be reached from here, then try again`,
     failed: "Run the same kubectl command by hand to see more",
   };
   return {
-    code: `${prefix}-${reason}`,
+    code: `${purpose}-${reason}`,
     subject,
     seen:
       reason === "no-kubectl"
@@ -106,11 +108,10 @@ export function kubectl(context: string, args: readonly string[]): Promise<Kubec
 /**
  * Gets one object as parsed JSON, or `undefined` where the API says that it does not exist.
  *
- * @param prefix - the first part of the error's code
  * @throws UserError when the API could not be asked or refused to tell.
  */
 export async function getObject(
-  prefix: string,
+  purpose: KubectlPurpose,
   subject: string,
   context: string,
   args: readonly string[],
@@ -118,5 +119,5 @@ export async function getObject(
   const result = await kubectl(context, ["get", ...args, "-o", "json"]);
   if (result.ok) return JSON.parse(result.stdout);
   if (result.reason === "not-found") return undefined;
-  throw new UserError(kubectlProblem(prefix, subject, context, result.reason, result.stderr));
+  throw new UserError(kubectlProblem(purpose, subject, context, result.reason, result.stderr));
 }

@@ -9,7 +9,10 @@ const lockWait = 120;
 /** Waiting for the lock, rebuilding the trust store and restarting containerd all have bounds of their own. */
 const operationTimeout = (lockWait + 600) * 1000;
 
-const remedies: Record<string, string> = {
+const runAgain = "Run again; if it stays so, this is a defect of tkc-registry";
+
+/** By what the script says is wrong. */
+const remedies = {
   "wrong-node":
     "Nothing was touched. Run `pulumi up` again: nodes were replaced and their addresses changed hands",
   busy: "Another run or another stack is at work on this node; run again when it has ended",
@@ -27,7 +30,13 @@ const remedies: Record<string, string> = {
     "Nothing was touched. Name our file as `ca` in that hosts.toml, or give the registry a folder of its own; or have the trust store used",
   "containerd-failed": "Look at `journalctl -u containerd` on the node, then run again",
   "containerd-missing": "Check that the node runs containerd as the unit containerd.service",
-};
+  "script-damaged": runAgain,
+  "bad-parameter": runAgain,
+  internal: runAgain,
+} as const;
+
+/** What the script says is text from outside: a word that is not known is told as a step that failed. */
+const isKnown = (error: string): error is keyof typeof remedies => Object.hasOwn(remedies, error);
 
 /** What systemd says of any unit that fails: not why. */
 const systemdsOwn = /^(\S+\.service: |(Starting|Started|Stopping|Stopped|Failed to start) )/;
@@ -40,11 +49,12 @@ function logTail(log: string): string {
 
 function failureProblem(node: string, { error, detail = "", log }: ScriptFailure): Problem {
   const tail = log === undefined ? "" : logTail(Buffer.from(log, "base64").toString("utf8"));
+  const known = isKnown(error) ? error : "internal";
   return {
-    code: `node-${error}`,
+    code: `node-${known}`,
     subject: `node ${node}`,
     seen: `${detail === "" ? error : detail}${tail === "" ? "" : ` (last output: ${tail})`}`,
-    remedy: remedies[error] ?? "Run again; if it stays so, this is a defect of tkc-registry",
+    remedy: remedies[known],
   };
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { UserError } from "../errors";
+import type { ProblemCode } from "../problems";
 import { getObject } from "./kubectl";
 import type { NodeTarget } from "./spec";
 
@@ -48,7 +49,11 @@ export const readNodeByKubectl: NodeReader = async (context, name) => {
 
 const pollInterval = 2000;
 /** The API cannot be asked at the moment: it may run on the very node that is waited for. */
-const passing = new Set(["cluster-api-unreachable", "cluster-unreachable", "cluster-failing"]);
+const passing: ReadonlySet<string> = new Set<ProblemCode>([
+  "cluster-api-unreachable",
+  "cluster-unreachable",
+  "cluster-failing",
+]);
 
 /**
  * Waits until a node is Ready. An API that does not answer is asked again.

@@ -3,6 +3,7 @@
  * It is an interface: a `destroy` by a newer release reads what an older one wrote. Names may be added, never changed.
  */
 import { z } from "zod";
+import type { ProblemCode } from "../problems";
 
 /** How a node's port 22 is reached. */
 export const accessSchema = z.discriminatedUnion("kind", [
@@ -55,7 +56,7 @@ export const unreachablePolicies = ["fail", "skip"] as const;
 export type UnreachablePolicy = (typeof unreachablePolicies)[number];
 
 /** Codes of errors that say that a node cannot be reached. That it refuses the key, or shows another host key, is no such thing. */
-export const unreachableCodes: ReadonlySet<string> = new Set([
+export const unreachableCodes: ReadonlySet<string> = new Set<ProblemCode>([
   "ssh-timeout",
   "ssh-refused",
   "ssh-unreachable",

@@ -4,6 +4,7 @@ import { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AnyAuthMethod, Client, type ClientChannel, type ServerHostKeyAlgorithm } from "ssh2";
 import { type Problem, UserError } from "../errors";
+import type { ProblemCode } from "../problems";
 import { lastWords } from "./kubectl";
 import { DialError, type DialReason, type Transport, classifyNode, dialErrorOf } from "./transport";
 
@@ -129,7 +130,7 @@ const passing: ReadonlySet<Failure> = new Set<Failure>([
   "relay-failed",
 ]);
 
-const codes: Record<Failure, string> = {
+const codes: Record<Failure, ProblemCode> = {
   timeout: "ssh-timeout",
   refused: "ssh-refused",
   unreachable: "ssh-unreachable",
@@ -148,6 +149,17 @@ const codes: Record<Failure, string> = {
   forbidden: "relay-forbidden",
   "api-unreachable": "relay-api-unreachable",
   "relay-failed": "relay-failed",
+};
+
+/** The codes of what is the bastion's own trouble, and no node's. */
+const bastionCodes: Partial<Record<Failure, ProblemCode>> = {
+  timeout: "bastion-ssh-timeout",
+  refused: "bastion-ssh-refused",
+  unreachable: "bastion-ssh-unreachable",
+  lost: "bastion-ssh-lost",
+  auth: "bastion-ssh-auth",
+  handshake: "bastion-ssh-handshake",
+  "host-key": "bastion-host-key-changed",
 };
 
 function remedy(reason: Failure, { role = "node", user, credentials, transport }: Endpoint): string {
@@ -183,9 +195,9 @@ function subjectOf({ role = "node", node, address, port }: Endpoint): string {
 
 function explain(endpoint: Endpoint, error: AttemptError, attempts: number): UserError {
   const tried = `SSH as "${endpoint.user}" ${endpoint.transport.description}`;
-  const code = codes[error.reason];
+  const special = endpoint.role === "bastion" ? bastionCodes[error.reason] : undefined;
   return new UserError({
-    code: endpoint.role === "bastion" ? `bastion-${code}` : code,
+    code: special ?? codes[error.reason],
     subject: subjectOf(endpoint),
     seen: `${tried} failed${attempts > 1 ? ` ${attempts} times` : ""}: ${lastWords(error.seen)}`,
     remedy: remedy(error.reason, endpoint),
@@ -474,7 +486,7 @@ export class Session {
 
   #lost(seen: string): UserError {
     return new UserError({
-      code: codes.lost,
+      code: "ssh-lost",
       subject: subjectOf(this.endpoint),
       seen,
       remedy: "What began on the node is finished there; run again",

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { z } from "zod";
 import { UserError } from "../errors";
+import type { ProblemCode } from "../problems";
 import { readOperatorFile } from "./files";
 import { printable } from "./text";
 import type { RegistryCredential, RegistryHost } from "./types";
@@ -186,7 +187,7 @@ async function askHelper(
   { subject, host, runHelper }: { subject: string; host: string; runHelper: RunHelper },
 ): Promise<RegistryCredential> {
   const program = `docker-credential-${printable(helper, 60)}`;
-  const fail = (code: string, seen: string, remedy: string): UserError =>
+  const fail = (code: ProblemCode, seen: string, remedy: string): UserError =>
     new UserError({ code, subject, seen, remedy });
   // The name becomes part of a program's name: nothing of a path may be in it.
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(helper)) {
@@ -235,7 +236,7 @@ async function askHelper(
 function readHelperAnswer(
   stdout: string,
   program: string,
-  fail: (code: string, seen: string, remedy: string) => UserError,
+  fail: (code: ProblemCode, seen: string, remedy: string) => UserError,
 ): RegistryCredential {
   let json: unknown;
   try {

@@ -1,5 +1,6 @@
 import * as tls from "node:tls";
 import { UserError } from "../errors";
+import type { ProblemCode } from "../problems";
 import { parseRegistryHost, type RegistryAddress } from "./host";
 import { ConnectionFailure, httpsRequest, type HttpResponse, type Limits, type Trust } from "./https";
 import { printable } from "./text";
@@ -301,7 +302,7 @@ class Session {
     );
   }
 
-  private problem(code: string, subject: string, seen: string, remedy: string): UserError {
+  private problem(code: ProblemCode, subject: string, seen: string, remedy: string): UserError {
     return new UserError({ code, subject, seen, remedy });
   }
 }

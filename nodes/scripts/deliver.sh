@@ -16,6 +16,6 @@ if [ "${actual%% *}" = "$expected" ]; then
   exec </dev/null
   eval "$script"
 else
-  printf 'protocol=1\nerror=script-damaged\nend=failed\n'
+  printf 'protocol=1\nerror=script-damaged\ndetail=the script did not arrive as it was sent\nend=failed\n'
   exit 1
 fi

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { nonceOf } from "../../../components/drift";
 import type { RecordedNode } from "../../../components/lastRun";
+import type { Problem } from "../../../errors";
 import type { Observation } from "../../../nodes/inspection";
 import type { ScriptSuccess } from "../../../nodes/report";
 
@@ -34,7 +35,7 @@ const answered = (change: Partial<ScriptSuccess> = {}): Observation => ({
   kind: "answered",
   report: { ...healthy, ...change },
 });
-const silentFor = (code: string): Observation => ({
+const silentFor = (code: Problem["code"]): Observation => ({
   kind: "silent",
   problem: { code, subject: "node w1", seen: "", remedy: "" },
 });
@@ -77,7 +78,7 @@ describe("the nonce of a node", () => {
   });
 
   it("changes for a node that is reached and is not the one that it was, whatever is skipped", () => {
-    for (const code of ["host-key-changed", "ssh-auth", "node-wrong-node"])
+    for (const code of ["host-key-changed", "ssh-auth", "node-wrong-node"] as const)
       assert.notEqual(nonceOf("uid", recorded(), silentFor(code), skipping), "recorded");
   });
 

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import type { ClusterNode } from "../../../cluster/types";
 import { type Evidence, describeFindings, judge, nodesToAsk } from "../../../components/findings";
 import { readDeployedStack } from "../../../components/stackState";
+import type { Problem } from "../../../errors";
 import type { Observation } from "../../../nodes/inspection";
 import type { ScriptSuccess } from "../../../nodes/report";
 import { exported, harbor, nodeResources, registriesOutput, stackResource, target } from "./state";
@@ -52,7 +53,7 @@ const report = (change: Partial<ScriptSuccess> = {}): Observation => ({
     ...change,
   },
 });
-const silent = (code: string, seen = "no answer"): Observation => ({
+const silent = (code: Problem["code"], seen = "no answer"): Observation => ({
   kind: "silent",
   problem: { code, subject: "node w1 (10.0.0.1 port 22)", seen, remedy: "Check that it runs" },
 });
@@ -155,7 +156,7 @@ describe("what was found", () => {
   });
 
   it("tells how far the way to a silent node goes", () => {
-    const way = (code: string) => {
+    const way = (code: Problem["code"]) => {
       const findings = seen(silent(code));
       assert.deepEqual(codes(findings), [code]);
       const [node] = findings.nodes;
