@@ -15,6 +15,7 @@ const compiledFiles = [
   "run.ts",
   "build.ts",
   "errors.ts",
+  "children.ts",
 ];
 
 function sourcesDigest(): string | undefined {

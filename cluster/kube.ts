@@ -16,6 +16,7 @@ import pLimit from "p-limit";
 import { UserError } from "../errors";
 import { connectionFailure } from "../registry/https";
 import { printable } from "../registry/text";
+import { limitPlugins } from "./credentialPlugin";
 import { kubeconfigFiles, parseKubeconfigYaml } from "./kubeconfig";
 
 /** What a request is, for messages: `create pods in namespace ns1`. */
@@ -96,6 +97,7 @@ export async function kubeContext(
     });
   }
   config.setCurrentContext(name);
+  limitPlugins(config, { context: name });
   const configuration = client.createConfiguration({
     baseServer: new client.ServerConfiguration(cluster.server, {}),
     authMethods: { default: config },
