@@ -42,6 +42,7 @@ import { obtainCa } from "./registry/ca";
 import { credentialFor, dockerConfigJson, mergeDockerConfigJson } from "./registry/dockerConfig";
 import { manifestReference, parseImageReference } from "./registry/host";
 import { checkPull } from "./registry/pullCheck";
+import { robotStatus } from "./registry/robots";
 import type { RegistryCredential, TrustedCa } from "./registry/types";
 
 /** What the stack is to consist of, as far as the outside world decides it. */
@@ -145,14 +146,22 @@ async function prepareRegistry(settings: RegistrySettings, index: number, all: S
   const image = parseImageReference(all.deployment.image, { subject: `${project}:deployment.image` });
   const pulled = all.deployment.enabled && image.host === settings.host;
   if (pulled || given) {
+    const registry = { host: settings.host, ca: ca.certificates.map(({ pem }) => pem) };
     const { warning } = await checkPull({
-      host: settings.host,
-      ca: ca.certificates.map(({ pem }) => pem),
+      ...registry,
       credential: given,
       ...(pulled ? { image: { repository: image.repository, reference: manifestReference(image) } } : {}),
       subject: { image: `${project}:deployment.image`, credential: `${subject}.credentials` },
     });
     if (warning !== undefined) warnings.push(`${settings.host}: ${warning}`);
+    else if (given && settings.kind === "harbor") {
+      const robot = await robotStatus({
+        ...registry,
+        credential: given,
+        subject: `${subject}.credentials`,
+      });
+      if (robot.warning !== undefined) warnings.push(`${settings.host}: ${robot.warning}`);
+    }
   }
   return { settings, ca, credential: given, warnings };
 }
