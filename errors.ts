@@ -12,9 +12,9 @@ export interface Problem {
   readonly remedy: string;
 }
 
-/** Writes a problem as one line: `subject: what was seen. What to do.` */
-export function describeProblem({ subject, seen, remedy }: Problem): string {
-  return `${subject}: ${seen}. ${remedy}`;
+/** Writes a problem as one line: `subject: what was seen. What to do [code]` */
+export function describeProblem({ code, subject, seen, remedy }: Problem): string {
+  return `${subject}: ${seen}. ${remedy} [${code}]`;
 }
 
 /**
