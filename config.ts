@@ -124,6 +124,7 @@ const deploymentSchema = z.strictObject({
     parseImageReference(value, { subject: "" });
     return value;
   }, "Give the image with its registry: host[:port]/repository[:tag][@digest]").optional(),
+  pinDigest: flag().default(false),
   replicas: whole(0, 1000, "replicas").default(1),
   command: z.array(text("Give a word of the command line")).default([]),
   args: z.array(text("Give a word of the command line")).default([]),

@@ -17,6 +17,11 @@ export function describeProblem({ code, subject, seen, remedy }: Problem): strin
   return `${subject}: ${seen}. ${remedy} [${code}]`;
 }
 
+/** The same over two lines, as one of several: what to do stands out below what was seen. */
+function listProblem({ subject, seen, remedy }: Problem, number: number): string {
+  return `  ${number}. ${subject}: ${seen}\n     → ${remedy}`;
+}
+
 /**
  * The error for everything that an operator can put right: it is shown without a stack. It carries every problem
  * that was found, since being told of one at a time costs a run each.
@@ -30,7 +35,7 @@ export class UserError extends Error {
         ? describeProblem(problems[0])
         : [
             `${problems.length} problems were found:`,
-            ...problems.map((p) => `  - ${describeProblem(p)}`),
+            ...problems.map((problem, index) => listProblem(problem, index + 1)),
           ].join("\n"),
     );
     this.name = "UserError";
@@ -47,13 +52,13 @@ export async function allChecks<T extends readonly unknown[]>(
   checks: readonly [...{ [K in keyof T]: PromiseLike<T[K]> }],
 ): Promise<T> {
   const results = await Promise.allSettled(checks as readonly PromiseLike<unknown>[]);
-  const problems = new Set<Problem>();
+  const problems = new Map<string, Problem>();
   for (const result of results) {
     if (result.status === "fulfilled") continue;
     if (!(result.reason instanceof UserError)) throw result.reason;
-    for (const problem of result.reason.problems) problems.add(problem);
+    for (const problem of result.reason.problems) problems.set(describeProblem(problem), problem);
   }
-  const [first, ...rest] = problems;
+  const [first, ...rest] = problems.values();
   if (first) throw new UserError(first, ...rest);
   return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as unknown as T;
 }

@@ -30,12 +30,17 @@ async function stack() {
   const owner = stackOwner(pulumi.getProject(), pulumi.getStack());
   const parallel = Number(process.env["PULUMI_NODEJS_PARALLEL"]); // the language host's word for --parallel
   const unreachable = unreachablePolicy(process.env, settings.unreachableNodes);
+  const stillChecking = setTimeout(
+    () => void pulumi.log.info("checking clusters, nodes and registries…", undefined, undefined, true),
+    2000,
+  );
   const plan = await preflight(settings, {
     owner,
     lastRun,
     parallel: parallel > 0 ? parallel : undefined,
     unreachable,
-  });
+  }).finally(() => clearTimeout(stillChecking));
+  await pulumi.log.info(["checked beforehand:", ...plan.facts].join("\n  "));
   for (const warning of plan.warnings) await pulumi.log.warn(warning);
   for (const observation of plan.observed) {
     void observation.then(async (seen) => {

@@ -11,8 +11,9 @@ import {
   findSecret,
   foundObject,
 } from "./cluster/access";
+import { checkIdentity } from "./cluster/identity";
 import { type KubeContext, kubeContext } from "./cluster/kube";
-import { discoverNodes } from "./cluster/nodes";
+import { checkSystems, discoverNodes } from "./cluster/nodes";
 import type { ClusterNode } from "./cluster/types";
 import { throughPod } from "./cluster/relay";
 import { nonceOf } from "./components/drift";
@@ -70,6 +71,8 @@ export interface Plan {
   readonly deployment: { readonly pod: PodTemplate; readonly adopted: boolean } | undefined;
   /** Objects that the state has and the cluster hasn't, and what is to be said where the run leaves it at that. */
   readonly gone: readonly { readonly uid: string; readonly problem: Problem }[];
+  /** What was found well, for a review of the run. */
+  readonly facts: readonly string[];
   /** What the operator should know, and that stops nothing. */
   readonly warnings: readonly string[];
 }
@@ -79,6 +82,8 @@ interface Registry {
   readonly settings: RegistrySettings;
   readonly ca: TrustedCa;
   readonly credential: RegistryCredential | undefined;
+  /** The digest of the Deployment's image, where that is this registry's and was seen there. */
+  readonly digest: string | undefined;
   readonly warnings: readonly string[];
 }
 
@@ -91,10 +96,14 @@ const change = ["get", "list", "watch", "create", "patch", "delete"];
 const needsPullSecret = ({ registries }: Settings): boolean =>
   registries.some(({ credentials }) => credentials.from !== "none");
 
-function supervisorRights({ namespace, access }: Settings): Right[] {
-  if (access !== "jumpbox") return [];
+function supervisorRights({ namespace, cluster, access, nodes }: Settings): Right[] {
+  const key: Right[] =
+    nodes.sshKeyFile === undefined
+      ? [{ verb: "get", resource: "secrets", namespace, name: `${cluster}-ssh` }]
+      : [];
+  if (access !== "jumpbox") return key;
   const pods = change.map((verb) => ({ verb, resource: "pods", namespace }));
-  return [...pods, { verb: "create", resource: "pods", subresource: "exec", namespace }];
+  return [...key, ...pods, { verb: "create", resource: "pods", subresource: "exec", namespace }];
 }
 
 function clusterRights(settings: Settings): Right[] {
@@ -144,17 +153,19 @@ async function prepareRegistry(settings: RegistrySettings, index: number, all: S
   const warnings = ca.warnings.map((warning) => `${settings.host}: ${warning}`);
   const image = parseImageReference(all.deployment.image, { subject: `${project}:deployment.image` });
   const pulled = all.deployment.enabled && image.host === settings.host;
+  let digest: string | undefined;
   if (pulled || given) {
-    const { warning } = await checkPull({
+    const found = await checkPull({
       host: settings.host,
       ca: ca.certificates.map(({ pem }) => pem),
       credential: given,
       ...(pulled ? { image: { repository: image.repository, reference: manifestReference(image) } } : {}),
       subject: { image: `${project}:deployment.image`, credential: `${subject}.credentials` },
     });
-    if (warning !== undefined) warnings.push(`${settings.host}: ${warning}`);
+    if (found.warning !== undefined) warnings.push(`${settings.host}: ${found.warning}`);
+    digest = found.digest;
   }
-  return { settings, ca, credential: given, warnings };
+  return { settings, ca, credential: given, digest, warnings };
 }
 
 /** Refuses what isn't the stack's own, unless it is to be adopted. */
@@ -426,9 +437,8 @@ async function settleDeployment(
   });
 }
 
-function podTemplate(settings: Settings): PodTemplate {
-  const { app, image, command, args, port, probe, runAsUser, writablePaths, env, resources } =
-    settings.deployment;
+function podTemplate(settings: Settings, image: string): PodTemplate {
+  const { app, command, args, port, probe, runAsUser, writablePaths, env, resources } = settings.deployment;
   const imagePullSecrets = needsPullSecret(settings) ? [settings.pullSecret.name] : [];
   return {
     app,
@@ -443,6 +453,70 @@ function podTemplate(settings: Settings): PodTemplate {
     resources,
     imagePullSecrets,
   };
+}
+
+/**
+ * The Deployment's image as its pods are to name it.
+ *
+ * @param digest - What the registry says that it is now.
+ */
+function deployedImage({ deployment: { image, pinDigest } }: Settings, digest: string | undefined): string {
+  if (!pinDigest || parseImageReference(image, { subject: "" }).digest !== undefined) return image;
+  if (digest !== undefined) return `${image}@${digest}`;
+  throw new UserError({
+    code: "image-digest-unknown",
+    subject: `${project}:deployment.pinDigest`,
+    seen: `the digest of ${image} can't be found out from here`,
+    remedy: `Run where the registry is reached, or write the digest into \`deployment.image\` (${image}@sha256:…)`,
+  });
+}
+
+const minute = 60_000;
+
+/** How long a context's login lasts, as a fact or, where that is less than an hour, as a warning. */
+function loginTime({ name, expires }: KubeContext, login: string): { fact?: string; warning?: string } {
+  if (!expires) return {};
+  const left = Math.floor((expires.getTime() - Date.now()) / minute);
+  const until = `the login of context ${name} lasts until ${expires.toISOString()}`;
+  return left < 60
+    ? { warning: `${until}, ${left} minutes from now: log in again before a long run (\`${login}\`)` }
+    : { fact: `${until} (${Math.floor(left / 60)} h ${left % 60} min)` };
+}
+
+/** How many nodes there are, of which role and system: `5 nodes (1 control plane, 4 workers): VMware Photon OS/Linux`. */
+function nodesFact(nodes: readonly ClusterNode[]): string {
+  const workers = nodes.filter(({ role }) => role === "worker").length;
+  const systems = [...new Set(nodes.map(({ osImage }) => osImage))].sort().join(", ");
+  return `${nodes.length} nodes (${nodes.length - workers} control plane, ${workers} workers): ${systems}`;
+}
+
+/**
+ * What a question was refused for is told once, in the list of missing rights, if that was had.
+ *
+ * @param rights - The check that makes that list.
+ */
+async function withoutRepetition(error: unknown, rights: Promise<void>): Promise<unknown> {
+  const listed = await rights.then(
+    (): readonly Problem[] => [],
+    (reason: unknown) => (reason instanceof UserError ? reason.problems : []),
+  );
+  if (!(error instanceof UserError)) return error;
+  const [first, ...rest] = error.problems.filter(
+    (problem) =>
+      problem.code !== "no-rights" ||
+      listed.includes(problem) ||
+      !listed.some(({ code, subject }) => code === "no-rights" && subject === problem.subject),
+  );
+  return first ? new UserError(first, ...rest) : error;
+}
+
+/** Has the API server decide on the Deployment's pod. */
+async function tryPod(cluster: KubeContext, settings: Settings): Promise<void> {
+  const { enabled, namespace, image } = settings.deployment;
+  if (!enabled) return;
+  const pod = podTemplate(settings, image);
+  const manifest = { metadata: { labels: podLabels(pod) }, spec: podSpec(pod) };
+  await dryRunPod(cluster, namespace, manifest, { subject: `${project}:deployment` });
 }
 
 /** The run that the checks are for. */
@@ -464,46 +538,76 @@ export interface Run {
  * @throws UserError with every problem that was found.
  */
 export async function preflight(settings: Settings, run: Run): Promise<Plan> {
-  const { owner, lastRun, parallel, unreachable } = run;
+  const { owner, parallel, unreachable } = run;
   const { namespace, cluster: name, deployment } = settings;
-  const login = `npm run login -- --server SUPERVISOR --namespace ${namespace} --cluster ${name}`;
-  const [supervisor, cluster] = await allChecks([
-    kubeContext(settings.supervisorContext, { subject: `${project}:supervisorContext`, login }),
-    kubeContext(settings.clusterContext, { subject: `${project}:clusterContext`, login }),
-  ]);
-  // Asked first and alone: without rights every other question fails too, and says less.
-  await allChecks([
-    checkRights(supervisor, supervisorRights(settings)),
-    checkRights(cluster, clusterRights(settings)),
-  ]);
+  const login = (server = ""): string => {
+    const host = URL.canParse(server) ? new URL(server).hostname : "SUPERVISOR";
+    return `npm run login -- --server ${host} --namespace ${namespace} --cluster ${name}`;
+  };
+  let asked: Promise<LastRun> | undefined;
+  const lastRun = (): Promise<LastRun> => (asked ??= run.lastRun());
 
-  const pod = podTemplate(settings);
+  const clusterSubject = `${project}:clusterContext`;
+  const supervisorContext = kubeContext(settings.supervisorContext, {
+    subject: `${project}:supervisorContext`,
+    login,
+  });
+  const supervisorServer = supervisorContext.then(
+    ({ server }) => server,
+    () => undefined,
+  );
+  const clusterContext = supervisorServer.then((server) =>
+    kubeContext(settings.clusterContext, { subject: clusterSubject, login: () => login(server) }),
+  );
+  const ofSupervisor = <T>(ask: (supervisor: KubeContext) => Promise<T>): Promise<T> =>
+    supervisorContext.then(ask);
+  const ofCluster = <T>(ask: (cluster: KubeContext) => Promise<T>): Promise<T> => clusterContext.then(ask);
+
   const sshKey: SshKeySource =
     settings.nodes.sshKeyFile === undefined
       ? { from: "supervisor", context: settings.supervisorContext, namespace, cluster: name }
       : { from: "file", path: settings.nodes.sshKeyFile };
-  const [nodes, key, registries, jumpbox, bastion, places, existingDeployment] = await allChecks([
-    discoverNodes(cluster),
-    readCredentials(sshKey, readSupervisorSecret(supervisor)),
-    allChecks(settings.registries.map((registry, index) => prepareRegistry(registry, index, settings))),
-    settleJumpbox(supervisor, settings, owner, lastRun),
-    openBastion(settings),
-    allChecks(
-      (needsPullSecret(settings) ? settings.pullSecret.namespaces : []).map((place) =>
-        settlePullSecret(cluster, place, settings, owner),
+  const rights = allChecks([
+    ofSupervisor((supervisor) => checkRights(supervisor, supervisorRights(settings))),
+    ofCluster((cluster) => checkRights(cluster, clusterRights(settings))),
+  ]).then(() => {});
+  const [, supervisor, cluster, unidentified, nodes, key, registries, jumpbox, bastion, places, existing] =
+    await allChecks([
+      rights,
+      supervisorContext,
+      clusterContext,
+      ofSupervisor(async (supervisor) =>
+        checkIdentity(
+          supervisor,
+          await clusterContext,
+          { namespace, name },
+          { subject: clusterSubject, login: login(supervisor.server) },
+        ),
       ),
-    ),
-    settleDeployment(cluster, settings, owner),
-    deployment.enabled
-      ? dryRunPod(
-          cluster,
-          deployment.namespace,
-          { metadata: { labels: podLabels(pod) }, spec: podSpec(pod) },
-          { subject: `${project}:deployment` },
-        )
-      : Promise.resolve(),
-  ]);
+      ofCluster(async (cluster) => {
+        const found = await discoverNodes(cluster);
+        checkSystems(found);
+        return found;
+      }),
+      ofSupervisor((supervisor) => readCredentials(sshKey, readSupervisorSecret(supervisor))),
+      allChecks(settings.registries.map((registry, index) => prepareRegistry(registry, index, settings))),
+      ofSupervisor((supervisor) => settleJumpbox(supervisor, settings, owner, lastRun)),
+      openBastion(settings),
+      ofCluster((cluster) =>
+        allChecks(
+          (needsPullSecret(settings) ? settings.pullSecret.namespaces : []).map((place) =>
+            settlePullSecret(cluster, place, settings, owner),
+          ),
+        ),
+      ),
+      ofCluster((cluster) => settleDeployment(cluster, settings, owner)),
+      ofCluster((cluster) => tryPod(cluster, settings)),
+    ]).catch(async (error: unknown) => {
+      throw await withoutRepetition(error, rights);
+    });
 
+  const digest = registries.find((registry) => registry.digest !== undefined)?.digest;
+  const pod = podTemplate(settings, deployedImage(settings, digest));
   const ours = dockerConfigJson(
     registries.flatMap(({ settings: { host }, credential }) => (credential ? [{ host, credential }] : [])),
   );
@@ -527,7 +631,7 @@ export async function preflight(settings: Settings, run: Run): Promise<Plan> {
     new Map([
       ...places.map((place) => [`Secret ${place.namespace}/${pullSecret.name}`, place.exists] as const),
       ...(deployment.enabled
-        ? [[`Deployment ${deployment.namespace}/${deployment.name}`, existingDeployment.exists] as const]
+        ? [[`Deployment ${deployment.namespace}/${deployment.name}`, existing.exists] as const]
         : []),
     ]),
     `${namespace}/${name}`,
@@ -551,6 +655,7 @@ export async function preflight(settings: Settings, run: Run): Promise<Plan> {
   );
   const workers = nodes.filter((node) => node.role === "worker").length;
   const atOnce = Math.min(settings.nodes.workersAtOnce, workers);
+  const logins = [supervisor, cluster].map((context) => loginTime(context, login(supervisor.server)));
   const notReady = nodes.filter((node) => !node.ready).map((node) => node.name);
   const wanted = { certificates, unreachable };
   return {
@@ -577,8 +682,15 @@ export async function preflight(settings: Settings, run: Run): Promise<Plan> {
       dockerConfigJson: merged(ours),
     })),
     gone,
-    deployment: deployment.enabled ? { pod, adopted: existingDeployment.adopted } : undefined,
+    deployment: deployment.enabled ? { pod, adopted: existing.adopted } : undefined,
+    facts: [
+      ...logins.flatMap(({ fact }) => fact ?? []),
+      nodesFact(nodes),
+      ...(digest === undefined ? [] : [`${deployment.image} is ${digest}`]),
+    ],
     warnings: [
+      ...logins.flatMap(({ warning }) => warning ?? []),
+      ...(unidentified === undefined ? [] : [unidentified]),
       ...(parallel !== undefined && atOnce > parallel
         ? [
             `nodes.workersAtOnce allows ${atOnce} workers at once; Pulumi's --parallel caps them at ${parallel}`,

@@ -57,6 +57,8 @@ export const catalog = {
     "kubeconfig-malformed": "The kubeconfig is damaged, or the user who runs this may not read it.",
     "context-not-found":
       "Settings name contexts of the operator's own kubeconfig, and this one has no such context: nobody has logged in here, or under other names.",
+    "wrong-cluster":
+      "A context of this name may be of another cluster, or be left over from one that was deleted: trust is installed only in the cluster that the Supervisor knows by the name in the settings.",
     "context-incomplete":
       "The kubeconfig was edited: the context is there, and an entry that it refers to is not.",
     "login-expired": loginExpired,
@@ -139,6 +141,8 @@ export const catalog = {
       "The login is right, and the user has no right to this repository; or nobody may pull without one.",
     "registry-not-a-registry": "Something else answers at this host and port, or a proxy in between does.",
     "registry-failing": "The registry is overloaded, is starting, or cannot reach its storage.",
+    "image-digest-unknown":
+      "`pinDigest` deploys what the tag means now, which only the registry knows, and it is not reached from here or does not say.",
     "image-not-found":
       "The image was not pushed or was deleted, or its name is another; some registries say the same of one that the user may not see.",
   },
@@ -203,6 +207,8 @@ export const catalog = {
     "no-nodes": "The cluster is being created, or the context is of another cluster.",
     "node-malformed":
       "A Node object's values become addresses and arguments of commands. Those that no kubelet writes are not used: somebody else wrote the object.",
+    "node-os":
+      "Each system keeps its trust store in its own way, and the node script knows those of the systems that Tanzu Kubernetes releases have. It refuses all others on the node too.",
     "node-without-address":
       "The node is joining the cluster, or its cloud provider has not told its address.",
     "node-address":

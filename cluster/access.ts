@@ -4,7 +4,7 @@ import type { V1ObjectMeta, V1Pod, V1PodSpec } from "@kubernetes/client-node" wi
   "resolution-mode": "import",
 };
 import { type Problem, UserError } from "../errors";
-import { type KubeContext, apiRefusal, describeAction } from "./kube";
+import { type KubeContext, apiRefusal, describeObject } from "./kube";
 
 /** A right that the stack needs. */
 export interface Right {
@@ -20,7 +20,7 @@ export interface Right {
 /**
  * Asks the cluster whether its user has these rights (SelfSubjectAccessReview), all at once.
  *
- * @throws UserError with a problem (`no-rights`) for each that is missing.
+ * @throws UserError (`no-rights`) with all that are missing in one list.
  */
 export async function checkRights(context: KubeContext, needs: readonly Right[]): Promise<void> {
   const answers = await Promise.all(
@@ -39,23 +39,25 @@ export async function checkRights(context: KubeContext, needs: readonly Right[])
       return review.status?.allowed === true;
     }),
   );
-  const [first, ...rest] = needs
-    .filter((_, index) => !answers[index])
-    .map((need) => missingRight(context, need));
-  if (first) throw new UserError(first, ...rest);
-}
-
-function missingRight(
-  context: KubeContext,
-  { verb, group, resource, subresource, namespace, name }: Right,
-): Problem {
-  const full = `${resource}${subresource === undefined ? "" : `/${subresource}`}${group ? `.${group}` : ""}`;
-  return {
+  const missing = needs.filter((_, index) => !answers[index]);
+  if (missing.length === 0) return;
+  throw new UserError({
     code: "no-rights",
     subject: `context ${context.name}`,
-    seen: `the user may not ${describeAction({ verb, resource: full, namespace, name })}`,
-    remedy: "Have the right given, or use a context of a user who has it",
-  };
+    seen: `the user may not ${listRights(missing)}`,
+    remedy: "Have these rights given, or use a context of a user who has them",
+  });
+}
+
+/** `get, list nodes; create pods/exec in namespace ns1`: the verbs of each object together. */
+function listRights(rights: readonly Right[]): string {
+  const verbs = new Map<string, string[]>();
+  for (const { verb, group, resource, subresource, namespace, name } of rights) {
+    const full = `${resource}${subresource === undefined ? "" : `/${subresource}`}${group ? `.${group}` : ""}`;
+    const object = describeObject({ resource: full, namespace, name });
+    verbs.set(object, [...(verbs.get(object) ?? []), verb]);
+  }
+  return [...verbs].map(([object, its]) => `${[...new Set(its)].join(", ")} ${object}`).join("; ");
 }
 
 /** An object that is there. */

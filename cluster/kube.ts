@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import * as https from "node:https";
 import * as path from "node:path";
@@ -8,6 +9,7 @@ import type {
   Configuration,
   Context,
   CoreV1Api,
+  CustomObjectsApi,
   KubeConfig,
   Middleware,
   User,
@@ -18,6 +20,7 @@ import type { ProblemCode } from "../problems";
 import { connectionFailure } from "../registry/https";
 import { printable } from "../registry/text";
 import { kubeconfigFiles, parseKubeconfigYaml } from "./kubeconfig";
+import { tokenExpiry } from "./login";
 
 /** What a request is, for messages: `create pods in namespace ns1`. */
 export interface Action {
@@ -28,9 +31,12 @@ export interface Action {
   readonly name?: string | undefined;
 }
 
-export function describeAction({ verb, resource, namespace, name }: Action): string {
-  return `${verb} ${resource}${name === undefined ? "" : ` "${name}"`}${namespace === undefined ? "" : ` in namespace ${namespace}`}`;
+/** `pods/exec in namespace ns1`, `secrets "x" in namespace ns1`. */
+export function describeObject({ resource, namespace, name }: Omit<Action, "verb">): string {
+  return `${resource}${name === undefined ? "" : ` "${name}"`}${namespace === undefined ? "" : ` in namespace ${namespace}`}`;
 }
+
+const describeAction = ({ verb, ...object }: Action): string => `${verb} ${describeObject(object)}`;
 
 /** A cluster as one kubeconfig context sees it. */
 export interface KubeContext {
@@ -38,9 +44,14 @@ export interface KubeContext {
   readonly name: string;
   /** The API server's URL. */
   readonly server: string;
+  /** PEM of the CAs that the kubeconfig believes for it; empty where it names none. */
+  readonly ca: string;
+  /** When the kubeconfig's own token or client certificate ends; undefined where it doesn't say, or a plugin renews it. */
+  readonly expires: Date | undefined;
   readonly core: CoreV1Api;
   readonly apps: AppsV1Api;
   readonly authorization: AuthorizationV1Api;
+  readonly custom: CustomObjectsApi;
   /** What `https.request` is to be given for a request that the clients above can't make: CA, credential, agent. */
   connectionOptions(): Promise<https.RequestOptions>;
   /**
@@ -60,22 +71,23 @@ export interface ApiRefusal {
 }
 
 const requestSeconds = 20;
-const defaultLogin = "npm run login -- --server SUPERVISOR --namespace NAMESPACE --cluster CLUSTER";
+const defaultLogin = (): string =>
+  "npm run login -- --server SUPERVISOR --namespace NAMESPACE --cluster CLUSTER";
 
 /**
  * Opens a context of the ambient kubeconfig (`KUBECONFIG`, else `~/.kube/config`). No request is made yet.
  *
  * @param options.subject - The setting that names the context.
- * @param options.login - The command that renews this context, for messages.
+ * @param options.login - Gives the command that renews this context, for messages, from its API server's URL where it has one.
  * @throws UserError: `kubeconfig-missing`, `kubeconfig-malformed`, `context-not-found`, `context-incomplete`.
  */
 export async function kubeContext(
   name: string,
-  options: { subject: string; login?: string },
+  options: { subject: string; login?: (server?: string) => string },
 ): Promise<KubeContext> {
-  const { subject, login = defaultLogin } = options;
+  const { subject, login: loginTo = defaultLogin } = options;
   const client = await import("@kubernetes/client-node");
-  const config = await loadKubeconfig(client, subject, login);
+  const config = await loadKubeconfig(client, subject, loginTo());
   const context = config.contexts.find((candidate) => candidate.name === name);
   if (!context) {
     const names = config.contexts.map((candidate) => printable(candidate.name, 80)).sort();
@@ -83,7 +95,7 @@ export async function kubeContext(
       code: "context-not-found",
       subject,
       seen: `the kubeconfig has no context "${printable(name, 80)}"; it has ${names.join(", ") || "none"}`,
-      remedy: `Log in (\`${login}\`), or set one that is there`,
+      remedy: `Log in (\`${loginTo()}\`), or set one that is there`,
     });
   }
   const cluster = config.clusters.find((candidate) => candidate.name === context.cluster);
@@ -93,25 +105,30 @@ export async function kubeContext(
       code: "context-incomplete",
       subject,
       seen: `the context "${name}" names a ${cluster ? "user" : "cluster"} that the kubeconfig does not have`,
-      remedy: `Log in again: \`${login}\``,
+      remedy: `Log in again: \`${loginTo()}\``,
     });
   }
+  const login = loginTo(cluster.server);
   config.setCurrentContext(name);
   const configuration = client.createConfiguration({
     baseServer: new client.ServerConfiguration(cluster.server, {}),
     authMethods: { default: config },
     promiseMiddleware: [requestMiddleware()],
   });
+  const expires = await expiryOf(user);
   const failure = (action: Action, error: unknown): Error =>
-    explain(error, action, { name, server: cluster.server, login });
+    explain(error, action, { name, server: cluster.server, login, expires });
   const limit = pLimit(requestsAtOnce);
   const make = <T>(api: new (configuration: Configuration) => T): T => new api(configuration);
   return {
     name,
     server: cluster.server,
+    ca: await contentOf(cluster.caData, cluster.caFile),
+    expires,
     core: make(client.CoreV1Api),
     apps: make(client.AppsV1Api),
     authorization: make(client.AuthorizationV1Api),
+    custom: make(client.CustomObjectsApi),
     async connectionOptions() {
       const options: https.RequestOptions = {};
       await config.applyToHTTPSOptions(options);
@@ -134,6 +151,22 @@ export async function kubeContext(
       }
     },
   };
+}
+
+/** What an entry gives in base64, or as a file's path; empty where there is none, or it can't be read: requests tell that. */
+async function contentOf(data: string | undefined, file: string | undefined): Promise<string> {
+  if (data !== undefined) return Buffer.from(data, "base64").toString("utf8");
+  return file === undefined ? "" : await readFile(file, "utf8").catch(() => "");
+}
+
+async function expiryOf({ token, certData, certFile }: User): Promise<Date | undefined> {
+  if (token) return tokenExpiry(token);
+  const certificate = await contentOf(certData, certFile);
+  try {
+    return certificate === "" ? undefined : new Date(new X509Certificate(certificate).validTo);
+  } catch {
+    return undefined;
+  }
 }
 
 /** As kubectl does, and OpenSSL by itself does not: a CA of the kubeconfig need not be a root. */
@@ -249,7 +282,12 @@ export function apiRefusal(error: unknown): ApiRefusal | undefined {
 function explain(
   error: unknown,
   action: Action,
-  { name, server, login }: { name: string; server: string; login: string },
+  {
+    name,
+    server,
+    login,
+    expires,
+  }: { name: string; server: string; login: string; expires: Date | undefined },
 ): Error {
   if (error instanceof UserError) return error;
   const problem = (code: ProblemCode, seen: string, remedy: string): UserError =>
@@ -262,7 +300,9 @@ function explain(
     case status === 401:
       return problem(
         "login-expired",
-        `${server} does not accept its login (any more)`,
+        `${server} does not accept its login${
+          expires && expires < new Date() ? `, which expired at ${expires.toISOString()}` : " (any more)"
+        }`,
         `Log in again: \`${login}\``,
       );
     case status === 403:

@@ -9,6 +9,26 @@ import type { ClusterNode } from "./types";
 /** Ranges in which no node's address is: SSH to them would end on this machine, or on nobody's in particular. */
 const forbiddenRanges = ["unspecified", "loopback", "linkLocal", "multicast", "broadcast", "ipv4Mapped"];
 
+/** The systems whose trust stores the node script knows, as kubelets name them. */
+const knownSystems = /\b(?:photon|ubuntu|debian)\b/i;
+
+/**
+ * Refuses nodes whose operating system has a trust store that is not known here.
+ *
+ * @throws UserError with a problem (`node-os`) for each.
+ */
+export function checkSystems(nodes: readonly ClusterNode[]): void {
+  const [first, ...rest] = nodes
+    .filter(({ osImage }) => !knownSystems.test(osImage))
+    .map(({ name, osImage }): Problem => ({
+      code: "node-os",
+      subject: `node ${name}`,
+      seen: `it runs "${osImage}", and only the trust stores of Photon OS, Ubuntu and Debian are known`,
+      remedy: "Use a Tanzu Kubernetes release with one of these",
+    }));
+  if (first) throw new UserError(first, ...rest);
+}
+
 /** What is used of a Node object. Its values become resource names, arguments and addresses, and its writer is the kubelet. */
 const nodeSchema = z.object({
   metadata: z.object({

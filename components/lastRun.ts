@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { UserError } from "../errors";
 import { parseCaReport, parseContainerdReport } from "../nodes/report";
+import type { RegistryHost } from "../registry/types";
 import { replacesVariable } from "./ownership";
 
 /** What the state holds of a node. */
@@ -38,6 +39,8 @@ export interface LastRun {
   readonly objects: readonly RecordedObject[];
   /** By node name. */
   readonly nodes: ReadonlyMap<string, RecordedNode>;
+  /** SHA-256 of the certificates that nodes were to trust, by registry. */
+  readonly trusted: ReadonlyMap<RegistryHost, readonly string[]>;
 }
 
 const resources = z.record(z.string(), z.object({ type: z.string(), outputs: z.unknown() }));
@@ -49,6 +52,9 @@ const containerdOutputs = z.object({
   stdout: z.string(),
   environment: z.object({ TKC_REGISTRY_CA: z.string() }),
 });
+const certificates = z.array(z.object({ registry: z.string(), sha256: z.string() }));
+const nodesOutputs = z.object({ certificates });
+const trustOutputs = z.object({ environment: z.object({ TKC_REGISTRY_TRUST: z.string() }) });
 const objectOutputs = z.object({
   kind: z.string(),
   metadata: z.object({ namespace: z.string(), name: z.string(), uid: z.string() }),
@@ -77,6 +83,8 @@ export function readLastRun(answer: unknown): LastRun {
   const nodes = new Map<string, RecordedNode>();
   const notRestarted = new Set<string>();
   const objects: RecordedObject[] = [];
+  const ofNodes = new Map<RegistryHost, Set<string>>();
+  let ofStack: Map<RegistryHost, Set<string>> | undefined;
   let jumpbox: RecordedPod | undefined;
   for (const { type, outputs } of Object.values(resources.parse(answer))) {
     if (type === "command:local:Command") {
@@ -87,9 +95,13 @@ export function readLastRun(answer: unknown): LastRun {
         const nonce = ca.environment.TKC_REGISTRY_NONCE;
         nodes.set(installed.node, { uid, hostKey, nonce, skipped: "skipped" in installed });
       }
+      addCertificates(ofNodes, nodeCertificates(outputs));
       const containerd = containerdOutputs.safeParse(outputs).data;
       const loaded = containerd && readReport(parseContainerdReport, containerd.stdout);
       if (loaded && "skipped" in loaded) notRestarted.add(loaded.uid);
+    } else if (type === "tkc-registry:index:TrustedNodes") {
+      const found = nodesOutputs.safeParse(outputs).data;
+      if (found) ofStack = addCertificates(new Map(), found.certificates);
     } else if (type.startsWith("kubernetes:")) {
       const found = objectOutputs.safeParse(outputs).data;
       if (!found) continue;
@@ -102,7 +114,26 @@ export function readLastRun(answer: unknown): LastRun {
   for (const [name, node] of nodes) {
     if (notRestarted.has(node.uid)) nodes.set(name, { ...node, skipped: true });
   }
-  return { jumpbox, objects, nodes };
+  // A run that was cut off may have reached nodes and not said for all of them what it was about.
+  const trusted = [...(ofStack ?? ofNodes)].map(([registry, sha256]) => [registry, [...sha256]] as const);
+  return { jumpbox, objects, nodes, trusted: new Map(trusted) };
+}
+
+function addCertificates(
+  to: Map<RegistryHost, Set<string>>,
+  more: z.infer<typeof certificates>,
+): Map<RegistryHost, Set<string>> {
+  for (const { registry, sha256 } of more) to.set(registry, (to.get(registry) ?? new Set()).add(sha256));
+  return to;
+}
+
+function nodeCertificates(outputs: unknown): z.infer<typeof certificates> {
+  try {
+    const text = trustOutputs.safeParse(outputs).data?.environment.TKC_REGISTRY_TRUST ?? "[]";
+    return certificates.safeParse(JSON.parse(text)).data ?? [];
+  } catch {
+    return [];
+  }
 }
 
 function replacedPod(outputs: unknown): string | undefined {

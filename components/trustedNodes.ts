@@ -109,7 +109,8 @@ export class TrustedNodes extends pulumi.ComponentResource {
     }
 
     this.nodes = pulumi.all([...trusted.values()].map((node) => node.trust));
-    // The engine writes the whole state at each step: the stack's outputs hold them once.
-    this.registerOutputs({});
+    // The engine writes the whole state at each step: the nodes are in the stack's outputs once. Those are only set by a
+    // run that came to its end; what later runs hold a registry to is kept from the first moment.
+    this.registerOutputs({ certificates });
   }
 }

@@ -4,8 +4,7 @@ import { readFileSync } from "node:fs";
 import { UserError } from "../errors";
 import { containerd, kubectl, onAllNodes, pullFailure, trusts } from "./inspect";
 import * as lab from "./lab";
-import { step } from "./progress";
-import { harborSettings } from "./settings";
+import { harborSettings, mistakenSettings } from "./settings";
 import { LabStack } from "./stack";
 
 /** The stack that the demonstration and `npm run lab -- pulumi` use. */
@@ -82,13 +81,26 @@ async function showPods(image: string): Promise<void> {
   print(indented(await kubectl("workload", "get", "events", "-n", "default", "-o", pulled)));
 }
 
+/** Shows that a run with mistakes is refused for all of them at once, before anything is made. */
+async function showRefusal(): Promise<void> {
+  await labStack.configure(mistakenSettings());
+  print("  $ pulumi preview     # with a mistyped fingerprint, password and namespace");
+  const { code, output } = await labStack.preview();
+  const told = output.slice(Math.max(output.indexOf("error: "), 0)).trimEnd();
+  print(indented(told.replace(/\n\n[^]*/, "")));
+  const mistakes = [
+    /registries\[0\]\.ca\.sha256: /,
+    /registries\[1\]\.credentials: /,
+    /pullSecret\.namespaces: /,
+  ];
+  if (code === 0 || !told.includes("3 problems") || !mistakes.every((mistake) => mistake.test(told)))
+    throw disproved("pulumi preview", `its three mistakes were not told; it ended with code ${code}`);
+}
+
 /** @throws UserError when a proof fails, or the lab or the stack does. */
 export async function demonstrate(): Promise<void> {
   await lab.up();
-  const tools = await step("stack settings", async () => {
-    await labStack.configure(harborSettings()); // anew: the registry's CA may have been rotated since
-    return await lab.pulumiDescription();
-  });
+  const tools = await lab.pulumiDescription();
   const { harbor } = lab.registries();
   const pem = new X509Certificate(readFileSync(harbor.caFile)).toString();
   print(`\nPulumi here: ${tools}`);
@@ -103,7 +115,11 @@ export async function demonstrate(): Promise<void> {
   }
   await showNodes(pem, harbor.caSha256);
 
+  heading("Mistakes are told all at once, before anything is touched");
+  await showRefusal();
+
   heading("The stack");
+  await labStack.configure(harborSettings()); // anew: the registry's CA may have been rotated since
   await pulumi(["up", "--yes", "--skip-preview", "--continue-on-error"]);
 
   heading("After: what the cluster and the nodes say");

@@ -41,6 +41,32 @@ export function harborSettings(more: Record<string, unknown> = {}): Record<strin
   };
 }
 
+/**
+ * Settings with three mistakes of different kinds: a fingerprint that isn't that of Harbor's CA, a wrong password of the
+ * other registry, and a namespace that isn't there.
+ */
+export function mistakenSettings(): Record<string, unknown> {
+  const { harbor, custom } = lab.registries();
+  const auth = Buffer.from(`${custom.user}:mistyped`).toString("base64");
+  const path = labFile("mistyped-docker-config.json", JSON.stringify({ auths: { [custom.host]: { auth } } }));
+  return harborSettings({
+    registries: [
+      {
+        host: harbor.host,
+        ca: { from: "harbor", sha256: custom.caSha256 },
+        credentials: { from: "dockerConfig", path: dockerConfigFile() },
+      },
+      {
+        host: custom.host,
+        kind: "generic",
+        ca: { from: "file", path: custom.caFile },
+        credentials: { from: "dockerConfig", path },
+      },
+    ],
+    pullSecret: { namespaces: ["default", "no-such-team"] },
+  });
+}
+
 /** A manifest file of a pod that Pod Security `restricted` takes, with an image from the registry. */
 export function podFromRegistry(name: string, image: string): string {
   return labFile(

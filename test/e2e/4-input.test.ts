@@ -4,10 +4,11 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { before, after, describe, test } from "node:test";
+import { type ExecResult, exec } from "../../lab/exec";
 import * as lab from "../../lab/lab";
 import { LabStack } from "../../lab/stack";
 import { find, kubectl, onAllNodes, writes } from "../../lab/inspect";
-import { harborSettings, labFile } from "../../lab/settings";
+import { harborSettings, labFile, mistakenSettings } from "../../lab/settings";
 
 /** A self-signed CA whose time was January 2020. */
 function expiredCertificate(): string {
@@ -80,98 +81,97 @@ describe("bad input is refused by a clear message before anything changes", () =
     await stack.destroy();
   });
 
-  async function refused(
+  async function refused(settings: Record<string, unknown>, ...messages: RegExp[]): Promise<void> {
+    await refusedFor({}, settings, ...messages);
+  }
+  async function refusedFor(
+    env: NodeJS.ProcessEnv,
     settings: Record<string, unknown>,
-    message: RegExp,
-    env: NodeJS.ProcessEnv = {},
-    passwords: Record<string, string> = {},
+    ...messages: RegExp[]
   ): Promise<void> {
-    await stack.configure(settings, passwords);
+    await stack.configure(settings);
     const { code, output } = await stack.up(env);
     assert.notEqual(code, 0, output);
-    assert.match(output, message);
+    for (const message of messages) assert.match(output, message);
     assert.doesNotMatch(output, /\n\s+at .*\.[jt]s:\d+/, "the message comes with a stack trace");
     assert.deepEqual(await everything(), untouched);
   }
   const registry = (changes: Record<string, unknown>): Record<string, unknown> =>
     harborSettings({ registries: [{ ...(harborSettings()["registries"] as object[])[0], ...changes }] });
-  const ca = (content: string): Record<string, unknown> =>
-    registry({ ca: { from: "file", path: labFile("bad-ca.pem", content) } });
-  const docker = (content: string): Record<string, unknown> =>
-    registry({ credentials: { from: "dockerConfig", path: labFile("bad-config.json", content) } });
-
-  test("an unknown setting", () =>
-    refused(harborSettings({ jumpbx: {} }), /tkc-registry:jumpbx: there is no such setting/));
-  test("a missing setting", () => {
-    const settings = Object.entries(harborSettings()).filter(([name]) => name !== "cluster");
-    return refused(Object.fromEntries(settings), /missing[^]*cluster/i);
+  const pem = (content: string): object => ({ from: "file", path: labFile("bad-ca.pem", content) });
+  const docker = (content: string): object => ({
+    from: "dockerConfig",
+    path: labFile("bad-config.json", content),
   });
-  test("a context that the kubeconfig doesn't have", () =>
-    refused(harborSettings({ clusterContext: "tkc-cluster-9" }), /tkc-cluster-9[^]*tkc-cluster-1/));
-  test("a cluster without an SSH secret", () =>
-    refused(
-      harborSettings({ cluster: "tkc-cluster-9", clusterContext: "tkc-cluster-1" }),
-      /tkc-cluster-9-ssh/,
-    ));
+
+  test("settings: an unknown one, a missing one, two of the wrong shape", () => {
+    const settings = harborSettings({ adopt: "yes", access: "teleport", jumpbx: {} });
+    return refused(
+      Object.fromEntries(Object.entries(settings).filter(([name]) => name !== "cluster")),
+      /4 problems/,
+      /tkc-registry:jumpbx: there is no such setting/,
+      /tkc-registry:cluster: it is missing/,
+      /tkc-registry:adopt: it is "yes"/,
+      /tkc-registry:access: it is "teleport"/,
+    );
+  });
   test("an image whose registry is none of the stack's", () =>
     refused(
       harborSettings({ deployment: { image: "other.example/team/nginx:1.0" } }),
       /other\.example, is none of the stack's/,
+    ));
+  test("a context that the kubeconfig doesn't have; a CA file that is no PEM; a config.json that is missing", () =>
+    refused(
+      {
+        ...registry({
+          ca: pem("hello"),
+          credentials: { from: "dockerConfig", path: "/nonexistent/config.json" },
+        }),
+        clusterContext: "tkc-cluster-9",
+      },
+      /3 problems/,
+      /clusterContext: [^\n]*tkc-cluster-9[^\n]*tkc-cluster-1/,
+      /registries\[0\]\.ca\.path: there is no certificate in it/,
+      /registries\[0\]\.credentials: [^\n]*\/nonexistent\/config\.json/,
+    ));
+  test("a cluster without an SSH secret; an HTML page instead of a certificate; a config.json that is malformed", () =>
+    refused(
+      {
+        ...registry({ ca: pem("<html><body>404</body></html>"), credentials: docker("{ not json") }),
+        cluster: "tkc-cluster-9",
+        clusterContext: "tkc-cluster-1",
+      },
+      /3 problems/,
+      /secret ns1\/tkc-cluster-9-ssh/,
+      /registries\[0\]\.ca\.path: [^\n]*HTML/,
+      /registries\[0\]\.credentials[^\n]*not JSON/,
+    ));
+  test("an expired CA; a config.json without this registry; a pull secret in a namespace that isn't there", () =>
+    refused(
+      {
+        ...registry({
+          ca: pem(expiredCertificate()),
+          credentials: docker(JSON.stringify({ auths: { "other.example": { auth: "eDp5" } } })),
+        }),
+        pullSecret: { namespaces: ["default", "no-such-team"] },
+      },
+      /3 problems/,
+      /registries\[0\]\.ca\.path: the certificate [^\n]* expired at 2020-02-01/,
+      /registries\[0\]\.credentials: [^\n]*other\.example/,
+      /pullSecret\.namespaces: the cluster has no namespace no-such-team/,
     ));
   test("a fingerprint that is not the CA's", () =>
     refused(
       registry({ ca: { from: "harbor", sha256: "ab".repeat(32) } }),
       new RegExp(harbor.caSha256.slice(0, 8), "i"),
     ));
-  test("a file that is no PEM", () =>
-    refused(ca("hello"), /registries\[0\]\.ca\.path: there is no certificate in it/));
-  test("an HTML page instead of a certificate", () => refused(ca("<html><body>404</body></html>"), /HTML/));
-  test("a config.json that is missing", () =>
-    refused(
-      registry({ credentials: { from: "dockerConfig", path: "/nonexistent/config.json" } }),
-      /\/nonexistent\/config\.json/,
-    ));
-  test("a config.json that is malformed", () =>
-    refused(docker("{ not json"), /registries\[0\]\.credentials[^\n]*not JSON/));
-  test("a config.json without this registry", () =>
-    refused(docker(JSON.stringify({ auths: { "other.example": { auth: "eDp5" } } })), /other\.example/));
   test("a wrong registry password", () => {
     const auth = Buffer.from(`${harbor.user}:wrong-password`).toString("base64");
     return refused(
-      docker(JSON.stringify({ auths: { [harbor.host]: { auth } } })),
+      registry({ credentials: docker(JSON.stringify({ auths: { [harbor.host]: { auth } } })) }),
       /registries\[0\]\.credentials: [^\n]*does not accept the user/,
     );
   });
-
-  test("a wrong password of a registry whose image isn't used", async () => {
-    const { custom } = lab.registries();
-    const credentials = { from: "password", username: custom.user };
-    const second = {
-      host: custom.host,
-      kind: "generic",
-      ca: { from: "file", path: custom.caFile },
-      credentials,
-    };
-    const registries = [...(harborSettings()["registries"] as object[]), second];
-    await refused(
-      harborSettings({ registries }),
-      /registries\[1\]\.credentials: [^\n]*does not accept the user/,
-      {},
-      {
-        [custom.host]: "wrong-password",
-      },
-    );
-  });
-  test("an expired CA", () =>
-    refused(
-      ca(expiredCertificate()),
-      /registries\[0\]\.ca\.path: the certificate [^\n]* expired at 2020-02-01/,
-    ));
-  test("a pull secret in a namespace that isn't there", () =>
-    refused(
-      harborSettings({ pullSecret: { namespaces: ["default", "no-such-team"] } }),
-      /pullSecret\.namespaces: the cluster has no namespace no-such-team/,
-    ));
 
   for (const [mode, message] of [
     ["404", /404/],
@@ -200,12 +200,45 @@ describe("bad input is refused by a clear message before anything changes", () =
   test("rights that are missing, named by verb and resource", async () => {
     const env = await lab.unprivilegedOperator();
     const missing =
-      /may not create pods\/exec in namespace ns1[^]*may not list nodes[^]*may not patch secrets in namespace default[^]*may not patch deployments\.apps in namespace default/;
-    await refused(harborSettings(), missing, env);
+      /may not [^\n]*create pods\/exec in namespace ns1[^]*may not get, list nodes; [^\n]*patch, delete secrets in namespace default; [^\n]*deployments\.apps in namespace default/;
+    await refusedFor(env, harborSettings(), missing);
   });
 
-  test("three mistakes are told at once", async () => {
-    const settings = harborSettings({ adopt: "yes", access: "teleport", jumpbx: {} });
-    await refused(settings, /3 problems/);
+  test("a context of another cluster than the one that is named", async () => {
+    const { env } = await lab.operator();
+    const KUBECONFIG = labFile("other.kubeconfig", readFileSync(env["KUBECONFIG"]!, "utf8"));
+    const config = (...args: string[]): Promise<ExecResult> =>
+      exec("kubectl", ["config", ...args], { env: { ...env, KUBECONFIG } });
+    const path = "jsonpath={.contexts[?(@.name=='ns1')].context['cluster','user']}";
+    const [supervisor, user] = (await config("view", "--output", path)).stdout.split(" ");
+    await config("set-context", "other", "--cluster", supervisor!, "--user", user!);
+    await refusedFor(
+      { KUBECONFIG },
+      harborSettings({ clusterContext: "other" }),
+      /clusterContext: the context other is for https:[^\n]* and the cluster ns1\/tkc-cluster-1 is at [\d.]+:6443 by secret ns1\/tkc-cluster-1-kubeconfig/,
+    );
   });
+
+  test("a login that has expired, with the command that renews it", async () => {
+    const { KUBECONFIG } = (await lab.operator()).env;
+    const claims = Buffer.from(JSON.stringify({ exp: 1600400000 })).toString("base64url");
+    const expired = readFileSync(KUBECONFIG!, "utf8").replace(
+      /(token: \S+?\.)[\w-]+(\.\S+)/g,
+      `$1${claims}$2`,
+    );
+    await refusedFor(
+      { KUBECONFIG: labFile("expired.kubeconfig", expired) },
+      harborSettings(),
+      /context ns1: [^\n]* which expired at 2020-09-18T03:33:20[^]*npm run login -- --server [\d.]+ --namespace ns1 --cluster tkc-cluster-1/,
+    );
+  });
+
+  test("a wrong password of a registry whose image isn't used, and what else only the registries and the cluster know", () =>
+    refused(
+      mistakenSettings(),
+      /3 problems/,
+      /registries\[0\]\.ca\.sha256: /,
+      /registries\[1\]\.credentials: [^\n]*does not accept the user/,
+      /pullSecret\.namespaces: /,
+    ));
 });

@@ -66,8 +66,29 @@ describe("what the state holds", () => {
     assert.deepEqual(later.nodes.get("w1"), { ...w1, skipped: true });
   });
 
+  it("is the certificates that nodes were to trust, even of a run that was cut off", () => {
+    const harbor = { registry: "10.0.0.1", sha256: "ab" };
+    const cut = command({
+      stdout,
+      environment: { ...environment, TKC_REGISTRY_TRUST: JSON.stringify([harbor]) },
+    });
+    assert.deepEqual([...readLastRun({ "urn:w1-ca": cut }).trusted], [["10.0.0.1", ["ab"]]]);
+    const certificates = [
+      { registry: "10.0.0.1", sha256: "cd" },
+      { registry: "10.0.0.1", sha256: "ef" },
+    ];
+    const component = { type: "tkc-registry:index:TrustedNodes", outputs: { certificates } };
+    const { trusted } = readLastRun({ "urn:w1-ca": cut, "urn:nodes": component });
+    assert.deepEqual([...trusted], [["10.0.0.1", ["cd", "ef"]]]);
+  });
+
   it("is nothing where there is nothing, or what is there is of another kind", () => {
-    assert.deepEqual(readLastRun({}), { jumpbox: undefined, objects: [], nodes: new Map() });
+    assert.deepEqual(readLastRun({}), {
+      jumpbox: undefined,
+      objects: [],
+      nodes: new Map(),
+      trusted: new Map(),
+    });
     const odd = {
       failed: command({ environment }),
       older: command({ stdout, environment: {} }),
