@@ -18,8 +18,8 @@ export function describeProblem({ code, subject, seen, remedy }: Problem): strin
 }
 
 /** The same over two lines, as one of several: what to do stands out below what was seen. */
-function listProblem({ subject, seen, remedy }: Problem, number: number): string {
-  return `  ${number}. ${subject}: ${seen}\n     → ${remedy}`;
+function listProblem({ code, subject, seen, remedy }: Problem, number: number): string {
+  return `  ${number}. ${subject}: ${seen}\n     → ${remedy} [${code}]`;
 }
 
 /**
