@@ -16,6 +16,7 @@ const compiledFiles = [
   "build.ts",
   "errors.ts",
   "problems.ts",
+  "children.ts",
 ];
 
 function sourcesDigest(): string | undefined {

@@ -43,6 +43,7 @@ import { obtainCa } from "./registry/ca";
 import { credentialFor, dockerConfigJson, mergeDockerConfigJson } from "./registry/dockerConfig";
 import { manifestReference, parseImageReference } from "./registry/host";
 import { checkPull } from "./registry/pullCheck";
+import { robotStatus } from "./registry/robots";
 import type { RegistryCredential, TrustedCa } from "./registry/types";
 
 /** What the stack is to consist of, as far as the outside world decides it. */
@@ -84,6 +85,8 @@ interface Registry {
   readonly credential: RegistryCredential | undefined;
   /** The digest of the Deployment's image, where that is this registry's and was seen there. */
   readonly digest: string | undefined;
+  /** When the robot account of the credential ends, where Harbor says so. */
+  readonly expires: Date | undefined;
   readonly warnings: readonly string[];
 }
 
@@ -154,18 +157,24 @@ async function prepareRegistry(settings: RegistrySettings, index: number, all: S
   const image = parseImageReference(all.deployment.image, { subject: `${project}:deployment.image` });
   const pulled = all.deployment.enabled && image.host === settings.host;
   let digest: string | undefined;
+  let expires: Date | undefined;
   if (pulled || given) {
+    const registry = { host: settings.host, ca: ca.certificates.map(({ pem }) => pem) };
     const found = await checkPull({
-      host: settings.host,
-      ca: ca.certificates.map(({ pem }) => pem),
+      ...registry,
       credential: given,
       ...(pulled ? { image: { repository: image.repository, reference: manifestReference(image) } } : {}),
       subject: { image: `${project}:deployment.image`, credential: `${subject}.credentials` },
     });
-    if (found.warning !== undefined) warnings.push(`${settings.host}: ${found.warning}`);
     digest = found.digest;
+    if (found.warning !== undefined) warnings.push(`${settings.host}: ${found.warning}`);
+    else if (given && settings.kind === "harbor") {
+      const robot = await robotStatus({ ...registry, credential: given, subject: `${subject}.credentials` });
+      if (robot.warning !== undefined) warnings.push(`${settings.host}: ${robot.warning}`);
+      expires = robot.expires;
+    }
   }
-  return { settings, ca, credential: given, digest, warnings };
+  return { settings, ca, credential: given, digest, expires, warnings };
 }
 
 /** Refuses what isn't the stack's own, unless it is to be adopted. */
@@ -686,6 +695,9 @@ export async function preflight(settings: Settings, run: Run): Promise<Plan> {
     facts: [
       ...logins.flatMap(({ fact }) => fact ?? []),
       nodesFact(nodes),
+      ...registries.flatMap(({ settings: { host }, expires }) =>
+        expires ? [`${host}: the robot account expires at ${expires.toISOString()}`] : [],
+      ),
       ...(digest === undefined ? [] : [`${deployment.image} is ${digest}`]),
     ],
     warnings: [

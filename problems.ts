@@ -159,6 +159,8 @@ export const catalog = {
       "Docker's configuration leaves credentials to a program that is not installed here.",
     "credential-helper-failed":
       "Docker's configuration leaves credentials to a program that fails, often as its keyring is locked.",
+    "robot-expired": "Robot accounts of Harbor end after 30 days unless they were given another time.",
+    "robot-disabled": "Somebody has switched the robot account off in Harbor.",
     "pull-secret-identity-token":
       "Docker logged in by a browser or a token service. Kubernetes reads usernames and passwords only, and ignores such a token in silence.",
   },

@@ -19,8 +19,9 @@ import { UserError } from "../errors";
 import type { ProblemCode } from "../problems";
 import { connectionFailure } from "../registry/https";
 import { printable } from "../registry/text";
+import { tokenExpiry } from "../registry/token";
+import { limitPlugins } from "./credentialPlugin";
 import { kubeconfigFiles, parseKubeconfigYaml } from "./kubeconfig";
-import { tokenExpiry } from "./login";
 
 /** What a request is, for messages: `create pods in namespace ns1`. */
 export interface Action {
@@ -110,6 +111,7 @@ export async function kubeContext(
   }
   const login = loginTo(cluster.server);
   config.setCurrentContext(name);
+  limitPlugins(config, { context: name });
   const configuration = client.createConfiguration({
     baseServer: new client.ServerConfiguration(cluster.server, {}),
     authMethods: { default: config },

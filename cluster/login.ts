@@ -16,6 +16,7 @@ import {
   type Trust,
 } from "../registry/https";
 import { printable } from "../registry/text";
+import { tokenExpiry } from "../registry/token";
 
 /** Whom to believe: CAs as PEM, a certificate of the served chain by its SHA-256, or the public roots. */
 export type SupervisorTrust =
@@ -77,19 +78,6 @@ export async function login(request: LoginRequest): Promise<LoginResult> {
   const cluster = await session.loginToCluster(ca);
   await session.waitReady(cluster, `the workload cluster ${request.cluster}`, "cluster");
   return { supervisor, cluster };
-}
-
-/** When a token ends, if it is a JWT and says so. It is read for people only, and not verified. */
-export function tokenExpiry(token: string): Date | undefined {
-  try {
-    const payload = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8")) as {
-      exp?: unknown;
-    };
-    const date = new Date(Number(payload.exp) * 1000);
-    return typeof payload.exp === "number" && !Number.isNaN(date.getTime()) ? date : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** It becomes an HTTP header and a YAML value: visible ASCII, as RFC 6750 has it. */

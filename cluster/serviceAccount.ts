@@ -2,9 +2,10 @@
  * The command behind the pull secret's entry in a ServiceAccount. `imagePullSecrets` is an atomic list: server-side apply
  * would replace other people's entries, so it is read, changed and written back on the condition that nobody wrote in between.
  */
-import { spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { childEnvironment } from "../children";
 import { UserError } from "../errors";
 import { printable } from "../registry/text";
 
@@ -250,33 +251,23 @@ export async function detach(
     : `${where} had ${target.pullSecret} before: it stays`;
 }
 
-const maxOutput = 1024 * 1024;
+const kubectlLimits = { maxBuffer: 1024 * 1024, timeout: 30_000, killSignal: "SIGKILL" } as const;
 
-const runKubectl: Kubectl = async (args) => {
-  const child = spawn("kubectl", args, { stdio: ["ignore", "pipe", "pipe"] });
-  const output = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"] as const) {
-    child[name].setEncoding("utf8").on("data", (chunk: string) => {
-      if (output[name].length < maxOutput) output[name] += chunk;
+const runKubectl: Kubectl = (args) =>
+  new Promise((resolve, reject) => {
+    execFile("kubectl", args, { env: childEnvironment(), ...kubectlLimits }, (error, stdout, stderr) => {
+      if (error?.code === ("ENOENT" as never)) {
+        reject(
+          new UserError({
+            code: "kubectl-missing",
+            subject: "kubectl",
+            seen: "it is not on PATH",
+            remedy: "Install it",
+          }),
+        );
+      } else resolve({ code: error ? Number(error.code) || 1 : 0, stdout, stderr });
     });
-  }
-  const code = await new Promise<number>((resolve, reject) => {
-    child.on("error", (error: NodeJS.ErrnoException) =>
-      reject(
-        error.code === "ENOENT"
-          ? new UserError({
-              code: "kubectl-missing",
-              subject: "kubectl",
-              seen: "it is not on PATH",
-              remedy: "Install it",
-            })
-          : error,
-      ),
-    );
-    child.on("close", (exit) => resolve(exit ?? 1));
   });
-  return { code, ...output };
-};
 
 const environmentSchema = z.object({
   TKC_REGISTRY_CLUSTER_CONTEXT: z.string().min(1),

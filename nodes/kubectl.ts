@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { childEnvironment } from "../children";
 import { type Problem, UserError } from "../errors";
 
 /** Why kubectl could not do what it was asked, as far as its stderr tells. */
@@ -93,7 +94,12 @@ export function kubectl(context: string, args: readonly string[]): Promise<Kubec
     execFile(
       "kubectl",
       ["--context", context, `--request-timeout=${requestSeconds}s`, ...args],
-      { maxBuffer: 8 * mebibyte, timeout: (requestSeconds + 10) * 1000, killSignal: "SIGKILL" },
+      {
+        env: childEnvironment(),
+        maxBuffer: 8 * mebibyte,
+        timeout: (requestSeconds + 10) * 1000,
+        killSignal: "SIGKILL",
+      },
       (error, stdout, stderr) => {
         if (!error) resolve({ ok: true, stdout });
         else if (error.code === ("ENOENT" as never)) resolve({ ok: false, reason: "no-kubectl", stderr: "" });

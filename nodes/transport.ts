@@ -6,6 +6,7 @@ import * as path from "node:path";
 import { Duplex } from "node:stream";
 import pLimit from "p-limit";
 import { packageRoot } from "../build";
+import { childEnvironment } from "../children";
 import { type KubectlReason, classifyKubectl, lastWords } from "./kubectl";
 import type { Access } from "./spec";
 
@@ -275,7 +276,10 @@ export function throughKubectl(access: JumpboxAccess): Transport {
   const { context, namespace, pod, container } = access;
   return throughJumpbox(access, (command) => {
     const exec = ["--context", context, "-n", namespace, "exec", "-i", pod, "-c", container, "--"];
-    const child = spawn("kubectl", [...exec, ...command], { stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn("kubectl", [...exec, ...command], {
+      env: childEnvironment(),
+      stdio: ["pipe", "pipe", "pipe"],
+    });
     return Promise.resolve(new KubectlStream(child));
   });
 }

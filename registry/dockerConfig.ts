@@ -1,12 +1,13 @@
-import { spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { z } from "zod";
+import { childEnvironment } from "../children";
 import { UserError } from "../errors";
 import type { ProblemCode } from "../problems";
 import { readOperatorFile } from "./files";
 import { printable } from "./text";
 import type { RegistryCredential, RegistryHost } from "./types";
 
-/** How a credential helper ended. */
+/** How a credential helper ended. Either output may hold the secret: neither is for messages. */
 export interface HelperResult {
   readonly code: number;
   readonly stdout: string;
@@ -29,24 +30,29 @@ const entrySchema = z.looseObject({
 });
 type Entry = z.infer<typeof entrySchema>;
 
+/** Entries are looked into only once one is wanted. */
 const configSchema = z.looseObject({
-  auths: z.record(z.string(), entrySchema).optional(),
+  auths: z.record(z.string(), z.unknown()).optional(),
   credHelpers: z.record(z.string(), z.string()).optional(),
   credsStore: z.string().optional(),
 });
 type DockerConfig = z.infer<typeof configSchema>;
 
 const maxBytes = 1024 * 1024;
-const helperSeconds = 30;
 
 /**
  * The credential that `docker login` left for one registry: from the helper that `credHelpers` names for it, else
- * from its own entry, else from the store that `credsStore` names.
+ * from its own entry, else from the store that `credsStore` names. Other registries' entries are not looked into, and no
+ * helper is asked for them.
+ *
+ * An identity token is refused: of a pull secret, kubelet reads usernames and passwords only
+ * (`pkg/credentialprovider/config.go` of Kubernetes 1.34), so that it would be ignored in silence.
  *
  * @param source - docker's `config.json`, or its text.
- * @param options.subject - The setting that names the file, for messages. No message repeats the file's content.
- * @throws UserError: `file-unreadable`, `docker-config-malformed`, `docker-config-no-entry`,
- * `docker-config-unusable-entry`, `credential-helper-missing`, `credential-helper-failed`.
+ * @param options.subject - The setting that names the file, for messages. No message repeats the file's content, nor what
+ * a helper printed.
+ * @throws UserError: `file-unreadable`, `file-too-large`, `docker-config-malformed`, `docker-config-no-entry`,
+ * `docker-config-unusable-entry`, `pull-secret-identity-token`, `credential-helper-missing`, `credential-helper-failed`.
  */
 export async function credentialFor(
   host: RegistryHost,
@@ -63,7 +69,7 @@ export async function credentialFor(
   const helper = Object.entries(config.credHelpers ?? {}).find(([key]) => sameRegistry(key, host));
   if (helper) return await askHelper(helper[1], [helper[0], host], { subject, host, runHelper });
   const inline =
-    found && readEntry(found.entry, { subject: `${subject} (entry "${printable(found.key)}")`, host });
+    found && readEntry(found.entry, { subject: `${subject} (entry "${printable(found.key, 100)}")`, host });
   if (inline) return inline;
   if (config.credsStore) {
     const names = [...(found ? [found.key] : []), host, `https://${host}`];
@@ -77,8 +83,9 @@ export async function credentialFor(
       remedy: `Log in again: \`docker login ${host}\`; or give username and password in the settings`,
     });
   }
+  // A URL may have a password in front of its host.
   const known = [...Object.keys(config.auths ?? {}), ...Object.keys(config.credHelpers ?? {})].map((key) =>
-    printable(key, 100),
+    printable(key.slice(key.lastIndexOf("@") + 1), 100),
   );
   throw new UserError({
     code: "docker-config-no-entry",
@@ -88,29 +95,37 @@ export async function credentialFor(
   });
 }
 
+function malformed(subject: string, seen: string): UserError {
+  return new UserError({
+    code: "docker-config-malformed",
+    subject,
+    seen,
+    remedy: "Correct the file, or set it aside and log in again with `docker login`",
+  });
+}
+
+function misshapen(subject: string, what: string, { issues: [issue] }: z.ZodError): UserError {
+  const where = issue?.path.map(String).join(".") ?? "";
+  return malformed(
+    subject,
+    `${what} is not of the expected shape${where ? ` at "${printable(where, 100)}"` : ""}`,
+  );
+}
+
 function parseDockerConfig(text: string, subject: string): DockerConfig {
-  const malformed = (seen: string): UserError =>
-    new UserError({
-      code: "docker-config-malformed",
-      subject,
-      seen,
-      remedy: "Correct the file, or set it aside and log in again with `docker login`",
-    });
   let json: unknown;
   try {
     json = JSON.parse(text.replace(/^\ufeff/, ""));
   } catch {
     // The parser's own message quotes the text.
     throw malformed(
+      subject,
       text.trim() === "" ? "docker's config.json is empty" : "docker's config.json is not JSON",
     );
   }
   const result = configSchema.safeParse(json);
   if (result.success) return result.data;
-  const where = result.error.issues[0]?.path.map(String).join(".") ?? "";
-  throw malformed(
-    `docker's config.json is not of the expected shape${where ? ` at "${printable(where, 100)}"` : ""}`,
-  );
+  throw misshapen(subject, "docker's config.json", result.error);
 }
 
 interface EntryKey {
@@ -131,9 +146,9 @@ function sameRegistry(key: string, host: RegistryHost): boolean {
 }
 
 function entryOf(
-  auths: Record<string, Entry>,
+  auths: Record<string, unknown>,
   host: RegistryHost,
-): { key: string; entry: Entry } | undefined {
+): { key: string; entry: unknown } | undefined {
   const rank = (key: string): number => {
     if (key === host) return 0;
     const parsed = parseKey(key);
@@ -145,10 +160,22 @@ function entryOf(
   return best && { key: best[0], entry: best[1] };
 }
 
+function identityToken(subject: string): UserError {
+  return new UserError({
+    code: "pull-secret-identity-token",
+    subject,
+    seen: "it is an identity token, which Kubernetes does not take in a pull secret",
+    remedy: "Give a username and password; for Harbor, those of a robot account",
+  });
+}
+
 function readEntry(
-  entry: Entry,
+  value: unknown,
   { subject, host }: { subject: string; host: string },
 ): RegistryCredential | undefined {
+  const parsed = entrySchema.safeParse(value ?? {}); // Go, and so docker, takes `null` for an empty one
+  if (!parsed.success) throw misshapen(subject, "it", parsed.error);
+  const entry = parsed.data;
   const unusable = (seen: string): UserError =>
     new UserError({
       code: "docker-config-unusable-entry",
@@ -162,8 +189,8 @@ function readEntry(
     if (!decoded) throw unusable("its `auth` is not the base64 of `username:password`");
     ({ username, password } = decoded);
   }
-  if (entry.identitytoken) return { username, identityToken: entry.identitytoken };
   if (username && password) return { username, password };
+  if (entry.identitytoken) throw identityToken(subject);
   if (entry.registrytoken)
     throw unusable("it holds a bearer token of a login service, which a pull secret cannot hold");
   if (username || password) throw unusable(`its ${username ? "password" : "username"} is empty`);
@@ -216,14 +243,13 @@ async function askHelper(
         "Put it right, or give username and password in the settings",
       );
     }
-    if (result.code === 0) return readHelperAnswer(result.stdout, program, fail);
-    const said = printable(result.stderr || result.stdout);
+    if (result.code === 0) return readHelperAnswer(result.stdout, program, subject);
     // The protocol has no code for it: this is the text that every helper prints.
-    if (/credentials not found/i.test(said)) continue;
+    if (/credentials not found/i.test(result.stdout + result.stderr)) continue;
     throw fail(
       "credential-helper-failed",
-      `${program} ended with code ${result.code}: ${said || "it printed nothing"}`,
-      `Try \`echo ${host} | ${program} get\` by hand, or give username and password in the settings`,
+      `${program} ended with code ${result.code}`,
+      `Run \`echo ${host} | ${program} get\` by hand to see what it says, or give username and password in the settings`,
     );
   }
   throw fail(
@@ -233,11 +259,7 @@ async function askHelper(
   );
 }
 
-function readHelperAnswer(
-  stdout: string,
-  program: string,
-  fail: (code: ProblemCode, seen: string, remedy: string) => UserError,
-): RegistryCredential {
+function readHelperAnswer(stdout: string, program: string, subject: string): RegistryCredential {
   let json: unknown;
   try {
     json = JSON.parse(stdout);
@@ -246,56 +268,53 @@ function readHelperAnswer(
   }
   const answer = helperAnswerSchema.safeParse(json);
   if (!answer.success) {
-    throw fail(
-      "credential-helper-failed",
-      `${program} answered without a username and a secret`,
-      "Log in again, or give username and password in the settings",
-    );
-  }
-  const { Username: username, Secret: secret } = answer.data;
-  // `<token>` is the helpers' way to say that the secret is an identity token.
-  return username === "<token>" ? { username: "", identityToken: secret } : { username, password: secret };
-}
-
-const runCredentialHelper: RunHelper = async (helper, server) => {
-  const child = spawn(`docker-credential-${helper}`, ["get"], { stdio: ["pipe", "pipe", "pipe"] });
-  const output = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"] as const) {
-    child[name].setEncoding("utf8").on("data", (chunk: string) => {
-      if (output[name].length < maxBytes) output[name] += chunk;
+    throw new UserError({
+      code: "credential-helper-failed",
+      subject,
+      seen: `${program} answered without a username and a secret`,
+      remedy: "Log in again, or give username and password in the settings",
     });
   }
-  child.stdin.on("error", () => {}); // a helper that ends without reading says so by its exit code
-  child.stdin.end(`${server}\n`);
-  const timer = setTimeout(() => child.kill("SIGKILL"), helperSeconds * 1000);
-  const code = await new Promise<number>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (exit) =>
-      exit === null ? reject(new Error(`it was ended after ${helperSeconds} s`)) : resolve(exit),
-    );
-  }).finally(() => clearTimeout(timer));
-  return { code, ...output };
-};
+  const { Username: username, Secret: password } = answer.data;
+  // The helpers' way to say that the secret is an identity token.
+  if (username === "<token>") throw identityToken(subject);
+  return { username, password };
+}
 
 /**
- * Writes the `.dockerconfigjson` of a pull secret: these registries and nothing else, in the order of their names.
+ * Runs the helper itself, without a shell.
  *
- * @throws UserError (`pull-secret-identity-token`): of a pull secret, kubelet reads usernames and passwords only
- * (`pkg/credentialprovider/config.go` of Kubernetes 1.34), so that an identity token would be ignored in silence.
+ * @param seconds - how long it may take
+ * @throws an error with `code: "ENOENT"` where it is not installed, and one that says so where it doesn't end by itself.
  */
+export function runCredentialHelper(helper: string, server: string, seconds = 30): Promise<HelperResult> {
+  return new Promise((resolve, reject) => {
+    const limits = { timeout: seconds * 1000, maxBuffer: maxBytes, killSignal: "SIGKILL" } as const;
+    const child = execFile(
+      `docker-credential-${helper}`,
+      ["get"],
+      { env: childEnvironment(), ...limits },
+      (error, stdout, stderr) => {
+        if (!error) resolve({ code: 0, stdout, stderr });
+        else if (error.code === ("ERR_CHILD_PROCESS_STDIO_MAXBUFFER" as never))
+          reject(new Error("it prints without end"));
+        else if (error.killed) reject(new Error(`it does not end within ${seconds} s`));
+        else if (error.signal) reject(new Error(`it is ended by ${error.signal}`));
+        else if (typeof error.code === "number") resolve({ code: error.code, stdout, stderr });
+        else reject(Object.assign(new Error(error.message), { code: error.code }));
+      },
+    );
+    child.stdin?.on("error", () => {}); // a helper that ends without reading says so by its exit code
+    child.stdin?.end(`${server}\n`);
+  });
+}
+
+/** Writes the `.dockerconfigjson` of a pull secret: these registries and nothing else, in the order of their names. */
 export function dockerConfigJson(
   entries: readonly { readonly host: RegistryHost; readonly credential: RegistryCredential }[],
 ): string {
   const auths: Record<string, Entry> = {};
   for (const { host, credential } of [...entries].sort((a, b) => (a.host < b.host ? -1 : 1))) {
-    if ("identityToken" in credential) {
-      throw new UserError({
-        code: "pull-secret-identity-token",
-        subject: `credential of ${host}`,
-        seen: "it is an identity token, which Kubernetes does not take in a pull secret",
-        remedy: "Give a username and password; for Harbor, those of a robot account",
-      });
-    }
     const { username, password } = credential;
     auths[host] = { username, password, auth: Buffer.from(`${username}:${password}`).toString("base64") };
   }

@@ -1,9 +1,12 @@
+import { createHash } from "node:crypto";
 import * as tls from "node:tls";
 import { UserError } from "../errors";
 import type { ProblemCode } from "../problems";
 import { parseRegistryHost, type RegistryAddress } from "./host";
 import { ConnectionFailure, httpsRequest, type HttpResponse, type Limits, type Trust } from "./https";
+import { expiryProblem } from "./robots";
 import { printable } from "./text";
+import { tokenExpiry } from "./token";
 import type { RegistryCredential, RegistryHost } from "./types";
 
 /** What is asked of the registry: could a node log in, and pull this image? */
@@ -26,13 +29,14 @@ export interface PullCheck {
 }
 
 export interface PullCheckResult {
-  /** The manifest's digest, where the registry says it. */
+  /** The manifest's digest: as the registry says it, else of what it serves. None where no image was asked for. */
   readonly digest?: string;
   /** Why nothing could be found out from here. Nodes may reach what this machine does not. */
   readonly warning?: string;
 }
 
-const defaultLimits: Limits = { seconds: 15, bytes: 256 * 1024 };
+/** Of bytes, what a registry should take for a manifest at the least (OCI Distribution 1.1), and so what one will serve. */
+const defaultLimits: Limits = { seconds: 15, bytes: 4 * 1024 * 1024 };
 
 const manifestTypes = [
   "application/vnd.oci.image.index.v1+json",
@@ -45,24 +49,30 @@ const manifestTypes = [
 class Undecided extends Error {}
 
 /**
- * Asks the registry for the image's manifest as a node's containerd does: `/v2/`, the challenge, the token where one is
- * wanted, then `HEAD` of the manifest (OCI Distribution 1.1, Docker Registry token authentication).
+ * Tries the login by `/v2/`, as `docker login` does, then asks for the image's manifest as a node's containerd does: by
+ * `HEAD`, and again with what the registry challenges for (OCI Distribution 1.1, Docker Registry token authentication);
+ * by `GET` where it does not do `HEAD` or gives no digest.
+ *
+ * The login is tried for itself, as Harbor gives a wrong password a token too, with no rights in it but everybody's
+ * (`src/core/service/token/creator.go`). Where `/v2/` is open to everyone, the credential is tried where the image is not.
  *
  * Where the challenge sends us to a token service, the credential goes there only by HTTPS and only if its host is the
  * registry's own (any port). A registry that is taken over could otherwise name a host of its choice. Registries with a
- * token service elsewhere are legitimate, and nodes will use it: the check then ends with a warning.
+ * token service elsewhere, or that redirect, are legitimate, and nodes will follow: the check then ends with a warning.
  *
- * @throws UserError: `registry-certificate`, `registry-login-failed`, `registry-forbidden`, `image-not-found`,
- * `registry-not-a-registry`, `registry-failing`. No message holds a password or a token.
+ * @throws UserError: `registry-certificate`, `registry-login-failed`, `robot-expired`, `registry-forbidden`,
+ * `image-not-found`, `registry-not-a-registry`, `registry-failing`. No message holds a password or a token.
  */
 export async function checkPull(check: PullCheck): Promise<PullCheckResult> {
   const session = new Session(check);
   try {
-    const authorization = await session.authorization();
-    return check.image ? await session.manifest(authorization, check.image) : {};
+    await session.login();
+    return check.image ? { digest: await session.manifest(check.image) } : {};
   } catch (error) {
-    if (error instanceof Undecided) return { warning: error.message };
-    throw error;
+    if (!(error instanceof Undecided)) throw error;
+    const expired = session.expired();
+    if (expired) throw expired;
+    return { warning: error.message };
   }
 }
 
@@ -85,10 +95,32 @@ export function parseChallenges(header: string): Challenge[] {
   );
 }
 
+function challengeOf({ headers }: HttpResponse): Challenge | undefined {
+  const challenges = parseChallenges(headers["www-authenticate"] ?? "");
+  return challenges.find(({ scheme }) => scheme === "bearer") ?? challenges[0];
+}
+
+function digestOf({ status, headers }: HttpResponse): string | undefined {
+  const said = headers["docker-content-digest"];
+  return status === 200 && typeof said === "string" && /^[a-z0-9]+:[0-9a-f]{32,128}$/.test(said)
+    ? said
+    : undefined;
+}
+
+function isManifest(body: Buffer): boolean {
+  try {
+    return (JSON.parse(body.toString("utf8")) as { schemaVersion?: unknown } | null)?.schemaVersion === 2;
+  } catch {
+    return false;
+  }
+}
+
 class Session {
   private readonly address: RegistryAddress;
   private readonly trust: Trust;
   private readonly limits: Limits;
+  /** Whether the registry is known to take the credential. */
+  private accepted = false;
 
   constructor(private readonly check: PullCheck) {
     this.address = parseRegistryHost(check.host, { subject: check.subject.image });
@@ -96,91 +128,107 @@ class Session {
     this.limits = check.limits ?? defaultLimits;
   }
 
-  /** The `Authorization` to ask for the manifest with; none where the registry serves anyone. */
-  async authorization(): Promise<string | undefined> {
+  /** Tries the credential where the registry asks everyone for one. */
+  async login(): Promise<void> {
     const response = await this.ask("GET", "/v2/");
-    if (response.status === 200) return undefined;
+    if (response.status === 200) return;
     if (response.status !== 401) throw this.unexpected(response, "/v2/");
-    const challenges = parseChallenges(response.headers["www-authenticate"] ?? "");
-    const bearer = challenges.find(({ scheme }) => scheme === "bearer");
-    if (bearer) return await this.token(bearer);
-    if (challenges.length === 0) throw this.unexpected(response, "/v2/");
-    const basic = this.basic();
-    if (basic === undefined) throw this.loginFailed("it wants a login, and no credential is given");
-    const second = await this.ask("GET", "/v2/", { authorization: basic });
+    const challenge = challengeOf(response);
+    if (!challenge) throw this.unexpected(response, "/v2/");
+    if (challenge.scheme === "bearer") {
+      await this.tryToken(challenge);
+      return;
+    }
+    const second = await this.ask("GET", "/v2/", { authorization: this.basic() });
     if (second.status === 401 || second.status === 403)
       throw this.loginFailed(`it answers ${second.status} to the login`);
     if (second.status !== 200) throw this.unexpected(second, "/v2/");
-    return basic;
+    this.accepted = true;
   }
 
-  async manifest(
-    authorization: string | undefined,
-    { repository, reference }: NonNullable<PullCheck["image"]>,
-  ): Promise<PullCheckResult> {
-    const { host } = this.check;
+  /** The digest of the image's manifest. */
+  async manifest({ repository, reference }: NonNullable<PullCheck["image"]>): Promise<string> {
     const path = `/v2/${repository}/manifests/${reference}`;
-    const image = `${host}/${repository}${reference.includes(":") ? "@" : ":"}${reference}`;
-    const response = await this.ask("HEAD", path, {
-      accept: manifestTypes,
-      ...(authorization === undefined ? {} : { authorization }),
-    });
-    if (response.status === 404) {
-      throw this.problem(
+    const image = `${this.check.host}/${repository}${reference.includes(":") ? "@" : ":"}${reference}`;
+    const headers: Record<string, string> = { accept: manifestTypes };
+    let response = await this.ask("HEAD", path, headers);
+    if (response.status === 401) {
+      const challenge = challengeOf(response);
+      if (!challenge) throw this.unexpected(response, path);
+      if (challenge.scheme === "bearer") await this.tryToken(challenge);
+      headers.authorization =
+        challenge.scheme === "bearer" ? await this.token(challenge, repository) : this.basic();
+      response = await this.ask("HEAD", path, headers);
+    }
+    const said = digestOf(response);
+    if (said !== undefined) return said;
+    if (response.status === 200 || response.status === 405) response = await this.ask("GET", path, headers);
+    if (response.status !== 200) throw this.refusedManifest(response, path, image);
+    if (!isManifest(response.body))
+      throw this.noRegistry(`${this.check.host} answers ${path} without a manifest`);
+    return digestOf(response) ?? `sha256:${createHash("sha256").update(response.body).digest("hex")}`;
+  }
+
+  private refusedManifest(response: HttpResponse, path: string, image: string): Error {
+    const { status } = response;
+    if (status === 404) {
+      return this.problem(
         "image-not-found",
         this.check.subject.image,
         `the registry has no ${image}, or does not show it to this user`,
         "Push the image, or correct its name or tag; for Harbor, make the user a member of the project",
       );
     }
-    if (response.status === 401 || response.status === 403) {
-      throw this.problem(
+    if (status === 401 && this.check.credential && !this.accepted) {
+      return this.loginFailed(`it answers 401 to the login for ${image}`);
+    }
+    if (status === 401 || status === 403) {
+      return this.problem(
         "registry-forbidden",
         this.check.subject.credential,
         this.check.credential
-          ? `the user may not pull ${image} (${response.status})`
-          : `${image} is not for everyone, and no credential is given (${response.status})`,
+          ? `the user may not pull ${image} (${status})`
+          : `${image} is not for everyone, and no credential is given (${status})`,
         "Give the user the right to pull from the repository, or give another user's credential",
       );
     }
-    if (response.status !== 200) throw this.unexpected(response, path);
-    const digest = response.headers["docker-content-digest"];
-    return typeof digest === "string" && /^[a-z0-9]+:[0-9a-f]{32,128}$/.test(digest) ? { digest } : {};
+    if (status >= 300 && status < 400) {
+      return new Undecided(
+        `${this.check.subject.image}: not checked at ${this.check.host}, which redirects to "${printable(response.headers.location ?? "", 150)}"`,
+      );
+    }
+    return this.unexpected(response, path);
   }
 
-  private async token({ parameters }: Challenge): Promise<string> {
+  /** Logs in for nothing: what can be wrong then is the credential alone. */
+  private async tryToken(challenge: Challenge): Promise<void> {
+    if (!this.check.credential || this.accepted) return;
+    await this.token(challenge);
+    this.accepted = true;
+  }
+
+  /** The `Authorization` of the challenge's token service: to pull from a repository, or for nothing. */
+  private async token({ parameters }: Challenge, repository?: string): Promise<string> {
     const realm = this.tokenService(parameters.realm ?? "");
     const query = new URLSearchParams(realm.search);
     if (parameters.service !== undefined) query.set("service", parameters.service);
-    if (this.check.image) query.set("scope", `repository:${this.check.image.repository}:pull`);
+    if (repository !== undefined) {
+      // The registry may ask for more than that, as one does that fetches the image from another.
+      const wanted = (parameters.scope ?? "").split(" ").filter((scope) => scope !== "");
+      for (const scope of new Set([...wanted, `repository:${repository}:pull`])) query.append("scope", scope);
+    }
     const endpoint = { hostname: this.address.hostname, port: realm.port === "" ? 443 : Number(realm.port) };
     // The service may well have a public certificate while the registry has a private one; nodes trust both.
     const trust: Trust =
       typeof this.trust === "object" ? { ca: [...this.trust.ca, ...tls.rootCertificates] } : this.trust;
-    const { credential } = this.check;
-    const limits = this.limits;
     const response = await this.connected(
-      credential && "identityToken" in credential
-        ? httpsRequest(endpoint, {
-            method: "POST",
-            path: realm.pathname,
-            headers: { "content-type": "application/x-www-form-urlencoded" },
-            body: new URLSearchParams([
-              ...query,
-              ["grant_type", "refresh_token"],
-              ["refresh_token", credential.identityToken],
-              ["client_id", "tkc-registry"],
-            ]).toString(),
-            trust,
-            limits,
-          })
-        : httpsRequest(endpoint, {
-            method: "GET",
-            path: `${realm.pathname}?${query.toString()}`,
-            headers: credential ? { authorization: this.basic()! } : {},
-            trust,
-            limits,
-          }),
+      httpsRequest(endpoint, {
+        method: "GET",
+        path: `${realm.pathname}?${query.toString()}`,
+        headers: this.check.credential ? { authorization: this.basic() } : {},
+        trust,
+        limits: this.limits,
+      }),
       realm.host,
     );
     if (response.status === 401 || response.status === 403) {
@@ -217,19 +265,13 @@ class Session {
     const value = token ?? accessToken;
     // It becomes a header: nothing but the characters of RFC 6750 may be in it.
     if (typeof value === "string" && /^[A-Za-z0-9._~+/-]+=*$/.test(value)) return value;
-    throw this.problem(
-      "registry-not-a-registry",
-      this.check.subject.image,
-      `the token service of ${this.check.host} answers without a token`,
-      "Check that the host and port are the registry's",
-    );
+    throw this.noRegistry(`the token service of ${this.check.host} answers without a token`);
   }
 
-  private basic(): string | undefined {
+  private basic(): string {
     const { credential } = this.check;
-    if (!credential) return undefined;
-    const secret = "password" in credential ? credential.password : credential.identityToken;
-    return `Basic ${Buffer.from(`${credential.username}:${secret}`).toString("base64")}`;
+    if (!credential) throw this.loginFailed("it wants a login, and no credential is given");
+    return `Basic ${Buffer.from(`${credential.username}:${credential.password}`).toString("base64")}`;
   }
 
   private async ask(
@@ -262,23 +304,28 @@ class Session {
           this.check.ca.length > 0 ? "Give the CA that issued its certificate" : "Give the registry's CA",
         );
       }
-      throw this.problem(
-        "registry-not-a-registry",
-        this.check.subject.image,
-        `${host}: ${error.message}`,
-        "Check that the host and port are the registry's",
-      );
+      throw this.noRegistry(`${host}: ${error.message}`);
     }
   }
 
+  /** That the credential has expired, where it tells so itself. */
+  expired(): UserError | undefined {
+    const { credential, subject } = this.check;
+    const expires = credential && tokenExpiry(credential.password);
+    const problem = expires && expiryProblem(credential.username, expires, { subject: subject.credential });
+    return problem && new UserError(problem);
+  }
+
   private loginFailed(seen: string): UserError {
+    const expired = this.expired();
+    if (expired) return expired;
     const { username } = this.check.credential ?? {};
     return this.problem(
       "registry-login-failed",
       this.check.subject.credential,
       `${this.check.host} does not accept ${username === undefined ? "a pull" : `the user "${printable(username, 100)}"`}: ${seen}`,
       this.check.credential
-        ? "Correct the username and password (a robot account's name starts with `robot$`, and it expires)"
+        ? "Correct the username and password; a robot account's name starts with `robot$`, and Harbor refuses it once it has expired or is disabled"
         : "Give the registry's credential",
     );
   }
@@ -294,10 +341,14 @@ class Session {
         "Try again when the registry is well",
       );
     }
+    return this.noRegistry(`${this.check.host} answers ${status} to ${path}, as no registry does`);
+  }
+
+  private noRegistry(seen: string): UserError {
     return this.problem(
       "registry-not-a-registry",
-      subject,
-      `${this.check.host} answers ${status} to ${path}, as no registry does`,
+      this.check.subject.image,
+      seen,
       "Check that the host and port are the registry's",
     );
   }

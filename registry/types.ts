@@ -32,6 +32,7 @@ export interface TrustedCa {
 }
 
 /** What a pull from a registry needs. Never written anywhere but into the pull secret. */
-export type RegistryCredential =
-  | { readonly username: string; readonly password: string }
-  | { readonly username: string; readonly identityToken: string };
+export interface RegistryCredential {
+  readonly username: string;
+  readonly password: string;
+}

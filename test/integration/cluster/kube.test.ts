@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
+import { chmodSync, readFileSync } from "node:fs";
+import type { RequestOptions } from "node:https";
+import * as path from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
+import type { Cluster, KubeConfig } from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import { checkRights, dryRunPod, dryRunSecret, findSecret } from "../../../cluster/access";
+import { limitPlugins } from "../../../cluster/credentialPlugin";
 import { kubeContext, type KubeContext } from "../../../cluster/kube";
 import { discoverNodes } from "../../../cluster/nodes";
 import { Pki, type Identity } from "../registry/pki";
@@ -154,6 +159,71 @@ describe("a cluster through a kubeconfig context", () => {
         }),
       );
       await assert.rejects(list(), problem("cluster-credential", /\/nonexistent\/login/));
+    });
+
+    describe("a credential plugin", () => {
+      const secret = "plugin-secret";
+      /** The kubeconfig's client with a plugin that is this shell script. */
+      const through = async (script: string, seconds = 30): Promise<KubeConfig> => {
+        const { KubeConfig } = await import("@kubernetes/client-node");
+        const config = new KubeConfig();
+        const command = pki.file(`plugin-${(count += 1)}`, `#!/bin/sh\n${script}\n`);
+        chmodSync(command, 0o755);
+        const env = [{ name: "SECRET", value: secret }];
+        config.loadFromClusterAndUser({ name: "c", server: `https://${server.host}` } as Cluster, {
+          name: "u",
+          exec: { apiVersion: "client.authentication.k8s.io/v1", command, env },
+        });
+        limitPlugins(config, { context: "ns1", seconds });
+        return config;
+      };
+      let count = 0;
+      const token = async (config: KubeConfig): Promise<unknown> => {
+        const options: RequestOptions = { headers: {} };
+        await config.applyToHTTPSOptions(options);
+        return (options.headers as Record<string, unknown>).Authorization;
+      };
+
+      it("gives its token, and gets its own environment and none of our secrets", async () => {
+        process.env.PULUMI_CONFIG = secret;
+        try {
+          const config = await through(
+            `[ "$SECRET" = ${secret} ] || exit 3; [ -z "\${PULUMI_CONFIG+set}" ] || exit 4
+             cat; echo '{"status":{"token":"t"}}'`,
+          );
+          assert.equal(await token(config), "Bearer t");
+        } finally {
+          delete process.env.PULUMI_CONFIG;
+        }
+      });
+
+      it("that hangs, its own children too, is ended", async () => {
+        const pid = path.join(pki.folder, "plugin.pid");
+        const config = await through(`sleep 600 & echo $! > '${pid}'; wait`, 1);
+        await assert.rejects(
+          token(config),
+          problem("cluster-credential", /context ns1.*plugin-\d+" does not end within 1 s/),
+        );
+        process.kill(Number(readFileSync(pid, "utf8")));
+      });
+
+      it("that fails is told without a word of what it printed", async () => {
+        for (const [script, seen] of [
+          ['set -x; : "$SECRET"; exit 7', /ends with code 7/],
+          ['echo "$SECRET"', /prints no credential/],
+          ["echo '{}'", /prints no credential/],
+          ['while :; do echo "$SECRET"; done', /prints without end/],
+          ['echo "$SECRET"; kill -9 $$', /is ended by a signal/],
+        ] as const) {
+          await assert.rejects(
+            token(await through(script)),
+            (error: Error) =>
+              problem("cluster-credential", seen, /kubectl --context ns1/)(error) &&
+              !error.message.includes(secret),
+            script,
+          );
+        }
+      });
     });
 
     it("a CA that is no root is taken, as kubectl takes it", async () => {

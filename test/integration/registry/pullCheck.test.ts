@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { before, describe, it } from "node:test";
 import { checkPull, type PullCheck } from "../../../registry/pullCheck";
 import { Pki, type Identity } from "./pki";
@@ -54,64 +55,111 @@ const basicRegistry: Handler = ({ method, url, headers }, response) => {
   } else response.writeHead(url.includes("/secret/") ? 403 : 404).end();
 };
 
-/** Harbor, whose token service is on the registry's own host and port. */
-const harbor = async (realm?: (port: number) => string): Promise<TestServer> => {
-  const server: TestServer = await startServer(leaf, ({ method, url, headers, body }, response) => {
+/**
+ * Harbor, whose token service is on the registry's own host and port, and who gives a token to anyone who asks for a scope:
+ * with no rights in it for a stranger, unless the project is public.
+ */
+const harbor = async (
+  realm?: (port: number) => string,
+  open: readonly string[] = [],
+): Promise<TestServer> => {
+  const server: TestServer = await startServer(leaf, ({ url, headers }, response) => {
     const { pathname, searchParams } = new URL(url, "https://harbor");
-    if (pathname === "/service/token") {
-      const refresh =
-        method === "POST" && new URLSearchParams(body).get("refresh_token") === "identity-token";
-      const known = headers.authorization === basic || refresh;
-      const scope = searchParams.get("scope") ?? new URLSearchParams(body).get("scope");
-      if (!known) response.writeHead(401).end("{}");
-      else
-        response.end(
-          JSON.stringify({ token: scope === "repository:ns1/nginx:pull" ? "the-token" : "no-rights" }),
-        );
+    if (open.includes(pathname)) response.end("{}");
+    else if (pathname === "/service/token") {
+      const known = headers.authorization === basic;
+      const scope = searchParams.get("scope");
+      const rights =
+        scope === "repository:public/nginx:pull" || (known && scope === "repository:ns1/nginx:pull");
+      if (scope === null && !known) response.writeHead(401).end("{}");
+      else response.end(JSON.stringify({ token: rights ? "the-token" : "no-rights" }));
     } else if (headers.authorization === "Bearer the-token") {
       response.writeHead(200, { "docker-content-digest": digest }).end();
     } else {
       const where = realm?.(server.port) ?? `https://${server.host}/service/token`;
+      const scope = /^\/v2\/(.+)\/manifests\//.exec(pathname)?.[1];
       response
-        .writeHead(401, { "www-authenticate": `Bearer realm="${where}",service="harbor-registry"` })
+        .writeHead(401, {
+          "www-authenticate": `Bearer realm="${where}",service="harbor-registry"${scope ? `,scope="repository:${scope}:pull"` : ""}`,
+        })
         .end();
     }
   });
   return server;
 };
 
+const requests = ({ received }: TestServer): string[] =>
+  received.map(({ method, url }) => `${method} ${url}`);
+const manifestPath = "/v2/ns1/nginx/manifests/latest";
+
 describe("an image's pull, tried before anything changes", () => {
-  it("succeeds with the manifest's digest by basic authentication", async () => {
+  it("succeeds with the manifest's digest by basic authentication, which is sent where it is challenged for", async () => {
     await using server = await startServer(leaf, basicRegistry);
     assert.deepEqual(await check(server), { digest });
     assert.deepEqual(
-      server.received.map(({ method, url }) => `${method} ${url}`),
-      ["GET /v2/", "GET /v2/", "HEAD /v2/ns1/nginx/manifests/latest"],
+      server.received.map(({ method, url, headers }) => [method, url, headers.authorization]),
+      [
+        ["GET", "/v2/", undefined],
+        ["GET", "/v2/", basic],
+        ["HEAD", manifestPath, undefined],
+        ["HEAD", manifestPath, basic],
+      ],
     );
-    assert.equal(server.received[0]!.headers.authorization, undefined);
   });
 
-  it("succeeds with a token of the registry's own host, with a password or an identity token", async () => {
+  it("succeeds with the manifest's digest by a token of the registry's own host", async () => {
     await using server = await harbor();
     assert.deepEqual(await check(server), { digest });
-    assert.deepEqual(
-      await check(server, { credential: { username: "u", identityToken: "identity-token" } }),
-      { digest },
+    assert.deepEqual(requests(server), [
+      "GET /v2/",
+      "GET /service/token?service=harbor-registry",
+      `HEAD ${manifestPath}`,
+      "GET /service/token?service=harbor-registry&scope=repository%3Ans1%2Fnginx%3Apull",
+      `HEAD ${manifestPath}`,
+    ]);
+    assert.equal(server.received[4]!.headers.authorization, "Bearer the-token");
+  });
+
+  it("succeeds without a credential where the registry serves anyone, by /v2/ or by a token", async () => {
+    await using server = await startServer(leaf, (_, response) =>
+      response.writeHead(200, { "docker-content-digest": digest }).end(),
     );
+    assert.deepEqual(await check(server, { credential: undefined }), { digest });
+    await using withTokens = await harbor();
+    const image = { repository: "public/nginx", reference: "latest" };
+    assert.deepEqual(await check(withTokens, { credential: undefined, image }), { digest });
   });
 
-  it("succeeds without a credential where the registry serves anyone", async () => {
-    await using server = await startServer(leaf, (_, response) => response.end());
-    assert.deepEqual(await check(server, { credential: undefined }), {});
+  it("tries the credential where /v2/ is open to everyone and the repository is not", async () => {
+    const open: Handler = (request, response) =>
+      request.url === "/v2/" ? response.end("{}") : basicRegistry(request, response);
+    await using server = await startServer(leaf, open);
+    await using withTokens = await harbor(undefined, ["/v2/"]);
+    for (const each of [server, withTokens]) {
+      assert.deepEqual(await check(each), { digest });
+      await assert.rejects(
+        check(each, { credential: { username, password: `${password}-wrong` } }),
+        refusal("registry-login-failed", /registries\[0\]\.credentials/, /robot\$ns1/, /401/),
+      );
+      await assert.rejects(
+        check(each, { credential: undefined }),
+        refusal(each === server ? "registry-login-failed" : "registry-forbidden", /no credential is given/),
+      );
+    }
   });
 
-  it("fails on a wrong password, naming the setting and the user", async () => {
+  it("fails on a wrong password, naming the setting and the user, also where the image is everyone's", async () => {
     const credential = { username, password: `${password}-wrong` };
     await using server = await startServer(leaf, basicRegistry);
     await using withTokens = await harbor();
-    for (const each of [server, withTokens]) {
+    const everyones = { repository: "public/nginx", reference: "latest" };
+    for (const [each, image] of [
+      [server, undefined],
+      [withTokens, undefined],
+      [withTokens, everyones],
+    ] as const) {
       await assert.rejects(
-        check(each, { credential }),
+        check(each, { credential, ...(image ? { image } : {}) }),
         refusal("registry-login-failed", /registries\[0\]\.credentials/, /robot\$ns1/, /401/),
       );
     }
@@ -119,6 +167,85 @@ describe("an image's pull, tried before anything changes", () => {
       check(server, { credential: undefined }),
       refusal("registry-login-failed", /no credential is given/),
     );
+    await assert.rejects(
+      check(withTokens, { credential: undefined }),
+      refusal("registry-forbidden", /is not for everyone, and no credential is given/),
+    );
+  });
+
+  it("tells a password that is an expired token of Harbor's for what it is", async () => {
+    const token = (exp: number): string =>
+      ["{}", JSON.stringify({ exp, id: 7 }), "signature"]
+        .map((part) => Buffer.from(part).toString("base64url"))
+        .join(".");
+    const expired = { username, password: token(Date.UTC(2020, 1, 3) / 1000) };
+    await using server = await harbor();
+    const told = refusal(
+      "robot-expired",
+      /registries\[0\]\.credentials: .*robot\$ns1" expired on 2020-02-03/,
+    );
+    await assert.rejects(check(server, { credential: expired }), told);
+    await assert.rejects(
+      check({ host: `127.0.0.1:${await unusedPort(leaf)}` }, { credential: expired }),
+      told,
+    );
+    await assert.rejects(
+      check(server, { credential: { username, password: token(Date.now() / 1000 + 3600) } }),
+      refusal("registry-login-failed"),
+    );
+  });
+
+  describe("of a manifest", () => {
+    const manifest = JSON.stringify({
+      schemaVersion: 2,
+      mediaType: "application/vnd.oci.image.index.v1+json",
+    });
+    const hashed = `sha256:${createHash("sha256").update(manifest).digest("hex")}`;
+    const serving = (head: number, body: string, headers: Record<string, string> = {}): Handler => {
+      return ({ method, url }, response) => {
+        if (url === "/v2/") response.end("{}");
+        else if (method === "HEAD") response.writeHead(head, headers).end();
+        else response.end(body);
+      };
+    };
+
+    it("whose digest the registry does not say, or says wrongly, hashes what is served", async () => {
+      for (const headers of [{}, { "docker-content-digest": "latest" }]) {
+        await using server = await startServer(leaf, serving(200, manifest, headers));
+        assert.deepEqual(await check(server), { digest: hashed });
+        assert.deepEqual(requests(server), ["GET /v2/", `HEAD ${manifestPath}`, `GET ${manifestPath}`]);
+      }
+    });
+
+    it("of a registry that does no HEAD asks by GET, as containerd does", async () => {
+      await using server = await startServer(leaf, serving(405, manifest));
+      assert.deepEqual(await check(server), { digest: hashed });
+    });
+
+    it("fails where something else than a manifest is served, or more than one may be", async () => {
+      for (const body of ["<html>log in</html>", "{}", "null", ""]) {
+        await using server = await startServer(leaf, serving(200, body));
+        await assert.rejects(check(server), refusal("registry-not-a-registry", /without a manifest/));
+      }
+      await using server = await startServer(leaf, serving(200, manifest + " ".repeat(65536)));
+      await assert.rejects(check(server), refusal("registry-not-a-registry", /longer than 65536 bytes/));
+    });
+
+    it("that is elsewhere is left open with a warning, and the credential is not sent there", async () => {
+      await using elsewhere = await startServer(leaf, (_, response) => response.end(manifest));
+      await using server = await startServer(leaf, (request, response) => {
+        if (request.url === "/v2/" || request.headers.authorization !== basic)
+          basicRegistry(request, response);
+        else response.writeHead(307, { location: `https://${elsewhere.host}/x` }).end();
+      });
+      assert.match((await check(server)).warning ?? "", /which redirects to "https:\/\/127\.0\.0\.1:\d+\/x"/);
+      assert.deepEqual(elsewhere.received, []);
+    });
+
+    it("that is challenged for without a way to log in fails", async () => {
+      await using server = await startServer(leaf, serving(401, manifest));
+      await assert.rejects(check(server), refusal("registry-not-a-registry", /401/));
+    });
   });
 
   it("fails on an image that is not there or not this user's", async () => {
@@ -197,10 +324,10 @@ describe("an image's pull, tried before anything changes", () => {
     );
     await using server = await harbor(() => `https://127.0.0.1:${tokens.port}/token?a=b`);
     assert.deepEqual(await check(server), { digest });
-    assert.match(
-      tokens.received[0]!.url,
-      /^\/token\?a=b&service=harbor-registry&scope=repository%3Ans1%2Fnginx%3Apull$/,
-    );
+    assert.deepEqual(requests(tokens), [
+      "GET /token?a=b&service=harbor-registry",
+      "GET /token?a=b&service=harbor-registry&scope=repository%3Ans1%2Fnginx%3Apull",
+    ]);
   });
 
   it("fails where the token service gives no token", async () => {

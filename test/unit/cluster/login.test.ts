@@ -1,24 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
-import { tokenExpiry } from "../../../cluster/login";
 import { loginCommand } from "../../../cluster/loginCommand";
 import { problem } from "../../integration/registry/server";
-
-const jwt = (payload: unknown): string =>
-  ["{}", JSON.stringify(payload), "signature"]
-    .map((part) => Buffer.from(part).toString("base64url"))
-    .join(".");
-
-describe("a token's end", () => {
-  it("is read from a JWT and from nothing else", () => {
-    assert.deepEqual(tokenExpiry(jwt({ exp: 1600400000 })), new Date(1600400000 * 1000));
-    assert.equal(tokenExpiry(jwt({})), undefined);
-    assert.equal(tokenExpiry(jwt({ exp: 1e300 })), undefined);
-    assert.equal(tokenExpiry(jwt(null)), undefined);
-    fc.assert(fc.property(fc.string(), (token) => tokenExpiry(token) === undefined));
-  });
-});
 
 describe("the login's arguments", () => {
   const required = ["--server", "10.0.0.1", "--namespace", "ns1", "--cluster", "tkc-cluster-1"];

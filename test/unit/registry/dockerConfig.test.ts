@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
-import { after, describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import fc from "fast-check";
 import { UserError } from "../../../errors";
 import {
   credentialFor,
   dockerConfigJson,
   mergeDockerConfigJson,
+  runCredentialHelper,
   type RunHelper,
 } from "../../../registry/dockerConfig";
 import type { RegistryCredential } from "../../../registry/types";
@@ -64,12 +65,89 @@ describe("a credential of docker's config.json", () => {
     );
   });
 
-  it("may be a username and password, or an identity token", async () => {
+  it("may be under a project of the registry, where the registry itself has no entry", async () => {
+    assert.deepEqual(await read({ auths: { [`${host}/ns1`]: { auth } } }), robot);
+  });
+
+  it("may be `auth`, or a username and password", async () => {
+    assert.deepEqual(await read({ auths: { [host]: { auth } } }), robot);
     assert.deepEqual(await read({ auths: { [host]: robot } }), robot);
-    assert.deepEqual(await read({ auths: { [host]: { auth: base64("00000000:"), identitytoken: "eyJ" } } }), {
-      username: "00000000",
-      identityToken: "eyJ",
-    });
+    assert.deepEqual(
+      await read({ auths: { [host]: { auth, username: "other", password: "other" } } }),
+      robot,
+    );
+  });
+
+  it("is the same to the letter in each form, whatever name and password are made of", async () => {
+    const cases = [
+      { username: "robot$ns1+pull", password: "$HOME`id`" },
+      { username: "robot$ci", password: ":a:b:" },
+      { username: "bjørn@vsphere.local", password: "пароль-密碼-🔑" },
+      { username: "DOMAIN\\alana", password: "\"'\\ \t$(x)" },
+    ];
+    for (const credential of cases) {
+      const { username, password } = credential;
+      const helper: RunHelper = () =>
+        Promise.resolve({
+          code: 0,
+          stdout: JSON.stringify({ Username: username, Secret: password }),
+          stderr: "",
+        });
+      for (const [form, config] of Object.entries({
+        auth: { auths: { [host]: { auth: base64(`${username}:${password}`) } } },
+        fields: { auths: { [host]: credential } },
+        credsStore: { auths: { [host]: {} }, credsStore: "pass" },
+        credHelpers: { credHelpers: { [host]: "pass" } },
+        written: JSON.parse(dockerConfigJson([{ host, credential }])) as unknown,
+      })) {
+        assert.deepEqual(await read(config, helper), credential, `${form} of ${username}`);
+      }
+    }
+  });
+
+  it("that is an identity token is refused, as Kubernetes would pass it over in silence", async () => {
+    const token = "secret-token";
+    const helper: RunHelper = () =>
+      Promise.resolve({
+        code: 0,
+        stdout: JSON.stringify({ Username: "<token>", Secret: token }),
+        stderr: "",
+      });
+    for (const config of [
+      { auths: { [host]: { auth: base64("00000000-0000-0000-0000-000000000000:"), identitytoken: token } } },
+      { auths: { [host]: { identitytoken: token } } },
+      { credHelpers: { [host]: "acr" } },
+      { auths: { [host]: {} }, credsStore: "desktop" },
+    ]) {
+      await assert.rejects(
+        read(config, helper),
+        (error: Error) =>
+          problem(
+            "pull-secret-identity-token",
+            /^registries\[0\]\.credentials\.path/,
+            /robot account/,
+          )(error) && !error.message.includes(token),
+      );
+    }
+    // Kubernetes takes the password of such an entry.
+    assert.deepEqual(await read({ auths: { [host]: { auth, identitytoken: token } } }), robot);
+  });
+
+  it("is the only one that is looked into: other registries' entries may be broken, and no helper is asked for them", async () => {
+    const others = { "a.example.com": { auth: 5 }, "b.example.com": "nonsense", [`${host}:8443`]: null };
+    assert.deepEqual(await read({ auths: { ...others, [host]: { auth } } }), robot);
+    const asked: string[] = [];
+    const helper: RunHelper = (_, server) => {
+      asked.push(server);
+      return Promise.resolve({ code: 1, stdout: "credentials not found in native keychain", stderr: "" });
+    };
+    const config = { auths: { ...others, [`${host}/v2/`]: null }, credsStore: "pass" };
+    await assert.rejects(read(config, helper), problem("docker-config-no-entry"));
+    await assert.rejects(
+      read({ ...config, credHelpers: { "a.example.com": "ecr", [`${host}:8443`]: "gcr" } }, helper),
+      problem("docker-config-no-entry"),
+    );
+    assert.deepEqual([...new Set(asked)].sort(), [`${host}/v2/`, host, `https://${host}`].sort());
   });
 
   it("comes from the helper named for the registry before anything else", async () => {
@@ -93,7 +171,7 @@ describe("a credential of docker's config.json", () => {
         server === `https://${host}/v2/`
           ? {
               code: 0,
-              stdout: JSON.stringify({ ServerURL: server, Username: "<token>", Secret: "t" }),
+              stdout: JSON.stringify({ ServerURL: server, Username: "u", Secret: "t" }),
               stderr: "",
             }
           : { code: 1, stdout: "credentials not found in native keychain\n", stderr: "" },
@@ -101,8 +179,8 @@ describe("a credential of docker's config.json", () => {
     assert.deepEqual(
       await read({ auths: { [`https://${host}/v2/`]: {} }, credsStore: "secretservice" }, helper),
       {
-        username: "",
-        identityToken: "t",
+        username: "u",
+        password: "t",
       },
     );
     await assert.rejects(
@@ -121,43 +199,111 @@ describe("a credential of docker's config.json", () => {
       read(config, missing),
       problem("credential-helper-missing", /docker-credential-desktop, which is not on PATH/),
     );
-    const failing: RunHelper = () => Promise.resolve({ code: 2, stdout: "", stderr: "keychain is\nlocked" });
-    await assert.rejects(
-      read(config, failing),
-      problem("credential-helper-failed", /code 2: keychain is locked/),
-    );
-    const garbled: RunHelper = () => Promise.resolve({ code: 0, stdout: "hunter2", stderr: "" });
-    await assert.rejects(
-      read(config, garbled),
-      (error: Error) => problem("credential-helper-failed")(error) && !error.message.includes("hunter2"),
-    );
+    for (const [answer, seen] of [
+      [{ code: 2, stdout: "hunter2", stderr: "" }, /ended with code 2\. Run `echo harbor/],
+      [{ code: 2, stdout: "", stderr: "+ echo hunter2" }, /ended with code 2/],
+      [{ code: 0, stdout: "hunter2", stderr: "hunter2" }, /without a username and a secret/],
+      [{ code: 0, stdout: '{"Username":"","Secret":"hunter2"}', stderr: "" }, /without a username/],
+    ] as const) {
+      await assert.rejects(
+        read(config, () => Promise.resolve(answer)),
+        (error: Error) =>
+          problem("credential-helper-failed", seen)(error) && !error.message.includes("hunter2"),
+      );
+    }
     await assert.rejects(
       read({ credsStore: "../../bin/sh" }),
       problem("docker-config-malformed", /is not one/),
     );
   });
 
-  it("is asked of a helper that is a program on PATH, with the registry on its stdin", async () => {
+  describe("kept by a helper that is a program on PATH", () => {
     const folder = mkdtempSync(path.join(tmpdir(), "tkc-registry-helper-"));
-    after(() => rmSync(folder, { recursive: true, force: true }));
-    writeFileSync(
-      path.join(folder, "docker-credential-test"),
-      '#!/bin/sh\nread -r server\nprintf \'{"Username":"%s","Secret":"%s"}\' "$1" "$server"\n',
-      { mode: 0o755 },
-    );
+    const text = JSON.stringify({ credHelpers: { [host]: "test" } });
     const searchPath = process.env.PATH;
-    process.env.PATH = `${folder}:${searchPath ?? ""}`;
-    try {
-      const text = JSON.stringify({ credHelpers: { [host]: "test" } });
-      assert.deepEqual(await credentialFor(host, { text }, { subject }), { username: "get", password: host });
+    const secret = "hunter2";
+    /** Asks a helper that is this shell script. */
+    const ask = (script: string, seconds = 30): Promise<RegistryCredential> => {
+      writeFileSync(path.join(folder, "docker-credential-test"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+      return credentialFor(
+        host,
+        { text },
+        { subject, runHelper: (helper, server) => runCredentialHelper(helper, server, seconds) },
+      );
+    };
+    before(() => {
+      process.env.PATH = `${folder}:${searchPath ?? ""}`;
+      process.env.PULUMI_CONFIG = secret;
+    });
+    after(() => {
+      process.env.PATH = searchPath;
+      delete process.env.PULUMI_CONFIG;
+      rmSync(folder, { recursive: true, force: true });
+    });
+
+    it("is asked for with the registry on its stdin, and none of our secrets in its environment", async () => {
+      const credential = await ask(
+        `read -r server\nprintf '{"Username":"%s %s","Secret":"%s"}' "$*" "\${PULUMI_CONFIG-none}" "$server"`,
+      );
+      assert.deepEqual(credential, { username: "get none", password: host });
+    });
+
+    it("is given also where the helper reads nothing, or prints much on stderr", async () => {
+      const answer = `echo '{"Username":"u","Secret":"p"}'`;
+      const expected = { username: "u", password: "p" };
+      assert.deepEqual(await ask(`exec <&-; ${answer}`), expected);
+      assert.deepEqual(await ask(`head -c 500000 /dev/zero >&2; ${answer}`), expected);
+    });
+
+    it("is told to be missing where the helper is", async () => {
       const missing = JSON.stringify({ credHelpers: { [host]: "test-that-is-not-there" } });
       await assert.rejects(
         credentialFor(host, { text: missing }, { subject }),
-        problem("credential-helper-missing"),
+        problem(
+          "credential-helper-missing",
+          /docker-credential-test-that-is-not-there, which is not on PATH/,
+        ),
       );
-    } finally {
-      process.env.PATH = searchPath;
-    }
+    });
+
+    it("is given up where the helper hangs, its own children too", async () => {
+      const pid = path.join(folder, "pid");
+      await assert.rejects(
+        ask(`sleep 600 & echo $! > '${pid}'; wait`, 1),
+        problem(
+          "credential-helper-failed",
+          /docker-credential-test could not be run: it does not end within 1 s/,
+        ),
+      );
+      process.kill(Number(readFileSync(pid, "utf8")));
+    });
+
+    it("is told without a word of what the helper printed where it fails", async () => {
+      for (const [script, seen] of [
+        [`set -x; echo ${secret}; exit 7`, /ended with code 7/],
+        [`while :; do echo ${secret}; done`, /prints without end/],
+        [`while :; do echo ${secret}; done >&2`, /prints without end/],
+        [`echo ${secret}; kill -9 $$`, /ended by SIGKILL/],
+        [`echo ${secret}`, /without a username and a secret/],
+      ] as const) {
+        await assert.rejects(
+          ask(script),
+          (error: Error) =>
+            problem("credential-helper-failed", seen)(error) && !error.message.includes(secret),
+          script,
+        );
+      }
+    });
+
+    it("is asked for without a shell, whatever the helper's name", async () => {
+      for (const name of ["x; touch pwned", "$(id)", "`id`", "../test", "-v", "a b", "", " "]) {
+        await assert.rejects(
+          credentialFor(host, { text: JSON.stringify({ credHelpers: { [host]: name } }) }, { subject }),
+          problem("docker-config-malformed", /is not one/),
+          name,
+        );
+      }
+    });
   });
 
   it("that is not there is told with the registries that are", async () => {
@@ -167,6 +313,12 @@ describe("a credential of docker's config.json", () => {
         /there is a\.example\.com, b\.example\.com:5000/,
         /docker login harbor/,
       )(error),
+    );
+    await assert.rejects(
+      read({ auths: { "https://u:hunter2@c.example.com/v2/": {} } }),
+      (error: Error) =>
+        problem("docker-config-no-entry", /there is c\.example\.com/)(error) &&
+        !error.message.includes("hunter2"),
     );
     await assert.rejects(read({}), problem("docker-config-no-entry", /none at all/));
     await assert.rejects(
@@ -183,7 +335,12 @@ describe("a credential of docker's config.json", () => {
       ["docker-config-malformed", ""],
       ["docker-config-malformed", JSON.stringify({ auths: { [host]: { auth: 5 } } })],
       ["docker-config-malformed", JSON.stringify([secret])],
+      ["docker-config-malformed", JSON.stringify({ auths: { [host]: secret } })],
+      ["docker-config-malformed", JSON.stringify({ auths: { [host]: [{ auth: secret }] } })],
+      ["docker-config-malformed", JSON.stringify({ auths: secret })],
       ["docker-config-unusable-entry", JSON.stringify({ auths: { [host]: { auth: base64(secret) } } })],
+      ["docker-config-unusable-entry", JSON.stringify({ auths: { [host]: { auth: base64(`:${secret}`) } } })],
+      ["docker-config-unusable-entry", JSON.stringify({ auths: { [host]: { password: secret } } })],
       ["docker-config-unusable-entry", JSON.stringify({ auths: { [host]: { auth: `${secret}!` } } })],
       ["docker-config-unusable-entry", JSON.stringify({ auths: { [host]: { username: "u" } } })],
       ["docker-config-unusable-entry", JSON.stringify({ auths: { [host]: { registrytoken: secret } } })],
@@ -251,15 +408,6 @@ describe("a pull secret", () => {
         assert.deepEqual(await credentialFor("b.example.com:5000", { text }, { subject }), first);
         assert.deepEqual(await credentialFor("a.example.com", { text }, { subject }), second);
       }),
-    );
-  });
-
-  it("refuses an identity token, which kubelet would pass over in silence", () => {
-    assert.throws(
-      () => dockerConfigJson([{ host, credential: { username: "u", identityToken: "secret-token" } }]),
-      (error: Error) =>
-        problem("pull-secret-identity-token", /robot account/)(error) &&
-        !error.message.includes("secret-token"),
     );
   });
 
