@@ -106,7 +106,8 @@ class Sources {
       );
     const program = ts.createProgram(fileNames, { ...options, types: [] }, host);
     this.checker = program.getTypeChecker();
-    this.files = program.getSourceFiles().filter(({ fileName }) => fileNames.includes(fileName));
+    // By name: the program's own order is that of imports, by which the page would change with each of them.
+    this.files = [...fileNames].sort().flatMap((name) => program.getSourceFile(name) ?? []);
     const indirect: (ts.CallExpression | ts.NewExpression)[] = [];
     this.each((node) => {
       if (!ts.isCallExpression(node) && !ts.isNewExpression(node)) return;
