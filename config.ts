@@ -144,7 +144,8 @@ const deploymentSchema = z.strictObject({
   timeoutSeconds: whole(10, 3600, "seconds").default(300),
 });
 
-const settingsSchema = z
+/** What settings there are, and the shape of each. */
+export const settingsSchema = z
   .strictObject({
     namespace: dnsLabel("the Supervisor namespace that holds the cluster, such as ns1"),
     cluster: dnsLabel("the Tanzu Kubernetes cluster's name, such as tkc-cluster-1"),

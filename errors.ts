@@ -12,14 +12,14 @@ export interface Problem {
   readonly remedy: string;
 }
 
-/** Writes a problem as one line: `subject: what was seen. What to do.` */
-export function describeProblem({ subject, seen, remedy }: Problem): string {
-  return `${subject}: ${seen}. ${remedy}`;
+/** Writes a problem as one line: `subject: what was seen. What to do [code]` */
+export function describeProblem({ code, subject, seen, remedy }: Problem): string {
+  return `${subject}: ${seen}. ${remedy} [${code}]`;
 }
 
 /** The same over two lines, as one of several: what to do stands out below what was seen. */
-function listProblem({ subject, seen, remedy }: Problem, number: number): string {
-  return `  ${number}. ${subject}: ${seen}\n     → ${remedy}`;
+function listProblem({ code, subject, seen, remedy }: Problem, number: number): string {
+  return `  ${number}. ${subject}: ${seen}\n     → ${remedy} [${code}]`;
 }
 
 /**

@@ -7,7 +7,7 @@ const program = join(__dirname, "dist", "index.js");
 if (!existsSync(program)) {
   const { RunError } = require("@pulumi/pulumi");
   throw new RunError(
-    "dist/: the compiled program is missing. Run `npm ci`, or `npm run build`, then try again",
+    "dist/: the compiled program is missing. Run `npm ci`, or `npm run build`, then try again [stale-build]",
   );
 }
 module.exports = require(program);

@@ -132,7 +132,8 @@ export const catalog = {
     "ca-has-private-key":
       "A file with both certificate and key was given. The key is nobody's business but the CA's.",
     "ca-not-pem": "Nodes read certificates as PEM text only, and pass over all else in silence.",
-    "ca-der": "Nodes read certificates as PEM text only, and pass over all else in silence.",
+    "ca-der":
+      "Windows and Java tools write certificates as DER unless they are told otherwise; nodes read PEM text only.",
     "registry-certificate":
       "The registry's certificate is of another CA than the one that was given, expired, or for another name.",
     "registry-login-failed":

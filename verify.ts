@@ -25,7 +25,6 @@ import { type InSession, SessionPool } from "./nodes/pool";
 import type { NodeTarget } from "./nodes/spec";
 import { transportFor } from "./nodes/way";
 import { readSupervisorSecret } from "./preflight";
-import type { ProblemCode } from "./problems";
 import { parseImageReference } from "./registry/host";
 import { printable } from "./registry/text";
 
@@ -100,26 +99,20 @@ function readArguments(args: readonly string[]): Request | undefined {
   return { stack, pull, images: [...new Set(images)], expiresWithin: Number(days), json };
 }
 
-/** How pulumi says no, and what to do then; the last is for all else. */
-const refusals: readonly { readonly pattern: RegExp; readonly code: ProblemCode; readonly remedy: string }[] =
-  [
-    {
-      pattern: /no stack named/,
-      code: "stack-missing",
-      remedy: "Name a stack that is there (`pulumi stack ls`)",
-    },
-    {
-      pattern: /passphrase/i,
-      code: "passphrase-missing",
-      remedy: "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, as for `pulumi up`",
-    },
-    {
-      pattern: /PULUMI_ACCESS_TOKEN|pulumi login|not logged in/,
-      code: "pulumi-login",
-      remedy: "Log in to where the stack's state is (`pulumi login`), as for `pulumi up`",
-    },
-    { pattern: /^/, code: "export-failed", remedy: "Run `pulumi stack export` by hand to see more" },
-  ];
+/** How pulumi says no. */
+const refusals = [
+  ["stack-missing", /no stack named/],
+  ["passphrase-missing", /passphrase/i],
+  ["pulumi-login", /PULUMI_ACCESS_TOKEN|pulumi login|not logged in/],
+] as const;
+
+/** What to do then; the last is for all else. */
+const refusalRemedies = {
+  "stack-missing": "Name a stack that is there (`pulumi stack ls`)",
+  "passphrase-missing": "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, as for `pulumi up`",
+  "pulumi-login": "Log in to where the stack's state is (`pulumi login`), as for `pulumi up`",
+  "export-failed": "Run `pulumi stack export` by hand to see more",
+} as const;
 
 /** Asks the operator's own pulumi for the stack's state; what is secret in it stays encrypted. */
 async function exportState(stack: string): Promise<unknown> {
@@ -142,8 +135,9 @@ async function exportState(stack: string): Promise<unknown> {
     child.on("close", resolve);
   });
   if (code !== 0) {
-    const { code: kind, remedy } = refusals.find(({ pattern }) => pattern.test(stderr))!;
+    const kind = refusals.find(([, pattern]) => pattern.test(stderr))?.[0] ?? "export-failed";
     const said = lastWords(stderr) || `it ended with code ${code ?? "none"}`;
+    const remedy = refusalRemedies[kind];
     throw new UserError({ code: kind, subject, seen: `pulumi said: ${said}`, remedy });
   }
   try {

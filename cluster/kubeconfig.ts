@@ -151,30 +151,31 @@ function refuseConflicts(
   entries: readonly KubeconfigEntry[],
   file: string,
 ): void {
-  const conflicts = entries.flatMap((entry) => {
-    const seen: string[] = [];
+  const problems = new Map<string, Problem>();
+  const conflict = (seen: string): void =>
+    void problems.set(seen, {
+      code: "kubeconfig-conflict",
+      subject: `kubeconfig ${file}`,
+      seen,
+      remedy: "Replace the entry with --force, or write another file with --kubeconfig FILE",
+    });
+  for (const entry of entries) {
     const cluster = fieldsOf(clusters, entry.cluster, "cluster");
     if (cluster && !sameServer(cluster.server, entry.server)) {
-      seen.push(
+      conflict(
         `the cluster "${entry.cluster}" there is for ${shownServer(cluster.server)}, not ${entry.server}`,
       );
     }
     const context = fieldsOf(contexts, entry.context, "context");
     const server = context && fieldsOf(clusters, context.cluster, "cluster")?.server;
     if (context && !sameServer(server, entry.server)) {
-      seen.push(`the context "${entry.context}" there is for ${shownServer(server)}, not ${entry.server}`);
+      conflict(`the context "${entry.context}" there is for ${shownServer(server)}, not ${entry.server}`);
     }
     const user = fieldsOf(users, entry.user, "user");
     const other = Object.keys(user ?? {}).filter((key) => key !== "token");
-    if (other.length > 0) seen.push(`the user "${entry.user}" there has ${printable(other.join(", "))}`);
-    return seen;
-  });
-  const [first, ...rest] = [...new Set(conflicts)].map((seen): Problem => ({
-    code: "kubeconfig-conflict",
-    subject: `kubeconfig ${file}`,
-    seen,
-    remedy: "Replace the entry with --force, or write another file with --kubeconfig FILE",
-  }));
+    if (other.length > 0) conflict(`the user "${entry.user}" there has ${printable(other.join(", "))}`);
+  }
+  const [first, ...rest] = problems.values();
   if (first) throw new UserError(first, ...rest);
 }
 

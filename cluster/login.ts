@@ -95,9 +95,9 @@ const clusterAnswerSchema = z.object({
 class NotYet extends Error {
   constructor(
     readonly code: ProblemCode,
-    message: string,
+    readonly seen: string,
   ) {
-    super(message);
+    super(seen);
   }
 }
 
@@ -281,15 +281,15 @@ class LoginSession {
         if (left <= 0) {
           throw this.problem(
             error.code,
-            error.message,
+            error.seen,
             this.request.waitSeconds > 0
               ? "Look after it in vCenter, and log in again when it is well"
               : "Check its address and state, or let the login wait for it with --wait SECONDS",
           );
         }
-        if (told !== error.message)
-          this.request.report(`Waiting, for up to ${Math.ceil(left / 1000)} s: ${error.message}`);
-        told = error.message;
+        if (told !== error.seen)
+          this.request.report(`Waiting, for up to ${Math.ceil(left / 1000)} s: ${error.seen}`);
+        told = error.seen;
         await sleep(Math.min(pollSeconds * 1000, left));
       }
     }

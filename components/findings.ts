@@ -346,8 +346,8 @@ const namedAtMost = 5;
 /** One line for what is the matter with several alike: a jumpbox that is gone is not told once for each node. */
 function told(problems: readonly Problem[]): string[] {
   const alike = new Map<string, string[]>();
-  for (const { subject, seen, remedy } of problems) {
-    const words = `${seen}. ${remedy}`;
+  for (const { code, subject, seen, remedy } of problems) {
+    const words = `${seen}. ${remedy} [${code}]`;
     alike.set(words, [...(alike.get(words) ?? []), subject]);
   }
   return [...alike].map(([words, subjects]) => {

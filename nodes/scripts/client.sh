@@ -18,7 +18,7 @@ answer=$(
   cd "$folder" && exec curl --disable --noproxy '*' --silent --show-error --unix-socket socket \
     --data '' "$@" --write-out '%{http_code}' "http://tkc-registry/v1/$words"
 ) || {
-  echo "tkc-registry: the program that runs the stack does not answer. Run \`pulumi up\` again" >&2
+  echo "tkc-registry: the program that runs the stack does not answer. Run \`pulumi up\` again [service-gone]" >&2
   exit 1
 }
 body=${answer%???}

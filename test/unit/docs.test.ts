@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
+import { errorsFile, errorsPage } from "../../docs/errors";
+import { UserError } from "../../errors";
 
 const root = path.join(__dirname, "..", "..");
 
@@ -17,4 +19,20 @@ test("each test that docs/reliability.md names is there", () => {
     missing.map(([text]) => text),
     [],
   );
+});
+
+test("docs/errors.md has every message of the sources, and every code of the catalog is told by one", () => {
+  const { text, untold } = errorsPage();
+  assert.ok(
+    readFileSync(errorsFile, "utf8") === text,
+    "docs/errors.md is not of these sources: run `npm run docs`",
+  );
+  assert.deepEqual(untold, [], "problems.ts has codes that nothing tells of");
+});
+
+test("a message ends with the code that docs/errors.md explains, each of several too", () => {
+  const problem = { code: "no-nodes", subject: "it", seen: "seen", remedy: "Do" } as const;
+  assert.equal(new UserError(problem).message, "it: seen. Do [no-nodes]");
+  const both = new UserError(problem, { ...problem, code: "node-silent" }).message;
+  assert.match(both, /Do \[no-nodes\]\n[^]*Do \[node-silent\]$/);
 });

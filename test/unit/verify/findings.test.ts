@@ -262,7 +262,7 @@ describe("what was found", () => {
     assert.equal(findings.problems.length, 8);
     assert.match(
       describeFindings(findings),
-      /\n {2}node w0, node w1, node w2, node w3, node w4 and 3 more: the pod is gone\. Check that it runs\n/,
+      /\n {2}node w0, node w1, node w2, node w3, node w4 and 3 more: the pod is gone\. Check that it runs \[relay-pod-missing\]\n/,
     );
   });
 });
