@@ -1,3 +1,5 @@
+import { printable } from "./registry/text";
+
 /** One thing that is wrong, told so that a reader can act on it without reading our code. */
 export interface Problem {
   /** A stable name of the kind of problem, for tests, logs and documentation: `kebab-case`. */
@@ -10,9 +12,13 @@ export interface Problem {
   readonly remedy: string;
 }
 
-/** Writes a problem as one line: `subject: what was seen. What to do.` */
+/** Characters for each part of a problem: enough for a list of rights that are missing. */
+const partLimit = 4000;
+
+/** Writes a problem as one line: `subject: what was seen. What to do.` Whatever is quoted in it, it stays one line. */
 export function describeProblem({ subject, seen, remedy }: Problem): string {
-  return `${subject}: ${seen}. ${remedy}`;
+  const [about, what, then] = [subject, seen, remedy].map((part) => printable(part, partLimit));
+  return `${about!}: ${what!}. ${then!}`;
 }
 
 /**
