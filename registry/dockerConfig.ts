@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { z } from "zod";
 import { UserError } from "../errors";
 import { readOperatorFile } from "./files";
-import { printable } from "./text";
+import { printable, withoutUser } from "./text";
 import type { RegistryCredential, RegistryHost } from "./types";
 
 /** How a credential helper ended. */
@@ -77,7 +77,7 @@ export async function credentialFor(
     });
   }
   const known = [...Object.keys(config.auths ?? {}), ...Object.keys(config.credHelpers ?? {})].map((key) =>
-    printable(key, 100),
+    printable(withoutUser(key), 100),
   );
   throw new UserError({
     code: "docker-config-no-entry",
@@ -98,6 +98,7 @@ function parseDockerConfig(text: string, subject: string): DockerConfig {
   let json: unknown;
   try {
     json = JSON.parse(text.replace(/^\ufeff/, ""));
+    JSON.stringify(json); // what is nested so deep that it could not be written again
   } catch {
     // The parser's own message quotes the text.
     throw malformed(
@@ -108,7 +109,7 @@ function parseDockerConfig(text: string, subject: string): DockerConfig {
   if (result.success) return result.data;
   const where = result.error.issues[0]?.path.map(String).join(".") ?? "";
   throw malformed(
-    `docker's config.json is not of the expected shape${where ? ` at "${printable(where, 100)}"` : ""}`,
+    `docker's config.json is not of the expected shape${where ? ` at "${printable(withoutUser(where), 100)}"` : ""}`,
   );
 }
 
@@ -216,7 +217,8 @@ async function askHelper(
       );
     }
     if (result.code === 0) return readHelperAnswer(result.stdout, program, fail);
-    const said = printable(result.stderr || result.stdout);
+    // What helpers say goes to stdout, and so does the credential.
+    const said = printable(result.stderr || (result.stdout.includes('"Secret"') ? "" : result.stdout));
     // The protocol has no code for it: this is the text that every helper prints.
     if (/credentials not found/i.test(said)) continue;
     throw fail(
@@ -319,6 +321,8 @@ export function mergeDockerConfigJson(
   const added = parseDockerConfig(ours, options.subject).auths ?? {};
   const replaced = (key: string): boolean =>
     parseKey(key).path === "" && Object.keys(added).some((host) => sameRegistry(key, host));
-  const kept = Object.entries(theirs.auths ?? {}).filter(([key]) => !replaced(key));
-  return JSON.stringify({ ...theirs, auths: { ...Object.fromEntries(kept), ...added } });
+  const { auths = {}, ...others } = theirs;
+  const kept = Object.entries(auths).filter(([key]) => !replaced(key));
+  // In an order that stays, or the next run would write it anew.
+  return JSON.stringify({ auths: { ...Object.fromEntries(kept), ...added }, ...others });
 }

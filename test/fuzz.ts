@@ -20,6 +20,7 @@ export const cases = {
   "fingerprints that are": 200,
   "fingerprints that are not": 500,
   "damaged certificates": 1500,
+  "certificates without dates": 300,
   "other certificates": 300,
   "docker config": 1000,
   "docker entries": 500,
