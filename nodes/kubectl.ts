@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import type { z } from "zod";
 import { type Problem, UserError } from "../errors";
 
 /** Why kubectl could not do what it was asked, as far as its stderr tells. */
@@ -104,19 +105,43 @@ export function kubectl(context: string, args: readonly string[]): Promise<Kubec
 }
 
 /**
- * Gets one object as parsed JSON, or `undefined` where the API says that it does not exist.
+ * Reads the JSON that kubectl printed. None of it is repeated, as it may be a secret.
  *
  * @param prefix - the first part of the error's code
- * @throws UserError when the API could not be asked or refused to tell.
+ * @throws UserError `<prefix>-answer`
  */
-export async function getObject(
+export function readAnswer<T>(schema: z.ZodType<T>, prefix: string, subject: string, stdout: string): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(stdout);
+  } catch {
+    json = undefined;
+  }
+  const parsed = schema.safeParse(json);
+  if (json !== undefined && parsed.success) return parsed.data;
+  throw new UserError({
+    code: `${prefix}-answer`,
+    subject,
+    seen: "what kubectl printed is not the JSON of such an object",
+    remedy: "Run the same kubectl command by hand to see more",
+  });
+}
+
+/**
+ * Gets one object, or `undefined` where the API says that it does not exist.
+ *
+ * @param prefix - the first part of the error's code
+ * @throws UserError when the API could not be asked or refused to tell; `<prefix>-answer` for what is no such object.
+ */
+export async function getObject<T>(
+  schema: z.ZodType<T>,
   prefix: string,
   subject: string,
   context: string,
   args: readonly string[],
-): Promise<unknown> {
+): Promise<T | undefined> {
   const result = await kubectl(context, ["get", ...args, "-o", "json"]);
-  if (result.ok) return JSON.parse(result.stdout);
+  if (result.ok) return readAnswer(schema, prefix, subject, result.stdout);
   if (result.reason === "not-found") return undefined;
   throw new UserError(kubectlProblem(prefix, subject, context, result.reason, result.stderr));
 }

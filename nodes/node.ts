@@ -9,25 +9,27 @@ const lockWait = 120;
 /** Waiting for the lock, rebuilding the trust store and restarting containerd all have bounds of their own. */
 const operationTimeout = (lockWait + 600) * 1000;
 
-const remedies: Record<string, string> = {
-  "wrong-node":
-    "Nothing was touched. Run `pulumi up` again: nodes were replaced and their addresses changed hands",
-  busy: "Another run or another stack is at work on this node; run again when it has ended",
-  "unknown-os": "Nothing was touched. Nodes with Photon OS, Ubuntu or Debian are supported",
-  "bad-neighbour":
-    "Nothing was touched. Add the missing final newline to that file on the node, then run again",
-  "rehash-failed": "Look at the output, put it right on the node, then run again",
-  "bundle-shrank": "Look for damaged files beside ours on the node; compare with another node",
-  "not-trusted": "Look at the trust store on the node; a rebuild by hand shows what it leaves out",
-  "not-removed": "Look for a copy of the certificate in the trust store of the node",
-  "write-failed": "Make room on the node's disk, or repair it, then run again",
-  "certs-d-missing":
-    "Nothing was touched. Set config_path for registries in the configuration of containerd on the node, or have the trust store used",
-  "certs-d-taken":
-    "Nothing was touched. Name our file as `ca` in that hosts.toml, or give the registry a folder of its own; or have the trust store used",
-  "containerd-failed": "Look at `journalctl -u containerd` on the node, then run again",
-  "containerd-missing": "Check that the node runs containerd as the unit containerd.service",
-};
+const remedies = new Map(
+  Object.entries({
+    "wrong-node":
+      "Nothing was touched. Run `pulumi up` again: nodes were replaced and their addresses changed hands",
+    busy: "Another run or another stack is at work on this node; run again when it has ended",
+    "unknown-os": "Nothing was touched. Nodes with Photon OS, Ubuntu or Debian are supported",
+    "bad-neighbour":
+      "Nothing was touched. Add the missing final newline to that file on the node, then run again",
+    "rehash-failed": "Look at the output, put it right on the node, then run again",
+    "bundle-shrank": "Look for damaged files beside ours on the node; compare with another node",
+    "not-trusted": "Look at the trust store on the node; a rebuild by hand shows what it leaves out",
+    "not-removed": "Look for a copy of the certificate in the trust store of the node",
+    "write-failed": "Make room on the node's disk, or repair it, then run again",
+    "certs-d-missing":
+      "Nothing was touched. Set config_path for registries in the configuration of containerd on the node, or have the trust store used",
+    "certs-d-taken":
+      "Nothing was touched. Name our file as `ca` in that hosts.toml, or give the registry a folder of its own; or have the trust store used",
+    "containerd-failed": "Look at `journalctl -u containerd` on the node, then run again",
+    "containerd-missing": "Check that the node runs containerd as the unit containerd.service",
+  }),
+);
 
 /** What systemd says of any unit that fails: not why. */
 const systemdsOwn = /^(\S+\.service: |(Starting|Started|Stopping|Stopped|Failed to start) )/;
@@ -44,7 +46,7 @@ function failureProblem(node: string, { error, detail = "", log }: ScriptFailure
     code: `node-${error}`,
     subject: `node ${node}`,
     seen: `${detail === "" ? error : detail}${tail === "" ? "" : ` (last output: ${tail})`}`,
-    remedy: remedies[error] ?? "Run again; if it stays so, this is a defect of tkc-registry",
+    remedy: remedies.get(error) ?? "Run again; if it stays so, this is a defect of tkc-registry",
   };
 }
 

@@ -12,7 +12,7 @@ import {
 } from "../../../nodes/environment";
 import { formatReport } from "../../../nodes/report";
 import { certificateFileName, nodeScript, remoteCommand, shellQuote } from "../../../nodes/script";
-import { type NodeTarget, nodeEnvironment } from "../../../nodes/spec";
+import { type NodeTarget, nodeEnvironment, pinOf } from "../../../nodes/spec";
 
 const target: NodeTarget = {
   name: "node-1",
@@ -74,6 +74,35 @@ describe("the environment of node commands", () => {
         ["bad-environment TKC_REGISTRY_NODE_ADDRESS"],
       );
     }
+  });
+
+  it("takes names that are no option, path or further line, where they become arguments", () => {
+    const access = { kind: "jumpbox", context: "c", namespace: "n", pod: "p", container: "u" };
+    const wrong = [
+      { TKC_REGISTRY_NODE: "-o=name" },
+      { TKC_REGISTRY_NODE_MACHINE_ID: "\n" },
+      { TKC_REGISTRY_OWNER: "demo.dev\n" },
+      { TKC_REGISTRY_CLUSTER_CONTEXT: "a\0b" },
+      { TKC_REGISTRY_ACCESS: JSON.stringify({ ...access, pod: "--kubeconfig=/tmp/x" }) },
+      {
+        TKC_REGISTRY_SSH_KEY: JSON.stringify({
+          from: "supervisor",
+          context: "c",
+          namespace: "n",
+          cluster: "../x",
+        }),
+      },
+      { TKC_REGISTRY_CLUSTER: JSON.stringify({ supervisor: "s", namespace: "n", name: "-A" }) },
+    ];
+    for (const each of wrong)
+      assert.equal(codes(() => readCommandInput({ ...environment, ...each })).length, 1);
+    const trust = JSON.stringify([{ registry: "r\nop remove", sha256: "0".repeat(64) }]);
+    assert.equal(codes(() => readTrust({ TKC_REGISTRY_TRUST: trust })).length, 1);
+  });
+
+  it("pins a node only by its own name, though it be that of what every object has", () => {
+    assert.equal(pinOf({}, "constructor"), undefined);
+    assert.equal(pinOf({ constructor: "SHA256:x" }, "constructor"), "SHA256:x");
   });
 
   it("must name the script that is installed", () => {

@@ -203,9 +203,7 @@ describe("hostile certificates", () => {
         fc.stringMatching(/^[0-9:;<=>? -]{12}[Z0]$/),
         (which, end, time) => {
           const der = Buffer.from(derOf(whole[which]!));
-          const [from, to] = [...der.toString("latin1").matchAll(/\x17\x0d\d{12}Z/g)].map(
-            ({ index }) => index + 2,
-          );
+          const [from, to] = [...der.toString("latin1").matchAll(/\d{12}Z/g)].map(({ index }) => index);
           der.write(time, [from!, to!][end]!, "latin1");
           assertUsable(pemOf(der), []);
         },
@@ -283,10 +281,10 @@ describe("a hostile docker config", () => {
   it("gives back what `docker login` put into it, under each spelling", async () => {
     const user = fc
       .oneof(hostile, fc.string({ unit: "grapheme" }))
-      .map((text) => `u${text.replaceAll(":", "").replace(/[\ud800-\udfff\0]/g, "")}`);
+      .map((text) => `u${text.replaceAll(":", "").replace(/[\ud800-\udfff\0\ufffd]/g, "")}`);
     const password = fc
       .oneof(hostile, fc.string())
-      .map((text) => `${text.replace(/[\ud800-\udfff\0]/g, "")}p`);
+      .map((text) => `${text.replace(/[\ud800-\udfff\0\ufffd]/g, "")}p`);
     const key = fc.constantFrom(
       host,
       `https://${host}`,
