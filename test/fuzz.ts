@@ -45,12 +45,13 @@ export const cases = {
   "stack state": 500,
   findings: 200,
   // real shells
-  "script parameters": 400,
-  "script parameters, raw": 400,
-  "command lines": 300,
-  "client values": 200,
-  relay: 400,
-  "kubectl words": 400,
+  "quoted words": 1000,
+  "script parameters": 160,
+  "script parameters, raw": 160,
+  "command lines": 150,
+  "client values": 100,
+  relay: 300,
+  "kubectl words": 150,
   jumpbox: 100,
 } as const;
 
