@@ -11,7 +11,13 @@ import {
   readTrust,
 } from "../../../nodes/environment";
 import { formatReport } from "../../../nodes/report";
-import { certificateFileName, nodeScript, remoteCommand, shellQuote } from "../../../nodes/script";
+import {
+  type NodeOperation,
+  certificateFileName,
+  nodeScript,
+  remoteCommand,
+  shellQuote,
+} from "../../../nodes/script";
 import { type NodeTarget, nodeEnvironment, pinOf } from "../../../nodes/spec";
 
 const target: NodeTarget = {
@@ -150,6 +156,19 @@ describe("the environment of node commands", () => {
 });
 
 describe("what is sent to a node", () => {
+  it("is refused where the script would not see it as it is, or would see another parameter", () => {
+    const operation = { op: "install", machineId: "", nodeName: "n", owner: "o", nonce: "x" } as const;
+    const certificate = { name: "n", registry: "r", sha256: "0".repeat(64), der: Buffer.of() };
+    const wrong: Partial<NodeOperation>[] = [
+      { machineId: "\n" },
+      { owner: "o\0" },
+      { nonce: "x\nop remove" },
+      { certificates: [{ ...certificate, registry: "r\nrestart no" }] },
+    ];
+    for (const each of wrong)
+      assert.match(codes(() => remoteCommand({ ...operation, ...each })).join(), /bad-parameter/);
+  });
+
   it("names certificates by registry, port and fingerprint, safely for any host", () => {
     const sha256 = "0123456789abcdef".repeat(4);
     assert.deepEqual(
