@@ -4,6 +4,7 @@ import { type Problem, UserError } from "./errors";
 import { trustWays, unreachablePolicies, usual } from "./nodes/spec";
 import { parseFingerprint } from "./registry/certificates";
 import { parseImageReference, parseRegistryHost } from "./registry/host";
+import { withoutUser } from "./registry/text";
 import type { CaSource } from "./registry/types";
 
 /** A setting whose every mistake is answered with the same sentence: the shape that is allowed. */
@@ -26,6 +27,8 @@ const objectName = (what: string): z.ZodString =>
     });
 
 const text = (shape: string): z.ZodString => shaped((p) => z.string(p), shape).min(1, { error: shape });
+/** A text of one line: what becomes an argument, a path or a name that people are shown. */
+const line = (shape: string): z.ZodString => text(shape).regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u, { error: shape });
 const flag = (): z.ZodBoolean => shaped((p) => z.boolean(p), "Give true or false");
 const whole = (min: number, max: number, unit: string): z.ZodNumber => {
   const error = `Give a whole number of ${unit} from ${min} to ${max}`;
@@ -46,11 +49,17 @@ const parsedBy = (
       context.addIssue({
         code: "custom",
         message: problem?.remedy ?? shape,
-        params: { seen: problem?.seen },
+        params: { seen: problem?.seen, shape },
       });
       return z.NEVER;
     }
   });
+
+const image = (shape: string): ReturnType<typeof parsedBy> =>
+  parsedBy((value) => {
+    parseImageReference(value, { subject: "" });
+    return value.trim();
+  }, shape);
 
 /** A host key, as in the settings of OpenSSH's users. */
 const hostKey = (what: string): z.ZodString => {
@@ -70,7 +79,7 @@ const caSchema = z.discriminatedUnion(
   [
     z.strictObject({
       from: z.literal("file"),
-      path: text("Give the path of a PEM file"),
+      path: line("Give the path of a PEM file"),
       sha256: fingerprint.optional(),
     }),
     z.strictObject({
@@ -84,14 +93,19 @@ const caSchema = z.discriminatedUnion(
   { error: "Give `from`: file (with `path`), inline (with `pem`), harbor or chain (both with `sha256`)" },
 ) satisfies z.ZodType<CaSource>;
 
+/** HTTP's basic authentication, and docker's config, end the user at the first colon. */
+const registryUser = line("Give the registry user's name").regex(/^[^:]+$/, {
+  error: "Give the registry user's name, which has no colon",
+});
+
 const credentialsSchema = z.discriminatedUnion(
   "from",
   [
     z.strictObject({
       from: z.literal("dockerConfig"),
-      path: text("Give the path of a docker config.json").default("~/.docker/config.json"),
+      path: line("Give the path of a docker config.json").default("~/.docker/config.json"),
     }),
-    z.strictObject({ from: z.literal("password"), username: text("Give the registry user's name") }),
+    z.strictObject({ from: z.literal("password"), username: registryUser }),
     z.strictObject({ from: z.literal("none") }),
   ],
   { error: "Give `from`: dockerConfig, password (with `username`, and the secret `passwords`) or none" },
@@ -120,10 +134,7 @@ const deploymentSchema = z.strictObject({
   name: dnsLabel("the Deployment's name").default("tkc-nginx-harbor-svc-deployment"),
   namespace: dnsLabel("the Deployment's namespace").default("default"),
   app: dnsLabel("the value of the label `app`").default(defaultLabel),
-  image: parsedBy((value) => {
-    parseImageReference(value, { subject: "" });
-    return value;
-  }, "Give the image with its registry: host[:port]/repository[:tag][@digest]").optional(),
+  image: image("Give the image with its registry: host[:port]/repository[:tag][@digest]").optional(),
   pinDigest: flag().default(false),
   replicas: whole(0, 1000, "replicas").default(1),
   command: z.array(text("Give a word of the command line")).default([]),
@@ -149,8 +160,8 @@ export const settingsSchema = z
   .strictObject({
     namespace: dnsLabel("the Supervisor namespace that holds the cluster, such as ns1"),
     cluster: dnsLabel("the Tanzu Kubernetes cluster's name, such as tkc-cluster-1"),
-    supervisorContext: text("Give the name of a kubeconfig context").optional(),
-    clusterContext: text("Give the name of a kubeconfig context").optional(),
+    supervisorContext: line("Give the name of a kubeconfig context").optional(),
+    clusterContext: line("Give the name of a kubeconfig context").optional(),
     access: shaped(
       (p) => z.enum(["jumpbox", "bastion", "direct"], p),
       "Give jumpbox, bastion or direct",
@@ -161,9 +172,9 @@ export const settingsSchema = z
           error: "Give the bastion's address or host name, without port or user",
         }),
         port: whole(1, 65535, "the bastion's SSH port").default(22),
-        user: text("Give the user to log in to the bastion with"),
+        user: line("Give the user to log in to the bastion with"),
         hostKey: hostKey("Give the bastion's host key, so that nobody can stand in for it,"),
-        sshKeyFile: text("Give the path of a private key").optional(),
+        sshKeyFile: line("Give the path of a private key").optional(),
       })
       .optional(),
     unreachableNodes: shaped((p) => z.enum(unreachablePolicies, p), "Give fail or skip").default("fail"),
@@ -172,13 +183,13 @@ export const settingsSchema = z
     jumpbox: z
       .strictObject({
         name: dnsLabel("the pod's name").default("jumpbox-ubuntu"),
-        image: text("Give an image with bash, nc or socat").default("ubuntu:latest"),
+        image: image("Give an image with bash, nc or socat").default("ubuntu:latest"),
       })
       .prefault({}),
     nodes: z
       .strictObject({
-        user: text("Give the SSH user of the nodes").default(usual.user),
-        sshKeyFile: text("Give the path of a private key").optional(),
+        user: line("Give the SSH user of the nodes").default(usual.user),
+        sshKeyFile: line("Give the path of a private key").optional(),
         hostKeys: z.record(z.string(), hostKey("Give the host key's fingerprint")).default({}),
         workersAtOnce: whole(1, 256, "workers").default(8),
         inspect: flag().default(true),
@@ -258,7 +269,7 @@ export const settingsSchema = z
         code: "custom",
         path: ["pullSecret", "namespaces"],
         message: "Add it, as pods can only use a pull secret of their own namespace",
-        params: { seen: `${settings.deployment.namespace}, the Deployment's namespace, is not among them` },
+        params: { seen: "the Deployment's namespace (`deployment.namespace`) is not among them" },
       });
     }
     for (const host of Object.keys(settings.passwords)) {
@@ -310,17 +321,29 @@ const settingName = (path: readonly PropertyKey[]): string =>
     return name === "" ? key : `${name}.${key}`;
   }, "");
 
-function seenAt(raw: unknown, path: readonly PropertyKey[]): string {
+/** Where people may have put a secret, rightly or not. */
+const secretPlaces = new Set<PropertyKey>([...secretSettings, "credentials", "env"]);
+
+/**
+ * What is told of a value that is wrong.
+ *
+ * @param hidden - Where it may be a secret, or hold one: no more than that it is wrong.
+ * @param wanted - The type that belongs there.
+ */
+function seenAt(raw: unknown, path: readonly PropertyKey[], hidden: boolean, wanted: unknown): string {
   const value = path.reduce<unknown>(
     (at, part) =>
       typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[part] : undefined,
     raw,
   );
   if (value === undefined) return "it is missing";
-  if (secretSettings.has(String(path[0]))) return "its value is not of the right shape";
+  if (hidden) return "its value is not of the right shape";
   if (typeof value === "object" && value !== null)
     return `it is ${Array.isArray(value) ? "a list" : "an object"}`;
-  const shown = JSON.stringify(value);
+  // Text in the place of more than a text may hold anything.
+  if (typeof value === "string" && ["object", "record", "array"].includes(String(wanted)))
+    return "it is text";
+  const shown = JSON.stringify(typeof value === "string" ? withoutUser(value) : value);
   return `it is ${shown.length > 80 ? `${shown.slice(0, 77)}…` : shown}`;
 }
 
@@ -352,7 +375,12 @@ function knownAt(path: readonly PropertyKey[], raw: unknown): string[] {
   return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 }
 
-function problemsOf(error: z.ZodError, raw: unknown, project: string): Problem[] {
+function problemsOf(
+  error: z.ZodError,
+  raw: unknown,
+  project: string,
+  secretNames: ReadonlySet<string>,
+): Problem[] {
   const subject = (path: readonly PropertyKey[]): string => `setting ${project}:${settingName(path)}`;
   return error.issues.flatMap((issue): Problem[] => {
     if (issue.code === "unrecognized_keys") {
@@ -363,14 +391,18 @@ function problemsOf(error: z.ZodError, raw: unknown, project: string): Problem[]
         remedy: `Remove it, or use one of: ${knownAt(issue.path, raw).join(", ")}`,
       }));
     }
-    const ours = issue.code === "custom" ? (issue.params?.["seen"] as string | undefined) : undefined;
-    const generic = seenAt(raw, issue.path);
+    const hidden =
+      secretNames.has(String(issue.path[0])) || issue.path.some((part) => secretPlaces.has(part));
+    const told = (issue.code === "custom" && issue.params) as
+      { seen?: string; shape?: string } | undefined | false;
+    const wanted = "expected" in issue ? issue.expected : undefined;
+    const generic = seenAt(raw, issue.path, hidden, wanted);
     return [
       {
         code: generic === "it is missing" ? "missing-setting" : "bad-setting",
         subject: subject(issue.path),
-        seen: ours ?? generic,
-        remedy: issue.message,
+        seen: (told && !hidden && told.seen) || generic,
+        remedy: (told && hidden && told.shape) || issue.message,
       },
     ];
   });
@@ -389,7 +421,8 @@ export function parseSettings(
   project = "tkc-registry",
 ): Settings {
   const problems: Problem[] = [];
-  const values: Record<string, unknown> = {};
+  // Without a prototype, as a name of its members is no setting.
+  const values = Object.create(null) as Record<string, unknown>;
   for (const [name, value] of Object.entries(raw)) {
     if (secretSettings.has(name) && !secretNames.has(name)) {
       problems.push({
@@ -401,13 +434,15 @@ export function parseSettings(
     }
     try {
       values[name] =
-        textSettings.has(name) || !(name in settingsSchema.shape) ? value : (JSON.parse(value) as unknown);
+        textSettings.has(name) || !Object.hasOwn(settingsSchema.shape, name)
+          ? value
+          : (JSON.parse(value) as unknown);
     } catch {
       values[name] = value; // text where something else belongs: the schema says what
     }
   }
   const parsed = settingsSchema.safeParse(values, { error: shapeOf });
-  if (!parsed.success) problems.push(...problemsOf(parsed.error, values, project));
+  if (!parsed.success) problems.push(...problemsOf(parsed.error, values, project, secretNames));
   const [first, ...rest] = problems;
   if (first) throw new UserError(first, ...rest);
 

@@ -1,4 +1,5 @@
 import type { LabCode, ProblemCode } from "./problems";
+import { printable } from "./registry/text";
 
 /** One thing that is wrong, told so that a reader can act on it without reading our code. */
 export interface Problem {
@@ -12,14 +13,25 @@ export interface Problem {
   readonly remedy: string;
 }
 
+/** Characters for each part of a problem: enough for a list of rights that are missing. */
+const partLimit = 4000;
+
+/** A problem's parts, each fit for one line whatever is quoted in it. */
+function partsOf({ code, subject, seen, remedy }: Problem): { about: string; then: string } {
+  const [about, what, then] = [subject, seen, remedy].map((part) => printable(part, partLimit));
+  return { about: `${about!}: ${what!}`, then: `${then!} [${code}]` };
+}
+
 /** Writes a problem as one line: `subject: what was seen. What to do [code]` */
-export function describeProblem({ code, subject, seen, remedy }: Problem): string {
-  return `${subject}: ${seen}. ${remedy} [${code}]`;
+export function describeProblem(problem: Problem): string {
+  const { about, then } = partsOf(problem);
+  return `${about}. ${then}`;
 }
 
 /** The same over two lines, as one of several: what to do stands out below what was seen. */
-function listProblem({ code, subject, seen, remedy }: Problem, number: number): string {
-  return `  ${number}. ${subject}: ${seen}\n     → ${remedy} [${code}]`;
+function listProblem(problem: Problem, number: number): string {
+  const { about, then } = partsOf(problem);
+  return `  ${number}. ${about}\n     → ${then}`;
 }
 
 /**

@@ -35,6 +35,7 @@ import {
   type NodeWay,
   type TrustedCertificate,
   type UnreachablePolicy,
+  pinOf,
   usual,
 } from "./nodes/spec";
 import type { Transport } from "./nodes/transport";
@@ -357,7 +358,7 @@ async function openBastion(settings: Settings): Promise<Transport | undefined> {
 function nodeTargets(nodes: readonly ClusterNode[], settings: Settings, way: NodeWay): NodeTarget[] {
   return nodes.map(({ name, uid, machineId, address }) => ({
     ...{ name, uid, machineId, address, ...way },
-    hostKey: settings.nodes.hostKeys[name],
+    hostKey: pinOf(settings.nodes.hostKeys, name),
   }));
 }
 

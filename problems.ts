@@ -304,6 +304,8 @@ export const catalog = {
   },
 
   "Programs and commands": {
+    "kubectl-answer":
+      "`kubectl` is another program of that name, or of another version, or something stands between it and the API server.",
     "bad-arguments": "A command was given options that it does not take, or not all that it needs.",
     "bad-environment":
       "The commands of the stack's resources find all that they need in their environment, which Pulumi gives them from the state; this one was run by hand, or by another release.",

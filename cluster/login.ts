@@ -82,11 +82,22 @@ export async function login(request: LoginRequest): Promise<LoginResult> {
 
 /** It becomes an HTTP header and a YAML value: visible ASCII, as RFC 6750 has it. */
 const tokenSchema = z.string().regex(/^[\x21-\x7e]{1,65536}$/);
+/** Neither an address that there is not, nor a number that means another one to others. */
+function isHost(text: string): boolean {
+  if (!URL.canParse(`https://${text}`)) return false;
+  return (
+    text.startsWith("[") || new URL(`https://${text}`).hostname === text.replace(/:\d+$/, "").toLowerCase()
+  );
+}
+
 const supervisorAnswerSchema = z.object({ session_id: tokenSchema });
 const clusterAnswerSchema = z.object({
   session_id: tokenSchema,
   /** Host, or host:port. */
-  guest_cluster_server: z.string().regex(/^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:]{2,45}\])(?::\d{1,5})?$/),
+  guest_cluster_server: z
+    .string()
+    .regex(/^(?:[A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9A-Fa-f:]{2,45}\])(?::\d{1,5})?$/)
+    .refine(isHost),
   /** Base64 of PEM. */
   guest_cluster_ca: z.string().min(1),
 });
@@ -176,7 +187,7 @@ class LoginSession {
           method: "POST",
           path: "/wcp/login",
           headers: {
-            authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`,
+            authorization: `Basic ${basicCredential(user, password)}`,
             "content-type": "application/json",
             accept: "application/json",
           },
@@ -205,8 +216,8 @@ class LoginSession {
   }
 
   private refusal({ status, body }: HttpResponse, what: string, forCluster: boolean): Error {
-    const { user, namespace, cluster } = this.request;
-    const said = refusalMessage(body);
+    const { user, password, namespace, cluster } = this.request;
+    const said = refusalMessage(body, [password, basicCredential(user, password), "session_id"]);
     switch (true) {
       case status === 401:
         return this.problem(
@@ -333,9 +344,16 @@ function trustIn(ca: readonly string[] | undefined): Trust {
   return ca === undefined || ca.length === 0 ? "public-roots" : { ca };
 }
 
-function refusalMessage(body: Buffer): string {
-  const text = printable(body.subarray(0, 2000).toString("utf8"), 200);
-  return text === "" || text.startsWith("<") ? "" : `: ${text}`;
+const basicCredential = (user: string, password: string): string =>
+  Buffer.from(`${user}:${password}`).toString("base64");
+
+/** What a server says of its refusal, unless it repeats what it was sent, or gives a token after all. */
+function refusalMessage(body: Buffer, secrets: readonly string[]): string {
+  const whole = body.subarray(0, 2000).toString("utf8");
+  const text = printable(whole, 200);
+  return text === "" || text.startsWith("<") || secrets.some((secret) => whole.includes(secret))
+    ? ""
+    : `: ${text}`;
 }
 
 function apiLogin(host: string, port: number, ca: readonly string[], token: string): ApiLogin {

@@ -7,6 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { childEnvironment } from "../children";
 import { UserError } from "../errors";
+import { readAnswer } from "../nodes/kubectl";
+import { objectName } from "../nodes/spec";
 import { printable } from "../registry/text";
 
 /** Names the entries that this program put in, so that a run that was cut off before it reported knows its own. */
@@ -33,6 +35,11 @@ export interface AttachmentState extends Attachment {
   readonly preexisting: boolean;
 }
 
+const attachmentSchema = z.object({
+  namespace: objectName,
+  serviceAccount: objectName,
+  pullSecret: objectName,
+});
 const accountSchema = z.object({
   metadata: z.object({
     resourceVersion: z.string().min(1),
@@ -108,11 +115,12 @@ export function parseState(stdout: string | undefined): AttachmentState | undefi
       return [line.slice(0, at), line.slice(at + 1).trim()];
     }),
   );
-  const [namespace, serviceAccount, pullSecret] = ["namespace", "service-account", "pull-secret"].map((key) =>
-    fields.get(key),
-  );
-  if (!namespace || !serviceAccount || !pullSecret) return undefined;
-  return { namespace, serviceAccount, pullSecret, preexisting: fields.get("preexisting") === "true" };
+  const parsed = attachmentSchema.safeParse({
+    namespace: fields.get("namespace"),
+    serviceAccount: fields.get("service-account"),
+    pullSecret: fields.get("pull-secret"),
+  });
+  return parsed.success ? { ...parsed.data, preexisting: fields.get("preexisting") === "true" } : undefined;
 }
 
 export function formatState({ namespace, serviceAccount, pullSecret, preexisting }: AttachmentState): string {
@@ -151,7 +159,10 @@ async function read(client: Client, target: Attachment): Promise<Account | undef
   const { namespace, serviceAccount } = target;
   const args = ["get", "serviceaccount", serviceAccount, "--namespace", namespace, "--output", "json"];
   const result = await client.kubectl(["--context", client.context, "--request-timeout", "20s", ...args]);
-  if (result.code === 0) return accountSchema.parse(JSON.parse(result.stdout));
+  if (result.code === 0) {
+    const subject = `ServiceAccount ${namespace}/${serviceAccount} (context ${client.context})`;
+    return readAnswer(accountSchema, subject, result.stdout);
+  }
   // Of the namespace or of the ServiceAccount in it, which is all the same here.
   if (result.stderr.includes("(NotFound)")) return undefined;
   throw refused(client, target, result);
@@ -271,9 +282,9 @@ const runKubectl: Kubectl = (args) =>
 
 const environmentSchema = z.object({
   TKC_REGISTRY_CLUSTER_CONTEXT: z.string().min(1),
-  TKC_REGISTRY_NAMESPACE: z.string().min(1),
-  TKC_REGISTRY_SERVICE_ACCOUNT: z.string().min(1),
-  TKC_REGISTRY_PULL_SECRET: z.string().min(1),
+  TKC_REGISTRY_NAMESPACE: objectName,
+  TKC_REGISTRY_SERVICE_ACCOUNT: objectName,
+  TKC_REGISTRY_PULL_SECRET: objectName,
 });
 
 /**
@@ -290,7 +301,7 @@ export async function serviceAccount(args: readonly string[]): Promise<void> {
       subject: "command service-account",
       seen: parsed.success
         ? `"${printable(verb ?? "", 40)}" is neither attach nor detach`
-        : `${parsed.error.issues.map(({ path }) => path.join(".")).join(", ")} not set`,
+        : `${parsed.error.issues.map(({ path }) => path.join(".")).join(", ")} not set, or no name`,
       remedy: "It is for the stack's own resources; run `pulumi up` or `pulumi destroy`",
     });
   }

@@ -3,7 +3,7 @@
  * may be added, never changed.
  */
 import type { ClusterNode } from "../cluster/types";
-import type { Problem } from "../errors";
+import { type Problem, describeProblem } from "../errors";
 import type { Observation } from "../nodes/inspection";
 import type { ScriptSuccess } from "../nodes/report";
 import type { ProblemCode } from "../problems";
@@ -345,15 +345,18 @@ const namedAtMost = 5;
 
 /** One line for what is the matter with several alike: a jumpbox that is gone is not told once for each node. */
 function told(problems: readonly Problem[]): string[] {
-  const alike = new Map<string, string[]>();
-  for (const { code, subject, seen, remedy } of problems) {
-    const words = `${seen}. ${remedy} [${code}]`;
-    alike.set(words, [...(alike.get(words) ?? []), subject]);
+  const alike = new Map<string, Problem[]>();
+  for (const problem of problems) {
+    const words = describeProblem({ ...problem, subject: "" });
+    alike.set(words, [...(alike.get(words) ?? []), problem]);
   }
-  return [...alike].map(([words, subjects]) => {
-    const more = subjects.length - namedAtMost;
-    const named = subjects.slice(0, namedAtMost).join(", ");
-    return `  ${named}${more > 0 ? ` and ${more} more` : ""}: ${words}`;
+  return [...alike.values()].map((same) => {
+    const more = same.length - namedAtMost;
+    const named = same
+      .slice(0, namedAtMost)
+      .map(({ subject }) => subject)
+      .join(", ");
+    return `  ${describeProblem({ ...same[0]!, subject: `${named}${more > 0 ? ` and ${more} more` : ""}` })}`;
   });
 }
 

@@ -78,15 +78,28 @@ function readReport<T>(parse: (stdout: string) => T, stdout: string): T | undefi
   }
 }
 
-/** Reads what the engine says of the stack's resources, by URN. */
+/**
+ * Reads what the engine says of the stack's resources, by URN.
+ *
+ * @throws UserError `state-unreadable`
+ */
 export function readLastRun(answer: unknown): LastRun {
+  const parsed = resources.safeParse(answer);
+  if (!parsed.success) {
+    throw new UserError({
+      code: "state-unreadable",
+      subject: "the stack's state",
+      seen: "what the engine says of it is not understood",
+      remedy: "Use a release of the Pulumi CLI that package.json's @pulumi/pulumi goes with",
+    });
+  }
   const nodes = new Map<string, RecordedNode>();
   const notRestarted = new Set<string>();
   const objects: RecordedObject[] = [];
   const ofNodes = new Map<RegistryHost, Set<string>>();
   let ofStack: Map<RegistryHost, Set<string>> | undefined;
   let jumpbox: RecordedPod | undefined;
-  for (const { type, outputs } of Object.values(resources.parse(answer))) {
+  for (const { type, outputs } of Object.values(parsed.data)) {
     if (type === "command:local:Command") {
       const ca = nodeOutputs.safeParse(outputs).data;
       const installed = ca && readReport(parseCaReport, ca.stdout);

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { type Problem, UserError } from "../errors";
 import { pinnedHostKey, readCommandInput, readTrust } from "../nodes/environment";
-import type { NodeTarget, TrustedCertificate } from "../nodes/spec";
+import { type NodeTarget, type TrustedCertificate, trustedCertificateSchema } from "../nodes/spec";
 
 /** A node as the last run that touched it left it in the state. */
 export interface StackNode {
@@ -61,7 +61,7 @@ const commandInputs = z.object({
 });
 const commandOutputs = z.object({ stdout: z.string() });
 const trustedNodesInputs = z.object({
-  certificates: z.array(z.object({ registry: z.string(), sha256: z.string() })),
+  certificates: z.array(trustedCertificateSchema),
 });
 const placedInputs = z.object({ metadata: z.object({ name: z.string(), namespace: z.string() }) });
 const registriesOutput = z.array(

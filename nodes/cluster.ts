@@ -14,8 +14,10 @@ const listSchema = z.object({ items: z.array(z.unknown()) });
  * @throws UserError `cluster-…` when the API can't be asked or refuses to tell, `node-…` for a Node that no kubelet writes.
  */
 export async function listNodesByKubectl(context: string): Promise<readonly ClusterNode[]> {
-  const list = await getObject("cluster", `the nodes of context ${context}`, context, ["nodes"]);
-  const { items } = listSchema.parse(list);
+  const subject = `the nodes of context ${context}`;
+  const list = await getObject(listSchema, "cluster", subject, context, ["nodes"]);
+  if (!list) throw new UserError(kubectlProblem("cluster", subject, context, "failed", "not found"));
+  const { items } = list;
   return items.length === 0 ? [] : readNodes(items, context);
 }
 

@@ -13,6 +13,8 @@ import {
   type UnreachablePolicy,
   accessSchema,
   clusterSchema,
+  freeName,
+  objectName,
   sshKeySchema,
   trustWays,
   trustedCertificateSchema,
@@ -49,7 +51,11 @@ const wholeNumber = (least: number, most: number) =>
     .regex(/^\d{1,9}$/, "is not a whole number")
     .transform(Number)
     .pipe(z.number().min(least).max(most));
-const name = z.string().min(1, "is empty");
+
+/** The value of a label, as `stackOwner` makes it. */
+const owner = z
+  .string()
+  .regex(/^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/, "is not a stack's identity");
 
 const hostKey = z
   .string()
@@ -57,18 +63,18 @@ const hostKey = z
 
 const waySchema = z.object({
   TKC_REGISTRY_NODE_PORT: wholeNumber(1, 65535).default(usual.port),
-  TKC_REGISTRY_NODE_USER: name.default(usual.user),
+  TKC_REGISTRY_NODE_USER: freeName.default(usual.user),
   TKC_REGISTRY_ACCESS: json(accessSchema),
   TKC_REGISTRY_SSH_KEY: json(sshKeySchema),
-  TKC_REGISTRY_CLUSTER_CONTEXT: name,
+  TKC_REGISTRY_CLUSTER_CONTEXT: freeName,
   TKC_REGISTRY_CLUSTER: json(clusterSchema).optional(),
-  TKC_REGISTRY_OWNER: name,
+  TKC_REGISTRY_OWNER: owner,
   TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(usual.readyTimeout),
 });
 const targetSchema = z.object({
-  TKC_REGISTRY_NODE: name,
-  TKC_REGISTRY_NODE_UID: name,
-  TKC_REGISTRY_NODE_MACHINE_ID: z.string(),
+  TKC_REGISTRY_NODE: objectName,
+  TKC_REGISTRY_NODE_UID: z.string().regex(/^[0-9A-Za-z-]{1,64}$/, "is not a UID"),
+  TKC_REGISTRY_NODE_MACHINE_ID: z.string().regex(/^([0-9A-Fa-f-]{32,36})?$/, "is not a machine id"),
   TKC_REGISTRY_NODE_ADDRESS: address,
   ...waySchema.shape,
   TKC_REGISTRY_HOST_KEY: hostKey.optional(),

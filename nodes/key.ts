@@ -58,9 +58,14 @@ export type SecretReader = (
 
 const readSecretByKubectl: SecretReader = async ({ context, namespace }, name, key) => {
   const subject = `secret ${namespace}/${name}`;
-  const secret = await getObject("ssh-secret", subject, context, ["secret", name, "-n", namespace]);
+  const secret = await getObject(secretSchema, "ssh-secret", subject, context, [
+    "secret",
+    name,
+    "-n",
+    namespace,
+  ]);
   if (secret === undefined) return undefined;
-  return Buffer.from(secretSchema.safeParse(secret).data?.data?.[key] ?? "", "base64").toString("utf8");
+  return Buffer.from(secret.data?.[key] ?? "", "base64").toString("utf8");
 };
 
 /**

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { childEnvironment } from "../children";
+import type { z } from "zod";
 import { type Problem, UserError } from "../errors";
 
 /** Why kubectl could not do what it was asked, as far as its stderr tells. */
@@ -112,18 +113,41 @@ export function kubectl(context: string, args: readonly string[]): Promise<Kubec
 }
 
 /**
- * Gets one object as parsed JSON, or `undefined` where the API says that it does not exist.
+ * Reads the JSON that kubectl printed. None of it is repeated, as it may be a secret.
  *
- * @throws UserError when the API could not be asked or refused to tell.
+ * @throws UserError `kubectl-answer`
  */
-export async function getObject(
+export function readAnswer<T>(schema: z.ZodType<T>, subject: string, stdout: string): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(stdout);
+  } catch {
+    json = undefined;
+  }
+  const parsed = schema.safeParse(json);
+  if (json !== undefined && parsed.success) return parsed.data;
+  throw new UserError({
+    code: "kubectl-answer",
+    subject,
+    seen: "what kubectl printed is not the JSON of such an object",
+    remedy: "Run the same kubectl command by hand to see more",
+  });
+}
+
+/**
+ * Gets one object, or `undefined` where the API says that it does not exist.
+ *
+ * @throws UserError when the API could not be asked or refused to tell; `kubectl-answer` for what is no such object.
+ */
+export async function getObject<T>(
+  schema: z.ZodType<T>,
   purpose: KubectlPurpose,
   subject: string,
   context: string,
   args: readonly string[],
-): Promise<unknown> {
+): Promise<T | undefined> {
   const result = await kubectl(context, ["get", ...args, "-o", "json"]);
-  if (result.ok) return JSON.parse(result.stdout);
+  if (result.ok) return readAnswer(schema, subject, result.stdout);
   if (result.reason === "not-found") return undefined;
   throw new UserError(kubectlProblem(purpose, subject, context, result.reason, result.stderr));
 }

@@ -30,9 +30,22 @@ export interface NodeState {
  */
 export type NodeReader = (context: string, name: string) => Promise<NodeState | undefined>;
 
-/** Reads what is of interest of a Node object as the API gives it. */
+/**
+ * Reads what is of interest of a Node object as the API gives it.
+ *
+ * @throws UserError `node-malformed`
+ */
 export function nodeState(object: unknown): NodeState {
-  const { metadata, status } = nodeSchema.parse(object);
+  const parsed = nodeSchema.safeParse(object);
+  if (!parsed.success) {
+    throw new UserError({
+      code: "node-malformed",
+      subject: "a Node object",
+      seen: `its ${parsed.error.issues[0]?.path.map(String).join(".") ?? "content"} is missing or not as kubelets write it`,
+      remedy: "Look at the object (`kubectl get nodes -o yaml`)",
+    });
+  }
+  const { metadata, status } = parsed.data;
   const ready = status.conditions.find(({ type }) => type === "Ready");
   return {
     uid: metadata.uid,
@@ -43,7 +56,7 @@ export function nodeState(object: unknown): NodeState {
 
 /** {@link NodeReader} by `kubectl`; its errors are `cluster-…`. */
 export const readNodeByKubectl: NodeReader = async (context, name) => {
-  const found = await getObject("cluster", `node ${name}`, context, ["node", name]);
+  const found = await getObject(z.unknown(), "cluster", `node ${name}`, context, ["node", name]);
   return found === undefined ? undefined : nodeState(found);
 };
 

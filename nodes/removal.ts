@@ -12,7 +12,7 @@ import {
 import { runOnNode } from "./node";
 import { type Surroundings, identity, onNode } from "./operations";
 import { waitReady } from "./ready";
-import type { ClusterName, NodeTarget } from "./spec";
+import { type ClusterName, type NodeTarget, pinOf } from "./spec";
 
 /** What a removal works with. */
 export interface RemovalSurroundings extends Surroundings {
@@ -135,7 +135,7 @@ export async function sweep(environment: Environment, around: RemovalSurrounding
     return "";
   }
   const sweepNode = async ({ name, uid, machineId, address }: ClusterNode): Promise<void> => {
-    const target = { name, uid, machineId, address, ...way, hostKey: hostKeys[name] };
+    const target = { name, uid, machineId, address, ...way, hostKey: pinOf(hostKeys, name) };
     try {
       const removed = await removeFromNode({ target, owner, readyTimeout }, target.hostKey, around);
       if (removed === true) await waitReady(target, readyTimeout, around);

@@ -36,7 +36,10 @@ const many = (schema: z.ZodString, most: number) => z.array(schema).max(most).de
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const flag = z.enum(["true", "false"]).transform((value) => value === "true");
-const isoTime = z.string().regex(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/);
+const isoTime = z
+  .string()
+  .regex(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/)
+  .refine((time) => !Number.isNaN(Date.parse(time)));
 const bootId = z.string().regex(/^[0-9a-f-]{36}$/);
 const nonce = z.string().regex(/^[0-9A-Za-z-]{1,64}$/);
 const path = z

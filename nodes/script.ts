@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { packageRoot } from "../build";
+import { UserError } from "../errors";
 import type { TrustWay } from "./spec";
 import { packagedShell } from "./transport";
 
@@ -80,23 +81,42 @@ export function shellQuote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
+/** The shell that reads parameters would drop these of a value, or take what follows for another parameter. */
+const lost = /\0|\n$/;
+const notOneWord = /[^\x21-\x7e]/;
+
 /**
  * Wraps an operation for the node. Nothing of it is part of a command line: the command is the same for all nodes and
  * operations, and runs the script only if its SHA-256 is the one announced.
+ *
+ * @throws UserError `node-bad-parameter` for a value that the script would not see as it is.
  */
 export function remoteCommand(operation: NodeOperation): RemoteCommand {
   const { text, sha256 } = nodeScript();
+  const { machineId, nodeName, owner, nonce = "", certificates = [] } = operation;
+  const words = [nonce, ...certificates.flatMap((each) => [each.name, each.sha256, each.registry])];
+  if (
+    [machineId, nodeName, owner].some((value) => lost.test(value)) ||
+    words.some((word) => notOneWord.test(word))
+  ) {
+    throw new UserError({
+      code: "node-bad-parameter",
+      subject: `node ${nodeName}`,
+      seen: "what is to be done there has a name with characters that none has",
+      remedy: "Run `pulumi up` again; if it stays so, this is a defect of tkc-registry",
+    });
+  }
   const base64 = (value: string): string => Buffer.from(value).toString("base64");
   const parameters = [
     `op ${operation.op}`,
-    `machineId ${base64(operation.machineId)}`,
-    `nodeName ${base64(operation.nodeName)}`,
-    `owner ${base64(operation.owner)}`,
-    ...(operation.nonce === undefined ? [] : [`nonce ${operation.nonce}`]),
+    `machineId ${base64(machineId)}`,
+    `nodeName ${base64(nodeName)}`,
+    `owner ${base64(owner)}`,
+    ...(nonce === "" ? [] : [`nonce ${nonce}`]),
     ...(operation.lockWait === undefined ? [] : [`lockWait ${operation.lockWait}`]),
     ...(operation.restart === undefined ? [] : [`restart ${operation.restart ? "yes" : "no"}`]),
     ...(operation.trust === undefined ? [] : [`trust ${operation.trust}`]),
-    ...(operation.certificates ?? []).map(
+    ...certificates.map(
       ({ name, registry, sha256: digest, der }) =>
         `certificate ${name} ${digest} ${der.toString("base64")} ${registry}`,
     ),

@@ -5,15 +5,27 @@
 import { z } from "zod";
 import type { ProblemCode } from "../problems";
 
+/** The name of a Kubernetes object, which becomes an argument of `kubectl`: never an option, nor a path. */
+export const objectName = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, "is not the name of an object");
+
+/** The name of a kubeconfig context, or what else people choose freely and is an argument: one line. */
+export const freeName = z
+  .string()
+  .min(1)
+  .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]+$/u, "is not a name of one line");
+
 /** How a node's port 22 is reached. */
 export const accessSchema = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("jumpbox"),
     /** kubeconfig context of the Supervisor. */
-    context: z.string().min(1),
-    namespace: z.string().min(1),
-    pod: z.string().min(1),
-    container: z.string().min(1),
+    context: freeName,
+    namespace: objectName,
+    pod: objectName,
+    container: objectName,
   }),
   z.object({
     kind: z.literal("bastion"),
@@ -34,9 +46,9 @@ export const sshKeySchema = z.discriminatedUnion("from", [
   z.object({
     /** Supervisor secret `<cluster>-ssh` (`ssh-privatekey`), or where that is absent `<cluster>-ssh-password`. */
     from: z.literal("supervisor"),
-    context: z.string().min(1),
-    namespace: z.string().min(1),
-    cluster: z.string().min(1),
+    context: freeName,
+    namespace: objectName,
+    cluster: objectName,
   }),
   z.object({ from: z.literal("file"), path: z.string().min(1) }),
 ]);
@@ -45,9 +57,9 @@ export type SshKeySource = z.infer<typeof sshKeySchema>;
 /** The workload cluster as the Supervisor knows it: what tells whether a cluster that does not answer is gone. */
 export const clusterSchema = z.object({
   /** kubeconfig context of the Supervisor. */
-  supervisor: z.string().min(1),
-  namespace: z.string().min(1),
-  name: z.string().min(1),
+  supervisor: freeName,
+  namespace: objectName,
+  name: objectName,
 });
 export type ClusterName = z.infer<typeof clusterSchema>;
 
@@ -71,7 +83,7 @@ export type TrustWay = (typeof trustWays)[number];
 /** One certificate to be trusted for one registry. The PEM itself stays with the running program. */
 export const trustedCertificateSchema = z.object({
   /** The registry it is trusted for: `host` or `host:port`, as in image names. */
-  registry: z.string().min(1),
+  registry: z.string().regex(/^[0-9A-Za-z[][0-9A-Za-z.:[\]-]*$/, "is neither host nor host:port"),
   /** SHA-256 of the DER, lower-case hex without colons. */
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
@@ -103,6 +115,10 @@ export interface NodeTarget extends NodeWay {
   /** `SHA256:…` as OpenSSH prints it, where configuration gives it; otherwise the first contact's is kept. */
   readonly hostKey?: string | undefined;
 }
+
+/** The host key that the settings give a node, whose name may well be that of what every object has: `constructor`. */
+export const pinOf = (hostKeys: Readonly<Record<string, string>>, name: string): string | undefined =>
+  Object.hasOwn(hostKeys, name) ? hostKeys[name] : undefined;
 
 /** All variables that a node command may be given; scripts/client.sh has them too. */
 export const nodeVariables = [

@@ -73,7 +73,7 @@ export function parseFingerprint(text: string, options: { subject: string }): st
  * its authority is left out.
  *
  * @param options.subject - The setting, for messages.
- * @throws UserError: `ca-expired`, `ca-not-yet-valid`, `ca-is-leaf`.
+ * @throws UserError: `ca-expired`, `ca-not-yet-valid`, `ca-not-pem` (dates that are none), `ca-is-leaf`.
  */
 export function checkCertificates(
   found: readonly X509Certificate[],
@@ -115,6 +115,9 @@ function asCaCertificate(certificate: X509Certificate): CaCertificate {
 
 function checkValidity(certificate: X509Certificate, subject: string, now: Date): void {
   const name = subjectOf(certificate);
+  for (const time of [certificate.validFrom, certificate.validTo])
+    if (Number.isNaN(Date.parse(time)))
+      throw notPem(subject, `the certificate ${name} has dates that are none`);
   if (now > new Date(certificate.validTo)) {
     throw new UserError({
       code: "ca-expired",

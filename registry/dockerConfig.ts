@@ -4,7 +4,7 @@ import { childEnvironment } from "../children";
 import { UserError } from "../errors";
 import type { ProblemCode } from "../problems";
 import { readOperatorFile } from "./files";
-import { printable } from "./text";
+import { printable, withoutUser } from "./text";
 import type { RegistryCredential, RegistryHost } from "./types";
 
 /** How a credential helper ended. Either output may hold the secret: neither is for messages. */
@@ -85,7 +85,7 @@ export async function credentialFor(
   }
   // A URL may have a password in front of its host.
   const known = [...Object.keys(config.auths ?? {}), ...Object.keys(config.credHelpers ?? {})].map((key) =>
-    printable(key.slice(key.lastIndexOf("@") + 1), 100),
+    printable(withoutUser(key), 100),
   );
   throw new UserError({
     code: "docker-config-no-entry",
@@ -108,7 +108,7 @@ function misshapen(subject: string, what: string, { issues: [issue] }: z.ZodErro
   const where = issue?.path.map(String).join(".") ?? "";
   return malformed(
     subject,
-    `${what} is not of the expected shape${where ? ` at "${printable(where, 100)}"` : ""}`,
+    `${what} is not of the expected shape${where ? ` at "${printable(withoutUser(where), 100)}"` : ""}`,
   );
 }
 
@@ -116,6 +116,7 @@ function parseDockerConfig(text: string, subject: string): DockerConfig {
   let json: unknown;
   try {
     json = JSON.parse(text.replace(/^\ufeff/, ""));
+    JSON.stringify(json); // what is nested so deep that it could not be written again
   } catch {
     // The parser's own message quotes the text.
     throw malformed(
@@ -339,6 +340,8 @@ export function mergeDockerConfigJson(
   const added = parseDockerConfig(ours, options.subject).auths ?? {};
   const replaced = (key: string): boolean =>
     parseKey(key).path === "" && Object.keys(added).some((host) => sameRegistry(key, host));
-  const kept = Object.entries(theirs.auths ?? {}).filter(([key]) => !replaced(key));
-  return JSON.stringify({ ...theirs, auths: { ...Object.fromEntries(kept), ...added } });
+  const { auths = {}, ...others } = theirs;
+  const kept = Object.entries(auths).filter(([key]) => !replaced(key));
+  // In an order that stays, or the next run would write it anew.
+  return JSON.stringify({ auths: { ...Object.fromEntries(kept), ...added }, ...others });
 }

@@ -2,7 +2,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { domainToASCII } from "node:url";
 import * as ipaddr from "ipaddr.js";
 import { UserError } from "../errors";
-import { printable } from "./text";
+import { printable, withoutUser } from "./text";
 import type { RegistryHost } from "./types";
 
 /** A registry's host, taken apart. */
@@ -35,7 +35,8 @@ const digestShape = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
 const dockerHubHosts: readonly string[] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
 function badHost(subject: string, text: string, seen: string, remedy: string): UserError {
-  return new UserError({ code: "registry-host", subject, seen: `"${printable(text, 100)}" ${seen}`, remedy });
+  const shown = printable(withoutUser(text), 100);
+  return new UserError({ code: "registry-host", subject, seen: `"${shown}" ${seen}`, remedy });
 }
 
 function parsePort(text: string): number | undefined {
@@ -61,16 +62,18 @@ export function parseRegistryHost(text: string, options: { subject: string }): R
       "has a scheme",
       url[1] === "http"
         ? "Registries are reached by HTTPS only: write the HTTPS port's `host:port`"
-        : `Leave the scheme and any path out: write "${printable(url[2] ?? "", 100)}"`,
+        : host.includes("@")
+          ? "Leave scheme, user and path out; credentials have settings of their own"
+          : `Leave the scheme and any path out: write "${printable(url[2] ?? "", 100)}"`,
     );
   }
+  if (host.includes("@"))
+    throw fail("has a user in it", "Write the host alone; credentials have settings of their own");
   if (host.includes("/"))
     throw fail(
       "has a path",
       `Write "${printable(host.slice(0, host.indexOf("/")), 100)}"; the path belongs to the image`,
     );
-  if (host.includes("@"))
-    throw fail("has a user in it", "Write the host alone; credentials have settings of their own");
 
   if (host.startsWith("[") || isIPv6(host)) return parseIpv6(host, fail);
 
@@ -131,7 +134,12 @@ function namesHost(first: string): boolean {
 export function parseImageReference(text: string, options: { subject: string }): ImageReference {
   const { subject } = options;
   const fail = (seen: string, remedy: string): UserError =>
-    new UserError({ code: "image-reference", subject, seen: `"${printable(text, 200)}" ${seen}`, remedy });
+    new UserError({
+      code: "image-reference",
+      subject,
+      seen: `"${printable(withoutUser(text), 200)}" ${seen}`,
+      remedy,
+    });
   const image = text.trim();
   const at = image.indexOf("@");
   const digest = at < 0 ? undefined : image.slice(at + 1);

@@ -6,5 +6,15 @@ const unprintable = /[\p{C}\p{Zl}\p{Zp}]+/gu;
  */
 export function printable(text: string, max = 300): string {
   const line = text.replace(unprintable, " ").trim();
-  return line.length > max ? `${line.slice(0, max)}…` : line;
+  // Half of a character of two code units is none.
+  return line.length > max ? `${line.slice(0, max).replace(/[\ud800-\udbff]$/, "")}…` : line;
+}
+
+/**
+ * What may be repeated of a text in the place of a host or an image: its first line, without the user and password that
+ * a URL may have, which is all before an `@` that begins no digest.
+ */
+export function withoutUser(text: string): string {
+  const [line = ""] = text.trim().split(/[\r\n]/, 1);
+  return line.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@(?!sha\d{3}:)/i, "$1…@");
 }

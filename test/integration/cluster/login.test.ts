@@ -228,6 +228,27 @@ describe("the login to a Supervisor", () => {
       await assert.rejects(logIn(vcenter), refusal("supervisor-answer", pattern));
     }
   });
+
+  it("fails on an address of the cluster that there is not, or that means another one to others", async () => {
+    for (const address of ["1.2.3.4.5", "10.0.0.1:99999", "[::::]", "0x7f.1", "-x"]) {
+      const body = { guest_cluster_server: address, guest_cluster_ca: "x", session_id: jwt("cluster") };
+      const answer: Handler = (request, response) => {
+        if (request.body.includes("guest_cluster_name")) response.end(JSON.stringify(body));
+      };
+      await using vcenter = await startVsphere({ login: answer });
+      await assert.rejects(logIn(vcenter), refusal("supervisor-answer", /guest_cluster_server/), address);
+    }
+  });
+
+  it("repeats no refusal in which a server echoes what it was sent", async () => {
+    const echo: Handler = ({ headers }, response) => response.writeHead(403).end(headers.authorization);
+    await using vcenter = await startVsphere({ login: echo });
+    await assert.rejects(
+      logIn(vcenter),
+      (error: Error) =>
+        refusal("login-refused", /\(403\)/)(error) && !error.message.includes(basic.split(" ")[1]!),
+    );
+  });
 });
 
 describe("npm run login", () => {

@@ -2,6 +2,7 @@ import * as assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { readLastRun } from "../../../components/lastRun";
 import { formatReport } from "../../../nodes/report";
+import { problem } from "../../integration/registry/server";
 
 const stdout = formatReport({
   version: "1",
@@ -44,6 +45,11 @@ describe("what the state holds", () => {
     assert.deepEqual(jumpbox, { kind: "Pod", ...metadata, replaces: undefined });
     assert.deepEqual(objects, [{ kind: "Secret", ...secret }]);
     assert.deepEqual([...nodes], [["w1", w1]]);
+  });
+
+  it("of which the engine says what nobody understands is told so", () => {
+    for (const answer of [undefined, null, "x", { "urn:x": { type: 5 } }])
+      assert.throws(() => readLastRun(answer), problem("state-unreadable"));
   });
 
   it("tells which pod the jumpbox was made in place of", () => {

@@ -11,8 +11,14 @@ import {
   readTrust,
 } from "../../../nodes/environment";
 import { formatReport } from "../../../nodes/report";
-import { certificateFileName, nodeScript, remoteCommand, shellQuote } from "../../../nodes/script";
-import { type NodeTarget, nodeEnvironment } from "../../../nodes/spec";
+import {
+  type NodeOperation,
+  certificateFileName,
+  nodeScript,
+  remoteCommand,
+  shellQuote,
+} from "../../../nodes/script";
+import { type NodeTarget, nodeEnvironment, pinOf } from "../../../nodes/spec";
 
 const target: NodeTarget = {
   name: "node-1",
@@ -76,6 +82,35 @@ describe("the environment of node commands", () => {
     }
   });
 
+  it("takes names that are no option, path or further line, where they become arguments", () => {
+    const access = { kind: "jumpbox", context: "c", namespace: "n", pod: "p", container: "u" };
+    const wrong = [
+      { TKC_REGISTRY_NODE: "-o=name" },
+      { TKC_REGISTRY_NODE_MACHINE_ID: "\n" },
+      { TKC_REGISTRY_OWNER: "demo.dev\n" },
+      { TKC_REGISTRY_CLUSTER_CONTEXT: "a\0b" },
+      { TKC_REGISTRY_ACCESS: JSON.stringify({ ...access, pod: "--kubeconfig=/tmp/x" }) },
+      {
+        TKC_REGISTRY_SSH_KEY: JSON.stringify({
+          from: "supervisor",
+          context: "c",
+          namespace: "n",
+          cluster: "../x",
+        }),
+      },
+      { TKC_REGISTRY_CLUSTER: JSON.stringify({ supervisor: "s", namespace: "n", name: "-A" }) },
+    ];
+    for (const each of wrong)
+      assert.equal(codes(() => readCommandInput({ ...environment, ...each })).length, 1);
+    const trust = JSON.stringify([{ registry: "r\nop remove", sha256: "0".repeat(64) }]);
+    assert.equal(codes(() => readTrust({ TKC_REGISTRY_TRUST: trust })).length, 1);
+  });
+
+  it("pins a node only by its own name, though it be that of what every object has", () => {
+    assert.equal(pinOf({}, "constructor"), undefined);
+    assert.equal(pinOf({ constructor: "SHA256:x" }, "constructor"), "SHA256:x");
+  });
+
   it("must name the script that is installed", () => {
     const { sha256 } = nodeScript();
     checkScript({ TKC_REGISTRY_SCRIPT_SHA256: sha256 }, sha256);
@@ -121,6 +156,19 @@ describe("the environment of node commands", () => {
 });
 
 describe("what is sent to a node", () => {
+  it("is refused where the script would not see it as it is, or would see another parameter", () => {
+    const operation = { op: "install", machineId: "", nodeName: "n", owner: "o", nonce: "x" } as const;
+    const certificate = { name: "n", registry: "r", sha256: "0".repeat(64), der: Buffer.of() };
+    const wrong: Partial<NodeOperation>[] = [
+      { machineId: "\n" },
+      { owner: "o\0" },
+      { nonce: "x\nop remove" },
+      { certificates: [{ ...certificate, registry: "r\nrestart no" }] },
+    ];
+    for (const each of wrong)
+      assert.match(codes(() => remoteCommand({ ...operation, ...each })).join(), /bad-parameter/);
+  });
+
   it("names certificates by registry, port and fingerprint, safely for any host", () => {
     const sha256 = "0123456789abcdef".repeat(4);
     assert.deepEqual(

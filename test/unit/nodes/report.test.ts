@@ -1,6 +1,5 @@
 import * as assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import * as fc from "fast-check";
 import { UserError } from "../../../errors";
 import {
   type CaReport,
@@ -82,39 +81,6 @@ describe("reports of node commands", () => {
     }
     assert.throws(() => parseCaReport(formatReport(containerd)), UserError);
   });
-
-  it("never become anything else than a report or a UserError, whatever a node says", () => {
-    const keys = fc.constantFrom(
-      "version",
-      "report",
-      "node",
-      "uid",
-      "hostKey",
-      "__proto__",
-      "constructor",
-      "sha256",
-      "x",
-    );
-    const hostile = fc
-      .array(
-        fc.oneof(
-          fc.tuple(keys, fc.string({ unit: "binary" })).map(([key, value]) => `${key}=${value}`),
-          fc.string(),
-        ),
-      )
-      .map((lines) => lines.join("\n"));
-    fc.assert(
-      fc.property(hostile, fc.constantFrom(parseCaReport, parseContainerdReport), (text, parse) => {
-        try {
-          parse(text);
-        } catch (error) {
-          assert.ok(error instanceof UserError);
-          assert.doesNotMatch(error.message, /[^\x20-\x7e]/);
-        }
-      }),
-    );
-    assert.equal(({} as Record<string, unknown>).version, undefined);
-  });
 });
 
 describe("output of the node script", () => {
@@ -149,14 +115,12 @@ describe("output of the node script", () => {
     assert.deepEqual(report, { end: "failed", error: "wrong-node", detail: "the machine id is x=y" });
   });
 
-  it("never throws and never passes on what is not printable", () => {
-    fc.assert(
-      fc.property(fc.string({ unit: "binary" }), fc.nat(success.length), (noise, at) => {
-        const report = parseScriptOutput(success.slice(0, at) + noise + success.slice(at));
-        if (report) assert.match(JSON.stringify(report), /^[\x20-\x7e]*$/);
-      }),
-    );
+  it("is found behind any amount of noise, and is none where it is too long itself", () => {
     assert.equal(parseScriptOutput(`${"x".repeat(100_000)}\n${success}`)?.end, "ok");
     assert.equal(parseScriptOutput(`protocol=1\n${"a=x\n".repeat(100_000)}end=ok\n`), undefined);
+  });
+
+  it("is none with a time that there is not", () => {
+    assert.equal(parseScriptOutput(success.replace("2024-02-29T23:59", "2024-13-29T23:59")), undefined);
   });
 });

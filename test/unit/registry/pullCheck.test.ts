@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { parseChallenges } from "../../../registry/pullCheck";
 
 describe("a registry's challenge", () => {
@@ -25,10 +24,5 @@ describe("a registry's challenge", () => {
       { scheme: "bearer", parameters: { realm: "x" } },
     ]);
     assert.deepEqual(parseChallenges(""), []);
-  });
-
-  it("that is malformed is no reason to fail", () => {
-    fc.assert(fc.property(fc.string(), (header) => void parseChallenges(header)));
-    fc.assert(fc.property(fc.string(), (header) => void parseChallenges(`Bearer ${header}`)));
   });
 });

@@ -172,6 +172,12 @@ describe("what was found", () => {
     assert.deepEqual(way("node-busy"), [true, true]);
   });
 
+  it("is told in lines that can be printed, whatever was said", () => {
+    const told = describeFindings(seen(silent("ssh-lost", "\u001b[2Jgone\nAll is well\u202e")));
+    assert.match(told, /\[2Jgone All is well/);
+    assert.doesNotMatch(told, /[\p{Cc}\p{Cf}](?<!\n)|^All is well/mu);
+  });
+
   it("adds the address that the cluster has by now to a silent node", () => {
     const moved = seen(silent("ssh-timeout"), { listed: [listed("w1", { address: "10.0.0.9" })] });
     assert.match(moved.problems[0]!.remedy, /10\.0\.0\.9 by now: run `pulumi up`/);
