@@ -4,7 +4,15 @@ import * as path from "node:path";
 import { after, before, describe, test } from "node:test";
 import * as lab from "../../lab/lab";
 import { LabStack } from "../../lab/stack";
-import { find, goBundle, kubectl, onAllNodes, pullSecretAuths, trusts } from "../../lab/inspect";
+import {
+  find,
+  goBundle,
+  kubectl,
+  onAllNodes,
+  pullSecretAuths,
+  trusts,
+  withoutSecrets,
+} from "../../lab/inspect";
 import { harborSettings, labFile } from "../../lab/settings";
 
 /** One stack after another on the same nodes, each with another of the ways that the settings allow. */
@@ -41,29 +49,6 @@ describe("the other ways", () => {
     for (const [node, bundle] of Object.entries(await onAllNodes(goBundle)))
       assert.ok(bundle.includes(pem), node);
     return output;
-  }
-
-  /** Does something while the Supervisor has not these secrets of the cluster. */
-  async function withoutSecrets(names: readonly string[], act: () => Promise<unknown>): Promise<void> {
-    const manifests = await Promise.all(
-      names.map(async (name) => {
-        const { type, data } = (await find("supervisor", "secret", "ns1", name)) as {
-          type: string;
-          data: object;
-        };
-        const metadata = { name, namespace: "ns1" };
-        return labFile(
-          `secret-${name}.json`,
-          JSON.stringify({ apiVersion: "v1", kind: "Secret", metadata, type, data }),
-        );
-      }),
-    );
-    await kubectl("supervisor", "delete", "secret", "-n", "ns1", ...names);
-    try {
-      await act();
-    } finally {
-      for (const manifest of manifests) await kubectl("supervisor", "apply", "-f", manifest);
-    }
   }
 
   test("a node that shows another host key than the configured one is left alone, the others are done", async () => {
