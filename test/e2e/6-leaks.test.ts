@@ -223,7 +223,7 @@ describe("no secret leaks", () => {
     await Promise.all([searchNodes(), searchState()]);
   });
   after(async () => {
-    search?.close();
+    if (secrets.length > 0) search.close();
     if (stack.exists) await stack.destroy();
     for (const name of ["harbor", "custom"] as const) await lab.setRegistryPassword(name);
     rmSync(folder, { recursive: true });
