@@ -24,8 +24,19 @@ const ambientKubeconfig: pulumi.ResourceTransformation = ({ props, opts }) => ({
   opts,
 });
 
+/**
+ * The SDK's debug messages repeat what the engine answers, secrets in clear, and `--debug` shows them: `RegisterResource
+ * RPC finished: …; err: …, resp: …` (`runtime/resource.js` and `invoke.js` of SDK 3.228). They go without the answer.
+ */
+function hideAnswers(): void {
+  const log = pulumi.log as { debug: typeof pulumi.log.debug };
+  const { debug } = log;
+  log.debug = (message, ...rest) => debug(message.replace(/, resp: [^]*/, ", resp: not shown"), ...rest);
+}
+
 async function stack() {
   assertBuildIsFresh();
+  hideAnswers();
   const settings = readSettings();
   const owner = stackOwner(pulumi.getProject(), pulumi.getStack());
   const parallel = Number(process.env["PULUMI_NODEJS_PARALLEL"]); // the language host's word for --parallel

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import * as lab from "./lab";
-import { podFromRegistry } from "./settings";
+import { labFile, podFromRegistry } from "./settings";
 
 export interface ContainerdProcess {
   readonly pid: string;
@@ -132,6 +132,29 @@ export async function pullSecretAuths(namespace: string, name: string): Promise<
     auths: Record<string, { auth: string }>;
   };
   return Object.fromEntries(Object.entries(config.auths).map(([host, { auth }]) => [host, decoded(auth)]));
+}
+
+/** Does something while the Supervisor has not these secrets of the cluster. */
+export async function withoutSecrets(names: readonly string[], act: () => Promise<unknown>): Promise<void> {
+  const manifests = await Promise.all(
+    names.map(async (name) => {
+      const { type, data } = (await find("supervisor", "secret", "ns1", name)) as {
+        type: string;
+        data: object;
+      };
+      const metadata = { name, namespace: "ns1" };
+      return labFile(
+        `secret-${name}.json`,
+        JSON.stringify({ apiVersion: "v1", kind: "Secret", metadata, type, data }),
+      );
+    }),
+  );
+  await kubectl("supervisor", "delete", "secret", "-n", "ns1", ...names);
+  try {
+    await act();
+  } finally {
+    for (const manifest of manifests) await kubectl("supervisor", "apply", "-f", manifest);
+  }
 }
 
 /** Waits until a question has an answer, asking again every half second. */

@@ -46,6 +46,7 @@ import {
   rotateAuthority,
   settleAuthority,
   setGetcert as setGetcertOf,
+  settlePassword,
   type GetcertMode,
   type NextCa,
   type RegistryInfo,
@@ -174,6 +175,7 @@ export async function up(): Promise<void> {
         const info = registryInfo(name, state);
         return step(`registry ${name} (${info.host})`, async () => {
           await settleAuthority(lab.machines, name);
+          await settlePassword(lab.machines, info);
           await fillRegistry(lab.engine, info);
         });
       }),
@@ -428,6 +430,20 @@ export async function rotateCa(name: RegistryName = "harbor"): Promise<RegistryI
     const { machines, state } = await openExisting();
     await rotateAuthority(machines, name);
     const info = registryInfo(name, state);
+    await until(`the registry ${name}`, 60, async () => ((await isRegistryHealthy(info)) ? true : undefined));
+    return info;
+  });
+}
+
+/** Gives a registry's user another password; the one before is refused from then on. */
+export async function setRegistryPassword(name: RegistryName, to = password()): Promise<RegistryInfo> {
+  return exclusively(async () => {
+    const { machines, state } = await openExisting();
+    const registries = { ...state.passwords.registries, [name]: to };
+    const changed = { ...state, passwords: { ...state.passwords, registries } };
+    writeState(changed);
+    const info = registryInfo(name, changed);
+    await settlePassword(machines, info);
     await until(`the registry ${name}`, 60, async () => ((await isRegistryHealthy(info)) ? true : undefined));
     return info;
   });

@@ -21,9 +21,9 @@ export const labPackages: readonly string[] = [
   "netavark", // podman 5 runs no command without it, though the lab's containers are on no network of podman's
 ];
 
-/** The Debian packages that only the tests need, of real SSH servers and trust stores on this machine. */
+/** The Debian packages that only the tests need, of real SSH servers and trust stores on this machine, and to watch processes. */
 export const testPackages: readonly string[] = [
-  ...["openssh-server", "openssh-client", "openssl", "ca-certificates"],
+  ...["openssh-server", "openssh-client", "openssl", "ca-certificates", "strace"],
 ];
 
 async function isInstalled(name: string): Promise<boolean> {

@@ -112,6 +112,10 @@ const units: Readonly<Record<RegistryName, string>> = {
   custom: "registry-custom.service",
 };
 
+/** Who may pull from a registry and push to it: its user, with the password. */
+const usersFile = (name: RegistryName): string => `${folderOf(name)}/users`;
+const userLine = ({ user, password }: RegistryInfo): string => `${user}:${password}\n`;
+
 /** Says of which certificate the registry's own files all are, and that it was restarted since: written last. */
 const servedFile = (name: RegistryName): string => `${folderOf(name)}/tls/served`;
 
@@ -165,10 +169,7 @@ export async function registriesMachineSpec(state: LabState): Promise<MachineSpe
   for (const name of registryNames) {
     Object.assign(files, await tlsFiles(name));
     files[`${folderOf(name)}/registry.json`] = registryConfiguration(name);
-    files[`${folderOf(name)}/users`] = {
-      content: `${users[name]}:${state.passwords.registries[name]}\n`,
-      mode: 0o600,
-    };
+    files[usersFile(name)] = { content: userLine(registryInfo(name, state)), mode: 0o600 };
   }
   return {
     name: registriesMachine,
@@ -213,6 +214,18 @@ export async function settleAuthority(machines: Machines, name: RegistryName): P
   }
   await machines.restart(registriesMachine, units[name]);
   await machines.write(registriesMachine, servedFile(name), served!.content);
+}
+
+/** Has a registry let its user in with the password that the lab's state has, which it doesn't yet where a change was cut. */
+export async function settlePassword(machines: Machines, info: RegistryInfo): Promise<void> {
+  const { name, host } = info;
+  const status = await until(`the registry ${name} (${host})`, 60, async () => {
+    const answer = await ask(info, "/v2/");
+    return answer === 200 || answer === 401 ? answer : undefined; // nginx may be up before the registry is
+  });
+  if (status === 200) return;
+  await machines.write(registriesMachine, usersFile(name), userLine(info), 0o600);
+  await machines.restart(registriesMachine, `registry-${name}.service`);
 }
 
 /** Whether a registry lets its user in over TLS of its authority. */

@@ -2,10 +2,24 @@ import assert from "node:assert/strict";
 import { chmodSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { after, before, describe, test } from "node:test";
+import { exec } from "../../lab/exec";
 import * as lab from "../../lab/lab";
 import { LabStack } from "../../lab/stack";
-import { find, goBundle, kubectl, onAllNodes, pullSecretAuths, trusts } from "../../lab/inspect";
+import {
+  find,
+  goBundle,
+  kubectl,
+  onAllNodes,
+  pullSecretAuths,
+  trusts,
+  withoutSecrets,
+} from "../../lab/inspect";
 import { harborSettings, labFile } from "../../lab/settings";
+
+interface WatchedSecret {
+  readonly metadata: { readonly uid: string; readonly resourceVersion: string };
+  readonly data: Readonly<Record<string, string>>;
+}
 
 /** One stack after another on the same nodes, each with another of the ways that the settings allow. */
 describe("the other ways", () => {
@@ -41,29 +55,6 @@ describe("the other ways", () => {
     for (const [node, bundle] of Object.entries(await onAllNodes(goBundle)))
       assert.ok(bundle.includes(pem), node);
     return output;
-  }
-
-  /** Does something while the Supervisor has not these secrets of the cluster. */
-  async function withoutSecrets(names: readonly string[], act: () => Promise<unknown>): Promise<void> {
-    const manifests = await Promise.all(
-      names.map(async (name) => {
-        const { type, data } = (await find("supervisor", "secret", "ns1", name)) as {
-          type: string;
-          data: object;
-        };
-        const metadata = { name, namespace: "ns1" };
-        return labFile(
-          `secret-${name}.json`,
-          JSON.stringify({ apiVersion: "v1", kind: "Secret", metadata, type, data }),
-        );
-      }),
-    );
-    await kubectl("supervisor", "delete", "secret", "-n", "ns1", ...names);
-    try {
-      await act();
-    } finally {
-      for (const manifest of manifests) await kubectl("supervisor", "apply", "-f", manifest);
-    }
   }
 
   test("a node that shows another host key than the configured one is left alone, the others are done", async () => {
@@ -166,5 +157,72 @@ describe("the other ways", () => {
       await setEntries([]);
       await kubectl("workload", "delete", "namespace", "team-b");
     }
+  });
+
+  test("a changed password of the registry: the pull secret has the new one without ever being gone, no pod is restarted, and pulls work", async () => {
+    await stack.configure(harborSettings());
+    const first = await stack.up();
+    assert.equal(first.code, 0, first.output);
+    const [namespace, name] = ["default", "harbor-svc-pull-secret"];
+    const secret = async (): Promise<WatchedSecret> =>
+      (await find("workload", "secret", namespace, name)) as unknown as WatchedSecret;
+    const pods = async (): Promise<unknown> => {
+      const ofApp = ["get", "pods", "-n", namespace, "-l", "app=nginx-harbor-svc-app", "-o", "json"];
+      const { items } = JSON.parse(await kubectl("workload", ...ofApp)) as {
+        items: {
+          metadata: { uid: string };
+          status: { startTime: string; containerStatuses: { restartCount: number; containerID: string }[] };
+        }[];
+      };
+      return items.map(({ metadata: { uid }, status: { startTime, containerStatuses } }) => ({
+        uid,
+        startTime,
+        containers: containerStatuses.map(({ restartCount, containerID }) => ({ restartCount, containerID })),
+      }));
+    };
+    const pulls = async (): Promise<number> => {
+      const { cwd, env } = await stack.command([]);
+      const words = ["run", "--silent", "verify", "--", "--stack", stack.name, "--pull"];
+      return (await exec("npm", words, { cwd, env, allowFailure: true, timeout: 300 })).code;
+    };
+    const [before, running] = [await secret(), await pods()];
+
+    const changed = await lab.setRegistryPassword("harbor");
+    assert.equal(await pulls(), 1, "the registry still takes the old password");
+    await stack.configure(harborSettings()); // writes docker's config.json, as `docker login` would
+    const { code, output } = await stack.up();
+    assert.equal(code, 0, output);
+    assert.match(output, /\b1 updated/);
+    assert.doesNotMatch(output, /\d+ (created|replaced|deleted)/);
+
+    // Every change since then, in order: the API server keeps them for some minutes.
+    const since = new URLSearchParams({
+      watch: "true",
+      fieldSelector: `metadata.name=${name}`,
+      resourceVersion: before.metadata.resourceVersion,
+      timeoutSeconds: "3",
+    });
+    const watched = await kubectl(
+      "workload",
+      "get",
+      "--raw",
+      `/api/v1/namespaces/${namespace}/secrets?${since.toString()}`,
+    );
+    const events = watched
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { type: string; object: WatchedSecret });
+    assert.deepEqual([...new Set(events.map(({ type }) => type))], ["MODIFIED"]);
+    const now = await secret();
+    assert.equal(events.at(-1)!.object.metadata.resourceVersion, now.metadata.resourceVersion);
+    for (const { metadata, data } of [...events.map(({ object }) => object), now]) {
+      assert.equal(metadata.uid, before.metadata.uid);
+      assert.ok(data[".dockerconfigjson"], "the pull secret was empty for a moment");
+    }
+    assert.deepEqual(await pullSecretAuths(namespace, name), {
+      [changed.host]: `${changed.user}:${changed.password}`,
+    });
+    assert.deepEqual(await pods(), running);
+    assert.equal(await pulls(), 0);
   });
 });
