@@ -27,7 +27,7 @@ const getcertPaths = [
 ] as const;
 
 /** What a source gave, not yet checked. */
-interface Found {
+export interface Found {
   readonly source: string;
   /** What the messages about it name. */
   readonly subject: string;
@@ -85,10 +85,15 @@ export async function obtainCa(
   };
 }
 
-interface Context {
+/** Which registry is asked, for which setting, and at what cost. */
+export interface Question {
   readonly address: RegistryAddress;
+  /** For messages. */
   readonly subject: string;
   readonly limits: Limits;
+}
+
+interface Context extends Question {
   readonly now: Date;
   readonly pin: string | undefined;
 }
@@ -119,9 +124,12 @@ async function find(source: CaSource, context: Context): Promise<Found> {
 /**
  * The download is the one exchange here that does not verify the server: the CA that would verify it is what is
  * being downloaded. The connection is therefore taken for hostile: nothing secret is sent, and of what comes back only
- * a certificate whose SHA-256 is the pin is ever used. To pass another one off is to find a second preimage of SHA-256.
+ * a certificate whose SHA-256 is the pin is ever used. To pass another one off is to find a second preimage of SHA-256. Trust on
+ * first use has no pin the first time, and says so.
+ *
+ * @throws UserError: `ca-getcert-absent`, `ca-getcert-failed`, `registry-unreachable`, and those of {@link readCertificates}.
  */
-async function downloadFromHarbor(context: Context): Promise<Found> {
+export async function downloadFromHarbor(context: Question): Promise<Found> {
   const { address, subject: setting, limits } = context;
   for (const { path, name } of getcertPaths) {
     const url = `https://${address.host}${path}`;
@@ -147,7 +155,7 @@ async function downloadFromHarbor(context: Context): Promise<Found> {
 
 const anotherSource = "give the CA with `from: file`, `inline` or `chain`";
 
-function getcertFailed({ status, headers }: HttpResponse, url: string, { subject }: Context): UserError {
+function getcertFailed({ status, headers }: HttpResponse, url: string, { subject }: Question): UserError {
   const fail = (seen: string, remedy: string): UserError =>
     new UserError({ code: "ca-getcert-failed", subject, seen: `${url} ${seen}`, remedy });
   if (status >= 300 && status < 400) {
@@ -165,7 +173,7 @@ function getcertFailed({ status, headers }: HttpResponse, url: string, { subject
   return fail(`answers ${status}`, `Try again when the registry is well, or ${anotherSource}`);
 }
 
-function cannotFetch(error: unknown, url: string, { subject, address }: Context): unknown {
+function cannotFetch(error: unknown, url: string, { subject, address }: Question): unknown {
   if (!(error instanceof ConnectionFailure)) return error;
   if (error.kind === "oversized") {
     return new UserError({
@@ -189,8 +197,12 @@ function proxyOf({ kind }: ConnectionFailure, address: RegistryAddress): string 
   return kind === "unreachable" || kind === "slow" ? unusedProxy(address) : "";
 }
 
-/** What the registry shows in the TLS handshake, of which only what is pinned, or known or trusted on first use, will be believed. */
-async function servedChain(context: Context): Promise<Found> {
+/**
+ * What the registry shows in the TLS handshake, of which only what is pinned, or known or trusted on first use, will be believed.
+ *
+ * @throws UserError (`registry-unreachable`).
+ */
+export async function servedChain(context: Question): Promise<Found> {
   const { address, subject, limits } = context;
   const { chain } = await inspectTls(address, { ca: [] }, limits.seconds).catch((error: unknown) => {
     throw cannotFetch(error, `https://${address.host}`, context);
