@@ -186,7 +186,7 @@ function cannotFetch(error: unknown, url: string, { subject, address }: Question
   return new UserError({
     code: "registry-unreachable",
     subject,
-    seen: `the CA cannot be fetched from ${address.host} port ${address.port}: ${error.message}${proxyOf(error, address)}`,
+    seen: `the CA cannot be fetched from ${address.hostname} port ${address.port}: ${error.message}${proxyOf(error, address)}`,
     remedy:
       "Check the registry's host and port, and that this machine reaches it; or give the CA with `from: file` or `inline`",
   });
