@@ -69,10 +69,21 @@ const hostKey = (what: string): z.ZodString => {
 
 const hostPattern = /^[0-9A-Za-z]([0-9A-Za-z.:-]{0,251}[0-9A-Za-z])?$/;
 
-const fingerprint = parsedBy(
-  (value) => parseFingerprint(value, { subject: "" }),
-  "Give a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons",
-);
+const fingerprintShape = "Give a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons";
+const fingerprint = parsedBy((value) => parseFingerprint(value, { subject: "" }), fingerprintShape);
+
+/** A CA that the registry itself gives. */
+const fromRegistry = <From extends string>(from: From) =>
+  z
+    .strictObject({
+      from: z.literal(from),
+      sha256: fingerprint.optional(),
+      trustOnFirstUse: flag().optional(),
+    })
+    .refine(({ sha256, trustOnFirstUse }) => sha256 !== undefined || trustOnFirstUse === true, {
+      path: ["sha256"],
+      error: `${fingerprintShape}, or \`trustOnFirstUse: true\` to believe the registry the first time`,
+    });
 
 const caSchema = z.discriminatedUnion(
   "from",
@@ -87,10 +98,13 @@ const caSchema = z.discriminatedUnion(
       pem: text("Give the certificate as PEM text"),
       sha256: fingerprint.optional(),
     }),
-    z.strictObject({ from: z.literal("harbor"), sha256: fingerprint }),
-    z.strictObject({ from: z.literal("chain"), sha256: fingerprint }),
+    fromRegistry("harbor"),
+    fromRegistry("chain"),
   ],
-  { error: "Give `from`: file (with `path`), inline (with `pem`), harbor or chain (both with `sha256`)" },
+  {
+    error:
+      "Give `from`: file (with `path`), inline (with `pem`), harbor or chain (both with `sha256` or `trustOnFirstUse: true`)",
+  },
 ) satisfies z.ZodType<CaSource>;
 
 /** HTTP's basic authentication, and docker's config, end the user at the first colon. */

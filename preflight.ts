@@ -137,7 +137,21 @@ function clusterRights(settings: Settings): Right[] {
   return wanted;
 }
 
-async function prepareRegistry(settings: RegistrySettings, index: number, all: Settings): Promise<Registry> {
+/** What earlier runs have trusted for a registry, where that decides what this one does. */
+async function knownOf(
+  { host, ca }: RegistrySettings,
+  lastRun: () => Promise<LastRun>,
+): Promise<readonly string[]> {
+  const onFirstUse = (ca.from === "harbor" || ca.from === "chain") && ca.sha256 === undefined;
+  return onFirstUse ? ((await lastRun()).trusted.get(host) ?? []) : [];
+}
+
+async function prepareRegistry(
+  settings: RegistrySettings,
+  index: number,
+  all: Settings,
+  lastRun: () => Promise<LastRun>,
+): Promise<Registry> {
   const subject = `${project}:registries[${index}]`;
   const credential = async (): Promise<RegistryCredential | undefined> => {
     const { credentials, host } = settings;
@@ -151,7 +165,9 @@ async function prepareRegistry(settings: RegistrySettings, index: number, all: S
     }
   };
   const [ca, given] = await allChecks([
-    obtainCa(settings.host, settings.ca, { subject: `${subject}.ca` }),
+    knownOf(settings, lastRun).then((known) =>
+      obtainCa(settings.host, settings.ca, { subject: `${subject}.ca`, known }),
+    ),
     credential(),
   ]);
   const warnings = ca.warnings.map((warning) => `${settings.host}: ${warning}`);
@@ -533,7 +549,7 @@ async function tryPod(cluster: KubeContext, settings: Settings): Promise<void> {
 export interface Run {
   /** The stack's identity, by which its objects are known. */
   readonly owner: string;
-  /** What the state holds; asked for once everything else is settled, or before a pod is adopted. */
+  /** What the state holds; asked for once everything else is settled, or before a pod is adopted or a CA trusted on first use. */
   readonly lastRun: () => Promise<LastRun>;
   /** How many resources the engine works on at once, where that is known. */
   readonly parallel?: number | undefined;
@@ -600,7 +616,9 @@ export async function preflight(settings: Settings, run: Run): Promise<Plan> {
         return found;
       }),
       ofSupervisor((supervisor) => readCredentials(sshKey, readSupervisorSecret(supervisor))),
-      allChecks(settings.registries.map((registry, index) => prepareRegistry(registry, index, settings))),
+      allChecks(
+        settings.registries.map((registry, index) => prepareRegistry(registry, index, settings, lastRun)),
+      ),
       ofSupervisor((supervisor) => settleJumpbox(supervisor, settings, owner, lastRun)),
       openBastion(settings),
       ofCluster((cluster) =>

@@ -134,6 +134,16 @@ export const catalog = {
     "ca-not-pem": "Nodes read certificates as PEM text only, and pass over all else in silence.",
     "ca-der":
       "Windows and Java tools write certificates as DER unless they are told otherwise; nodes read PEM text only.",
+    "ca-pkcs7":
+      "Windows and Java tools export chains as PKCS#7 (`.p7b`), which neither containerd nor the nodes' tools read.",
+    "ca-weak-key":
+      "The CA was made long ago, with a key that is short enough to be broken. Trusted by nodes, it would let whoever breaks it pose as any server.",
+    "ca-unusable":
+      "Go, which containerd is written in, reads certificates more strictly than OpenSSL does, and leaves out what it can't read without a word.",
+    "ca-changed":
+      "With `trustOnFirstUse` the first run's CA is held to. The registry's was changed since, or somebody is in between.",
+    "ca-not-served":
+      "A registry need not serve the root of its chain, and Harbor's administrator need not have put it where `getcert` finds it.",
     "registry-certificate":
       "The registry's certificate is of another CA than the one that was given, expired, or for another name.",
     "registry-login-failed":

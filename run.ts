@@ -11,6 +11,7 @@ const commands: Record<string, () => Promise<Command>> = {
   "v1 containerd": async () => (await import("./nodes/run.js")).containerd,
   "v1 service-account": async () => (await import("./cluster/serviceAccount.js")).serviceAccount,
   "v1 login": async () => (await import("./cluster/loginCommand.js")).loginCommand,
+  "v1 show-ca": async () => (await import("./registry/showCa.js")).showCa,
   "v1 verify": async () => (await import("./verify.js")).verify,
 };
 

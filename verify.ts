@@ -26,6 +26,7 @@ import type { NodeTarget } from "./nodes/spec";
 import { transportFor } from "./nodes/way";
 import { readSupervisorSecret } from "./preflight";
 import { parseImageReference } from "./registry/host";
+import { withProgress } from "./registry/progress";
 import { printable } from "./registry/text";
 
 const help = `Usage: npm run verify -- --stack NAME [options]
@@ -145,21 +146,6 @@ async function exportState(stack: string): Promise<unknown> {
   } catch {
     const seen = "what `pulumi stack export` printed is not JSON";
     throw new UserError({ code: "export-failed", subject, seen, remedy: "Run it by hand to see more" });
-  }
-}
-
-/** Says at intervals how far something is; of what is over sooner, nothing is said. */
-async function withProgress<T>(work: Promise<T>, how: () => string): Promise<T> {
-  let last = "";
-  const timer = setInterval(() => {
-    const line = how();
-    if (line !== last) process.stderr.write(`${line}\n`);
-    last = line;
-  }, 2000);
-  try {
-    return await work;
-  } finally {
-    clearInterval(timer);
   }
 }
 

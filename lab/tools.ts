@@ -30,7 +30,7 @@ export interface Tools {
 const sources = path.join(__dirname, "tools");
 
 /** Folders under `.lab/tools`, each named by this and a hash of all that is in it. */
-const folders = ["kubernetes", "pulumi", "wcp"] as const;
+const folders = ["kubernetes", "pulumi", "tlsdial", "wcp"] as const;
 type Folder = (typeof folders)[number];
 
 interface Binary {
@@ -66,6 +66,7 @@ const kubernetesBinary = (name: string): Binary => ({
 /** Everything that is built, smallest first. */
 const binaries: readonly Binary[] = [
   { folder: "wcp", module: "wcp", package: ".", name: "wcp" },
+  { folder: "tlsdial", module: "tlsdial", package: ".", name: "tlsdial" },
   { folder: "kubernetes", module: "etcd", package: "go.etcd.io/etcd/server/v3", name: "etcd" },
   kubernetesBinary("kubectl"),
   kubernetesBinary("kube-scheduler"),
@@ -135,6 +136,9 @@ async function build(go: string, binary: Binary): Promise<void> {
 
 /** Where each binary is, or would be, once built. */
 const binaryPath = (folder: Folder, name: string): string => path.join(folderPath(folder), name);
+
+/** What tells tests whether Go takes a server's certificates; there once `tlsdial` is built. */
+export const tlsDialer = (): string => binaryPath("tlsdial", "tlsdial");
 
 /** Whether {@link ensureTools} has nothing left to build in these folders. */
 export function toolsAreBuilt(wanted: readonly Folder[]): boolean {

@@ -3,6 +3,7 @@ import { UserError } from "../errors";
 import {
   checkCertificates,
   fingerprintOf,
+  isAuthority,
   isSelfSigned,
   issuerOf,
   parseFingerprint,
@@ -12,6 +13,7 @@ import {
 import { readOperatorFile } from "./files";
 import { parseRegistryHost, type RegistryAddress } from "./host";
 import { ConnectionFailure, httpsRequest, inspectTls, type HttpResponse, type Limits } from "./https";
+import { unusedProxy } from "./proxy";
 import { printable } from "./text";
 import type { CaCertificate, CaSource, RegistryHost, TrustedCa } from "./types";
 
@@ -25,7 +27,7 @@ const getcertPaths = [
 ] as const;
 
 /** What a source gave, not yet checked. */
-interface Found {
+export interface Found {
   readonly source: string;
   /** What the messages about it name. */
   readonly subject: string;
@@ -33,42 +35,65 @@ interface Found {
 }
 
 /**
- * Gets a registry's CA and proves it: the certificates are valid, pinned where the source is the registry itself,
- * and verify the chain that the registry serves for its name, as far as it can be reached from here.
+ * Gets a registry's CA and proves it: the certificates are valid, pinned or known where the source is the registry itself,
+ * and verify the chain that the registry serves for its name by Go's rules, as far as it can be reached from here.
  *
  * @param host - `host` or `host:port`.
  * @param options.subject - The setting that gives the source, `registries[0].ca`, for messages.
- * @throws UserError: those of {@link readCertificates} and {@link checkCertificates}; `ca-getcert-absent`, `ca-getcert-failed`,
- * `ca-fingerprint-mismatch`, `ca-does-not-verify`, `registry-unreachable`.
+ * @param options.known - SHA-256 fingerprints (lower-case hex) that earlier runs trusted for this registry. Only trust on
+ * first use looks at them: none is the first use, and later what the registry gives must be exactly these.
+ * @throws UserError: those of {@link readCertificates} and {@link checkCertificates}; `file-unreadable`, `file-too-large`,
+ * `ca-getcert-absent`, `ca-getcert-failed`, `ca-fingerprint-mismatch`, `ca-changed`, `ca-does-not-verify`,
+ * `registry-unreachable`; `missing-setting` where a source that needs it has neither `sha256` nor `trustOnFirstUse`.
  */
 export async function obtainCa(
   host: RegistryHost,
   source: CaSource,
-  options: { subject: string; limits?: Limits; now?: Date },
+  options: { subject: string; limits?: Limits; now?: Date; known?: readonly string[] | undefined },
 ): Promise<TrustedCa> {
-  const { subject, limits = caLimits, now = new Date() } = options;
+  const { subject, limits = caLimits, now = new Date(), known = [] } = options;
   const address = parseRegistryHost(host, { subject });
   const pin =
     source.sha256 === undefined
       ? undefined
       : parseFingerprint(source.sha256, { subject: `${subject}.sha256` });
+  const fromRegistry = source.from === "harbor" || source.from === "chain";
+  if (fromRegistry && pin === undefined && source.trustOnFirstUse !== true) {
+    throw new UserError({
+      code: "missing-setting",
+      subject: `${subject}.sha256`,
+      seen: "it is missing",
+      remedy: "Give `sha256`, the fingerprint of the CA, or `trustOnFirstUse: true`",
+    });
+  }
   const context: Context = { address, subject, limits, now, pin };
   const found = await find(source, context);
-  const chosen = pin === undefined ? found.certificates : [pinned(found, pin, source, context)];
+  const chosen =
+    pin !== undefined
+      ? [pinned(found, pin, source, context)]
+      : fromRegistry
+        ? firstUsed(found, source, known, context)
+        : found.certificates;
   const { certificates, warnings } = checkCertificates(chosen, { subject: found.subject, now });
   const unverified = await verifyServedChain(certificates, source, context);
+  const first = fromRegistry && pin === undefined && known.length === 0;
   return {
     registry: address.host,
     source: found.source,
     certificates,
-    warnings: [...warnings, ...unverified],
+    warnings: [...warnings, ...unverified, ...(first ? [firstUse(certificates, context)] : [])],
   };
 }
 
-interface Context {
+/** Which registry is asked, for which setting, and at what cost. */
+export interface Question {
   readonly address: RegistryAddress;
+  /** For messages. */
   readonly subject: string;
   readonly limits: Limits;
+}
+
+interface Context extends Question {
   readonly now: Date;
   readonly pin: string | undefined;
 }
@@ -99,9 +124,12 @@ async function find(source: CaSource, context: Context): Promise<Found> {
 /**
  * The download is the one exchange here that does not verify the server: the CA that would verify it is what is
  * being downloaded. The connection is therefore taken for hostile: nothing secret is sent, and of what comes back only
- * a certificate whose SHA-256 is the pin is ever used. To pass another one off is to find a second preimage of SHA-256.
+ * a certificate whose SHA-256 is the pin is ever used. To pass another one off is to find a second preimage of SHA-256. Trust on
+ * first use has no pin the first time, and says so.
+ *
+ * @throws UserError: `ca-getcert-absent`, `ca-getcert-failed`, `registry-unreachable`, and those of {@link readCertificates}.
  */
-async function downloadFromHarbor(context: Context): Promise<Found> {
+export async function downloadFromHarbor(context: Question): Promise<Found> {
   const { address, subject: setting, limits } = context;
   for (const { path, name } of getcertPaths) {
     const url = `https://${address.host}${path}`;
@@ -127,7 +155,7 @@ async function downloadFromHarbor(context: Context): Promise<Found> {
 
 const anotherSource = "give the CA with `from: file`, `inline` or `chain`";
 
-function getcertFailed({ status, headers }: HttpResponse, url: string, { subject }: Context): UserError {
+function getcertFailed({ status, headers }: HttpResponse, url: string, { subject }: Question): UserError {
   const fail = (seen: string, remedy: string): UserError =>
     new UserError({ code: "ca-getcert-failed", subject, seen: `${url} ${seen}`, remedy });
   if (status >= 300 && status < 400) {
@@ -145,7 +173,7 @@ function getcertFailed({ status, headers }: HttpResponse, url: string, { subject
   return fail(`answers ${status}`, `Try again when the registry is well, or ${anotherSource}`);
 }
 
-function cannotFetch(error: unknown, url: string, { subject, address }: Context): unknown {
+function cannotFetch(error: unknown, url: string, { subject, address }: Question): unknown {
   if (!(error instanceof ConnectionFailure)) return error;
   if (error.kind === "oversized") {
     return new UserError({
@@ -158,14 +186,23 @@ function cannotFetch(error: unknown, url: string, { subject, address }: Context)
   return new UserError({
     code: "registry-unreachable",
     subject,
-    seen: `the CA cannot be fetched from ${address.host} port ${address.port}: ${error.message}`,
+    seen: `the CA cannot be fetched from ${address.hostname} port ${address.port}: ${error.message}${proxyOf(error, address)}`,
     remedy:
       "Check the registry's host and port, and that this machine reaches it; or give the CA with `from: file` or `inline`",
   });
 }
 
-/** What the registry shows in the TLS handshake, of which nothing but the pinned certificate will be believed. */
-async function servedChain(context: Context): Promise<Found> {
+/** A word about this machine's proxy, where that may be why. */
+function proxyOf({ kind }: ConnectionFailure, address: RegistryAddress): string {
+  return kind === "unreachable" || kind === "slow" ? unusedProxy(address) : "";
+}
+
+/**
+ * What the registry shows in the TLS handshake, of which only what is pinned, or known or trusted on first use, will be believed.
+ *
+ * @throws UserError (`registry-unreachable`).
+ */
+export async function servedChain(context: Question): Promise<Found> {
   const { address, subject, limits } = context;
   const { chain } = await inspectTls(address, { ca: [] }, limits.seconds).catch((error: unknown) => {
     throw cannotFetch(error, `https://${address.host}`, context);
@@ -198,6 +235,43 @@ function pinned(found: Found, pin: string, source: CaSource, context: Context): 
 }
 
 /**
+ * What is trusted without a pin: of Harbor's answer all authorities, of the chain the one nearest to its root. Later, what the
+ * first use has made known, and nothing else.
+ */
+function firstUsed(
+  found: Found,
+  source: CaSource,
+  known: readonly string[],
+  { address, subject }: Context,
+): readonly X509Certificate[] {
+  const authorities = found.certificates.filter(isAuthority);
+  const chosen = source.from === "chain" ? found.certificates.slice(-1) : authorities;
+  if (chosen.length === 0) return found.certificates; // servers' certificates only: refused as such
+  if (known.length === 0) return chosen;
+  const now = chosen.map(fingerprintOf);
+  if (now.length === known.length && now.every((sha256) => known.includes(sha256))) return chosen;
+  const named = chosen.map((certificate) => `${fingerprintOf(certificate)} (${subjectOf(certificate)})`);
+  throw new UserError({
+    code: "ca-changed",
+    subject,
+    seen:
+      `the CA of ${address.host} (${found.source}) is ${named.join(" and ")}, ` +
+      `and earlier runs have trusted ${known.join(" and ")}`,
+    remedy:
+      "Ask the registry's administrator, by another way than this connection, whether it was changed; if so, accept it by setting " +
+      `\`sha256: ${now.join("` or `sha256: ")}\`; otherwise somebody may be between you and the registry`,
+  });
+}
+
+function firstUse(certificates: readonly CaCertificate[], { subject, address }: Context): string {
+  const named = certificates.map((certificate) => `${certificate.sha256} (${certificate.subject})`);
+  return (
+    `${subject}: the CA of ${address.host} is trusted on first use, as nothing vouches for it: SHA-256 ${named.join(" and ")}. ` +
+    "Compare that with the fingerprint that the registry's administrator tells you, by another way than this connection"
+  );
+}
+
+/**
  * @returns Warnings: that the registry was not reached, where the CA does not come from it.
  * @throws UserError (`ca-does-not-verify`) when it was reached and nodes would refuse it with this CA.
  */
@@ -206,17 +280,17 @@ async function verifyServedChain(
   source: CaSource,
   context: Context,
 ): Promise<readonly string[]> {
-  const { address, subject, limits } = context;
+  const { address, subject, limits, now } = context;
   let served;
   try {
-    served = await inspectTls(address, { ca: certificates.map(({ pem }) => pem) }, limits.seconds);
+    served = await inspectTls(address, { ca: certificates.map(({ pem }) => pem) }, limits.seconds, now);
   } catch (error) {
     const fromElsewhere = source.from === "file" || source.from === "inline";
     if (!(error instanceof ConnectionFailure) || !fromElsewhere || error.kind === "not-tls") {
       throw cannotFetch(error, `https://${address.host}`, context);
     }
     return [
-      `${subject}: not checked against ${address.host}, which this machine does not reach: ${error.message}`,
+      `${subject}: not checked against ${address.host}, which this machine does not reach: ${error.message}${proxyOf(error, address)}`,
     ];
   }
   if (served.rejection === undefined) return [];

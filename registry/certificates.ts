@@ -1,5 +1,7 @@
 import { X509Certificate, createHash } from "node:crypto";
-import { UserError } from "../errors";
+import { type Problem, UserError } from "../errors";
+import type { ProblemCode } from "../problems";
+import { type GoCertificate, GoRefusal, readAsGo } from "./goCertificate";
 import { printable } from "./text";
 import type { CaCertificate } from "./types";
 
@@ -36,6 +38,11 @@ export function isSelfSigned(certificate: X509Certificate): boolean {
   return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
 }
 
+/** Whether it may be a CA: an authority, or self-signed, which comes to the same. */
+export function isAuthority(certificate: X509Certificate): boolean {
+  return certificate.ca || isSelfSigned(certificate);
+}
+
 /**
  * Reads a SHA-256 fingerprint as people have it: hex in any case, with or without colons, with `SHA256:` or with
  * OpenSSL's `sha256 Fingerprint=` before it.
@@ -68,19 +75,20 @@ export function parseFingerprint(text: string, options: { subject: string }): st
 }
 
 /**
- * Checks that certificates are authorities (or self-signed, which comes to the same) and valid now. Certificates
- * come back as a PEM each, since a trust store's file with several is not hash-linked. A server's certificate beside
- * its authority is left out.
+ * Checks that certificates are authorities (or self-signed, which comes to the same), valid now, of keys that are still
+ * safe, and such as containerd reads. Certificates come back as a PEM each, since a trust store's file with several is not
+ * hash-linked. A server's certificate beside its authority is left out.
  *
  * @param options.subject - The setting, for messages.
- * @throws UserError: `ca-expired`, `ca-not-yet-valid`, `ca-not-pem` (dates that are none), `ca-is-leaf`.
+ * @throws UserError: `ca-is-leaf`, `ca-not-pem` (dates that are none); `ca-expired`, `ca-not-yet-valid`, `ca-weak-key`, `ca-unusable`, for each
+ * certificate.
  */
 export function checkCertificates(
   found: readonly X509Certificate[],
   options: { subject: string; now?: Date },
 ): ParsedCertificates {
   const { subject, now = new Date() } = options;
-  const authorities = found.filter((certificate) => certificate.ca || isSelfSigned(certificate));
+  const authorities = found.filter(isAuthority);
   const leaves = found.filter((certificate) => !authorities.includes(certificate));
   const [leaf] = leaves;
   if (authorities.length === 0 && leaf) {
@@ -92,15 +100,19 @@ export function checkCertificates(
         "Give the certificate of that issuer: trust in a server's own certificate ends with its next renewal",
     });
   }
-  const warnings = leaves.map(
-    (certificate) =>
-      `${subject}: the server certificate ${subjectOf(certificate)} is left out; its authority is what nodes need`,
-  );
-  for (const certificate of authorities) {
-    checkValidity(certificate, subject, now);
-    warnings.push(...concerns(certificate, now).map((concern) => `${subject}: ${concern}`));
-  }
-  return { certificates: authorities.map(asCaCertificate), warnings };
+  const [problem, ...more] = authorities.flatMap((certificate) => problemsOf(certificate, subject, now));
+  if (problem) throw new UserError(problem, ...more);
+  const warnings = [
+    ...leaves.map(
+      (certificate) =>
+        `the server certificate ${subjectOf(certificate)} is left out; its authority is what nodes need`,
+    ),
+    ...authorities.flatMap((certificate) => concerns(certificate, now)),
+  ];
+  return {
+    certificates: authorities.map(asCaCertificate),
+    warnings: warnings.map((warning) => `${subject}: ${warning}`),
+  };
 }
 
 function asCaCertificate(certificate: X509Certificate): CaCertificate {
@@ -113,26 +125,66 @@ function asCaCertificate(certificate: X509Certificate): CaCertificate {
   };
 }
 
-function checkValidity(certificate: X509Certificate, subject: string, now: Date): void {
+/** The smallest RSA key, in bits, that NIST SP 800-131A still allows signatures with. */
+const minRsaBits = 2048;
+
+function problemsOf(certificate: X509Certificate, subject: string, now: Date): Problem[] {
   const name = subjectOf(certificate);
   for (const time of [certificate.validFrom, certificate.validTo])
     if (Number.isNaN(Date.parse(time)))
       throw notPem(subject, `the certificate ${name} has dates that are none`);
+  const problems: Problem[] = [];
+  const report = (code: ProblemCode, seen: string, remedy: string): void =>
+    void problems.push({ code, subject, seen: `the certificate ${name} ${seen}`, remedy });
   if (now > new Date(certificate.validTo)) {
-    throw new UserError({
-      code: "ca-expired",
-      subject,
-      seen: `the certificate ${name} expired at ${new Date(certificate.validTo).toISOString()}`,
-      remedy: "Give the registry's present CA",
-    });
+    report(
+      "ca-expired",
+      `expired at ${new Date(certificate.validTo).toISOString()}`,
+      "Give the registry's present CA",
+    );
   }
   if (now < new Date(certificate.validFrom)) {
-    throw new UserError({
-      code: "ca-not-yet-valid",
-      subject,
-      seen: `the certificate ${name} is valid only from ${new Date(certificate.validFrom).toISOString()}; it is ${now.toISOString()} here`,
-      remedy: "Wait until then, or set this machine's clock right",
-    });
+    report(
+      "ca-not-yet-valid",
+      `is valid only from ${new Date(certificate.validFrom).toISOString()}; it is ${now.toISOString()} here`,
+      "Wait until then, or set this machine's clock right",
+    );
+  }
+  const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
+  const bits = asymmetricKeyType === "rsa" ? (asymmetricKeyDetails?.modulusLength ?? 0) : minRsaBits;
+  if (bits < minRsaBits) {
+    report(
+      "ca-weak-key",
+      `has an RSA key of ${bits} bits: who breaks it, which is within reach, can pose as any server to the nodes`,
+      `Have it issued anew with a key of ${minRsaBits} bits or more, or on the curve P-256`,
+    );
+  }
+  const unread = whyUnusable(certificate);
+  if (unread !== undefined) {
+    report(
+      "ca-unusable",
+      `would be passed over by containerd in silence: ${unread}`,
+      "Have it issued anew without that",
+    );
+  }
+  return problems;
+}
+
+function whyUnusable(certificate: X509Certificate): string | undefined {
+  const read = asGo(certificate);
+  if (read instanceof GoRefusal) return read.message;
+  const { asymmetricKeyType = "unknown" } = certificate.publicKey;
+  return read.key
+    ? undefined
+    : `its key is of a kind (${asymmetricKeyType}) that Go verifies no certificate with`;
+}
+
+function asGo(certificate: X509Certificate): GoCertificate | GoRefusal {
+  try {
+    return readAsGo(certificate);
+  } catch (error) {
+    if (error instanceof GoRefusal) return error;
+    throw error;
   }
 }
 
@@ -155,6 +207,13 @@ function concerns(certificate: X509Certificate, now: Date): string[] {
         "curl and others that use OpenSSL need its root too",
     );
   }
+  const read = asGo(certificate);
+  if (!(read instanceof GoRefusal) && read.signature.verdict === "insecure") {
+    list.push(
+      `the certificate ${name} is signed with ${read.signature.name}: containerd takes it, as nobody looks at the signature of what is ` +
+        "trusted already, but other programs may refuse it, and what it issues must be signed with SHA-256 or better",
+    );
+  }
   return list;
 }
 
@@ -167,7 +226,7 @@ const block = /-----BEGIN (?:X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END 
  * @param content - What was given or downloaded. It is never repeated in a message: it may hold a private key.
  * @param options.subject - The setting, for messages.
  * @returns At least one.
- * @throws UserError: `ca-has-private-key`, `ca-not-pem`, `ca-der`.
+ * @throws UserError: `ca-has-private-key`, `ca-not-pem`, `ca-der`, `ca-pkcs7`.
  */
 export function readCertificates(content: string | Buffer, options: { subject: string }): X509Certificate[] {
   const { subject } = options;
@@ -216,6 +275,20 @@ function notPem(
   return new UserError({ code: "ca-not-pem", subject, seen, remedy });
 }
 
+/** Object identifier of PKCS#7 signed data, the outermost thing in such a file. */
+const signedData = Buffer.from("06092a864886f70d010702", "hex");
+
+const isPkcs7 = (bytes: Buffer): boolean => bytes[0] === 0x30 && bytes.subarray(0, 32).includes(signedData);
+
+function pkcs7(subject: string, form: string, option: string): UserError {
+  return new UserError({
+    code: "ca-pkcs7",
+    subject,
+    seen: `it is a PKCS#7 bundle (.p7b) in ${form}, which nodes ignore in silence`,
+    remedy: `Take the certificates out of it: \`openssl pkcs7 ${option}-in ca.p7b -print_certs -out ca.crt\``,
+  });
+}
+
 function explainNoCertificate(bytes: Buffer, text: string, subject: string): UserError {
   const start = text.replace(/^\ufeff/, "").trimStart();
   if (start === "") return notPem(subject, "it is empty");
@@ -227,6 +300,7 @@ function explainNoCertificate(bytes: Buffer, text: string, subject: string): Use
       remedy: "Convert it: `openssl x509 -inform der -in ca.der -out ca.crt`",
     });
   }
+  if (isPkcs7(bytes)) return pkcs7(subject, "DER (binary) form", "-inform der ");
   if (/^[A-Za-z0-9+/=\s]+$/.test(start) && tryCertificate(Buffer.from(start, "base64"))) {
     return notPem(
       subject,
@@ -234,6 +308,8 @@ function explainNoCertificate(bytes: Buffer, text: string, subject: string): Use
       "Add the two lines",
     );
   }
+  const armoured = /-----BEGIN (?:PKCS7|PKCS #7 SIGNED DATA|CMS)-----/.test(start);
+  if (armoured) return pkcs7(subject, "PEM form", "");
   const label = /-----BEGIN ([A-Z0-9 ]{1,40})-----/.exec(start)?.[1];
   if (label !== undefined) return notPem(subject, `it holds a ${label}, not a CERTIFICATE`);
   if (bytes[0] === 0xff && bytes[1] === 0xfe)

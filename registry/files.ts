@@ -1,3 +1,4 @@
+import { constants, type Stats } from "node:fs";
 import { open } from "node:fs/promises";
 import { homedir } from "node:os";
 import * as path from "node:path";
@@ -14,7 +15,15 @@ const reasons: Record<string, string> = {
   EISDIR: "is a folder",
   EACCES: "may not be read by this user",
   ELOOP: "is a symbolic link that leads back to itself",
+  ENXIO: "is a socket or a device, not a regular file",
 };
+
+/** A pipe may have no end, and a device may do anything. */
+function whatElse(stats: Stats): string | undefined {
+  if (stats.isFile()) return undefined;
+  if (stats.isDirectory()) return reasons["EISDIR"];
+  return `is a ${stats.isFIFO() ? "pipe" : "device or socket"}, not a regular file`;
+}
 
 /**
  * Reads a file that a setting names.
@@ -28,9 +37,19 @@ export async function readOperatorFile(
 ): Promise<Buffer> {
   const { subject, maxBytes } = options;
   const absolute = path.resolve(expandHome(file));
+  const unreadable = (what: string): UserError =>
+    new UserError({
+      code: "file-unreadable",
+      subject,
+      seen: `the file ${absolute} ${what}`,
+      remedy: "Correct the path, or the file's permissions",
+    });
   try {
-    const handle = await open(absolute, "r");
+    // A pipe that nobody writes to would otherwise hold the opening up for ever.
+    const handle = await open(absolute, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
+      const what = whatElse(await handle.stat());
+      if (what !== undefined) throw unreadable(what);
       const buffer = Buffer.alloc(maxBytes + 1);
       let length = 0;
       for (;;) {
@@ -43,13 +62,9 @@ export async function readOperatorFile(
       await handle.close();
     }
   } catch (error) {
+    if (error instanceof UserError) throw error;
     const { code = "" } = error as NodeJS.ErrnoException;
-    throw new UserError({
-      code: "file-unreadable",
-      subject,
-      seen: `the file ${absolute} ${reasons[code] ?? `cannot be read (${code})`}`,
-      remedy: "Correct the path, or the file's permissions",
-    });
+    throw unreadable(reasons[code] ?? `cannot be read (${code})`);
   }
   throw new UserError({
     code: "file-too-large",

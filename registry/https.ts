@@ -7,6 +7,8 @@ import * as https from "node:https";
 import type { IncomingHttpHeaders } from "node:http";
 import { isIP } from "node:net";
 import * as tls from "node:tls";
+import { GoRefusal } from "./goCertificate";
+import { goHostRefusal, goRefusal } from "./goVerify";
 import { printable } from "./text";
 
 /** What one exchange may cost. */
@@ -68,7 +70,7 @@ export interface HttpResponse {
 export interface ServedTls {
   /** The served certificates, the server's own first. */
   readonly chain: readonly X509Certificate[];
-  /** Why the chain does not verify with the given trust for this host; `undefined` when it does. */
+  /** Why Go (containerd, kubectl) refuses it with the given trust for this host; `undefined` where it does not. */
   readonly rejection: string | undefined;
 }
 
@@ -117,24 +119,30 @@ export function connectionFailure(error: unknown): ConnectionFailure {
 }
 
 /**
- * Go's rule, and so containerd's and kubectl's: a certificate is for the names it lists as subject alternative names.
- * Node would still take the common name where there are none.
+ * Asked once OpenSSL has verified the chain, before anything is sent: Go's rules must hold too, so that nothing is
+ * believed here that containerd and kubectl refuse.
  */
-function checkServerIdentity(hostname: string, certificate: tls.PeerCertificate): Error | undefined {
-  if (certificate.subjectaltname !== undefined) {
-    const error = tls.checkServerIdentity(hostname, certificate);
-    if (!error) return undefined;
-    return Object.assign(
-      new Error(`its certificate is for ${printable(certificate.subjectaltname)} and not for ${hostname}`),
-      { code: "ERR_TLS_CERT_ALTNAME_INVALID" },
-    );
+function checkServerIdentity(trust: Trust) {
+  return (hostname: string, certificate: tls.PeerCertificate): Error | undefined => {
+    const chain = chainOf(certificate);
+    const refusal = refusalOf(chain, trust, hostname, new Date());
+    return refusal && Object.assign(refusal, { code: "ERR_TLS_CERT_ALTNAME_INVALID" });
+  };
+}
+
+/** What Go says; of public certificates only whether they are for the host, as OpenSSL has verified the rest. */
+function refusalOf(
+  chain: readonly X509Certificate[],
+  trust: Trust,
+  hostname: string,
+  now: Date,
+): GoRefusal | undefined {
+  if (typeof trust === "object") {
+    const trusted = trust.ca.map((pem) => new X509Certificate(pem));
+    return goRefusal(chain, { trusted, hostname, now });
   }
-  return Object.assign(
-    new Error(
-      "its certificate lists no subject alternative name, without which containerd and kubectl refuse it",
-    ),
-    { code: "ERR_TLS_CERT_ALTNAME_INVALID" },
-  );
+  const [leaf] = chain;
+  return leaf ? goHostRefusal(leaf, hostname) : new GoRefusal("tls", "it shows no certificate");
 }
 
 function tlsOptions({ hostname, port }: Endpoint, trust: Trust): tls.ConnectionOptions {
@@ -142,7 +150,8 @@ function tlsOptions({ hostname, port }: Endpoint, trust: Trust): tls.ConnectionO
     host: hostname,
     port,
     servername: isIP(hostname) ? "" : hostname, // SNI takes no addresses; the identity check then uses `host`
-    checkServerIdentity,
+    minVersion: "TLSv1.2", // as in Go
+    checkServerIdentity: checkServerIdentity(trust),
     // As in Go, a certificate that is trusted ends the chain, self-signed or not.
     allowPartialTrustChain: true,
     ...(trust === "unverified" ? { rejectUnauthorized: false } : { rejectUnauthorized: true }),
@@ -158,11 +167,25 @@ function slow(seconds: number): ConnectionFailure {
  * Shakes hands, looks at what the server shows, and hangs up. Nothing is sent, so that looking at an unverified
  * server gives nothing away.
  *
+ * Node.js shows of the served certificates those that lead from the server's own upwards, one issuer for each: of an authority
+ * that was certified twice (cross-signed), the first is looked at.
+ *
+ * @param now - The time to verify at.
  * @throws ConnectionFailure of the kinds `unreachable`, `slow` and `not-tls`.
  */
-export async function inspectTls(endpoint: Endpoint, trust: Trust, seconds: number): Promise<ServedTls> {
+export async function inspectTls(
+  endpoint: Endpoint,
+  trust: Trust,
+  seconds: number,
+  now = new Date(),
+): Promise<ServedTls> {
   return await new Promise<ServedTls>((resolve, reject) => {
-    const socket = tls.connect({ ...tlsOptions(endpoint, trust), rejectUnauthorized: false });
+    const socket = tls.connect({
+      ...tlsOptions(endpoint, trust),
+      // With a store, Node.js would end the chain with a certificate of that, as if it had been served.
+      ...(trust === "public-roots" ? {} : { ca: [] }),
+      rejectUnauthorized: false,
+    });
     const finish = (settle: () => void): void => {
       clearTimeout(timer);
       socket.destroy();
@@ -174,25 +197,35 @@ export async function inspectTls(endpoint: Endpoint, trust: Trust, seconds: numb
       finish(() => reject(connectionFailure(Object.assign(new Error(), { code: "ECONNRESET" })))),
     );
     socket.on("secureConnect", () => {
-      const served = { chain: servedChain(socket), rejection: rejectionOf(socket, endpoint.hostname) };
-      finish(() => resolve(served));
+      const chain = chainOf(socket.getPeerCertificate(true));
+      const rejection = rejectionOf(socket, chain, { trust, hostname: endpoint.hostname, now });
+      finish(() => resolve({ chain, rejection }));
     });
   });
 }
 
-function rejectionOf(socket: tls.TLSSocket, hostname: string): string | undefined {
-  if (socket.authorized) return undefined;
-  // Typed as an error; it is an error's code, or its message where there is none.
-  const code = String(socket.authorizationError);
-  return code === "ERR_TLS_CERT_ALTNAME_INVALID"
-    ? checkServerIdentity(hostname, socket.getPeerCertificate())?.message
-    : explainRejection(Object.assign(new Error(code), { code }));
+function rejectionOf(
+  socket: tls.TLSSocket,
+  chain: readonly X509Certificate[],
+  { trust, hostname, now }: { trust: Trust; hostname: string; now: Date },
+): string | undefined {
+  const cipher = socket.getCipher().standardName;
+  // Go's client has never offered DHE, and offers no RSA key exchange since 1.22.
+  if (/^TLS_(?:RSA|DHE)_/.test(cipher))
+    return `it has only cipher suites that Go refuses, such as ${cipher}: none with ECDHE`;
+  if (trust === "public-roots" && !socket.authorized) {
+    // Typed as an error; it is an error's code, or its message where there is none.
+    const code = String(socket.authorizationError);
+    if (code !== "ERR_TLS_CERT_ALTNAME_INVALID")
+      return explainRejection(Object.assign(new Error(code), { code }));
+  }
+  return refusalOf(chain, trust, hostname, now)?.message;
 }
 
-function servedChain(socket: tls.TLSSocket): X509Certificate[] {
+function chainOf(served: tls.PeerCertificate): X509Certificate[] {
   const chain = new Map<string, X509Certificate>();
   // Node gives an empty object where there is no certificate, and a root that is its own issuer at the end.
-  let certificate: Partial<tls.DetailedPeerCertificate> | undefined = socket.getPeerCertificate(true);
+  let certificate: Partial<tls.DetailedPeerCertificate> | undefined = served;
   while (certificate?.raw && !chain.has(certificate.fingerprint256!)) {
     chain.set(certificate.fingerprint256!, new X509Certificate(certificate.raw));
     certificate = certificate.issuerCertificate;

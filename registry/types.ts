@@ -5,10 +5,17 @@ export type RegistryHost = string;
 export type CaSource =
   | { readonly from: "file"; readonly path: string; readonly sha256?: string | undefined }
   | { readonly from: "inline"; readonly pem: string; readonly sha256?: string | undefined }
-  /** Harbor's `getcert`, v2 then v1. */
-  | { readonly from: "harbor"; readonly sha256: string }
-  /** The TLS chain that the registry serves. */
-  | { readonly from: "chain"; readonly sha256: string };
+  /** Harbor's `getcert`, v2 then v1; or the TLS chain that the registry serves. */
+  | FromRegistry<"harbor">
+  | FromRegistry<"chain">;
+
+/** What comes from the registry itself is believed by its fingerprint, or the first time, as `ssh` does. One of the two is needed. */
+interface FromRegistry<From> {
+  readonly from: From;
+  /** With both, this decides: it is how a change of what was trusted on first use is accepted. */
+  readonly sha256?: string | undefined;
+  readonly trustOnFirstUse?: boolean | undefined;
+}
 
 /** One certificate that was checked, and will be trusted. */
 export interface CaCertificate {

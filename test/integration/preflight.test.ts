@@ -136,11 +136,11 @@ describe("the preflight", () => {
   };
 
   const nothing: LastRun = { jumpbox: undefined, objects: [], nodes: new Map(), trusted: new Map() };
-  const run = (given = settings()): Promise<Plan> =>
-    preflight(given, { owner: "o", lastRun: () => Promise.resolve(nothing), unreachable: "fail" });
+  const run = (given = settings(), last = nothing): Promise<Plan> =>
+    preflight(given, { owner: "o", lastRun: () => Promise.resolve(last), unreachable: "fail" });
   /** The problems that a run is refused for, one line each. */
-  const refused = async (given = settings()): Promise<string[]> => {
-    const error: unknown = await run(given).then(
+  const refused = async (given = settings(), last = nothing): Promise<string[]> => {
+    const error: unknown = await run(given, last).then(
       () => assert.fail("it was not refused"),
       (reason: unknown) => reason,
     );
@@ -161,12 +161,13 @@ describe("the preflight", () => {
       leaf,
       api(() => ofCluster),
     );
-    registry = await startServer(leaf, ({ headers, url }, response) => {
+    const repository: Handler = ({ headers, url }, response) => {
       if (headers.authorization !== `Basic ${base64("robot$ns1:password")}`)
         response.writeHead(401, { "www-authenticate": "Basic" }).end();
       else if (url === "/v2/") response.end();
       else response.writeHead(imageStatus, { "docker-content-digest": digest }).end();
-    });
+    };
+    registry = await startServer(leaf, repository, [ca]);
   });
   beforeEach(() => {
     forbidden = [];
@@ -386,6 +387,31 @@ describe("the preflight", () => {
     assert.match(
       (await refused(settings({ deployment: { pinDigest: true } }, host))).join("\n"),
       /^\[image-digest-unknown\] setting tkc-registry:deployment\.pinDigest: .*127\.0\.0\.1:\d+\/ns1\/nginx:latest/,
+    );
+  });
+
+  it("holds a registry to the CA of its first use, until another is accepted by its fingerprint", async () => {
+    const given = (accepted: object = {}): ReturnType<typeof settings> => {
+      const ca = { from: "chain", trustOnFirstUse: true, ...accepted };
+      return settings({ registries: [{ ...settings().registries[0], ca }] });
+    };
+    const first = await run(given());
+    assert.deepEqual(
+      first.certificates.map(({ sha256 }) => sha256),
+      [ca.sha256],
+    );
+    assert.match(first.warnings.join("\n"), new RegExp(ca.sha256));
+    const trusted = (sha256: string): LastRun => ({
+      ...nothing,
+      trusted: new Map([[registry.host, [sha256]]]),
+    });
+    assert.equal((await run(given(), trusted(ca.sha256))).certificates.length, 1);
+    const [changed, ...others] = await refused(given(), trusted(supervisorCa.sha256));
+    assert.deepEqual(others, []);
+    assert.match(changed!, /^\[ca-changed\] setting tkc-registry:registries\[0\]\.ca: /);
+    assert.equal(
+      (await run(given({ sha256: ca.sha256 }), trusted(supervisorCa.sha256))).certificates.length,
+      1,
     );
   });
 

@@ -123,11 +123,26 @@ test("a registry is given as image names give it", () => {
   assert.match(problem["registries[0].host"] ?? "", /h\.example/);
 });
 
-test("a CA from the network without a fingerprint is refused", () => {
+test("a CA from the network without a fingerprint is refused, unless trust on first use is asked for", () => {
   for (const from of ["harbor", "chain"]) {
-    const problem = refused({ registries: [{ host: "h.example", ca: { from } }] });
-    assert.match(problem["registries[0].ca.sha256"] ?? "", /it is missing \| Give a SHA-256 fingerprint/);
+    for (const ca of [{ from }, { from, trustOnFirstUse: false }]) {
+      const problem = refused({ registries: [{ host: "h.example", ca }] });
+      assert.match(
+        problem["registries[0].ca.sha256"] ?? "",
+        /it is missing \| Give a SHA-256 fingerprint.*or `trustOnFirstUse: true`/,
+      );
+    }
+    for (const ca of [
+      { from, trustOnFirstUse: true },
+      { from, trustOnFirstUse: true, sha256 },
+    ])
+      assert.deepEqual(parse({ registries: [{ host: "h.example", ca }] }).registries[0]?.ca, ca);
   }
+});
+
+test("trust on first use is for what comes from the registry", () => {
+  const registries = [{ host: "h.example", ca: { from: "file", path: "x", trustOnFirstUse: true } }];
+  assert.match(refused({ registries })["registries[0].ca.trustOnFirstUse"] ?? "", /no such setting/);
 });
 
 test("only Harbor is asked for its CA", () => {

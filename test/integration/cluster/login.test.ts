@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { before, describe, it } from "node:test";
 import { login, type LoginRequest, type LoginResult } from "../../../cluster/login";
 import { parseKubeconfigYaml } from "../../../cluster/kubeconfig";
+import { type CommandResult, runCommand } from "../command";
 import { Pki, type Identity } from "../registry/pki";
 import { problem, startServer, unusedPort, type Handler, type TestServer } from "../registry/server";
 
@@ -252,35 +252,8 @@ describe("the login to a Supervisor", () => {
 });
 
 describe("npm run login", () => {
-  const root = path.resolve(__dirname, "../../..");
-  const run = async (
-    args: readonly string[],
-    env: NodeJS.ProcessEnv,
-  ): Promise<{ code: number | null; stdout: string; stderr: string }> => {
-    const child = spawn(
-      process.execPath,
-      [
-        "--import",
-        "tsx",
-        "-e",
-        `require(${JSON.stringify(path.join(root, "run.ts"))})`,
-        "--",
-        "v1",
-        "login",
-        ...args,
-      ],
-      {
-        cwd: root,
-        env: { PATH: process.env.PATH, HOME: pki.folder, ...env },
-        stdio: ["ignore", "pipe", "pipe"],
-      },
-    );
-    const output = { stdout: "", stderr: "" };
-    child.stdout.on("data", (chunk: Buffer) => (output.stdout += chunk.toString()));
-    child.stderr.on("data", (chunk: Buffer) => (output.stderr += chunk.toString()));
-    const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
-    return { code, ...output };
-  };
+  const run = (args: readonly string[], env: NodeJS.ProcessEnv): Promise<CommandResult> =>
+    runCommand(["v1", "login", ...args], { HOME: pki.folder, ...env });
 
   it("writes both contexts beside what the kubeconfig had, mode 0600, and shows no token and no password", async () => {
     await using vcenter = await startVsphere();

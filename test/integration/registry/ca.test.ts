@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { createServer, type AddressInfo } from "node:net";
+import { X509Certificate } from "node:crypto";
+import type { ServerResponse } from "node:http";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { before, describe, it } from "node:test";
 import { obtainCa } from "../../../registry/ca";
 import type { CaSource, TrustedCa } from "../../../registry/types";
@@ -24,8 +26,14 @@ before(() => {
   selfSigned = pki.server("alone", "DNS:localhost,IP:127.0.0.1");
 });
 
-const obtain = (host: string, source: CaSource, seconds = 30): Promise<TrustedCa> =>
-  obtainCa(host, source, { subject, limits: { seconds, bytes: 64 * 1024 } });
+const obtain = (
+  host: string,
+  source: CaSource,
+  seconds = 30,
+  known?: readonly string[],
+): Promise<TrustedCa> => obtainCa(host, source, { subject, limits: { seconds, bytes: 64 * 1024 }, known });
+
+const fingerprints = (ca: TrustedCa): string[] => ca.certificates.map(({ sha256 }) => sha256);
 
 /** Harbor that answers these bodies on these paths, and 404 elsewhere. */
 const serving =
@@ -34,6 +42,12 @@ const serving =
     const body = answers[url];
     response.writeHead(body === undefined ? 404 : 200).end(body);
   };
+
+/** Writes for as long as it is read. */
+function endless(response: ServerResponse): void {
+  while (response.write("-----BEGIN CERTIFICATE-----\n".repeat(100)));
+  response.once("drain", () => endless(response));
+}
 
 const harbor = (handle: Handler): Promise<TestServer> => startServer(leaf, handle);
 
@@ -118,6 +132,8 @@ describe("a CA from Harbor", () => {
         "ca-getcert-failed",
         /longer than 65536 bytes/,
       ],
+      ["an answer without end", (_, response) => endless(response), "ca-getcert-failed", /longer than 65536/],
+      ["DER", (_, response) => response.end(new X509Certificate(root.cert).raw), "ca-der", /DER/],
       ["a leaf", (_, response) => response.end(leaf.cert), "ca-is-leaf", /issued by CN=Example Root/],
     ];
     for (const [what, handle, code, pattern] of cases) {
@@ -165,6 +181,92 @@ describe("a CA from Harbor", () => {
       );
     } finally {
       plain.close();
+    }
+  });
+});
+
+describe("a CA that is trusted on first use", () => {
+  const nothing: Handler = (_, response) => response.end();
+  const fromHarbor = { from: "harbor", trustOnFirstUse: true } as const;
+  const fromChain = { from: "chain", trustOnFirstUse: true } as const;
+
+  it("is Harbor's, told with its fingerprint and whom to ask", async () => {
+    await using server = await harbor(serving({ [v2]: leaf.cert + root.cert }));
+    for (const known of [undefined, []]) {
+      const ca = await obtain(server.host, fromHarbor, 30, known);
+      assert.deepEqual(fingerprints(ca), [root.sha256]);
+      const warning = ca.warnings.find((text) => text.includes("trusted on first use"));
+      assert.match(warning ?? "", new RegExp(`SHA-256 ${root.sha256} \\(CN=Example Root\\)`));
+      assert.match(warning ?? "", /administrator tells you, by another way/);
+    }
+  });
+
+  it("is the certificate of the chain that is nearest to the root", async () => {
+    const intermediate = pki.ca("Example Intermediate", root);
+    const below = pki.server("below", "IP:127.0.0.1", intermediate);
+    await using whole = await startServer(below, nothing, [intermediate, root]);
+    await using rootless = await startServer(below, nothing, [intermediate]);
+    await using single = await startServer(selfSigned, nothing);
+    assert.deepEqual(fingerprints(await obtain(whole.host, fromChain)), [root.sha256]);
+    const partial = await obtain(rootless.host, fromChain);
+    assert.deepEqual(fingerprints(partial), [intermediate.sha256]);
+    assert.match(partial.warnings.join(), /intermediate authority/);
+    const itself = await obtain(single.host, fromChain);
+    assert.deepEqual(fingerprints(itself), [selfSigned.sha256]);
+    assert.match(itself.warnings.join(), /self-signed server certificate/);
+  });
+
+  it("is never a server's certificate that another has issued", async () => {
+    await using server = await startServer(leaf, nothing);
+    await assert.rejects(obtain(server.host, fromChain), problem("ca-is-leaf", /issued by CN=Example Root/));
+  });
+
+  it("is taken without a word as long as it stays the same", async () => {
+    await using server = await startServer(leaf, serving({ [v2]: root.cert + other.cert }), [root]);
+    const chain = await obtain(server.host, fromChain, 30, [root.sha256]);
+    assert.deepEqual([fingerprints(chain), chain.warnings], [[root.sha256], []]);
+    const both = await obtain(server.host, fromHarbor, 30, [other.sha256, root.sha256]);
+    assert.deepEqual([fingerprints(both), both.warnings], [[root.sha256, other.sha256], []]);
+  });
+
+  it("is refused once it is another, more or less, with the way to accept it", async () => {
+    await using server = await startServer(leaf, serving({ [v2]: root.cert }), [root]);
+    const more = [root.sha256, other.sha256];
+    for (const [source, known] of [
+      [fromHarbor, [other.sha256]],
+      [fromChain, [other.sha256]],
+      [fromHarbor, more],
+    ] as const) {
+      await assert.rejects(
+        obtain(server.host, source, 30, known),
+        problem(
+          "ca-changed",
+          new RegExp(`is ${root.sha256} \\(CN=Example Root\\).*have trusted .*${other.sha256}`),
+          new RegExp(`accept it by setting \`sha256: ${root.sha256}\``),
+        ),
+      );
+    }
+  });
+
+  it("is accepted anew by its fingerprint", async () => {
+    await using server = await harbor(serving({ [v2]: root.cert }));
+    const source = { ...fromHarbor, sha256: root.sha256 };
+    const ca = await obtain(server.host, source, 30, [other.sha256]);
+    assert.deepEqual([fingerprints(ca), ca.warnings], [[root.sha256], []]);
+    await assert.rejects(
+      obtain(server.host, { ...source, sha256: other.sha256 }, 30, [root.sha256]),
+      problem("ca-fingerprint-mismatch"),
+    );
+  });
+
+  it("is asked for, or else a fingerprint is needed", async () => {
+    for (const from of ["harbor", "chain"] as const) {
+      for (const trustOnFirstUse of [undefined, false]) {
+        await assert.rejects(
+          obtain("127.0.0.1:1", { from, trustOnFirstUse }),
+          problem("missing-setting", /ca\.sha256/, /trustOnFirstUse: true/),
+        );
+      }
     }
   });
 });
@@ -253,6 +355,33 @@ describe("a CA from a file or inline", () => {
     );
   });
 
+  it("is refused where the registry's certificate has an address for a name, or no address at all", async () => {
+    const named = pki.server("named", "DNS:127.0.0.1,DNS:localhost", root);
+    await using server = await startServer(named, nothing);
+    await assert.rejects(
+      obtain(server.host, { from: "inline", pem: root.cert }),
+      problem("ca-does-not-verify", /not for 127\.0\.0\.1, which must be among its IP addresses/),
+    );
+  });
+
+  it("is refused where containerd would refuse it and OpenSSL would not", async () => {
+    const partial = pki.server("partial", "DNS:local*", root);
+    await using server = await startServer(partial, nothing);
+    await assert.rejects(
+      obtain(`localhost:${server.port}`, { from: "inline", pem: root.cert }),
+      problem("ca-does-not-verify", /is for DNS:local\* and not for localhost/),
+    );
+  });
+
+  it("is the intermediate alone where its root is not in it, as containerd takes it", async () => {
+    const intermediate = pki.ca("Example Intermediate", root);
+    const below = pki.server("below", "IP:127.0.0.1", intermediate);
+    await using server = await startServer(below, nothing);
+    const ca = await obtain(server.host, { from: "inline", pem: below.cert + intermediate.cert });
+    assert.deepEqual(fingerprints(ca), [intermediate.sha256]);
+    assert.match(ca.warnings.join(), /intermediate authority \(issued by CN=Example Root\)/);
+  });
+
   it("of another fingerprint than the one set is refused", async () => {
     const file = pki.file("other.crt", other.cert);
     await assert.rejects(
@@ -274,5 +403,54 @@ describe("a CA from a file or inline", () => {
       obtain("127.0.0.1:1", { from: "file", path: pki.file("big.crt", "x".repeat(65 * 1024)) }),
       problem("file-too-large"),
     );
+  });
+});
+
+describe("a registry that is asked for its CA", () => {
+  /** A server that takes connections and says nothing. */
+  async function mute(): Promise<{ server: Server; port: number; sockets: Socket[] }> {
+    const sockets: Socket[] = [];
+    const server = createServer((socket) => void sockets.push(socket));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return { server, port: (server.address() as AddressInfo).port, sockets };
+  }
+
+  it("and does not even shake hands is given up", async () => {
+    const { server, port, sockets } = await mute();
+    try {
+      for (const from of ["harbor", "chain"] as const) {
+        await assert.rejects(
+          obtain(`127.0.0.1:${port}`, { from, sha256: root.sha256 }, 0.3),
+          problem("registry-unreachable", /does not answer within 0\.3 s/),
+        );
+      }
+    } finally {
+      sockets.forEach((socket) => socket.destroy());
+      server.close();
+    }
+  });
+
+  it("is reached directly, whatever proxy is set", async () => {
+    const proxy = await mute();
+    const url = `http://127.0.0.1:${proxy.port}`;
+    const before = process.env;
+    const names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    const proxies = Object.fromEntries(names.map((name) => [name, url]));
+    process.env = { ...before, ...proxies, NO_PROXY: "", no_proxy: "" };
+    try {
+      await using server = await startServer(leaf, serving({ [v2]: root.cert }), [root]);
+      for (const from of ["harbor", "chain"] as const)
+        assert.deepEqual(fingerprints(await obtain(server.host, { from, sha256: root.sha256 })), [
+          root.sha256,
+        ]);
+      assert.equal(proxy.sockets.length, 0);
+      await assert.rejects(
+        obtain(`127.0.0.1:${await unusedPort(leaf)}`, { from: "harbor", sha256: root.sha256 }),
+        problem("registry-unreachable", /https_proxy is set, and is not used/),
+      );
+    } finally {
+      process.env = before;
+      proxy.server.close();
+    }
   });
 });

@@ -2,6 +2,7 @@
 import * as https from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { SecureContextOptions } from "node:tls";
 import type { Identity } from "./pki";
 
 export interface Received {
@@ -27,6 +28,7 @@ export async function startServer(
   identity: Identity,
   handle: Handler,
   chain: readonly Identity[] = [],
+  options: SecureContextOptions = {},
 ): Promise<TestServer> {
   const received: Received[] = [];
   const sockets = new Set<Socket>();
@@ -43,7 +45,7 @@ export async function startServer(
     handle(entry, response);
   };
   const server = https.createServer(
-    { key: identity.key, cert: [identity, ...chain].map(({ cert }) => cert).join("\n") },
+    { ...options, key: identity.key, cert: [identity, ...chain].map(({ cert }) => cert).join("\n") },
     (request, response) => void answer(request, response).catch(() => response.destroy()),
   );
   server.on("connection", (socket: Socket) => {

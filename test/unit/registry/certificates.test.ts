@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
-import { X509Certificate } from "node:crypto";
+import type { UserError } from "../../../errors";
+import { execFileSync } from "node:child_process";
+import { X509Certificate, generateKeyPairSync } from "node:crypto";
 import { before, describe, it } from "node:test";
 import { checkCertificates, parseFingerprint, readCertificates } from "../../../registry/certificates";
-import { Pki, type Identity } from "../../integration/registry/pki";
+import { Pki, curve, rsa, type Identity } from "../../integration/registry/pki";
 import { problem } from "../../integration/registry/server";
 
 const subject = "registries[0].ca";
 const parse = (content: string | Buffer, now?: Date): ReturnType<typeof checkCertificates> =>
   checkCertificates(readCertificates(content, { subject }), { subject, ...(now ? { now } : {}) });
 
+let pki: Pki;
 let root: Identity;
 let other: Identity;
 let intermediate: Identity;
@@ -16,7 +19,7 @@ let leaf: Identity;
 let selfSigned: Identity;
 
 before(() => {
-  const pki = new Pki();
+  pki = new Pki();
   root = pki.ca("Example Root");
   other = pki.ca("Other Root");
   intermediate = pki.ca("Example Intermediate", root);
@@ -112,6 +115,57 @@ describe("a CA", () => {
         (error: Error) => problem("ca-has-private-key")(error) && !error.message.includes(body),
       );
     }
+  });
+
+  it("with a key that can be broken is refused, and one that just can't is taken", () => {
+    const weak = pki.ca("Weak Root", undefined, { key: rsa(1024) });
+    assert.throws(() => parse(weak.cert), problem("ca-weak-key", /CN=Weak Root has an RSA key of 1024 bits/));
+    for (const key of [rsa(2048), curve("secp224r1"), generateKeyPairSync("ed25519").privateKey])
+      assert.equal(parse(pki.ca("Root", undefined, { key }).cert).certificates.length, 1);
+  });
+
+  it("that containerd would pass over in silence is refused with the reason", () => {
+    const dsa = generateKeyPairSync("dsa", { modulusLength: 2048, divisorLength: 256 }).privateKey;
+    const cases: [Identity, RegExp][] = [
+      [pki.ca("Root", undefined, { serial: "-1" }), /serial number is negative/],
+      [pki.ca("Root", undefined, { key: curve("secp256k1") }), /elliptic curve that Go does not have/],
+      [pki.ca("Root", undefined, { key: dsa }), /kind \(dsa\) that Go verifies no certificate with/],
+    ];
+    for (const [{ cert }, pattern] of cases)
+      assert.throws(() => parse(cert), problem("ca-unusable", /containerd in silence/, pattern));
+  });
+
+  it("that is signed with SHA-1 or MD5 is taken with a warning, as nobody looks at that signature", () => {
+    for (const [option, name] of [
+      ["-sha1", "SHA1-RSA"],
+      ["-md5", "MD5-RSA"],
+    ] as const) {
+      const old = pki.ca("Old Root", undefined, { key: rsa(2048), signing: [option] });
+      assert.match(parse(old.cert).warnings.join(), new RegExp(`signed with ${name}: containerd takes it`));
+    }
+  });
+
+  it("with several things wrong is refused with all of them", () => {
+    const weak = pki.ca("Weak Root", undefined, { key: rsa(1024), serial: "-1" });
+    assert.throws(
+      () => parse(weak.cert + root.cert, new Date("2020-01-01")),
+      (error: UserError) => {
+        assert.deepEqual(
+          error.problems.map(({ code }) => code),
+          ["ca-not-yet-valid", "ca-weak-key", "ca-unusable", "ca-not-yet-valid"],
+        );
+        return true;
+      },
+    );
+  });
+
+  it("in a PKCS#7 bundle is refused with the command that takes it out", () => {
+    const bundle = (form: string): Buffer =>
+      execFileSync("openssl", [
+        ...["crl2pkcs7", "-nocrl", "-certfile", pki.file("bundled.crt", root.cert), "-outform", form],
+      ]);
+    assert.throws(() => parse(bundle("DER")), problem("ca-pkcs7", /DER/, /openssl pkcs7 -inform der -in/));
+    assert.throws(() => parse(bundle("PEM")), problem("ca-pkcs7", /PEM/, /openssl pkcs7 -in ca\.p7b/));
   });
 
   it("that is something else is refused with the name of what it is", () => {

@@ -1,0 +1,3 @@
+module tkc-registry/lab/tools/tlsdial
+
+go 1.24

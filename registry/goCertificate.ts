@@ -1,0 +1,304 @@
+/**
+ * A certificate as Go's `crypto/x509` reads it, and so containerd and kubectl: with what `node:crypto` does not tell,
+ * and refused where Go refuses to read it. Source: `parser.go` and `x509.go` of Go 1.26, GODEBUG as the defaults are.
+ */
+import type { KeyObject, X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
+import { RsaSaPssParams } from "@peculiar/asn1-rsa";
+import { AsnConvert } from "@peculiar/asn1-schema";
+import {
+  AlgorithmIdentifier,
+  BasicConstraints,
+  Certificate,
+  ExtendedKeyUsage,
+  type GeneralName,
+  type GeneralSubtree,
+  KeyUsage,
+  KeyUsageFlags,
+  NameConstraints,
+  SubjectAlternativeName,
+} from "@peculiar/asn1-x509";
+
+/**
+ * Why Go refuses, in the kinds of its own errors:
+ *
+ * - `malformed`: it does not read a certificate.
+ * - `tls`: it has no protocol version or cipher suite in common.
+ * - `key`: the server's key is of a kind or size that it does not take.
+ * - `host`: the certificate is not for the host.
+ * - `expired`: a certificate has expired, or is not valid yet.
+ * - `authority`: nothing trusted vouches for it.
+ * - `not-ca`, `path-length`, `constraints`, `usage`, `critical`: an authority may not issue it, or it is not for servers.
+ */
+export type GoRefusalKind =
+  | "malformed"
+  | "tls"
+  | "key"
+  | "host"
+  | "expired"
+  | "authority"
+  | "not-ca"
+  | "path-length"
+  | "constraints"
+  | "usage"
+  | "critical";
+
+/** Go's refusal. The message is fit for the `seen` of a problem, after the name of the host or certificate. */
+export class GoRefusal extends Error {
+  constructor(
+    readonly kind: GoRefusalKind,
+    message: string,
+  ) {
+    super(message);
+    this.name = "GoRefusal";
+  }
+}
+
+/** Names of a certificate, or what an authority is limited to. */
+export interface Names {
+  readonly dns: readonly string[];
+  /** Addresses; in name constraints `address/prefix`. */
+  readonly ip: readonly string[];
+  readonly email: readonly string[];
+  /** URIs; in name constraints their hosts. */
+  readonly uri: readonly string[];
+}
+
+export interface SignatureAlgorithm {
+  /** `SHA256-RSA`, or the object identifier of one that Go does not know. */
+  readonly name: string;
+  readonly verdict: "fine" | "insecure" | "unknown";
+}
+
+export interface GoCertificate {
+  readonly x509: X509Certificate;
+  /** 1 to 3. */
+  readonly version: number;
+  /** DER: Go compares names byte by byte. */
+  readonly subject: Buffer;
+  readonly issuer: Buffer;
+  /** `undefined` where it is of a kind that Go (or Node.js) does not know. */
+  readonly key: KeyObject | undefined;
+  readonly signature: SignatureAlgorithm;
+  readonly basicConstraints: { readonly ca: boolean; readonly pathLength: number | undefined } | undefined;
+  /** Whether a key usage is given that leaves out signing certificates. */
+  readonly mayNotSign: boolean;
+  /** Whether extended key usages are given, and TLS servers are not among them. */
+  readonly notForServers: boolean;
+  /** `undefined` without the extension. */
+  readonly names: Names | undefined;
+  /** DER of the same, empty without. */
+  readonly namesDer: Buffer;
+  readonly constraints: { readonly permitted: Names; readonly excluded: Names } | undefined;
+  /** Object identifiers of critical extensions that Go does not know. */
+  readonly unhandled: readonly string[];
+}
+
+const signatureNames: Record<string, string> = {
+  "1.2.840.113549.1.1.4": "MD5-RSA",
+  "1.2.840.113549.1.1.5": "SHA1-RSA",
+  "1.3.14.3.2.29": "SHA1-RSA",
+  "1.2.840.113549.1.1.11": "SHA256-RSA",
+  "1.2.840.113549.1.1.12": "SHA384-RSA",
+  "1.2.840.113549.1.1.13": "SHA512-RSA",
+  "1.2.840.10045.4.1": "SHA1-ECDSA",
+  "1.2.840.10045.4.3.2": "SHA256-ECDSA",
+  "1.2.840.10045.4.3.3": "SHA384-ECDSA",
+  "1.2.840.10045.4.3.4": "SHA512-ECDSA",
+  "1.3.101.112": "Ed25519",
+};
+
+const rsaPss = "1.2.840.113549.1.1.10";
+const mgf1 = "1.2.840.113549.1.1.8";
+/** The hashes that Go takes in an RSA-PSS signature, with the one length of salt that it takes with each, in bytes. */
+const pssHashes: Record<string, { readonly name: string; readonly salt: number }> = {
+  "2.16.840.1.101.3.4.2.1": { name: "SHA256", salt: 32 },
+  "2.16.840.1.101.3.4.2.2": { name: "SHA384", salt: 48 },
+  "2.16.840.1.101.3.4.2.3": { name: "SHA512", salt: 64 },
+};
+
+function signatureAlgorithm({ algorithm, parameters }: AlgorithmIdentifier): SignatureAlgorithm {
+  if (algorithm === rsaPss) return pssAlgorithm(parameters);
+  const name = signatureNames[algorithm];
+  if (name === undefined) return { name: algorithm, verdict: "unknown" };
+  return { name, verdict: /^(?:MD5|SHA1)-/.test(name) ? "insecure" : "fine" };
+}
+
+function pssAlgorithm(parameters: AlgorithmIdentifier["parameters"]): SignatureAlgorithm {
+  try {
+    const params = AsnConvert.parse(parameters!, RsaSaPssParams);
+    const hash = pssHashes[params.hashAlgorithm.algorithm];
+    const mask = AsnConvert.parse(params.maskGenAlgorithm.parameters!, AlgorithmIdentifier);
+    if (
+      hash?.salt === params.saltLength &&
+      params.maskGenAlgorithm.algorithm === mgf1 &&
+      mask.algorithm === params.hashAlgorithm.algorithm
+    ) {
+      return { name: `${hash.name}-RSAPSS`, verdict: "fine" };
+    }
+  } catch {
+    // The same as parameters that Go does not take.
+  }
+  return { name: "RSAPSS with other parameters than Go takes", verdict: "unknown" };
+}
+
+const serverAuth = "1.3.6.1.5.5.7.3.1";
+const anyUsage = "2.5.29.37.0";
+/** Extensions that Go reads, beside the ones below: it refuses no critical one of these. */
+const otherKnown = new Set(["2.5.29.31", "2.5.29.32", "2.5.29.33", "2.5.29.36", "2.5.29.54"]);
+/** Those that a certificate must not mark critical: key identifiers, and where to ask about the issuer. */
+const neverCritical = new Set(["2.5.29.14", "2.5.29.35", "1.3.6.1.5.5.7.1.1"]);
+const goCurves = new Set(["secp224r1", "prime256v1", "secp384r1", "secp521r1"]);
+
+const listOf = <T>(list: readonly T[] | undefined): T[] => (list ? [...list] : []);
+
+const malformed = (what: string): GoRefusal => new GoRefusal("malformed", `Go does not read it: ${what}`);
+
+/**
+ * Reads a certificate as Go does.
+ *
+ * @throws GoRefusal (`malformed`) where Go would not: such a certificate is skipped in a trust store in silence, and
+ * ends the handshake where a server shows it.
+ */
+export function readAsGo(x509: X509Certificate): GoCertificate {
+  let parsed: Certificate;
+  try {
+    parsed = AsnConvert.parse(x509.raw, Certificate);
+  } catch {
+    throw malformed("it is not well-formed");
+  }
+  const { tbsCertificate: body, signatureAlgorithm: outer } = parsed;
+  const der = (value: unknown): Buffer => Buffer.from(AsnConvert.serialize(value));
+  if ((new Uint8Array(body.serialNumber)[0] ?? 0) >= 0x80) throw malformed("its serial number is negative");
+  if (!der(body.signature).equals(der(outer)))
+    throw malformed("it names one signature algorithm inside and another outside");
+  const extensions = listOf(body.extensions);
+  if (new Set(extensions.map(({ extnID }) => extnID)).size < extensions.length)
+    throw malformed("it has an extension twice");
+  const wrongly = extensions.find(({ extnID, critical }) => critical && neverCritical.has(extnID));
+  if (wrongly) throw malformed(`its extension ${wrongly.extnID} is marked critical`);
+
+  const read = { ...noExtensions };
+  const unhandled: string[] = [];
+  for (const { extnID, critical, extnValue } of extensions) {
+    let known: boolean;
+    try {
+      known = readExtension(extnID, extnValue.buffer, read);
+    } catch (error) {
+      if (error instanceof GoRefusal) throw error;
+      throw malformed(`its extension ${extnID} is not well-formed`);
+    }
+    if (critical && !known) unhandled.push(extnID);
+  }
+  return {
+    ...read,
+    x509,
+    version: body.version + 1,
+    subject: der(body.subject),
+    issuer: der(body.issuer),
+    key: readKey(x509, body.subjectPublicKeyInfo.algorithm),
+    signature: signatureAlgorithm(outer),
+    unhandled,
+  };
+}
+
+type Read = {
+  -readonly [
+    Key in "basicConstraints" | "mayNotSign" | "notForServers" | "names" | "namesDer" | "constraints"
+  ]: GoCertificate[Key];
+};
+
+const noExtensions: Read = {
+  basicConstraints: undefined,
+  mayNotSign: false,
+  notForServers: false,
+  names: undefined,
+  namesDer: Buffer.alloc(0),
+  constraints: undefined,
+};
+
+/** @returns Whether Go knows the extension, and all that is in it. */
+function readExtension(id: string, value: ArrayBuffer, into: Read): boolean {
+  switch (id) {
+    case "2.5.29.15": {
+      const usage = AsnConvert.parse(value, KeyUsage).toNumber();
+      into.mayNotSign = usage !== 0 && (usage & KeyUsageFlags.keyCertSign) === 0;
+      return true;
+    }
+    case "2.5.29.17":
+      into.names = readNames([...AsnConvert.parse(value, SubjectAlternativeName)]);
+      into.namesDer = Buffer.from(value);
+      if (into.names.ip.some((address) => isIP(address) === 0))
+        throw malformed("an address in it has no length of one");
+      return Object.values<readonly string[]>({ ...into.names }).some((list) => list.length > 0);
+    case "2.5.29.19": {
+      const { cA, pathLenConstraint } = AsnConvert.parse(value, BasicConstraints);
+      into.basicConstraints = { ca: cA, pathLength: pathLenConstraint };
+      return true;
+    }
+    case "2.5.29.30": {
+      const { permittedSubtrees, excludedSubtrees } = AsnConvert.parse(value, NameConstraints);
+      const [permitted, excluded] = [listOf(permittedSubtrees), listOf(excludedSubtrees)];
+      if (permitted.length + excluded.length === 0) throw malformed("its name constraints are empty");
+      into.constraints = { permitted: readConstraints(permitted), excluded: readConstraints(excluded) };
+      return [...permitted, ...excluded].every(
+        ({ base }) =>
+          (base.dNSName ?? base.iPAddress ?? base.rfc822Name ?? base.uniformResourceIdentifier) !== undefined,
+      );
+    }
+    case "2.5.29.37": {
+      const usages = [...AsnConvert.parse(value, ExtendedKeyUsage)];
+      into.notForServers = usages.length > 0 && !usages.includes(serverAuth) && !usages.includes(anyUsage);
+      return true;
+    }
+    default:
+      return otherKnown.has(id) || neverCritical.has(id);
+  }
+}
+
+function readNames(names: readonly GeneralName[]): Names {
+  const those = (of: (name: GeneralName) => string | undefined): string[] =>
+    names.map(of).filter((name) => name !== undefined);
+  return {
+    dns: those((name) => name.dNSName),
+    ip: those((name) => name.iPAddress),
+    email: those((name) => name.rfc822Name),
+    uri: those((name) => name.uniformResourceIdentifier),
+  };
+}
+
+function readConstraints(subtrees: readonly GeneralSubtree[]): Names {
+  const names = readNames(subtrees.map(({ base }) => base));
+  if (names.ip.some((range) => !/^[^/]+\/\d+$/.test(range)))
+    throw malformed("an address range in its name constraints has no length of one");
+  const domains = [...names.dns, ...names.uri, ...names.email.filter((email) => !email.includes("@"))];
+  if (!domains.every((domain) => isDomain(domain.replace(/^\./, ""))))
+    throw malformed("a domain in its name constraints is none");
+  return names;
+}
+
+/** What Go takes for a domain in names and constraints; no domain at all, too. */
+export function isDomain(text: string): boolean {
+  return text === "" || (/^[\x21-\x7e]+$/.test(text) && text.split(".").every((label) => label !== ""));
+}
+
+function readKey(
+  x509: X509Certificate,
+  { algorithm, parameters }: AlgorithmIdentifier,
+): KeyObject | undefined {
+  let key: KeyObject;
+  try {
+    key = x509.publicKey;
+  } catch {
+    return undefined;
+  }
+  if (algorithm === "1.2.840.10045.2.1") {
+    const named = new Uint8Array(parameters ?? new ArrayBuffer(0))[0] === 0x06; // else spelt out
+    if (!named || !goCurves.has(key.asymmetricKeyDetails?.namedCurve ?? ""))
+      throw malformed(
+        "its key is on an elliptic curve that Go does not have (it has P-224, P-256, P-384 and P-521)",
+      );
+    return key;
+  }
+  return key.asymmetricKeyType === "rsa" || key.asymmetricKeyType === "ed25519" ? key : undefined;
+}

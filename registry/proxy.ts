@@ -1,0 +1,32 @@
+import { isIP } from "node:net";
+import * as ipaddr from "ipaddr.js";
+import type { Endpoint } from "./https";
+
+const variables = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+
+/**
+ * Connections here are direct, as the nodes' are: what they trust must be what the registry itself shows, not what a
+ * proxy of this machine does. Where one fails and programs like curl would have used a proxy, that is why.
+ *
+ * @returns Words to end a message with, none where no proxy is set for this host. The variable's value is not told: it may
+ * have a password in it.
+ */
+export function unusedProxy(endpoint: Endpoint, environment: NodeJS.ProcessEnv = process.env): string {
+  const name = variables.find((variable) => environment[variable]);
+  const exceptions = environment["no_proxy"] ?? environment["NO_PROXY"] ?? "";
+  if (name === undefined || exceptions.split(/[\s,]+/).some((entry) => covers(entry, endpoint))) return "";
+  return ` (${name} is set, and is not used: nodes reach the registry without this machine's proxy, so this does too)`;
+}
+
+/** An entry of `no_proxy`: `*`, a host with or without port, a domain, an address or a range of them. */
+function covers(entry: string, { hostname, port }: Endpoint): boolean {
+  const [, host = "", only] = /^\[?(.*?)\]?(?::(\d+))?$/.exec(entry.toLowerCase()) ?? [];
+  if (isIP(entry) !== 0) return entry === hostname;
+  if (host === "" || (only !== undefined && Number(only) !== port)) return false;
+  if (host === "*" || host === hostname) return true;
+  if (isIP(hostname) === 0) return hostname.endsWith(host.startsWith(".") ? host : `.${host}`);
+  if (!ipaddr.isValidCIDR(host)) return false;
+  const address = ipaddr.parse(hostname);
+  const [network, prefix] = ipaddr.parseCIDR(host);
+  return address.kind() === network.kind() && address.match(network, prefix);
+}
