@@ -212,11 +212,11 @@ export const secret: fc.Arbitrary<string> = fc
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/u;
 const longest = 13_000;
 
-/** Asserts that this is how an operator may be told something: a line for each problem, with no secret in it. */
+/** Asserts that this is how an operator may be told something: a line for a problem alone, two for each of several, no secret. */
 export function assertTold(error: unknown, secrets: readonly string[] = []): asserts error is UserError {
   if (!(error instanceof UserError)) throw error; // with its own stack
   const lines = error.message.split("\n");
-  assert.equal(lines.length, error.problems.length === 1 ? 1 : error.problems.length + 1, error.message);
+  assert.equal(lines.length, error.problems.length === 1 ? 1 : 2 * error.problems.length + 1, error.message);
   for (const line of lines) {
     assert.doesNotMatch(line, unprintable);
     assert.ok(line.length <= longest, `a line of ${line.length} characters`);

@@ -24,12 +24,12 @@ describe("an answer that nobody expects", () => {
       assert.throws(() => nodeState(object), problem("node-malformed"));
   });
 
-  it("of a node's script is told by the name that it gives its failure, whatever that is", async () => {
+  it("of a node's script with a name for its failure that nobody knows is told as a step that failed", async () => {
     const stdout = "protocol=1\nerror=constructor\ndetail=x\nend=failed\n";
     const session = { exec: () => Promise.resolve({ code: 1, stdout, stderr: "" }) } as unknown as Session;
     await assert.rejects(
       runOnNode(session, { op: "status", machineId: "", nodeName: "n", owner: "o" }),
-      problem("node-constructor", /node n: x. Run again/),
+      problem("node-internal", /node n: x. Run again/),
     );
   });
 });

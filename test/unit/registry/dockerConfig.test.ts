@@ -316,7 +316,7 @@ describe("a credential of docker's config.json", () => {
     await assert.rejects(
       read({ auths: { "https://u:hunter2@c.example.com/v2/": {} } }),
       (error: Error) =>
-        problem("docker-config-no-entry", /there is c\.example\.com/)(error) &&
+        problem("docker-config-no-entry", /there is https:\/\/…@c\.example\.com\/v2\/\./)(error) &&
         !error.message.includes("hunter2"),
     );
     await assert.rejects(read({}), problem("docker-config-no-entry", /none at all/));
