@@ -308,9 +308,15 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     assert.match(stdout, /\nw3 +harbor\.example:8443 +NO +- +- +- +- /);
     assert.match(stdout, /\n {2}node w2: .*host key was to be SHA256:A+, and is SHA256:/);
     assert.match(stdout, /\n {2}node w3: SSH as "root" directly failed 4 times/);
-    assert.match(stdout, /\n {2}node w4: the stack has it, and the cluster no longer\. Run `pulumi up`\n/);
-    assert.match(stdout, /\n {2}node w5: the stack has an earlier node of this name\. Run `pulumi up`\n/);
-    assert.match(stdout, /\n {2}node w6: it is not in the stack\. Run `pulumi up`\n/);
+    assert.match(
+      stdout,
+      /\n {2}node w4: the stack has it, and the cluster no longer\. Run `pulumi up` \[node-gone\]\n/,
+    );
+    assert.match(
+      stdout,
+      /\n {2}node w5: the stack has an earlier node of this name\. Run `pulumi up` \[node-replaced\]\n/,
+    );
+    assert.match(stdout, /\n {2}node w6: it is not in the stack\. Run `pulumi up` \[node-not-in-stack\]\n/);
     assert.match(stdout, /\n\nNot well: something is wrong with 5 of 6 nodes\.\n$/);
   });
 
@@ -425,7 +431,7 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
       assert.deepEqual([code, stdout], [2, ""], stderr);
       assert.match(stderr, message);
     };
-    await refused("", /^--stack: it is missing\. See `npm run verify -- --help`\n$/);
+    await refused("", /^--stack: it is missing\. See `npm run verify -- --help` \[bad-arguments\]\n$/);
     await refused("--stack -x --image a", /^arguments: /);
     await refused(
       "--stack dev --image a --expires-within x",
