@@ -87,7 +87,7 @@ async function showRefusal(): Promise<void> {
   print("  $ pulumi preview     # with a mistyped fingerprint, password and namespace");
   const { code, output } = await labStack.preview();
   const told = output.slice(Math.max(output.indexOf("error: "), 0)).trimEnd();
-  print(indented(told.replace(/\n\n[^]*/, "")));
+  print(indented(told.replace(/\n+Resources:[^]*/, "")));
   const mistakes = [
     /registries\[0\]\.ca\.sha256: /,
     /registries\[1\]\.credentials: /,

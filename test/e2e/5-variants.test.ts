@@ -225,4 +225,47 @@ describe("the other ways", () => {
     assert.deepEqual(await pods(), running);
     assert.equal(await pulls(), 0);
   });
+
+  test("a CA is trusted on first use, and no other until it is accepted; the image is deployed by its digest", async () => {
+    const settings = (accepted: object = {}): Record<string, unknown> =>
+      harborSettings({
+        deployment: { pinDigest: true },
+        registries: [
+          ...(harborSettings()["registries"] as object[]),
+          {
+            host: custom.host,
+            kind: "generic",
+            ca: { from: "chain", trustOnFirstUse: true, ...accepted },
+            credentials: { from: "none" },
+          },
+        ],
+      });
+    const told = await trusted(settings(), custom.caFile);
+    assert.match(
+      told,
+      new RegExp(`${custom.host}: [^\n]*first use[^\n]*${custom.caSha256}|${custom.caSha256}[^\n]*first use`),
+    );
+    const { image } = (await stack.outputs()) as { image: string };
+    assert.match(image, /^[^@]+:latest@sha256:[0-9a-f]{64}$/);
+    const running = await kubectl(
+      ...(["workload", "get", "pods", "-n", "default", "-l", "app=nginx-harbor-svc-app"] as const),
+      ...["-o", "jsonpath={.items[?(@.status.phase=='Running')].spec.containers[0].image}"],
+    );
+    assert.ok(running.split(" ").includes(image), running);
+    assert.doesNotMatch(await trusted(settings(), custom.caFile), /first use/);
+
+    const changed = await lab.rotateCa("custom");
+    const { code, output } = await stack.up();
+    assert.notEqual(code, 0);
+    assert.match(
+      output,
+      new RegExp(`registries\\[1\\]\\.ca: [^\n]*${changed.caSha256}[^\n]*${custom.caSha256}`),
+    );
+    const pem = readFileSync(changed.caFile, "utf8");
+    for (const [node, trusting] of Object.entries(await onAllNodes((name) => trusts(name, pem))))
+      assert.ok(!trusting, node);
+
+    await trusted(settings({ sha256: changed.caSha256 }), changed.caFile);
+    await trusted(settings(), changed.caFile);
+  });
 });
