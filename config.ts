@@ -490,7 +490,5 @@ export function readSettings(): Settings {
   // The names of encrypted settings, as the language host hands them over; the SDK has no public way to ask.
   const secretKeys = z.array(z.string()).parse(JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]"));
   const secretNames = new Set(secretKeys.map((key) => key.slice(project.length + 1)));
-  // With the passwords in it, no program that this one starts is to inherit it: the SDK has its own copy by now.
-  delete process.env["PULUMI_CONFIG"];
   return parseSettings(Object.fromEntries(ours), secretNames, project);
 }

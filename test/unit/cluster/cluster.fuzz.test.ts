@@ -21,7 +21,7 @@ function assertNode(node: ClusterNode): void {
   assert.equal(hostname.replace(/^\[|\]$/g, ""), node.address);
   assert.doesNotMatch(
     node.address,
-    /^(127\.|0\.0\.0\.0|169\.254\.|22[4-9]\.|23\d\.|255\.255\.255\.255|::1?$|::ffff:[0-9a-f]+:[0-9a-f]+$|fe[89ab]|ff)/,
+    /^(127\.|0\.0\.0\.0|169\.254\.|22[4-9]\.|23\d\.|255\.255\.255\.255|::1?$|::ffff:[0-9a-f]+:[0-9a-f]+$|fe[89ab][0-9a-f]:|ff[0-9a-f]{2}:)/,
   );
 }
 
