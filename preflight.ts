@@ -40,7 +40,7 @@ import {
 } from "./nodes/spec";
 import type { Transport } from "./nodes/transport";
 import { transportFor } from "./nodes/way";
-import { obtainCa } from "./registry/ca";
+import { isFromRegistry, obtainCa } from "./registry/ca";
 import { credentialFor, dockerConfigJson, mergeDockerConfigJson } from "./registry/dockerConfig";
 import { manifestReference, parseImageReference } from "./registry/host";
 import { checkPull } from "./registry/pullCheck";
@@ -142,8 +142,7 @@ async function knownOf(
   { host, ca }: RegistrySettings,
   lastRun: () => Promise<LastRun>,
 ): Promise<readonly string[]> {
-  const onFirstUse = (ca.from === "harbor" || ca.from === "chain") && ca.sha256 === undefined;
-  return onFirstUse ? ((await lastRun()).trusted.get(host) ?? []) : [];
+  return isFromRegistry(ca) && ca.sha256 === undefined ? ((await lastRun()).trusted.get(host) ?? []) : [];
 }
 
 async function prepareRegistry(

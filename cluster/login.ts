@@ -9,6 +9,7 @@ import type { ProblemCode } from "../problems";
 import { checkCertificates, fingerprintOf, readCertificates, subjectOf } from "../registry/certificates";
 import {
   ConnectionFailure,
+  basicCredential,
   httpsRequest,
   inspectTls,
   type Endpoint,
@@ -343,9 +344,6 @@ class LoginSession {
 function trustIn(ca: readonly string[] | undefined): Trust {
   return ca === undefined || ca.length === 0 ? "public-roots" : { ca };
 }
-
-const basicCredential = (user: string, password: string): string =>
-  Buffer.from(`${user}:${password}`).toString("base64");
 
 /** What a server says of its refusal, unless it repeats what it was sent, or gives a token after all. */
 function refusalMessage(body: Buffer, secrets: readonly string[]): string {

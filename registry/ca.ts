@@ -26,6 +26,10 @@ const getcertPaths = [
   { path: "/api/systeminfo/getcert", name: "harbor getcert v1" },
 ] as const;
 
+/** Whether a CA comes from the registry itself, and so is believed by its fingerprint or on first use only. */
+export const isFromRegistry = (source: CaSource): source is Extract<CaSource, { from: "harbor" | "chain" }> =>
+  source.from === "harbor" || source.from === "chain";
+
 /** What a source gave, not yet checked. */
 export interface Found {
   readonly source: string;
@@ -57,7 +61,7 @@ export async function obtainCa(
     source.sha256 === undefined
       ? undefined
       : parseFingerprint(source.sha256, { subject: `${subject}.sha256` });
-  const fromRegistry = source.from === "harbor" || source.from === "chain";
+  const fromRegistry = isFromRegistry(source);
   if (fromRegistry && pin === undefined && source.trustOnFirstUse !== true) {
     throw new UserError({
       code: "missing-setting",
@@ -217,7 +221,6 @@ function pinned(found: Found, pin: string, source: CaSource, context: Context): 
   const observed = found.certificates
     .map((candidate) => `${fingerprintOf(candidate)} (${subjectOf(candidate)})`)
     .join(", ");
-  const fromRegistry = source.from === "harbor" || source.from === "chain";
   const rootIsAbsent = source.from === "chain" && !found.certificates.some(isSelfSigned);
   throw new UserError({
     code: "ca-fingerprint-mismatch",
@@ -227,7 +230,7 @@ function pinned(found: Found, pin: string, source: CaSource, context: Context): 
       (rootIsAbsent
         ? "The registry does not serve its root: to trust that, give it with `from: file` or `inline`. "
         : "") +
-      (fromRegistry
+      (isFromRegistry(source)
         ? "If the registry's CA was changed, ask its administrator for the new fingerprint, by another way than this " +
           "connection, and set it here; otherwise somebody may be between you and the registry"
         : "Ask the registry's administrator which is right, and set the fingerprint or the certificate"),
@@ -285,8 +288,7 @@ async function verifyServedChain(
   try {
     served = await inspectTls(address, { ca: certificates.map(({ pem }) => pem) }, limits.seconds, now);
   } catch (error) {
-    const fromElsewhere = source.from === "file" || source.from === "inline";
-    if (!(error instanceof ConnectionFailure) || !fromElsewhere || error.kind === "not-tls") {
+    if (!(error instanceof ConnectionFailure) || isFromRegistry(source) || error.kind === "not-tls") {
       throw cannotFetch(error, `https://${address.host}`, context);
     }
     return [

@@ -4,6 +4,7 @@ import { childEnvironment } from "../children";
 import { UserError } from "../errors";
 import type { ProblemCode } from "../problems";
 import { readOperatorFile } from "./files";
+import { basicCredential } from "./https";
 import { printable, withoutUser } from "./text";
 import type { RegistryCredential, RegistryHost } from "./types";
 
@@ -317,7 +318,7 @@ export function dockerConfigJson(
   const auths: Record<string, Entry> = {};
   for (const { host, credential } of [...entries].sort((a, b) => (a.host < b.host ? -1 : 1))) {
     const { username, password } = credential;
-    auths[host] = { username, password, auth: Buffer.from(`${username}:${password}`).toString("base64") };
+    auths[host] = { username, password, auth: basicCredential(username, password) };
   }
   return JSON.stringify({ auths });
 }

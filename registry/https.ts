@@ -66,6 +66,10 @@ export interface HttpResponse {
   readonly body: Buffer;
 }
 
+/** A user and password as basic authentication (RFC 7617) and docker's `auth` write them. */
+export const basicCredential = (user: string, password: string): string =>
+  Buffer.from(`${user}:${password}`).toString("base64");
+
 /** What a server shows in the TLS handshake. */
 export interface ServedTls {
   /** The served certificates, the server's own first. */

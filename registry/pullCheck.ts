@@ -3,7 +3,14 @@ import * as tls from "node:tls";
 import { UserError } from "../errors";
 import type { ProblemCode } from "../problems";
 import { parseRegistryHost, type RegistryAddress } from "./host";
-import { ConnectionFailure, httpsRequest, type HttpResponse, type Limits, type Trust } from "./https";
+import {
+  basicCredential,
+  ConnectionFailure,
+  httpsRequest,
+  type HttpResponse,
+  type Limits,
+  type Trust,
+} from "./https";
 import { expiryProblem } from "./robots";
 import { printable } from "./text";
 import { tokenExpiry } from "./token";
@@ -271,7 +278,7 @@ class Session {
   private basic(): string {
     const { credential } = this.check;
     if (!credential) throw this.loginFailed("it wants a login, and no credential is given");
-    return `Basic ${Buffer.from(`${credential.username}:${credential.password}`).toString("base64")}`;
+    return `Basic ${basicCredential(credential.username, credential.password)}`;
   }
 
   private async ask(

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { type Problem, UserError } from "../errors";
 import { parseRegistryHost } from "./host";
-import { ConnectionFailure, httpsRequest, type Limits, type Trust } from "./https";
+import { ConnectionFailure, basicCredential, httpsRequest, type Limits, type Trust } from "./https";
 import { printable } from "./text";
 import { secondsSchema, tokenExpiry } from "./token";
 import type { RegistryCredential, RegistryHost } from "./types";
@@ -111,7 +111,7 @@ async function findRobot(question: RobotQuestion): Promise<z.infer<typeof robots
       path: `${path}?${query}`,
       headers: {
         accept: "application/json",
-        authorization: `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`,
+        authorization: `Basic ${basicCredential(username, password)}`,
         "x-is-resource-name": "true",
       },
       trust,
