@@ -64,7 +64,10 @@ async function installGo(): Promise<string> {
         ],
         { onLine: report },
       );
-      await rename(path.join(site, "go"), folder); // the whole of Go, which may lie anywhere
+      // The whole of Go, which may lie anywhere; another process may have put it there meanwhile.
+      await rename(path.join(site, "go"), folder).catch((error: unknown) => {
+        if (!existsSync(go)) throw error;
+      });
     } finally {
       await rm(aside, { recursive: true, force: true });
     }

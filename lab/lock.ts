@@ -1,40 +1,38 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import * as path from "node:path";
+import { connect, createServer, type Server } from "node:net";
 import { UserError } from "../errors";
 import { asActivity } from "./activity";
-import { labFolder, makeLabFolder } from "./paths";
+import { labName, makeLabFolder } from "./paths";
 
-const lockFile = path.join(labFolder, "lock");
+/**
+ * The lock is a socket that only one process can listen on. Its name is none of a file's (it begins with a zero byte):
+ * the kernel takes it back when the process ends, however it ends, so that there is no lock of a dead one.
+ */
+const lock = `\0${labName}-lock`;
 
-/** What tells a process from a later one of the same id: when it was started, in ticks since boot. */
-function startTime(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
-  }
+/** Takes the lock; gives undefined where another process has it. */
+function take(): Promise<Server | undefined> {
+  const server = createServer((asking) => asking.on("error", () => {}).end(String(process.pid)));
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE") resolve(undefined);
+      else reject(error);
+    });
+    server.listen(lock, () => resolve(server));
+  });
 }
 
-/** The process that holds the lock, if it still runs. */
-function holder(): number | undefined {
-  try {
-    const [pid, started] = readFileSync(lockFile, "utf8").trim().split(" ");
-    return started !== undefined && startTime(Number(pid)) === started ? Number(pid) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function take(): boolean {
-  try {
-    writeFileSync(lockFile, `${process.pid} ${startTime(process.pid) ?? ""}\n`, { flag: "wx", mode: 0o600 });
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
-  }
+/** Asks who has the lock, for people; it may be busy, or have given it back. */
+function holder(): Promise<string> {
+  return new Promise((resolve) => {
+    const asking = connect({ path: lock, timeout: 3000 });
+    const end = (who: string) => (): void => {
+      asking.destroy();
+      resolve(who);
+    };
+    asking.on("data", (pid: Buffer) => end(`another command (process ${parseInt(pid.toString(), 10)})`)());
+    for (const event of ["timeout", "error", "close"]) asking.on(event, end("another command"));
+  });
 }
 
 const holding = new AsyncLocalStorage<true>();
@@ -42,8 +40,7 @@ let lastInLine: Promise<unknown> = Promise.resolve();
 
 /**
  * Runs what changes the lab, while nothing else does: what this process has going on is waited for, what another has
- * is not. A change may be part of another, and is stopped by `stopActivities`. A lock of a process that was killed
- * counts for nothing.
+ * is not. A change may be part of another, and is stopped by `stopActivities`.
  *
  * @throws UserError when another command changes this folder's lab.
  */
@@ -55,29 +52,19 @@ export async function exclusively<T>(run: () => Promise<T>): Promise<T> {
 }
 
 async function withLock<T>(run: () => Promise<T>): Promise<T> {
-  makeLabFolder();
-  takeOver();
-  const release = (): void => rmSync(lockFile, { force: true });
-  process.once("exit", release);
+  const server = await take();
+  if (!server) {
+    throw new UserError({
+      code: "lab-busy",
+      subject: "lab",
+      seen: `${await holder()} is changing it`,
+      remedy: "Wait until it has ended, then try again",
+    });
+  }
   try {
+    makeLabFolder();
     return await run();
   } finally {
-    process.off("exit", release);
-    release();
-  }
-}
-
-function takeOver(): void {
-  while (!take()) {
-    const pid = holder();
-    if (pid !== undefined) {
-      throw new UserError({
-        code: "lab-busy",
-        subject: "lab",
-        seen: `another command (process ${pid}) is changing it`,
-        remedy: "Wait until it has ended, then try again",
-      });
-    }
-    rmSync(lockFile, { force: true });
+    server.close();
   }
 }

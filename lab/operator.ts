@@ -1,12 +1,14 @@
 /** The person at this machine: a vCenter user who logs in to the Supervisor, and what his shell needs. */
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { exec } from "./exec";
+import { readIfThere, replaceFile } from "./wholeFiles";
 import { projectRoot, runFolder } from "./paths";
 import { fingerprint } from "./pki";
-import { writePrivate, type LabState } from "./state";
+import type { LabState } from "./state";
 import { loginAuthority } from "./supervisor";
 import { cluster, supervisor, vcenterStranger, vcenterUser } from "./topology";
+import { patience } from "./waiting";
 
 /** What a vCenter user knows for logging in. */
 export interface SupervisorLogin {
@@ -24,7 +26,7 @@ const loginCaFile = path.join(runFolder, "supervisor-ca.crt");
 
 /** Puts the authority of the login where the operator finds it. */
 export async function publishLoginAuthority(): Promise<void> {
-  writePrivate(loginCaFile, (await loginAuthority()).certificate);
+  replaceFile(loginCaFile, (await loginAuthority()).certificate);
 }
 
 export function supervisorLogin(state: LabState, user = vcenterUser): SupervisorLogin {
@@ -63,7 +65,7 @@ export function forgetLogins(): void {
  */
 export async function operatorKubeconfig(state: LabState, user = vcenterUser): Promise<string> {
   const file = kubeconfigFile(user);
-  const expire = existsSync(file) ? tokensExpire(readFileSync(file, "utf8")) : undefined;
+  const expire = tokensExpire(readIfThere(file) ?? "");
   if (expire !== undefined && expire > Date.now() / 1000 + renewBefore) return file;
   const { server, password, caFile } = supervisorLogin(state, user);
   await exec(
@@ -73,7 +75,11 @@ export async function operatorKubeconfig(state: LabState, user = vcenterUser): P
       ...["--namespace", supervisor.namespace, "--cluster", cluster.name],
       ...["--ca-file", caFile, "--kubeconfig", file, "--force"],
     ],
-    { cwd: projectRoot, env: { ...process.env, TKC_REGISTRY_VCENTER_PASSWORD: password } },
+    {
+      cwd: projectRoot,
+      env: { ...process.env, TKC_REGISTRY_VCENTER_PASSWORD: password },
+      timeout: patience,
+    },
   );
   return file;
 }

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { UserError } from "../errors";
 import { CommandError, exec } from "./exec";
+import { readIfThere, replaceFile } from "./wholeFiles";
 import { step } from "./progress";
 
 /** By which program a Debian package is known on other distributions; by one of its own name where it isn't here. */
@@ -46,13 +47,15 @@ const policyMark = "# tkc-registry's lab installs packages";
  * no just while our process lives, so that one left behind by a kill changes nothing.
  */
 async function withoutStartingServices(install: () => Promise<void>): Promise<void> {
-  const leftBehind = existsSync(policyFile) && readFileSync(policyFile, "utf8").includes(policyMark);
-  if (existsSync(policyFile) && !leftBehind) return install(); // the machine has a policy of its own
+  // Unless it was left behind by a kill, or is another of our processes', the machine has a policy of its own.
+  if (readIfThere(policyFile)?.includes(policyMark) === false) return install();
   const script = `#!/bin/sh\n${policyMark}; until that ends, no service is started.\nkill -0 ${process.pid} 2>/dev/null && exit 101\nexit 0\n`;
-  const restore = (): void => rmSync(policyFile, { force: true });
+  const restore = (): void => {
+    if (readIfThere(policyFile) === script) rmSync(policyFile, { force: true });
+  };
   process.once("exit", restore);
   try {
-    writeFileSync(policyFile, script, { mode: 0o755 });
+    replaceFile(policyFile, script, 0o755);
     await install();
   } finally {
     restore();
@@ -61,7 +64,7 @@ async function withoutStartingServices(install: () => Promise<void>): Promise<vo
 }
 
 async function aptGet(report: (detail: string) => void, ...args: string[]): Promise<void> {
-  await exec("apt-get", ["--yes", "--quiet", "--option=DPkg::Lock::Timeout=300", ...args], {
+  await exec("apt-get", ["--yes", "--quiet", "--option=DPkg::Lock::Timeout=1800", ...args], {
     env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C.UTF-8" },
     onLine: report,
   });

@@ -1,11 +1,11 @@
 /** Keys and certificates of the lab, made by `openssl`, kept in the run folder, readable by root only. */
 import { createHash, createPublicKey, generateKeyPair, X509Certificate } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, renameSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { exec } from "./exec";
+import { createFile, readIfThere } from "./wholeFiles";
 import { runFolder } from "./paths";
-import { writePrivate } from "./state";
 
 const folder = path.join(runFolder, "pki");
 const days = "3650";
@@ -29,32 +29,31 @@ export interface CertificateRequest {
   readonly names?: readonly string[];
 }
 
-const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 const configuration = path.join(__dirname, "files", "pki", "openssl.cnf");
 
-const pending = new Map<string, Promise<void>>();
-
-/** Makes a file that isn't there, once for all who ask at the same time. */
-async function makeOnce(file: string, make: () => Promise<void>): Promise<void> {
-  if (existsSync(file)) return;
-  const made = pending.get(file) ?? make().finally(() => pending.delete(file));
-  pending.set(file, made);
-  await made;
+/** Gives a file's content, made if it isn't there: the same to all who ask at the same time, in whatever process. */
+async function made(file: string, make: () => Promise<string>): Promise<string> {
+  const there = readIfThere(file);
+  if (there !== undefined) return there;
+  const content = await make();
+  return createFile(file, content) ? content : made(file, make);
 }
 
-/** Runs `openssl req`. The certificate appears last: where it is, its key is. */
+/** Runs `openssl req`. The key is there before its certificate is made, so that the two fit whoever made which. */
 async function request(certificateFile: string, keyFile: string, args: readonly string[]): Promise<KeyPair> {
-  await makeOnce(certificateFile, async () => {
-    mkdirSync(path.dirname(certificateFile), { recursive: true, mode: 0o700 });
-    const made = [certificateFile, keyFile].map((file) => `${file}.new`) as [string, string];
-    await exec("openssl", [
-      ...["req", "-x509", "-sha256", "-days", days, "-config", configuration],
-      ...[...newKey, ...args, "-out", made[0], "-keyout", made[1]],
-    ]);
-    renameSync(made[1], keyFile);
-    renameSync(made[0], certificateFile);
+  const key = await made(keyFile, async () => {
+    const { privateKey } = await promisify(generateKeyPair)("ec", {
+      namedCurve: "P-256",
+      publicKeyEncoding: { type: "spki", format: "pem" },
+      privateKeyEncoding: { type: "pkcs8", format: "pem" },
+    });
+    return privateKey;
   });
-  return { certificate: readFileSync(certificateFile, "utf8"), key: readFileSync(keyFile, "utf8") };
+  const certificate = await made(certificateFile, async () => {
+    const own = ["req", "-x509", "-sha256", "-days", days, "-config", configuration, "-key", keyFile];
+    return (await exec("openssl", [...own, ...args])).stdout;
+  });
+  return { certificate, key };
 }
 
 const extensions = (values: readonly string[]): string[] => values.flatMap((value) => ["-addext", value]);
@@ -123,16 +122,14 @@ export function forgetRsaKey(name: string): void {
 
 /** An RSA key in PKCS#1 PEM (`BEGIN RSA PRIVATE KEY`), as Supervisor secrets hold it; made if it isn't there. */
 export async function rsaKey(name: string): Promise<string> {
-  const file = rsaKeyFile(name);
-  await makeOnce(file, async () => {
+  return made(rsaKeyFile(name), async () => {
     const { privateKey } = await promisify(generateKeyPair)("rsa", {
       modulusLength: 2048,
       publicKeyEncoding: { type: "spki", format: "pem" },
       privateKeyEncoding: { type: "pkcs1", format: "pem" },
     });
-    writePrivate(file, privateKey);
+    return privateKey;
   });
-  return readFileSync(file, "utf8");
 }
 
 /** The public half of a key, PEM. */

@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
 import * as path from "node:path";
 import { currentActivity } from "./activity";
 import { CommandError, exec, type ExecResult } from "./exec";
+import { createFile } from "./wholeFiles";
 import { projectRoot, runFolder } from "./paths";
 import { installPlugins } from "./standins/install";
 import type { Tools } from "./tools";
@@ -46,8 +47,7 @@ export function pulumiEnvironment(tools: Tools, settings: PulumiSettings = {}): 
   ) as [string, string, string];
   for (const each of [home, state]) mkdirSync(each, { recursive: true, mode: 0o700 });
   preparePlugins(home, tools);
-  if (!existsSync(passphrase))
-    writeFileSync(passphrase, randomBytes(24).toString("base64url"), { mode: 0o600 });
+  createFile(passphrase, randomBytes(24).toString("base64url"));
   return {
     ...process.env,
     PATH: [...tools.path, process.env.PATH ?? ""].join(path.delimiter),

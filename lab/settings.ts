@@ -1,15 +1,13 @@
 /** Settings of stacks on the lab, and files that they point to. */
-import { mkdirSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
+import { replaceFile } from "./wholeFiles";
 import * as lab from "./lab";
 import { runFolder } from "./paths";
 
 /** Writes a file into the lab's own folder, gone with the lab. */
 export function labFile(name: string, content: string): string {
-  const folder = path.join(runFolder, "files");
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const file = path.join(folder, name);
-  writeFileSync(file, content, { mode: 0o600 });
+  const file = path.join(runFolder, "files", name);
+  replaceFile(file, content);
   return file;
 }
 

@@ -1,14 +1,7 @@
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { type Client, type ExecOptions, type ExecResult, exec } from "./exec";
+import { replaceFile } from "./wholeFiles";
 import * as lab from "./lab";
 import { projectRoot, runFolder } from "./paths";
 import { pulumi } from "./pulumi";
@@ -82,7 +75,7 @@ export class LabStack {
     const config = Object.fromEntries(
       Object.entries(settings).map(([key, value]) => [`tkc-registry:${key}`, value]),
     );
-    writeFileSync(this.settingsFile, [...salt, `config: ${JSON.stringify(config)}`, ""].join("\n"));
+    replaceFile(this.settingsFile, [...salt, `config: ${JSON.stringify(config)}`, ""].join("\n"));
     for (const [host, password] of Object.entries(passwords)) {
       // By stdin, as a person would type it: arguments can be seen by every user of the machine.
       await this.cli(["config", "set", "--secret", "--path", `passwords["${host}"]`], { input: password });

@@ -39,6 +39,15 @@ wants_help() {
     return 1
 }
 
+# What one command installs and compiles, another may be about to run.
+one_at_a_time() {
+    exec 9<.
+    command -v flock >/dev/null 2>&1 || return 0
+    flock --nonblock 9 && return
+    echo "Waiting for another command that installs or compiles this project…" >&2
+    flock --timeout 1800 9 || fail "It has not ended in half an hour. See what it does, then try again."
+}
+
 install_dependencies() {
     marker=node_modules/.package-lock.json # what npm writes last
     if [ -f "$marker" ] && [ -z "$(find package-lock.json -newer "$marker")" ]; then return; fi
@@ -64,6 +73,8 @@ shift
 cd "$(dirname "$0")/.."
 check_node
 if [ "$target" != test ] && ! wants_help "$@"; then check_machine; fi
+one_at_a_time
 install_dependencies
 build
+exec 9<&-
 exec node --import tsx "$program" "$@"

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
+import { readIfThere, replaceFile } from "./wholeFiles";
 import { runFolder } from "./paths";
 import {
   controlPlaneAddress,
@@ -39,15 +39,6 @@ export interface LabState {
 
 const stateFile = path.join(runFolder, "lab.json");
 
-/** Writes a file that only root may read, whole or not at all. */
-export function writePrivate(file: string, content: string | Buffer): void {
-  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-  const temporary = `${file}.${process.pid}.new`;
-  writeFileSync(temporary, content, { mode: 0o600 });
-  chmodSync(temporary, 0o600);
-  renameSync(temporary, file);
-}
-
 /** A new password. */
 export const password = (): string => randomBytes(12).toString("base64url");
 
@@ -77,7 +68,8 @@ function newState(): LabState {
 
 /** The lab that was begun in this folder, if one was. */
 export function readState(): LabState | undefined {
-  return existsSync(stateFile) ? (JSON.parse(readFileSync(stateFile, "utf8")) as LabState) : undefined;
+  const text = readIfThere(stateFile);
+  return text === undefined ? undefined : (JSON.parse(text) as LabState);
 }
 
 /** The lab that was begun in this folder; begins one if there is none. */
@@ -90,5 +82,5 @@ export function readOrBeginState(): LabState {
 }
 
 export function writeState(state: LabState): void {
-  writePrivate(stateFile, `${JSON.stringify(state, undefined, 2)}\n`);
+  replaceFile(stateFile, `${JSON.stringify(state, undefined, 2)}\n`);
 }

@@ -2,9 +2,10 @@
  * `docs/performance.md`: people write it, but for the blocks between `<!-- bench:NAME -->` and `<!-- bench:end -->`,
  * which are written anew from `docs/performance.json`, what was measured last.
  */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { UserError } from "../../errors";
+import { replaceFile } from "../wholeFiles";
 import { projectRoot } from "../paths";
 import type { Conditions } from "./conditions";
 import { largestProgram, type Result, type Summary } from "./figures";
@@ -192,7 +193,7 @@ export function replaceBlocks(page: string, blocks: Readonly<{ [name: string]: s
 
 /** Keeps what was measured as what the page is written from. */
 export function keepRecord(record: Record): void {
-  writeFileSync(recordFile, `${JSON.stringify(record, undefined, 2)}\n`);
+  replaceFile(recordFile, `${JSON.stringify(record, undefined, 2)}\n`, 0o644);
 }
 
 /** Writes the page's tables and plots from what was measured last. */
@@ -212,6 +213,7 @@ export function writePage(): void {
     plots: plotsBlock(),
     results: resultsBlock(record),
   });
-  for (const plot of plots) writeFileSync(path.join(docs, plot.file), chart(plotChart(plot, record.results)));
-  writeFileSync(pageFile, page);
+  for (const plot of plots)
+    replaceFile(path.join(docs, plot.file), chart(plotChart(plot, record.results)), 0o644);
+  replaceFile(pageFile, page, 0o644);
 }

@@ -1,5 +1,6 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import * as path from "node:path";
+import { replaceFile } from "../wholeFiles";
 import { runFolder } from "../paths";
 
 /** A folder for what clients of the benchmark read and write; gone with the lab. */
@@ -12,6 +13,6 @@ export function scratchFolder(): string {
 /** Writes a file that only root may read. */
 export function scratchFile(name: string, content: string): string {
   const file = path.join(scratchFolder(), name);
-  writeFileSync(file, content, { mode: 0o600 });
+  replaceFile(file, content);
   return file;
 }

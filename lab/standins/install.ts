@@ -2,9 +2,9 @@
  * Puts the stand-ins where the Pulumi engine looks for the official programs: the language host beside the CLI, the
  * plugins in the plugin folder of the lab's own PULUMI_HOME. No other Pulumi on the machine ever sees them.
  */
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { pathToFileURL } from "node:url";
+import { replaceFile } from "../wholeFiles";
 import { quote } from "../shell";
 import { sdkVersion } from "./versions";
 
@@ -12,10 +12,7 @@ import { sdkVersion } from "./versions";
 function writeProgram(file: string, source: string): void {
   const loader = pathToFileURL(require.resolve("tsx")).href;
   const command = [process.execPath, "--import", loader, path.join(__dirname, source)].map(quote).join(" ");
-  const aside = `${file}.partial-${process.pid}`;
-  mkdirSync(path.dirname(file), { recursive: true });
-  writeFileSync(aside, `#!/bin/sh\nexec ${command} "$@"\n`, { mode: 0o755 });
-  renameSync(aside, file);
+  replaceFile(file, `#!/bin/sh\nexec ${command} "$@"\n`, 0o755);
 }
 
 /** @param folder - the folder of the `pulumi` executable. */

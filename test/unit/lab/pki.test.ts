@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { createHash, generateKeyPairSync } from "node:crypto";
+import { createHash, createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { utils } from "ssh2";
-import { authorizedKey, publicKey, sshFingerprint } from "../../../lab/pki";
+import { authorizedKey, forgetAuthority, publicKey, sshFingerprint, type KeyPair } from "../../../lab/pki";
+import { inProcesses } from "./children";
 
 const { privateKey } = generateKeyPairSync("rsa", {
   modulusLength: 2048,
@@ -27,4 +28,32 @@ test("a key's fingerprint is the one that SSH clients show", () => {
 test("the public half holds nothing of the private one", () => {
   assert.match(publicKey(privateKey), /^-----BEGIN PUBLIC KEY-----\n/);
   assert.doesNotMatch(publicKey(privateKey), /PRIVATE/);
+});
+
+test("processes that need a certificate at the same time have one and the same, and its key", async () => {
+  const name = `test-${process.pid}`;
+  const script = `
+    const { authority, issue } = require("./lab/pki");
+    (async () => {
+      const ca = await authority(process.argv[1], "ca");
+      const server = await issue(ca, "server", { commonName: "server", names: ["IP:198.18.0.1"] });
+      console.log(JSON.stringify([ca, server]));
+    })();`;
+  try {
+    const results = await inProcesses(4, script, name);
+    const answers = results.map(({ stdout, stderr }) => {
+      assert.equal(stderr, "");
+      return stdout;
+    });
+    assert.equal(new Set(answers).size, 1);
+    const pairs = JSON.parse(answers[0]!) as [KeyPair, KeyPair];
+    const [ca, server] = pairs.map(({ certificate }) => new X509Certificate(certificate)) as [
+      X509Certificate,
+      X509Certificate,
+    ];
+    assert.ok(server.verify(ca.publicKey));
+    pairs.forEach(({ key }, index) => assert.ok([ca, server][index]!.checkPrivateKey(createPrivateKey(key))));
+  } finally {
+    forgetAuthority(name);
+  }
 });

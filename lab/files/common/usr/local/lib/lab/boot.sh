@@ -9,8 +9,9 @@ set -eu
 mkdir -p /run/lab/sysctl
 while read -r parameter value; do
   copy=/run/lab/sysctl/$(basename "$parameter")
+  mountpoint -q "/proc/sys/$parameter" && continue
   printf '%s\n' "$value" >"$copy"
-  mountpoint -q "/proc/sys/$parameter" || mount --bind "$copy" "/proc/sys/$parameter"
+  mount --bind "$copy" "/proc/sys/$parameter"
 done <<'PARAMETERS'
 vm/overcommit_memory 1
 vm/panic_on_oom 0

@@ -9,4 +9,5 @@ perl -ne '
   my ($user, $password) = split /:/, $_, 2;
   my $salt = join "", map { $alphabet[rand @alphabet] } 1 .. 21;
   print "$user:", crypt($password, "\$2b\$05\$${salt}."), "\n";
-' "$1" >"$2"
+' "$1" >"$2.new"
+mv "$2.new" "$2"

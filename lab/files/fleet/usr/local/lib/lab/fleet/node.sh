@@ -33,4 +33,5 @@ unshare --mount --propagation private --pid --uts --fork sh -euc '
   chroot "$root" systemctl start containerd || : # the rest of a node is there without it
   exec chroot "$root" /usr/sbin/sshd -D -E /var/log/lab/sshd -o "ListenAddress=$address" -o LogLevel=VERBOSE
 ' node "$name" "$address" "$own/root" "$mount_options" </dev/null >/dev/null 2>&1 &
-echo "$!" >"$own/pid"
+echo "$!" >"$own/pid.new"
+mv "$own/pid.new" "$own/pid"

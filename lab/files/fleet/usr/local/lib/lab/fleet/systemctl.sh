@@ -9,6 +9,12 @@ state=/run/lab
 journal=/var/log/lab/containerd
 fault=/etc/lab/containerd-fails
 
+# Who asks for a state meanwhile gets the one before: keep FILE TEXT.
+keep() {
+  printf '%s\n' "$2" >"$state/$1.$$"
+  mv "$state/$1.$$" "$state/$1"
+}
+
 note() {
   printf '%s\n' "$@" >>"$journal"
 }
@@ -19,7 +25,7 @@ end() {
 }
 
 begin() {
-  date -u '+%a %Y-%m-%d %H:%M:%S UTC' >"$state/started"
+  keep started "$(date -u '+%a %Y-%m-%d %H:%M:%S UTC')"
   note 'Starting containerd.service - containerd container runtime...'
   if [ -f "$fault" ]; then
     note "$(cat "$fault")" 'containerd.service: Main process exited, code=exited, status=1/FAILURE' \
@@ -29,7 +35,7 @@ begin() {
     exit 1
   fi
   setsid sleep infinity </dev/null >/dev/null 2>&1 &
-  echo "$!" >"$state/pid"
+  keep pid "$!"
   note 'Started containerd.service - containerd container runtime.'
 }
 
