@@ -13,7 +13,16 @@ export class Interrupted extends Error {
 }
 
 /** Seconds that programs have to end when they are asked to; then they are killed. */
-const patience = 10;
+const patience = 30;
+
+/** Sends a signal to a program of a process group of its own, and to those that it started. */
+export function signalGroup(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, name);
+  } catch {
+    // It has ended meanwhile.
+  }
+}
 
 class Activity {
   #stopped = false;
@@ -34,13 +43,7 @@ class Activity {
   }
 
   #signal(name: NodeJS.Signals): void {
-    for (const pid of this.#programs.keys()) {
-      try {
-        process.kill(-pid, name);
-      } catch {
-        // It has ended meanwhile.
-      }
-    }
+    for (const pid of this.#programs.keys()) signalGroup(pid, name);
   }
 
   /** Has it start nothing more, ends its programs with those that they started, and waits until they have ended. */

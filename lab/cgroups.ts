@@ -15,8 +15,19 @@ function labCgroups(): string[] {
     .filter((folder) => existsSync(folder));
 }
 
+/** What is read of a cgroup; undefined where it has gone meanwhile, which one does with its last process. */
+function unlessGone<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (["ENOENT", "ENODEV"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    throw error;
+  }
+}
+
 function below(folder: string): string[] {
-  const children = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const entries = unlessGone(() => readdirSync(folder, { withFileTypes: true })) ?? [];
+  const children = entries.filter((entry) => entry.isDirectory());
   return [...children.flatMap(({ name }) => below(path.join(folder, name))), folder];
 }
 
@@ -24,18 +35,14 @@ function below(folder: string): string[] {
 export function labProcesses(): number[] {
   const pids = labCgroups()
     .flatMap(below)
-    .flatMap((folder) => readFileSync(path.join(folder, "cgroup.procs"), "utf8").split("\n"))
+    .flatMap((folder) =>
+      (unlessGone(() => readFileSync(path.join(folder, "cgroup.procs"), "utf8")) ?? "").split("\n"),
+    )
     .filter((line) => line !== "");
   return [...new Set(pids)].map(Number).filter((pid) => pid > 0);
 }
 
 /** Removes the lab's cgroups, which stay when a machine's processes have ended. */
 export function removeCgroups(): void {
-  for (const folder of labCgroups().flatMap(below)) {
-    try {
-      rmdirSync(folder);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    }
-  }
+  for (const folder of labCgroups().flatMap(below)) unlessGone(() => rmdirSync(folder));
 }

@@ -1,5 +1,6 @@
 import { spawn, type SpawnOptions } from "node:child_process";
-import { currentActivity } from "./activity";
+import * as path from "node:path";
+import { currentActivity, signalGroup } from "./activity";
 
 /** A command line, and what it is to be run with. */
 export interface Client {
@@ -12,7 +13,7 @@ export interface ExecOptions {
   readonly input?: string | Buffer;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
-  /** Seconds; the process is killed after that. */
+  /** Seconds; the process is killed after that, with those that it started. Default: {@link longest}. */
   readonly timeout?: number;
   /** Resolve whatever the exit code is. */
   readonly allowFailure?: boolean;
@@ -26,16 +27,29 @@ export interface ExecResult {
   readonly stderr: string;
 }
 
+/** Seconds: more than the longest program takes on a busy machine, which is a compiler's hour. */
+const longest = 2 * 3600;
+
 /** A command of the lab failed: says which, how, and the end of what it printed. */
 export class CommandError extends Error {
   constructor(
     command: readonly string[],
     readonly result: ExecResult,
+    /** Seconds after which it was killed, if that is why it failed. */
+    readonly killedAfter?: number,
   ) {
     const shown = (result.stderr.trim() || result.stdout.trim()).split("\n").slice(-20).join("\n");
-    super(`\`${command.join(" ").slice(0, 300)}\` ended with code ${result.code}:\n${shown}`);
+    const how =
+      killedAfter === undefined
+        ? `ended with code ${result.code}`
+        : `had not ended after ${killedAfter} s, and was killed`;
+    super(`\`${command.join(" ").slice(0, 300)}\` ${how}:\n${shown}`);
     this.name = "CommandError";
+    this.program = path.basename(command[0] ?? "");
   }
+
+  /** The program's name. */
+  readonly program: string;
 }
 
 /**
@@ -70,10 +84,12 @@ export async function exec(
   }
   child.stdin!.on("error", () => {}); // a child that ends without reading its input says so by its exit code
   child.stdin!.end(options.input ?? "");
-  const timer =
-    options.timeout === undefined
-      ? undefined
-      : setTimeout(() => child.kill("SIGKILL"), options.timeout * 1000);
+  const timeout = options.timeout ?? longest;
+  let killedAfter: number | undefined;
+  const timer = setTimeout(() => {
+    killedAfter = timeout;
+    if (child.pid !== undefined) signalGroup(child.pid, "SIGKILL");
+  }, timeout * 1000);
   const ended = new Promise<number>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (exit, signal) => resolve(exit ?? (signal ? 128 : 1)));
@@ -82,6 +98,8 @@ export async function exec(
   const code = await ended.finally(() => clearTimeout(timer));
   activity.assertGoesOn();
   const result: ExecResult = { code, ...output };
-  if (code !== 0 && options.allowFailure !== true) throw new CommandError([command, ...args], result);
+  if (code !== 0 && options.allowFailure !== true) {
+    throw new CommandError([command, ...args], result, killedAfter);
+  }
   return result;
 }

@@ -7,6 +7,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import * as path from "node:path";
 import type { Client, ExecOptions } from "./exec";
+import { replaceFile } from "./wholeFiles";
 import { images } from "./image";
 import {
   AdminClient,
@@ -14,13 +15,11 @@ import {
   apiServerFiles,
   hostsFile,
   machineEnvironment,
-  until,
   type Kubernetes,
 } from "./kubernetes";
 import { nodeUserId, type Machines, type MachineSpec } from "./machines";
 import { runFolder } from "./paths";
 import { authorizedKey, rsaKey, sshFingerprint, type Authority } from "./pki";
-import { writePrivate } from "./state";
 import {
   audiences,
   fleet,
@@ -446,7 +445,7 @@ export class Fleet {
   }
 
   /** The command that has all nodes rehash and restart, without any SSH. */
-  nodeWork(atOnce: number): Client {
+  nodeWork(atOnce: number): Promise<Client> {
     return this.machines.command(fleet.name, ["sh", place("work.sh"), String(atOnce)]);
   }
 }
@@ -489,8 +488,8 @@ export async function settleFleet(
 ): Promise<Fleet> {
   const nodes = fleetNodes(count, settings.controlPlanes);
   const admin = await AdminClient.for(fleetKubernetes, kubernetesTools);
-  writePrivate(fleetKubeconfigFile, await adminKubeconfig(fleetKubernetes));
-  writePrivate(bastionKeyFile, await bastionUserKey());
+  replaceFile(fleetKubeconfigFile, await adminKubeconfig(fleetKubernetes));
+  replaceFile(bastionKeyFile, await bastionUserKey());
   const started = (async () => {
     await writeNodes(machines, nodes);
     const environment = [
@@ -502,10 +501,8 @@ export async function settleFleet(
     await machines.restart(fleet.name, "fleet-nodes.service");
   })();
   const registered = (async () => {
-    await until(`the API server of ${fleet.name}`, 180, async () =>
-      (await admin.isReady()) ? true : undefined,
-    );
-    await admin.kubectl(["delete", "--raw", "/api/v1/nodes"]);
+    await admin.ready();
+    await admin.repeatably(["delete", "--raw", "/api/v1/nodes"]);
     await admin.create(nodes.map((node) => nodeObject(node)));
   })();
   await Promise.all([started, registered]);

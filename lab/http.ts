@@ -8,6 +8,9 @@ export interface HttpsOptions {
   readonly body?: string;
 }
 
+/** Seconds that a server has to say something: it may be on a busy machine. */
+const patience = 30;
+
 /** One HTTPS request to a server of the lab; answers of any status are given back. */
 export function https(
   url: string,
@@ -21,7 +24,7 @@ export function https(
         method: options.method ?? "GET",
         headers: options.headers ?? {},
         agent: false,
-        timeout: 10_000,
+        timeout: patience * 1000,
       },
       (response) => {
         let body = "";
@@ -30,7 +33,7 @@ export function https(
       },
     );
     outgoing
-      .on("timeout", () => outgoing.destroy(new Error(`${url} did not answer within 10 s`)))
+      .on("timeout", () => outgoing.destroy(new Error(`${url} did not answer within ${patience} s`)))
       .on("error", reject);
     outgoing.end(options.body);
   });

@@ -19,6 +19,7 @@ import { toolsFolder } from "./paths";
 import { cgroupParent, Engine, volatileFolder } from "./podman";
 import { step, type Report } from "./progress";
 import { quote } from "./shell";
+import { again } from "./waiting";
 
 /** Images by what they are for. */
 export const images = {
@@ -180,14 +181,7 @@ async function build(folder: string): Promise<void> {
       report("jumpbox");
       await engine.podman(["import", "--change", 'CMD ["/bin/bash"]', jumpbox, images.ubuntu]);
       for (const name of ["pause", "ubuntu"] as const) {
-        await engine.podman([
-          "save",
-          "--format",
-          "docker-archive",
-          "--output",
-          cache.archives[name],
-          images[name],
-        ]);
+        await engine.save(images[name], cache.archives[name]);
         await engine.podman(["rmi", images[name]]);
       }
     });
@@ -231,10 +225,9 @@ const buildOptions = [
 
 async function photon(engine: Engine): Promise<void> {
   const script = path.join(files, "photon");
-  await engine.podman(["rm", "--force", "photon"], { allowFailure: true });
   await engine.podman(
     [
-      ...["run", "--name", "photon", ...buildOptions, "--volume", `${script}:/mnt:ro`],
+      ...["run", "--replace", "--name", "photon", ...buildOptions, "--volume", `${script}:/mnt:ro`],
       ...[images.debian, "sh", "/mnt/layout.sh"],
     ],
     { input: readFileSync(path.join(script, "rehash_ca_certificates.sh")) },
@@ -254,10 +247,12 @@ async function imported(
   const run = engine.command(["run", "--rm", ...buildOptions, images.debian, ...command]);
   const load = engine.command(["import", ...changes.flatMap((change) => ["--change", change]), "-", image]);
   const words = (argv: readonly string[]): string => argv.map(quote).join(" ");
-  await exec("bash", ["-euo", "pipefail", "-c", `${words(run.argv)} | ${words(load.argv)}`], {
-    env: run.env,
-    ...(input === undefined ? {} : { input: readFileSync(input) }),
-  });
+  const pipe = ["-euo", "pipefail", "-c", `${words(run.argv)} | ${words(load.argv)}`];
+  const options = { env: run.env, ...(input === undefined ? {} : { input: readFileSync(input) }) };
+  await again(
+    () => exec("bash", pipe, options),
+    () => true,
+  );
 }
 
 /**

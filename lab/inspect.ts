@@ -3,8 +3,12 @@
  * output. And what can be wrong with a node.
  */
 import assert from "node:assert/strict";
+import { replacingProgram } from "./wholeFiles";
 import * as lab from "./lab";
 import { labFile, podFromRegistry } from "./settings";
+import { eventually } from "./waiting";
+
+export { eventually };
 
 export interface ContainerdProcess {
   readonly pid: string;
@@ -157,21 +161,6 @@ export async function withoutSecrets(names: readonly string[], act: () => Promis
   }
 }
 
-/** Waits until a question has an answer, asking again every half second. */
-export async function eventually<T>(
-  what: string,
-  ask: () => Promise<T | undefined>,
-  seconds = 90,
-): Promise<T> {
-  const until = Date.now() + seconds * 1000;
-  for (;;) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    if (Date.now() > until) assert.fail(`in ${seconds} s it did not happen that ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
-}
-
 const isolations = {
   /** Nothing comes back. */
   dropped: ["DROP"],
@@ -208,8 +197,7 @@ const containerdConfiguration = "/etc/containerd/config.toml";
 /** Changes containerd's configuration; the containerd that runs still has the old one. */
 async function configureContainerd(node: string, change: (toml: string) => string): Promise<void> {
   const toml = change(await lab.nodeExec(node, ["cat", containerdConfiguration]));
-  const script = 'cat >"$1.new" && mv "$1.new" "$1"';
-  await lab.nodeExec(node, ["sh", "-c", script, "sh", containerdConfiguration], toml);
+  await lab.nodeExec(node, replacingProgram(containerdConfiguration), toml);
 }
 
 /** A containerd's configuration with another `config_path` of its registries, or with none. */

@@ -4,9 +4,8 @@
  * registries by address.
  */
 import * as path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { currentActivity } from "./activity";
 import { exec, type ExecOptions, type ExecResult } from "./exec";
+import { replaceFile } from "./wholeFiles";
 import type { MachineFile } from "./machines";
 import { runFolder } from "./paths";
 import {
@@ -19,8 +18,8 @@ import {
   type Authority,
   type KeyPair,
 } from "./pki";
-import { writePrivate } from "./state";
 import { loginServer } from "./topology";
+import { again, eventually, patience } from "./waiting";
 
 type Files = Record<string, MachineFile>;
 
@@ -270,22 +269,30 @@ export function hostsFile(machine: string, names: Readonly<Record<string, string
 export class AdminClient {
   private constructor(
     private readonly kubectlPath: string,
+    private readonly name: string,
     /** The administrator's kubeconfig. */
     readonly kubeconfigFile: string,
   ) {}
 
   static async for(kubernetes: Kubernetes, kubernetesTools: string): Promise<AdminClient> {
     const file = path.join(runFolder, "admin", `${kubernetes.name}.kubeconfig`);
-    writePrivate(file, await adminKubeconfig(kubernetes));
-    return new AdminClient(path.join(kubernetesTools, "kubectl"), file);
+    replaceFile(file, await adminKubeconfig(kubernetes));
+    return new AdminClient(path.join(kubernetesTools, "kubectl"), kubernetes.name, file);
   }
 
   kubectl(args: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
     const cache = path.join(path.dirname(this.kubeconfigFile), "cache");
-    return exec(
-      this.kubectlPath,
-      ["--kubeconfig", this.kubeconfigFile, "--cache-dir", cache, ...args],
-      options,
+    return exec(this.kubectlPath, ["--kubeconfig", this.kubeconfigFile, "--cache-dir", cache, ...args], {
+      timeout: patience,
+      ...options,
+    });
+  }
+
+  /** The same for what may be done twice: an API server of a busy machine may be silent for a moment. */
+  repeatably(args: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    return again(
+      () => this.kubectl(args, options),
+      () => true,
     );
   }
 
@@ -296,7 +303,7 @@ export class AdminClient {
 
   /** Applies objects, as a server-side apply of the lab's. */
   async apply(...objects: readonly unknown[]): Promise<void> {
-    await this.kubectl(
+    await this.repeatably(
       ["apply", "--server-side", "--force-conflicts", "--field-manager", "lab", "--filename", "-"],
       {
         input: json({ apiVersion: "v1", kind: "List", items: objects }),
@@ -311,27 +318,11 @@ export class AdminClient {
     });
   }
 
-  /** Whether the API server says that it is ready. */
-  async isReady(): Promise<boolean> {
-    const { code } = await this.kubectl(["get", "--raw", "/readyz", "--request-timeout", "5s"], {
-      allowFailure: true,
+  /** Waits until the API server says that it is ready. */
+  async ready(): Promise<void> {
+    await eventually(`the API server of ${this.name} is ready`, async () => {
+      await this.kubectl(["get", "--raw", "/readyz", "--request-timeout", "30s"]);
+      return true;
     });
-    return code === 0;
-  }
-}
-
-/**
- * Asks again and again until the answer isn't undefined.
- *
- * @throws Error that names what was waited for, after `seconds`; Interrupted when what waits was stopped.
- */
-export async function until<T>(what: string, seconds: number, ask: () => Promise<T | undefined>): Promise<T> {
-  const end = performance.now() + seconds * 1000;
-  for (;;) {
-    const answer = await ask();
-    currentActivity().assertGoesOn();
-    if (answer !== undefined) return answer;
-    if (performance.now() > end) throw new Error(`After ${seconds} s still waiting for ${what}`);
-    await sleep(300);
   }
 }

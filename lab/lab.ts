@@ -19,7 +19,7 @@ import {
   type FleetSettings,
 } from "./fleet";
 import { ensureImages, pruneImages, type ImageCache } from "./image";
-import { AdminClient, until, type Kubernetes } from "./kubernetes";
+import { AdminClient, type Kubernetes } from "./kubernetes";
 import { exclusively } from "./lock";
 import { Machines, type MachineSpec } from "./machines";
 import { unmountBelow } from "./mounts";
@@ -34,9 +34,11 @@ import {
 import { ensurePackages } from "./packages";
 import { labFolder, runFolder, toolsFolder } from "./paths";
 import { existingEngine, labEngine, storeInUse, volatileFolder, type Engine } from "./podman";
-import { step } from "./progress";
+import { isDefunct } from "./processes";
+import { say, step } from "./progress";
 import { cliOnTerminal, pulumiEnvironment } from "./pulumi";
 import {
+  awaitRegistry,
   fillRegistry,
   isRegistryHealthy,
   nextAuthority,
@@ -80,6 +82,7 @@ import {
   workerName,
   type RegistryName,
 } from "./topology";
+import { eventually } from "./waiting";
 import {
   awaitNodes,
   fillWorkloadCluster,
@@ -195,9 +198,7 @@ async function allSpecs(lab: Lab, state: LabState): Promise<readonly MachineSpec
 
 async function readyAdmin(lab: Lab, kubernetes: Kubernetes): Promise<AdminClient> {
   const admin = await AdminClient.for(kubernetes, lab.tools.kubernetes);
-  await until(`the API server of ${kubernetes.name}`, 180, async () =>
-    (await admin.isReady()) ? true : undefined,
-  );
+  await admin.ready();
   return admin;
 }
 
@@ -205,11 +206,9 @@ async function readyAdmin(lab: Lab, kubernetes: Kubernetes): Promise<AdminClient
 async function awaitImages(lab: Lab, names: readonly string[]): Promise<void> {
   await Promise.all(
     names.map((name) =>
-      until(`the images of ${name}`, 120, async () => {
-        const { code } = await lab.machines.exec(name, ["test", "-e", "/var/lib/containerd/lab-images"], {
-          allowFailure: true,
-        });
-        return code === 0 ? true : undefined;
+      eventually(`${name} has the images that it has no registry for`, async () => {
+        await lab.machines.exec(name, ["test", "-e", "/var/lib/containerd/lab-images"]);
+        return true;
       }),
     ),
   );
@@ -236,8 +235,10 @@ async function settleNodes(
 export async function down(options: { readonly purge?: boolean } = {}): Promise<void> {
   await exclusively(async () => {
     await step("taking the lab down", async () => {
+      const pids = new Set(labProcesses());
       await existingEngine()?.podman(["rm", "--force", "--time", "0", "--all"], { allowFailure: true });
-      await killProcesses();
+      for (const pid of await killProcesses()) pids.add(pid);
+      await awaitBurial([...pids]);
       await removeNetwork();
       const place = options.purge === true ? labFolder : runFolder;
       await unmountBelow(labFolder);
@@ -249,18 +250,37 @@ export async function down(options: { readonly purge?: boolean } = {}): Promise<
   });
 }
 
-/** Kills all that is in the lab's cgroup, whatever the engine knows of it: also what a power cut does. */
-export async function killProcesses(): Promise<void> {
-  for (let pids = labProcesses(); pids.length > 0; pids = labProcesses()) {
+/** Kills all that is in the lab's cgroup, whatever the engine knows of it: also what a power cut does. Gives their ids. */
+export async function killProcesses(): Promise<ReadonlySet<number>> {
+  const killed = new Set<number>();
+  await eventually("all processes of the lab's machines have ended", (see) => {
+    const pids = labProcesses();
     for (const pid of pids) {
+      killed.add(pid);
       try {
         process.kill(pid, "SIGKILL");
       } catch {
         // It has ended meanwhile.
       }
     }
-    await sleep(100);
-  }
+    see(`still there: ${pids.join(", ")}`);
+    return Promise.resolve(pids.length === 0 ? true : undefined);
+  });
+  return killed;
+}
+
+/** Seconds that this machine's first process has to ask how its children ended: some look only now and then. */
+const burialSeconds = 20;
+
+/** Waits until processes that ended are gone from lists, where they are `<defunct>` at first. */
+async function awaitBurial(pids: readonly number[]): Promise<void> {
+  const end = performance.now() + burialSeconds * 1000;
+  let defunct = pids.filter(isDefunct);
+  for (; defunct.length > 0 && performance.now() < end; defunct = defunct.filter(isDefunct)) await sleep(100);
+  if (defunct.length === 0) return;
+  say(
+    `  ${defunct.length} processes that ended stay in lists as <defunct>: this machine's process 1 does not ask for them.`,
+  );
 }
 
 /**
@@ -358,10 +378,8 @@ function existingMachinesEngine(): Engine {
  * @throws CommandError when it ends with another code than 0.
  */
 export async function nodeExec(node: string, argv: readonly string[], input?: string): Promise<string> {
-  const { stdout } = await existingMachinesEngine().podman(
-    ["exec", "--interactive", node, ...argv],
-    input === undefined ? {} : { input },
-  );
+  const options = input === undefined ? {} : { input };
+  const { stdout } = await existingMachinesEngine().exec(node, argv, options);
   return stdout;
 }
 
@@ -430,7 +448,7 @@ export async function rotateCa(name: RegistryName = "harbor"): Promise<RegistryI
     const { machines, state } = await openExisting();
     await rotateAuthority(machines, name);
     const info = registryInfo(name, state);
-    await until(`the registry ${name}`, 60, async () => ((await isRegistryHealthy(info)) ? true : undefined));
+    await awaitRegistry(info);
     return info;
   });
 }
@@ -444,7 +462,7 @@ export async function setRegistryPassword(name: RegistryName, to = password()): 
     writeState(changed);
     const info = registryInfo(name, changed);
     await settlePassword(machines, info);
-    await until(`the registry ${name}`, 60, async () => ((await isRegistryHealthy(info)) ? true : undefined));
+    await awaitRegistry(info);
     return info;
   });
 }

@@ -14,8 +14,8 @@ import {
 } from "node:fs";
 import * as path from "node:path";
 import type { Client, ExecOptions, ExecResult } from "./exec";
+import { createFile, replacingProgram } from "./wholeFiles";
 import { images } from "./image";
-import { until } from "./kubernetes";
 import {
   assertNetworkIsFree,
   isMachineWired,
@@ -26,6 +26,7 @@ import {
 } from "./network";
 import { runFolder } from "./paths";
 import { cgroupParent, type Engine } from "./podman";
+import { eventually } from "./waiting";
 
 /** A file of a machine, besides those that come as folders. */
 export interface MachineFile {
@@ -73,7 +74,7 @@ export class Machines {
     await engine.remove(switchName);
     await assertNetworkIsFree();
     await engine.podman([
-      ...["run", "--detach", "--name", switchName, "--network", "none", "--log-driver", "none"],
+      ...["run", "--detach", "--replace", "--name", switchName, "--network", "none", "--log-driver", "none"],
       ...["--cgroup-parent", cgroupParent, images.debian, "sleep", "infinity"],
     ]);
     const started = await engine.state(switchName);
@@ -88,7 +89,7 @@ export class Machines {
     if (!existsSync(made) || !(await this.engine.state(spec.name))) {
       await this.remove(spec.name);
       await this.make(spec);
-      writeFileSync(made, "");
+      createFile(made, "");
     }
     const { pid, running } = await this.engine.initialise(spec.name);
     // The wire is there before the first process runs.
@@ -105,7 +106,17 @@ export class Machines {
     const containerd = path.join(own, "containerd");
     mkdirSync(containerd, { recursive: true, mode: 0o700 });
     await this.engine.podman([
-      ...["create", "--name", spec.name, "--hostname", spec.name, "--network", "none", "--no-hosts"],
+      ...[
+        "create",
+        "--replace",
+        "--name",
+        spec.name,
+        "--hostname",
+        spec.name,
+        "--network",
+        "none",
+        "--no-hosts",
+      ],
       ...["--cgroup-parent", cgroupParent, "--privileged", "--systemd=always", "--cgroupns=private"],
       ...["--pids-limit", "-1", "--log-driver", "none", "--tmpfs", "/tmp", "--tmpfs", "/run"],
       ...["--volume", `${containerd}:/var/lib/containerd`],
@@ -137,18 +148,19 @@ export class Machines {
 
   /** Runs a program in a machine, as root. */
   exec(name: string, argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
-    return this.engine.podman(["exec", "--interactive", name, ...argv], options);
+    return this.engine.exec(name, argv, options);
   }
 
   /** The command line of a program in a machine, for those who start it themselves. */
-  command(name: string, argv: readonly string[]): Client {
-    return this.engine.command(["exec", name, ...argv]);
+  command(name: string, argv: readonly string[]): Promise<Client> {
+    return this.engine.inside(name, argv);
   }
 
   /** Restarts a unit, however often that was done before; waits for a machine that is still booting. */
   async restart(name: string, unit: string): Promise<void> {
-    await until(`systemd of ${name}`, 60, async () => {
+    await eventually(`systemd of ${name} runs`, async (see) => {
       const { stdout } = await this.exec(name, ["systemctl", "is-system-running"], { allowFailure: true });
+      see(stdout);
       return ["starting", "running", "degraded"].includes(stdout.trim()) ? true : undefined;
     });
     await this.exec(name, ["systemctl", "reset-failed", unit], { allowFailure: true }); // its count of starts
@@ -157,8 +169,7 @@ export class Machines {
 
   /** Writes a file of a running machine, whole or not at all. */
   async write(name: string, file: string, content: string, mode = 0o644): Promise<void> {
-    const script = 'cat >"$1.new" && chmod "$2" "$1.new" && mv "$1.new" "$1"';
-    await this.exec(name, ["sh", "-c", script, "sh", file, mode.toString(8)], { input: content });
+    await this.exec(name, replacingProgram(file, mode), { input: content });
   }
 }
 

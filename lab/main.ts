@@ -4,6 +4,7 @@ import { UserError } from "../errors";
 import { asActivity } from "./activity";
 import { demonstrate, ensureLabStack, labStack } from "./demonstrate";
 import * as lab from "./lab";
+import { endOnSignals, fail, isInterrupted } from "./program";
 import { say } from "./progress";
 import { cliOnTerminal, pulumi } from "./pulumi";
 import { quote } from "./shell";
@@ -165,37 +166,20 @@ function readArguments(
   return parsed as Arguments;
 }
 
-let interrupted = false;
-
-/** Ends this process once nothing of it goes on. A terminal's Ctrl-C may come twice: npm passes it on. */
-async function endOnSignal(code: number): Promise<void> {
-  if (interrupted) return;
-  interrupted = true;
+endOnSignals(async () => {
   if (!cliOnTerminal()) {
     say("\nInterrupted. `npm run lab -- up` goes on from here, `npm run lab -- down` takes everything down.");
   }
   await lab.interrupt();
-  process.exit(code);
-}
-
-for (const [signal, code] of [
-  ["SIGINT", 130],
-  ["SIGTERM", 143],
-  ["SIGHUP", 129],
-] as const) {
-  process.on(signal, () => void endOnSignal(code));
-}
+});
 
 // Whoever reads what is printed may stop reading: `npm run lab -- status | head -3`. A terminal may be gone.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (!interrupted) process.exit(error.code === "EPIPE" ? 0 : 1);
+  if (!isInterrupted()) process.exit(error.code === "EPIPE" ? 0 : 1);
 });
 process.stderr.on("error", () => {});
 
 asActivity(() => main(process.argv.slice(2))).catch((error: unknown) => {
-  if (interrupted) return; // that is why
-  process.stderr.write(
-    `${error instanceof UserError ? error.message : String((error as Error).stack ?? error)}\n`,
-  );
-  process.exit(1);
+  fail(error);
+  if (!isInterrupted()) process.exit(); // whatever is still open
 });

@@ -21,7 +21,7 @@ export interface OfficialPulumi {
 type PluginName = "kubernetes" | "command";
 
 /** Seconds that a plugin on PATH has to tell its version. */
-const pluginTimeout = 20;
+const pluginTimeout = 120;
 
 const major = (version: string): string | undefined => /^v?(\d+)\./.exec(version)?.[1];
 const fits = (version: string | undefined, name: PluginName | "pulumi"): boolean =>

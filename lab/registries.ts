@@ -4,9 +4,10 @@
  */
 import { readFileSync, rmSync } from "node:fs";
 import * as path from "node:path";
+import { replaceFile } from "./wholeFiles";
 import { basicAuthorization, https } from "./http";
 import { images, withoutTraces } from "./image";
-import { hostsFile, machineEnvironment, until } from "./kubernetes";
+import { hostsFile, machineEnvironment } from "./kubernetes";
 import type { MachineFile, Machines, MachineSpec } from "./machines";
 import { runFolder } from "./paths";
 import {
@@ -19,7 +20,7 @@ import {
   type Authority,
 } from "./pki";
 import type { Engine } from "./podman";
-import { writePrivate, type LabState } from "./state";
+import type { LabState } from "./state";
 import {
   management,
   registriesMachine,
@@ -27,6 +28,7 @@ import {
   registryNames,
   type RegistryName,
 } from "./topology";
+import { eventually, type See } from "./waiting";
 
 /** What of Harbor's `getcert` is there: v2's, v1's, neither; an error; a page that isn't it. */
 export const getcertModes = ["v2", "v1-only", "404", "500", "html"] as const;
@@ -81,13 +83,13 @@ export interface NextCa {
 export async function nextAuthority(name: RegistryName): Promise<NextCa> {
   const { certificate } = await authority(nextAuthorityName(name), `${name}-ca`);
   const caFile = path.join(nextCertificateFolder(name), "ca.crt");
-  writePrivate(caFile, certificate);
+  replaceFile(caFile, certificate);
   return { caFile, caSha256: fingerprint(certificate) };
 }
 
 /** Puts a registry's authority where {@link registryInfo} finds it. */
 export async function publishAuthority(name: RegistryName): Promise<void> {
-  writePrivate(caFileOf(name), (await registryAuthority(name)).certificate);
+  replaceFile(caFileOf(name), (await registryAuthority(name)).certificate);
 }
 
 export function registryInfo(name: RegistryName, state: LabState): RegistryInfo {
@@ -219,8 +221,8 @@ export async function settleAuthority(machines: Machines, name: RegistryName): P
 /** Has a registry let its user in with the password that the lab's state has, which it doesn't yet where a change was cut. */
 export async function settlePassword(machines: Machines, info: RegistryInfo): Promise<void> {
   const { name, host } = info;
-  const status = await until(`the registry ${name} (${host})`, 60, async () => {
-    const answer = await ask(info, "/v2/");
+  const status = await eventually(`the registry ${name} (${host}) answers`, async (see) => {
+    const answer = await ask(info, "/v2/", see);
     return answer === 200 || answer === 401 ? answer : undefined; // nginx may be up before the registry is
   });
   if (status === 200) return;
@@ -233,7 +235,14 @@ export async function isRegistryHealthy(info: RegistryInfo): Promise<boolean> {
   return (await ask(info, "/v2/")) === 200;
 }
 
-async function ask(info: RegistryInfo, place: string): Promise<number | undefined> {
+/** Waits until a registry lets its user in. */
+export async function awaitRegistry(info: RegistryInfo): Promise<void> {
+  await eventually(`the registry ${info.name} (${info.host}) lets its user in`, async (see) =>
+    (await ask(info, "/v2/", see)) === 200 ? true : undefined,
+  );
+}
+
+async function ask(info: RegistryInfo, place: string, see: See = () => {}): Promise<number | undefined> {
   try {
     const { status } = await https(`https://${info.host}${place}`, {
       ca: readFileSync(info.caFile, "utf8"),
@@ -243,8 +252,10 @@ async function ask(info: RegistryInfo, place: string): Promise<number | undefine
           "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json",
       },
     });
+    see(`status ${status}`);
     return status;
-  } catch {
+  } catch (error) {
+    see((error as Error).message);
     return undefined; // not there yet
   }
 }
@@ -253,14 +264,14 @@ async function ask(info: RegistryInfo, place: string): Promise<number | undefine
 export async function fillRegistry(engine: Engine, info: RegistryInfo): Promise<void> {
   const [repository, tag] = repositories[info.name];
   const manifest = `/v2/${repository}/manifests/${tag}`;
-  const held = await until(`the registry ${info.name} (${info.host})`, 60, async () => {
-    const status = await ask(info, manifest);
+  const held = await eventually(`the registry ${info.name} (${info.host}) answers`, async (see) => {
+    const status = await ask(info, manifest, see);
     return status === 200 || status === 404 ? status === 200 : undefined; // nginx may be up before the registry is
   });
   if (held) return;
   const login = path.join(runFolder, "registries", `${info.name}.login.json`);
   const auth = Buffer.from(`${info.user}:${info.password}`).toString("base64");
-  writePrivate(login, JSON.stringify({ auths: { [info.host]: { auth } } }));
+  replaceFile(login, JSON.stringify({ auths: { [info.host]: { auth } } }));
   await withoutTraces(() =>
     engine.podman([
       ...["push", "--quiet", "--authfile", login, "--cert-dir", certificateFolder(info.name)],

@@ -10,7 +10,6 @@ import {
   kubernetesAuthority,
   machineEnvironment,
   nodeFiles,
-  until,
   type AdminClient,
   type Kubernetes,
 } from "./kubernetes";
@@ -28,6 +27,7 @@ import {
   vcenterUser,
   workload,
 } from "./topology";
+import { eventually } from "./waiting";
 import { clusterSshKey, workloadKubernetes } from "./workload";
 
 export const supervisorKubernetes: Kubernetes = {
@@ -233,13 +233,14 @@ export async function fillSupervisor(admin: AdminClient, state: LabState): Promi
     secret("ssh-password", "Opaque", { "ssh-passwordkey": state.passwords.node }),
     secret("kubeconfig", "Opaque", { value: await adminKubeconfig(workloadKubernetes) }),
   );
-  await admin.kubectl(["wait", "--for=condition=Established", "--timeout=60s", `crd/${clusterResource}`]);
+  await eventually(`the Supervisor knows the kind ${clusterResource}`, async () => {
+    await admin.kubectl(["wait", "--for=condition=Established", "--timeout=30s", `crd/${clusterResource}`]);
+    return true;
+  });
   await admin.apply(clusterObject(state));
-  await until(`the default service account of ${namespace}`, 60, async () => {
-    const { code } = await admin.kubectl(["get", "serviceaccount", "default", "--namespace", namespace], {
-      allowFailure: true,
-    });
-    return code === 0 ? true : undefined;
+  await eventually(`the namespace ${namespace} has its default service account`, async () => {
+    await admin.kubectl(["get", "serviceaccount", "default", "--namespace", namespace]);
+    return true;
   });
 }
 
@@ -249,5 +250,5 @@ export async function forgetCluster(admin: AdminClient): Promise<void> {
     `${clusterResource}/${cluster.name}`,
     ...clusterSecrets.map((s) => `secret/${clusterSecretName(s)}`),
   ];
-  await admin.kubectl(["delete", "--namespace", supervisor.namespace, "--ignore-not-found", ...names]);
+  await admin.repeatably(["delete", "--namespace", supervisor.namespace, "--ignore-not-found", ...names]);
 }

@@ -6,7 +6,6 @@ import {
   hostsFile,
   machineEnvironment,
   nodeFiles,
-  until,
   type AdminClient,
   type Kubernetes,
 } from "./kubernetes";
@@ -25,6 +24,7 @@ import {
   supervisor,
   workload,
 } from "./topology";
+import { eventually } from "./waiting";
 
 export const workloadKubernetes: Kubernetes = {
   name: cluster.name,
@@ -143,17 +143,19 @@ export interface AwaitedNode {
 /** Waits until nodes are Ready, and labels the control plane's, which a kubelet may not do itself. */
 export async function awaitNodes(admin: AdminClient, awaited: readonly AwaitedNode[]): Promise<void> {
   const names = awaited.map(({ node }) => node.name);
-  await until(`nodes to be Ready: ${names.join(", ")}`, 180, async () => {
+  await eventually(`these nodes are Ready: ${names.join(", ")}`, async (see) => {
     const [ready, heartbeats] = await Promise.all([nodeReadiness(admin), nodeHeartbeats(admin)]);
     // A machine that was killed stays Ready for a while, in the words of its last life.
     const isBack = ({ node, booted }: AwaitedNode): boolean =>
       ready.get(node.name) === true &&
       (booted === undefined || (heartbeats.get(node.name) ?? new Date(0)) > booted);
-    return awaited.every(isBack) ? true : undefined;
+    const missing = awaited.filter((each) => !isBack(each)).map(({ node }) => node.name);
+    see(`not Ready: ${missing.join(", ")}`);
+    return missing.length === 0 ? true : undefined;
   });
   for (const { node } of awaited) {
     if (node.role !== "control-plane") continue;
-    await admin.kubectl([
+    await admin.repeatably([
       "label",
       "--overwrite",
       "node",

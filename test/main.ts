@@ -7,6 +7,7 @@ import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { parseArgs } from "node:util";
 import { UserError } from "../errors";
+import { endOnSignals, fail, told } from "../lab/program";
 import { sshdRunFolder } from "./integration/nodes/sshServer";
 
 const suites = ["unit", "components", "integration", "e2e"] as const;
@@ -217,50 +218,28 @@ async function main(): Promise<void> {
   printSummary(outcomes, unfinished);
 }
 
-const told = (error: unknown): string =>
-  error instanceof UserError
-    ? error.message
-    : error instanceof Error
-      ? (error.stack ?? error.message)
-      : String(error);
-
 /** Everything that tests put aside is in here, and goes with it. */
 const temporary = mkdtempSync(path.join(tmpdir(), "tkc-registry-test-"));
-
-function interrupted(signal: NodeJS.Signals): void {
-  if (interruption.signal.aborted) return; // a terminal and npm both send one
-  process.stderr.write(`\n${signal}: stopping${labIsOurs ? ", and taking the lab down" : ""}\n`);
-  interruption.abort();
-  endLeftovers();
-  stopped = import("../lab/lab.js").then((lab) => lab.interrupt());
-}
-
-/** After a signal: when what was going on in the lab has given up. */
-let stopped: Promise<void> | undefined;
 
 /** Whether there was no such folder before the tests' SSH servers made it. */
 const sshdRunFolderIsOurs = !existsSync(sshdRunFolder);
 
-async function end(): Promise<void> {
+function end(): void {
   endLeftovers();
   rmSync(temporary, { recursive: true, force: true });
   if (sshdRunFolderIsOurs) rmSync(sshdRunFolder, { recursive: true, force: true });
-  if (!interruption.signal.aborted) return;
-  await stopped;
-  if (labIsOurs) await (await import("../lab/lab.js")).down();
-  process.exit(130);
 }
 
 process.env["TMPDIR"] = temporary;
 process.env["TKC_REGISTRY_TEST_RUN"] = marker.slice(marker.indexOf("=") + 1);
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => interrupted(signal));
-main()
-  .catch((error: unknown) => {
-    process.stderr.write(`${told(error)}\n`);
-    process.exitCode = 1;
-  })
-  .finally(end)
-  .catch((error: unknown) => {
-    process.stderr.write(`${told(error)}\n`);
-    process.exit(1);
-  });
+const ended = main().catch(fail).then(end).catch(fail);
+
+endOnSignals(async (signal) => {
+  process.stderr.write(`\n${signal}: stopping${labIsOurs ? ", and taking the lab down" : ""}\n`);
+  interruption.abort();
+  endLeftovers();
+  const lab = await import("../lab/lab.js");
+  await lab.interrupt();
+  await ended;
+  if (labIsOurs) await lab.down();
+});

@@ -1,9 +1,9 @@
 /** The benchmark's command line: see `--help`. */
 import { writeFileSync } from "node:fs";
-import { UserError } from "../../errors";
 import { asActivity } from "../activity";
 import * as lab from "../lab";
 import { ensurePackages } from "../packages";
+import { endOnSignals, fail, isInterrupted } from "../program";
 import { say } from "../progress";
 import { readState } from "../state";
 import { help, readRequest, type Request } from "./arguments";
@@ -67,34 +67,15 @@ async function main(argv: readonly string[]): Promise<void> {
     try {
       await asActivity(() => bench(request));
     } finally {
-      if (!interrupted) await takeDown(); // else once everything has stopped
+      if (!isInterrupted()) await takeDown(); // else once everything has stopped
     }
   }
 }
 
-let interrupted = false;
-
-/** Ends this process once nothing of it goes on. A terminal's Ctrl-C may come twice: npm passes it on. */
-async function endOnSignal(code: number): Promise<void> {
-  if (interrupted) return;
-  interrupted = true;
+endOnSignals(async () => {
   say("\nInterrupted: taking down what was brought up.");
   await lab.interrupt();
-  await takeDown().finally(() => process.exit(code));
-}
-
-for (const [signal, code] of [
-  ["SIGINT", 130],
-  ["SIGTERM", 143],
-  ["SIGHUP", 129],
-] as const) {
-  process.on(signal, () => void endOnSignal(code));
-}
-
-main(process.argv.slice(2)).catch((error: unknown) => {
-  if (interrupted) return; // that is why
-  process.stderr.write(
-    `${error instanceof UserError ? error.message : String((error as Error).stack ?? error)}\n`,
-  );
-  process.exitCode = 1;
+  await takeDown();
 });
+
+main(process.argv.slice(2)).catch(fail);

@@ -220,8 +220,8 @@ async function floorSteps({ atOnce, load }: Task): Promise<readonly Step[]> {
 }
 
 /** The nodes' own time, below which nobody gets. */
-function nodeWorkSteps({ fleet, atOnce }: Task): Promise<readonly Step[]> {
-  return Promise.resolve([{ name: "first", client: fleet.nodeWork(atOnce), goal: "none" }]);
+async function nodeWorkSteps({ fleet, atOnce }: Task): Promise<readonly Step[]> {
+  return [{ name: "first", client: await fleet.nodeWork(atOnce), goal: "none" }];
 }
 
 /** All peers, in the order in which they are measured and shown. */

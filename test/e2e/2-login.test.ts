@@ -37,7 +37,7 @@ describe("login with vCenter credentials", () => {
         cwd: projectRoot,
         env: { ...process.env, TKC_REGISTRY_VCENTER_PASSWORD: given },
         allowFailure: true,
-        timeout: 120,
+        timeout: 600,
       },
     );
   const verified = ["--ca-file", caFile];

@@ -66,7 +66,7 @@ async function byHand(): Promise<void> {
     "ns1",
     "--for=condition=Ready",
     "pod/jumpbox-ubuntu",
-    "--timeout=90s",
+    "--timeout=600s",
   );
   await kubectl(
     "workload",

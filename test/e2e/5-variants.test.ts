@@ -183,7 +183,7 @@ describe("the other ways", () => {
     const pulls = async (): Promise<number> => {
       const { cwd, env } = await stack.command([]);
       const words = ["run", "--silent", "verify", "--", "--stack", stack.name, "--pull"];
-      return (await exec("npm", words, { cwd, env, allowFailure: true, timeout: 300 })).code;
+      return (await exec("npm", words, { cwd, env, allowFailure: true, timeout: 1800 })).code;
     };
     const [before, running] = [await secret(), await pods()];
 

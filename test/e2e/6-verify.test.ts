@@ -14,7 +14,7 @@ describe("npm run verify", () => {
   const verify = async (...options: string[]): Promise<ExecResult> => {
     const { cwd, env } = await stack.command([]);
     const words = ["run", "--silent", "verify", "--", "--stack", stack.name, ...options];
-    return await exec("npm", words, { cwd, env, allowFailure: true, timeout: 600 });
+    return await exec("npm", words, { cwd, env, allowFailure: true, timeout: 1800 });
   };
   const findings = async (code: number, ...options: string[]): Promise<Findings> => {
     const result = await verify("--json", ...options);

@@ -48,7 +48,7 @@ export async function traced({ argv, cwd, env }: Required<Client>): Promise<Trac
       cwd,
       env,
       allowFailure: true,
-      timeout: 300,
+      timeout: 1800,
     });
     return { ...result, ...readTrace(readFileSync(file, "latin1"), cwd) };
   } finally {
@@ -142,7 +142,7 @@ export async function sampled({ argv, cwd, env }: Required<Client>): Promise<Tra
     cwd,
     env: { ...env, [name]: value },
     allowFailure: true,
-    timeout: 300,
+    timeout: 1800,
   }).finally(() => ended.abort());
   await sampling;
   return { ...result, processes: [...seen.values()], written: new Map(), left: [] };

@@ -51,7 +51,7 @@ func main() {
 func shakeHands(dial Dial) error {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(dial.Roots)) // what it does not read, it passes over
-	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	dialer := &net.Dialer{Timeout: 60 * time.Second}
 	connection, err := tls.DialWithDialer(dialer, "tcp", dial.Address, &tls.Config{
 		RootCAs:    roots,
 		ServerName: dial.ServerName,

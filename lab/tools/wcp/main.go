@@ -32,7 +32,7 @@ func main() {
 	server := &http.Server{
 		Addr:              config.Listen,
 		Handler:           newHandler(config, issuer),
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: 60 * time.Second,
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12},
 	}
 	log.Fatal(server.ListenAndServeTLS(config.CertificateFile, config.KeyFile))

@@ -11,7 +11,7 @@ awaited=$(mktemp)
 trap 'rm -f "$awaited"' EXIT
 printf '%s\n' "$nodes" | awk '{ print $2 ":22" }' >"$awaited"
 expected=$(wc -l <"$awaited")
-tries=600
+tries=3000
 until [ "$(ss -Hltn 'sport = :22' | awk '{ print $4 }' | grep -cFxf "$awaited")" -eq "$expected" ]; do
   tries=$((tries - 1))
   [ "$tries" -gt 0 ] || {

@@ -16,9 +16,17 @@ iptables -t mangle -F POSTROUTING
 
 if [ "$delay" != 0 ] || [ "$cut_after" != -1 ]; then
   mkdir -p /run/lab
-  echo "$delay $cut_after $cut_first" >/run/lab/faults.new
-  mv /run/lab/faults.new /run/lab/faults
-  until ss -Hltn 'sport = :2200' | grep -q .; do sleep 0.1; done
+  echo "$delay $cut_after $cut_first" >"/run/lab/faults.$$"
+  mv "/run/lab/faults.$$" /run/lab/faults
+  tries=3000
+  until ss -Hltn 'sport = :2200' | grep -q .; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || {
+      echo "nothing listens on port 2200, where fleet-faults.service should" >&2
+      exit 1
+    }
+    sleep 0.1
+  done
   iptables -t nat -A PREROUTING -p tcp --dport 22 ! -d "$NODE_ADDRESS" -j REDIRECT --to-ports 2200
   iptables -t nat -A OUTPUT -p tcp --dport 22 -m owner --uid-owner jump -j REDIRECT --to-ports 2200
 fi

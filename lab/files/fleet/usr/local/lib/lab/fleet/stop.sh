@@ -14,4 +14,12 @@ done
 [ -n "$running" ] || exit 0
 # Each of these waits for the first process of a node's namespace, with which all others end.
 pkill -KILL -P "$running" || :
-while ps -o comm= -p "$running" | grep -qx unshare; do sleep 0.02; done
+tries=15000
+while ps -o comm= -p "$running" | grep -qx unshare; do
+  tries=$((tries - 1))
+  [ "$tries" -gt 0 ] || {
+    echo "not all of the processes $running have ended" >&2
+    exit 1
+  }
+  sleep 0.02
+done
