@@ -43,9 +43,9 @@ wants_help() {
 one_at_a_time() {
     exec 9<.
     command -v flock >/dev/null 2>&1 || return 0
-    flock --nonblock 9 && return
+    flock -n 9 && return
     echo "Waiting for another command that installs or compiles this project…" >&2
-    flock --timeout 1800 9 || fail "It has not ended in half an hour. See what it does, then try again."
+    flock -w 1800 9 || fail "It has not ended in half an hour. See what it does, then try again."
 }
 
 install_dependencies() {

@@ -7,6 +7,12 @@ set -eu
 delay=${1:-0} cut_after=${2:--1} cut_first=${3:--1} loss=${4:-0}
 # shellcheck source=/dev/null # written when the machine is made
 . /etc/lab/machine.env
+# shellcheck source=lab/files/fleet/usr/local/lib/lab/fleet/await.sh
+. /usr/local/lib/lab/fleet/await.sh
+
+listens() {
+  ss -Hltn 'sport = :2200' | grep -q .
+}
 
 iptables -t nat -F PREROUTING
 iptables -t nat -F OUTPUT
@@ -18,15 +24,7 @@ if [ "$delay" != 0 ] || [ "$cut_after" != -1 ]; then
   mkdir -p /run/lab
   echo "$delay $cut_after $cut_first" >"/run/lab/faults.$$"
   mv "/run/lab/faults.$$" /run/lab/faults
-  tries=3000
-  until ss -Hltn 'sport = :2200' | grep -q .; do
-    tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || {
-      echo "nothing listens on port 2200, where fleet-faults.service should" >&2
-      exit 1
-    }
-    sleep 0.1
-  done
+  await "fleet-faults.service listens on port 2200" listens
   iptables -t nat -A PREROUTING -p tcp --dport 22 ! -d "$NODE_ADDRESS" -j REDIRECT --to-ports 2200
   iptables -t nat -A OUTPUT -p tcp --dport 22 -m owner --uid-owner jump -j REDIRECT --to-ports 2200
 fi

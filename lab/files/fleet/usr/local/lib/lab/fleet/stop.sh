@@ -1,6 +1,8 @@
 #!/bin/sh
 # Ends all processes of nodes of the fleet, as a power cut would: `stop.sh NAME…`. What they wrote stays.
 set -eu
+# shellcheck source=lab/files/fleet/usr/local/lib/lab/fleet/await.sh
+. /usr/local/lib/lab/fleet/await.sh
 
 cd /srv/fleet/nodes
 running=
@@ -14,12 +16,7 @@ done
 [ -n "$running" ] || exit 0
 # Each of these waits for the first process of a node's namespace, with which all others end.
 pkill -KILL -P "$running" || :
-tries=15000
-while ps -o comm= -p "$running" | grep -qx unshare; do
-  tries=$((tries - 1))
-  [ "$tries" -gt 0 ] || {
-    echo "not all of the processes $running have ended" >&2
-    exit 1
-  }
-  sleep 0.02
-done
+have_ended() {
+  ! ps -o comm= -p "$running" | grep -qx unshare
+}
+await "the processes $running end" have_ended
