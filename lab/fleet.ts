@@ -21,6 +21,7 @@ import { nodeUserId, type Machines, type MachineSpec } from "./machines";
 import { runFolder } from "./paths";
 import { authorizedKey, rsaKey, sshFingerprint, type Authority } from "./pki";
 import { writePrivate } from "./state";
+import { kubernetesRelease } from "./tools";
 import {
   audiences,
   fleet,
@@ -213,7 +214,7 @@ function nodeObject({ name, address, machineId, controlPlane }: FleetNode, ready
         kernelVersion: "6.1.0",
         osImage: "VMware Photon OS/Linux",
         containerRuntimeVersion: "containerd://1.6.20",
-        kubeletVersion: "v1.34.4",
+        kubeletVersion: kubernetesRelease(),
         kubeProxyVersion: "",
         operatingSystem: "linux",
         architecture: "amd64",

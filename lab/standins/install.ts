@@ -1,36 +1,27 @@
-/**
- * Puts the stand-ins where the Pulumi engine looks for the official programs: the language host beside the CLI, the
- * plugins in the plugin folder of the lab's own PULUMI_HOME. No other Pulumi on the machine ever sees them.
- */
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+/** Makes executables of the stand-ins. No Pulumi on the machine but the lab's own ever sees them. */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { pathToFileURL } from "node:url";
+import { labFolder } from "../paths";
 import { quote } from "../shell";
-import { sdkVersion } from "./versions";
 
-/** Writes a program that runs one of our TypeScript files, whatever the working directory. */
-function writeProgram(file: string, source: string): void {
+/** Not below the tools: these are of this checkout and this Node.js, and are written anew as often as those change. */
+const folder = path.join(labFolder, "standins");
+
+/** An executable that runs one of the TypeScript files beside this one, whatever the working directory. */
+export function standInProgram(name: string, source: string): string {
   const loader = pathToFileURL(require.resolve("tsx")).href;
   const command = [process.execPath, "--import", loader, path.join(__dirname, source)].map(quote).join(" ");
-  const aside = `${file}.partial-${process.pid}`;
-  mkdirSync(path.dirname(file), { recursive: true });
-  writeFileSync(aside, `#!/bin/sh\nexec ${command} "$@"\n`, { mode: 0o755 });
-  renameSync(aside, file);
-}
-
-/** @param folder - the folder of the `pulumi` executable. */
-export function installLanguageHost(folder: string): void {
-  writeProgram(path.join(folder, "pulumi-language-nodejs"), "languageNodejs.ts");
-}
-
-/** @param plugins - the folder `plugins` of a PULUMI_HOME of the lab's own. */
-export function installPlugins(plugins: string): void {
-  for (const [name, source] of [
-    ["kubernetes", "kubernetes/provider.ts"],
-    ["command", "command.ts"],
-  ] as const) {
-    // The engine takes a plugin of the SDK's own version without a warning.
-    const folder = path.join(plugins, `resource-${name}-v${sdkVersion(name)}`);
-    writeProgram(path.join(folder, `pulumi-resource-${name}`), source);
+  const file = path.join(folder, name);
+  const text = `#!/bin/sh\nexec ${command} "$@"\n`;
+  try {
+    if (readFileSync(file, "utf8") === text) return file;
+  } catch {
+    // It is not there yet.
   }
+  const aside = `${file}.partial-${process.pid}`;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(aside, text, { mode: 0o755 });
+  renameSync(aside, file);
+  return file;
 }
