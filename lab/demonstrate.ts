@@ -100,10 +100,9 @@ async function showRefusal(): Promise<void> {
 /** @throws UserError when a proof fails, or the lab or the stack does. */
 export async function demonstrate(): Promise<void> {
   await lab.up();
-  const tools = await lab.pulumiDescription();
   const { harbor } = lab.registries();
   const pem = new X509Certificate(readFileSync(harbor.caFile)).toString();
-  print(`\nPulumi here: ${tools}`);
+  print(["\nPulumi here:", ...(await lab.pulumiParts())].join("\n  "));
 
   heading("Before: the cluster does not trust the registry");
   const trusting = await onAllNodes((node) => trusts(node, pem));

@@ -20,6 +20,7 @@ import {
 import { nodeUserId, type Machines, type MachineSpec } from "./machines";
 import { runFolder } from "./paths";
 import { authorizedKey, rsaKey, sshFingerprint, type Authority } from "./pki";
+import { kubernetesRelease } from "./tools";
 import {
   audiences,
   fleet,
@@ -212,7 +213,7 @@ function nodeObject({ name, address, machineId, controlPlane }: FleetNode, ready
         kernelVersion: "6.1.0",
         osImage: "VMware Photon OS/Linux",
         containerRuntimeVersion: "containerd://1.6.20",
-        kubeletVersion: "v1.34.4",
+        kubeletVersion: kubernetesRelease(),
         kubeProxyVersion: "",
         operatingSystem: "linux",
         architecture: "amd64",

@@ -106,9 +106,8 @@ interface Lab {
 
 async function open(): Promise<Lab> {
   await ensurePackages();
-  const tools = await ensureTools();
   const store = storeInUse();
-  const cache = await ensureImages(store);
+  const [tools, cache] = await Promise.all([ensureTools(), ensureImages(store)]);
   if (store === undefined) await Promise.all([pruneImages(), pruneTools()]); // there is no machine yet
   const engine = labEngine(cache.store);
   return { engine, machines: await Machines.open(engine), cache, tools };
@@ -412,9 +411,9 @@ export async function operator(): Promise<{ readonly pulumi: string; readonly en
   return { pulumi: "pulumi", env: pulumiEnvironment(await ensureTools(), { kubeconfig }) };
 }
 
-/** Which Pulumi runs stacks here, for people: the official one, or what stands in for it. */
-export async function pulumiDescription(): Promise<string> {
-  return (await ensureTools()).pulumi.description;
+/** Which Pulumi runs stacks here, for people: a line for each part, with its version and where it is from. */
+export async function pulumiParts(): Promise<readonly string[]> {
+  return (await ensureTools()).pulumi;
 }
 
 /** The environment of somebody who can log in, and has no rights anywhere. */

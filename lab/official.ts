@@ -1,4 +1,4 @@
-/** Finds an official installation of Pulumi, which the lab uses rather than its own stand-ins. */
+/** Finds the parts of an official Pulumi, which the lab uses rather than its own. */
 import { spawn } from "node:child_process";
 import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import * as path from "node:path";
@@ -6,22 +6,28 @@ import { createInterface } from "node:readline";
 import * as grpc from "@grpc/grpc-js";
 import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
+import { UserError } from "../errors";
 import { exec } from "./exec";
 import { labFolder } from "./paths";
 import { sdkVersion } from "./standins/versions";
 
+export interface OfficialPart {
+  readonly executable: string;
+  readonly version: string;
+}
+
+/** The parts that were found, in versions that fit the project's SDKs. */
 export interface OfficialPulumi {
-  readonly description: string;
-  /** Folder of `pulumi`. */
-  readonly folder: string;
-  /** The folder that holds installed plugins (`resource-kubernetes-v…`), where there is one. */
-  readonly plugins?: string;
+  readonly cli?: OfficialPart;
+  readonly languageHost?: OfficialPart;
+  readonly kubernetes?: OfficialPart;
+  readonly command?: OfficialPart;
 }
 
 type PluginName = "kubernetes" | "command";
 
-/** Seconds that a plugin on PATH has to tell its version. */
-const pluginTimeout = 120;
+/** Seconds that a program has to tell its version; a loaded machine needs some for the 150 MB of a provider. */
+const versionTimeout = 120;
 
 const major = (version: string): string | undefined => /^v?(\d+)\./.exec(version)?.[1];
 const fits = (version: string | undefined, name: PluginName | "pulumi"): boolean =>
@@ -47,7 +53,7 @@ function onPath(env: NodeJS.ProcessEnv, program: string): string | undefined {
 
 /** Asks a plugin for its version, in its own protocol: it has no option for that. */
 async function askVersion(executable: string): Promise<string | undefined> {
-  const child = spawn(executable, [], { stdio: ["pipe", "pipe", "ignore"], timeout: pluginTimeout * 1000 });
+  const child = spawn(executable, [], { stdio: ["pipe", "pipe", "ignore"], timeout: versionTimeout * 1000 });
   try {
     const port = await new Promise<string>((resolve, reject) => {
       child.on("error", reject).on("exit", () => reject(new Error(`${executable} ended`)));
@@ -56,7 +62,7 @@ async function askVersion(executable: string): Promise<string | undefined> {
     const client = new ResourceProviderClient(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
     try {
       return await new Promise<string>((resolve, reject) => {
-        const options = { deadline: Date.now() + pluginTimeout * 1000 };
+        const options = { deadline: Date.now() + versionTimeout * 1000 };
         client.getPluginInfo(new Empty(), new grpc.Metadata(), options, (error, info) =>
           error ? reject(error) : resolve(info.getVersion()),
         );
@@ -72,48 +78,83 @@ async function askVersion(executable: string): Promise<string | undefined> {
 }
 
 /** The newest plugin of the SDK's major version in a plugin folder. */
-function installedVersion(plugins: string, name: PluginName): string | undefined {
+function installedPlugin(plugins: string, name: PluginName): OfficialPart | undefined {
   const prefix = `resource-${name}-v`;
+  if (!existsSync(plugins)) return undefined;
   return readdirSync(plugins)
     .filter((entry) => entry.startsWith(prefix))
-    .filter((entry) => isExecutable(path.join(plugins, entry, `pulumi-resource-${name}`)))
-    .map((entry) => entry.slice(prefix.length))
-    .filter((version) => fits(version, name))
-    .sort((a, b) => b.localeCompare(a, "en", { numeric: true }))[0];
+    .map((entry) => ({
+      executable: path.join(plugins, entry, `pulumi-resource-${name}`),
+      version: entry.slice(prefix.length),
+    }))
+    .filter(({ executable, version }) => isExecutable(executable) && fits(version, name))
+    .sort((a, b) => b.version.localeCompare(a.version, "en", { numeric: true }))[0];
 }
 
-/** The version that the engine would use: of the plugin on PATH, else of an installed one. */
-async function pluginVersion(
-  env: NodeJS.ProcessEnv,
-  plugins: string | undefined,
-  name: PluginName,
-): Promise<string | undefined> {
-  const ambient = onPath(env, `pulumi-resource-${name}`);
-  if (ambient !== undefined) {
-    const version = await askVersion(ambient);
-    return fits(version, name) ? version : undefined;
+/** The plugin that the engine would use: the one on PATH, else an installed one. */
+async function plugin(env: NodeJS.ProcessEnv, name: PluginName): Promise<OfficialPart | undefined> {
+  const executable = onPath(env, `pulumi-resource-${name}`);
+  if (executable !== undefined) {
+    const version = await askVersion(executable);
+    return version !== undefined && fits(version, name) ? { executable, version } : undefined;
   }
-  return plugins === undefined ? undefined : installedVersion(plugins, name);
-}
-
-/** Undefined unless CLI, language host and both plugins are there, in versions that fit the project's SDKs. */
-export async function findOfficialPulumi(
-  env: NodeJS.ProcessEnv = process.env,
-): Promise<OfficialPulumi | undefined> {
-  const cli = onPath(env, "pulumi");
-  if (cli === undefined || onPath(env, "pulumi-language-nodejs") === undefined) return undefined;
   const ownHome = env.PULUMI_HOME?.startsWith(labFolder + path.sep) === true;
   const home = !ownHome && env.PULUMI_HOME ? env.PULUMI_HOME : path.join(env.HOME ?? "/root", ".pulumi");
-  const folder = path.join(home, "plugins");
-  const plugins = existsSync(folder) ? folder : undefined;
-  const kubernetes = await pluginVersion(env, plugins, "kubernetes");
-  const command = await pluginVersion(env, plugins, "command");
-  if (kubernetes === undefined || command === undefined) return undefined;
-  const { stdout, code } = await exec(cli, ["version"], {
+  return installedPlugin(path.join(home, "plugins"), name);
+}
+
+async function findCli(env: NodeJS.ProcessEnv): Promise<OfficialPart | undefined> {
+  const executable = onPath(env, "pulumi");
+  if (executable === undefined) return undefined;
+  const { stdout, code } = await exec(executable, ["version"], {
     env: { ...env, PULUMI_SKIP_UPDATE_CHECK: "true" },
     allowFailure: true,
+    timeout: versionTimeout,
   });
-  if (code !== 0 || !fits(stdout, "pulumi")) return undefined;
-  const description = `the official Pulumi ${stdout.trim()} with its plugins kubernetes ${kubernetes} and command ${command}`;
-  return { description, folder: path.dirname(cli), ...(plugins === undefined ? {} : { plugins }) };
+  const version = stdout.trim().replace(/^v/, "");
+  return code === 0 && fits(version, "pulumi") ? { executable, version } : undefined;
+}
+
+/** Each part on its own: one that is missing, or of another major version than the project's SDK, is left out. */
+export async function findOfficialPulumi(env: NodeJS.ProcessEnv = process.env): Promise<OfficialPulumi> {
+  const host = onPath(env, "pulumi-language-nodejs"); // it tells no version; it is released with the CLI
+  const [cli, kubernetes, command] = await Promise.all([
+    findCli(env),
+    plugin(env, "kubernetes"),
+    plugin(env, "command"),
+  ]);
+  return {
+    ...(cli ? { cli } : {}),
+    ...(host === undefined
+      ? {}
+      : { languageHost: { executable: host, version: cli?.version ?? sdkVersion("pulumi") } }),
+    ...(kubernetes ? { kubernetes } : {}),
+    ...(command ? { command } : {}),
+  };
+}
+
+/**
+ * The parts of an official Pulumi, all of them.
+ *
+ * @throws UserError that names those that are missing.
+ */
+export async function requireOfficialPulumi(env?: NodeJS.ProcessEnv): Promise<Required<OfficialPulumi>> {
+  const found = await findOfficialPulumi(env);
+  const programs = {
+    cli: "pulumi",
+    languageHost: "pulumi-language-nodejs",
+    kubernetes: "pulumi-resource-kubernetes",
+    command: "pulumi-resource-command",
+  } as const;
+  const missing = (Object.keys(programs) as (keyof typeof programs)[]).filter((part) => !found[part]);
+  if (missing.length > 0) {
+    throw new UserError({
+      code: "lab-official-missing",
+      subject: "official Pulumi",
+      seen: `these were not found, or are of another major version than the project's SDK: ${missing.map((part) => programs[part]).join(", ")}`,
+      remedy:
+        "Install the Pulumi CLI so that `pulumi` is on PATH, and its plugins: `pulumi plugin install resource kubernetes`, `pulumi plugin install resource command`",
+    });
+  }
+  return found as Required<OfficialPulumi>;
 }

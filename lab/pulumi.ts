@@ -1,13 +1,12 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import * as path from "node:path";
 import { currentActivity } from "./activity";
 import { CommandError, exec, type ExecResult } from "./exec";
 import { createFile } from "./wholeFiles";
 import { projectRoot, runFolder } from "./paths";
-import { installPlugins } from "./standins/install";
-import type { Tools } from "./tools";
+import type { PulumiPlugin, Tools } from "./tools";
 
 export interface PulumiSettings {
   /** Folder for state, passphrase and PULUMI_HOME; made when missing. Default: `pulumi` in the lab's run folder. */
@@ -24,16 +23,29 @@ const linkTarget = (link: string): string | undefined => {
   }
 };
 
-/** Gives a PULUMI_HOME its plugins: links to the official ones, or the lab's stand-ins. */
-function preparePlugins(home: string, { pulumi }: Tools): void {
-  const plugins = path.join(home, "plugins");
-  if (pulumi.plugins !== undefined && linkTarget(plugins) === pulumi.plugins) return;
-  // Removes a link, not what it points to.
-  if (pulumi.flavour === "official" || linkTarget(plugins) !== undefined) {
-    rmSync(plugins, { recursive: true, force: true });
+/**
+ * Has the plugin folder of a PULUMI_HOME hold just these: a link to the executable of each. Runs of the engine may be
+ * reading it.
+ */
+function preparePlugins(folder: string, plugins: readonly PulumiPlugin[]): void {
+  if (linkTarget(folder) !== undefined) rmSync(folder); // a lab of an earlier release linked to people's own plugins
+  const links = new Map(
+    plugins.map(({ kind, name, version, executable }) => [
+      path.join(`${kind}-${name}-v${version}`, `pulumi-${kind}-${name}`),
+      executable,
+    ]),
+  );
+  for (const [name, executable] of links) {
+    const link = path.join(folder, name);
+    if (linkTarget(link) === executable) continue;
+    mkdirSync(path.dirname(link), { recursive: true, mode: 0o700 });
+    const aside = `${link}.partial-${process.pid}`;
+    symlinkSync(executable, aside);
+    renameSync(aside, link);
   }
-  if (pulumi.flavour === "stand-in") installPlugins(plugins);
-  else if (pulumi.plugins !== undefined) symlinkSync(pulumi.plugins, plugins);
+  const wanted = new Set([...links.keys()].map((name) => path.dirname(name)));
+  for (const other of readdirSync(folder).filter((name) => !wanted.has(name)))
+    rmSync(path.join(folder, other), { recursive: true, force: true });
 }
 
 /**
@@ -46,7 +58,7 @@ export function pulumiEnvironment(tools: Tools, settings: PulumiSettings = {}): 
     path.join(folder, name),
   ) as [string, string, string];
   for (const each of [home, state]) mkdirSync(each, { recursive: true, mode: 0o700 });
-  preparePlugins(home, tools);
+  preparePlugins(path.join(home, "plugins"), tools.plugins);
   createFile(passphrase, randomBytes(24).toString("base64url"));
   return {
     ...process.env,
@@ -58,7 +70,8 @@ export function pulumiEnvironment(tools: Tools, settings: PulumiSettings = {}): 
     PULUMI_CONFIG_PASSPHRASE_FILE: passphrase,
     PULUMI_STACK: undefined,
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-    PULUMI_IGNORE_AMBIENT_PLUGINS: tools.pulumi.flavour === "stand-in" ? "true" : "false",
+    PULUMI_IGNORE_AMBIENT_PLUGINS: "true", // those on PATH that are wanted have a link
+
     PULUMI_SKIP_UPDATE_CHECK: "true",
     KUBECACHEDIR: path.join(folder, "kube-cache"), // where kubectl, whoever runs it, keeps what it learned of an API
     ...(settings.kubeconfig === undefined ? {} : { KUBECONFIG: settings.kubeconfig }),

@@ -19,6 +19,7 @@ Runs the unit, component (mocked engine), integration (real servers on loopback)
 The end-to-end tests bring a lab up and take it down again.
 
   --fast         leave out the end-to-end tests (npm run test:fast)
+  --official     only the end-to-end tests, with the official Pulumi that is installed (npm run test:official)
   --suite NAME   only this suite (${suites.join(", ")}); may be repeated
   --help         this text
 
@@ -167,6 +168,7 @@ async function main(): Promise<void> {
     allowPositionals: true,
     options: {
       fast: { type: "boolean" },
+      official: { type: "boolean" },
       suite: { type: "string", multiple: true },
       help: { type: "boolean" },
     },
@@ -174,6 +176,14 @@ async function main(): Promise<void> {
   if (values.help) {
     process.stdout.write(`${help}\n`);
     return;
+  }
+  if (values.official) {
+    const [{ requireOfficialPulumi }, { labTools }] = await Promise.all([
+      import("../lab/official.js"),
+      import("../lab/tools.js"),
+    ]);
+    process.stdout.write(`Pulumi here: ${labTools(await requireOfficialPulumi()).pulumi.join(", ")}\n`);
+    values.suite = ["e2e"];
   }
   const unknown = values.suite?.find((suite) => !suites.includes(suite as Suite));
   if (unknown !== undefined) throw new Error(`there is no suite "${unknown}": ${suites.join(", ")}`);

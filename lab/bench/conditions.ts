@@ -27,14 +27,12 @@ async function version(program: string, flag: string): Promise<string> {
 export async function conditions(settings: Settings): Promise<Conditions> {
   const [first] = cpus();
   const system = /^PRETTY_NAME="(.*)"$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "Linux";
-  const { env } = await lab.operator();
-  const pulumi = (await exec("pulumi", ["version"], { env })).stdout.trim();
   return {
     date: new Date().toISOString().slice(0, 10),
     machine: `${cpus().length} × ${first?.model.trim() ?? "CPU"}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${system}, Linux ${release()}`,
     versions: {
       "Node.js": process.version,
-      Pulumi: `${pulumi}: ${await lab.pulumiDescription()}`,
+      Pulumi: (await lab.pulumiParts()).join(", "),
       ...pythonPeers,
       Python: await version("python3", "--version"),
       OpenSSH: await version("ssh", "-V"),

@@ -5,10 +5,10 @@ import * as path from "node:path";
 import type { ExecResult } from "../../../lab/exec";
 import { projectRoot } from "../../../lab/paths";
 import { pulumi, pulumiEnvironment } from "../../../lab/pulumi";
-import { standInTools, toolsAreBuilt } from "../../../lab/tools";
+import { labTools, toolsAreBuilt } from "../../../lab/tools";
 
 /** The `skip` option of a test: false, or why it can't run. */
-export const skip: string | false = toolsAreBuilt(["pulumi", "kubernetes"])
+export const skip: string | false = toolsAreBuilt(["pulumi"])
   ? false
   : "the lab's tools are not built yet; `npm run lab -- up` builds them";
 
@@ -36,7 +36,7 @@ export interface StateResource {
   readonly initErrors?: readonly string[];
 }
 
-export async function makeProject(settings: { readonly kubeconfig?: string } = {}): Promise<Project> {
+export async function makeProject(): Promise<Project> {
   const folder = await mkdtemp(path.join(tmpdir(), "tkc-registry-standins-"));
   const program = path.join(folder, "program");
   await mkdir(program);
@@ -47,7 +47,7 @@ export async function makeProject(settings: { readonly kubeconfig?: string } = {
     compilerOptions: { module: "commonjs", target: "ES2022", noCheck: true, skipLibCheck: true },
   };
   await writeFile(path.join(program, "tsconfig.json"), JSON.stringify(tsconfig));
-  const env = pulumiEnvironment(standInTools(), { folder: path.join(folder, "pulumi"), ...settings });
+  const env = pulumiEnvironment(labTools(), { folder: path.join(folder, "pulumi") });
   const run: Project["run"] = (args, { env: further, ...options } = {}) =>
     pulumi(args, { env: { ...env, ...further }, cwd: program, output: "quiet", timeout: 240, ...options });
   await run(["stack", "init", "test"]);
