@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../errors";
 import { stopActivities } from "./activity";
 import { labProcesses, removeCgroups } from "./cgroups";
+import type { Client, ExecResult } from "./exec";
 import {
   defaultFleetSettings,
   fleetFiles,
@@ -26,6 +27,7 @@ import { unmountBelow } from "./mounts";
 import { assertNetworkIsFree, isWired, removeNetwork } from "./network";
 import {
   forgetLogins,
+  logIn as logInAs,
   operatorKubeconfig,
   publishLoginAuthority,
   supervisorLogin as loginOf,
@@ -35,7 +37,7 @@ import { ensurePackages } from "./packages";
 import { labFolder, runFolder, toolsFolder } from "./paths";
 import { existingEngine, labEngine, storeInUse, volatileFolder, type Engine } from "./podman";
 import { step } from "./progress";
-import { cliOnTerminal, pulumiEnvironment } from "./pulumi";
+import { pulumiEnvironment } from "./pulumi";
 import {
   fillRegistry,
   isRegistryHealthy,
@@ -69,6 +71,7 @@ import {
   supervisorKubernetes,
   supervisorMachine,
 } from "./supervisor";
+import { cliOnTerminal } from "./terminal";
 import { ensureTools, pruneTools, type Tools } from "./tools";
 import {
   fleet,
@@ -301,9 +304,8 @@ export async function status(): Promise<LabStatus> {
   const state = existingState();
   const engine = existingEngine();
   if (!engine || !(await isWired())) throw notUp();
-  const names = [supervisor.name, registriesMachine, ...state.nodes.map(({ name }) => name)];
   const [machines, readiness, registryHealth] = await Promise.all([
-    Promise.all(names.map(async (name) => [name, await engine.state(name)] as const)),
+    Promise.all(machineNames().map(async (name) => [name, await engine.state(name)] as const)),
     (async () => {
       try {
         return await nodeReadiness(await adminOf("workload"));
@@ -364,6 +366,34 @@ export async function nodeExec(node: string, argv: readonly string[], input?: st
   return stdout;
 }
 
+/** The machines that there are to look into. */
+export function machineNames(): readonly string[] {
+  return [supervisor.name, registriesMachine, ...existingState().nodes.map(({ name }) => name)];
+}
+
+/**
+ * The command line of a program in a machine, for a person: as root, on this process's input and output.
+ *
+ * @throws UserError when the machine isn't running.
+ */
+export async function machineCommand(
+  name: string,
+  argv: readonly string[],
+  { terminal }: { readonly terminal: boolean },
+): Promise<Client> {
+  const engine = existingMachinesEngine();
+  if ((await engine.state(name))?.pid === undefined) {
+    throw new UserError({
+      code: "lab-machine-stopped",
+      subject: `machine ${name}`,
+      seen: "it is not running",
+      remedy: "Bring the lab up: `npm run lab -- up`",
+    });
+  }
+  const tty = terminal ? ["--tty", "--env", `TERM=${process.env.TERM ?? "xterm"}`] : [];
+  return engine.command(["exec", "--interactive", ...tty, name, ...argv]);
+}
+
 const kubernetesOf = { supervisor: supervisorKubernetes, workload: workloadKubernetes } as const;
 
 async function adminOf(which: keyof typeof kubernetesOf): Promise<AdminClient> {
@@ -385,6 +415,11 @@ export async function adminKubectl(
 /** How the operator logs in to the Supervisor. */
 export function supervisorLogin(): SupervisorLogin {
   return loginOf(existingState());
+}
+
+/** Logs the operator in to the Supervisor anew, and gives what the product's login printed. */
+export async function logIn(): Promise<ExecResult> {
+  return await logInAs(existingState());
 }
 
 /** What the operator's shell is set up with: see `npm run lab -- env`. `pulumi` is the CLI's name on its PATH. */

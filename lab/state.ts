@@ -37,7 +37,8 @@ export interface LabState {
   };
 }
 
-const stateFile = path.join(runFolder, "lab.json");
+/** Holds the {@link LabState}, passwords in clear. */
+export const stateFile = path.join(runFolder, "lab.json");
 
 /** Writes a file that only root may read, whole or not at all. */
 export function writePrivate(file: string, content: string | Buffer): void {
