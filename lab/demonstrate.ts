@@ -123,6 +123,29 @@ async function showStart(pem: string, sha256: string, image: string): Promise<vo
   await showNodes(pem, sha256);
 }
 
+interface ShownNode {
+  readonly name: string;
+  /** The operating system, as the API server has it. */
+  readonly osImage: string;
+  readonly trusts: boolean;
+  /** When its containerd was started, as systemd writes it. */
+  readonly startedAt: string;
+}
+
+/** The nodes as a table. */
+export function nodesTable(nodes: readonly ShownNode[], sha256: string): string[] {
+  const names = new NodeNames(nodes.map(({ name }) => name));
+  return table([
+    [names.heading, "OS", `CA ${sha256.slice(0, 8)}…`, "CONTAINERD STARTED"],
+    ...nodes.map(({ name, osImage, trusts, startedAt }) => [
+      names.short(name),
+      osImage.replace(/ \([^)]*\)$/, ""), // a release's code name
+      trusts ? "trusted" : "—",
+      startedAt.replace(/^[A-Z][a-z]{2} /, ""), // the day of the week
+    ]),
+  ]);
+}
+
 /** Shows each node as its own API server and its own disk show it; tells which nodes trust the certificate. */
 async function showNodes(pem: string, sha256: string): Promise<Trusting> {
   const [text, trusting, processes] = await patiently("asking the nodes", () =>
@@ -132,21 +155,16 @@ async function showNodes(pem: string, sha256: string): Promise<Trusting> {
       onAllNodes(containerd),
     ]),
   );
-  const list = JSON.parse(text) as {
+  const { items } = JSON.parse(text) as {
     items: { metadata: { name: string }; status: { nodeInfo: { osImage: string } } }[];
   };
-  const names = await nodeNames();
-  printAll(
-    table([
-      [names.heading, "OS", `CA ${sha256.slice(0, 8)}…`, "CONTAINERD STARTED"],
-      ...list.items.map(({ metadata: { name }, status }) => [
-        names.short(name),
-        status.nodeInfo.osImage,
-        trusting[name] === true ? "trusted" : "—",
-        processes[name]!.startedAt.replace(/^[A-Z][a-z]{2} /, ""),
-      ]),
-    ]),
-  );
+  const nodes = items.map(({ metadata: { name }, status: { nodeInfo } }) => ({
+    name,
+    osImage: nodeInfo.osImage,
+    trusts: trusting[name] === true,
+    startedAt: processes[name]!.startedAt,
+  }));
+  printAll(nodesTable(nodes, sha256));
   return trusting;
 }
 

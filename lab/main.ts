@@ -17,21 +17,22 @@ const help = `Usage: npm run lab [-- VERB]
 
 A vSphere with Tanzu in miniature on this machine: a Supervisor, a workload cluster, two registries.
 
-  (no verb) [--verbose]      bring it up and run the whole demonstration; --verbose shows the engine's output as it is
+  (no verb) [--verbose]      bring it up and run the whole demonstration; --verbose shows all that
+                             the engine prints
   up                         bring it up; resumes what was interrupted or killed
   status                     machines, nodes, registries, stacks
   env                        what a shell needs: eval "$(npm run --silent lab -- env)"
   login                      log in to the Supervisor anew, as \`npm run login\` does for a person
   pulumi ARGS...             run the Pulumi CLI on the lab's stack
-  shell NAME [-- COMMAND...] root's shell on a node, or on the machine "supervisor" or "registries"; or one command there.
-                             A part of the name will do that no other machine's has
+  shell NAME [-- COMMAND...] root's shell on a node, on "supervisor" or on "registries", or one
+                             command there; a part of a name will do that no other has
   add-worker [--os OS]       a new worker (${nodeOses.join(", ")}; default ${nodeOses[0]!})
   remove-node NAME           remove a worker, its Node object and its machine
   replace-node NAME [--new-address]
                              a new machine of the same name, at the same address or at a new one
   next-ca [REGISTRY]         the authority that the next rotate-ca brings, to be trusted beforehand
   rotate-ca [REGISTRY]       a new authority for a registry (${registryNames.join(", ")}; default ${registryNames[0]!})
-  down [--purge]             take everything down; --purge also removes what was built (lab/.lab/tools)
+  down [--purge]             take everything down; --purge also removes what was built
 `;
 
 function badUsage(seen: string): UserError {
