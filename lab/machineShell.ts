@@ -1,4 +1,5 @@
 /** `npm run lab -- shell`: what a person calls a machine, and what runs there. */
+import { isatty } from "node:tty";
 import { UserError } from "../errors";
 import * as lab from "./lab";
 import { onTerminal } from "./terminal";
@@ -50,7 +51,7 @@ export function readShellArguments(args: readonly string[]): ShellArguments | st
 /** Runs a command as root on a machine, or a shell, on this process's input and output. Gives its exit code. */
 export async function shellOn({ machine, command }: ShellArguments): Promise<number> {
   const name = machineCalled(machine, lab.machineNames());
-  const terminal = process.stdin.isTTY && process.stdout.isTTY;
+  const terminal = isatty(0) && isatty(1);
   const argv = command ?? ["bash", "--login"];
   return await onTerminal(await lab.machineCommand(name, argv, { terminal }));
 }

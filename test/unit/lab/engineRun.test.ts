@@ -121,7 +121,13 @@ test("messages are told once, warnings and errors as such and in full", () => {
     "  warning: the token expires soon",
     "  error: 3 problems:",
   ]);
-  assert.equal(lines.join(" ").replace(/ +/g, " ").match(/a long story/g)?.length, 20);
+  assert.equal(
+    lines
+      .join(" ")
+      .replace(/ +/g, " ")
+      .match(/a long story/g)?.length,
+    20,
+  );
   assert.deepEqual(lines.slice(-2), ["  a plain line, of the CLI itself", "  ^C received; cancelling."]);
   assert.ok(run.said.includes("not for people"));
 });
