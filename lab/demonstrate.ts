@@ -291,8 +291,8 @@ async function showSecondRun(options: DemonstrationOptions): Promise<void> {
   const now = await patiently("asking the nodes", () => onAllNodes(containerd));
   const restarted = Object.keys(now).filter((node) => now[node]!.pid !== earlier[node]?.pid);
   if (restarted.length > 0) throw disproved(restarted.join(", "), "containerd was restarted for nothing");
-  const summary = run.summary === undefined ? "" : `It leaves all as it is: ${run.summary}. `;
-  print(`  ${summary}No containerd was restarted.`);
+  const summary = run.summary === undefined ? "" : ` (${run.summary})`;
+  print(`  It changed nothing${summary} and restarted no containerd.`);
 }
 
 /** @throws UserError when a proof fails, or the lab or the stack does. */

@@ -34,7 +34,7 @@ async function showing<T>(title: string, after: number, run: (report: Report) =>
   const show = (): void => {
     const text = `  … ${title} (${seconds(start)})${detail === "" ? "" : `: ${detail}`}`;
     process.stderr.write(
-      interactive ? `\r\u001b[K${text.slice(0, process.stderr.columns - 1)}` : `${text}\n`,
+      interactive ? `\r\u001b[K${text.slice(0, (process.stderr.columns || 100) - 1)}` : `${text}\n`,
     );
     standing = interactive;
   };
