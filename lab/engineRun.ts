@@ -5,12 +5,17 @@
 import { performance } from "node:perf_hooks";
 import { width, wrap } from "./layout";
 
+interface ResourceState {
+  readonly custom?: boolean;
+  readonly outputs?: Readonly<Record<string, unknown>>;
+}
+
 interface Step {
   readonly op: string;
   readonly urn: string;
   readonly type: string;
-  readonly old?: { readonly custom?: boolean } | null;
-  readonly new?: { readonly custom?: boolean } | null;
+  readonly old?: ResourceState | null;
+  readonly new?: ResourceState | null;
 }
 
 interface EngineEvent {
@@ -132,44 +137,53 @@ export class EngineRun {
   }
 
   #diagnose({ urn, message, severity, ephemeral }: NonNullable<EngineEvent["diagnosticEvent"]>): void {
+    if (severity === "debug") return; // in events they come without `--debug` too
     const about = urn === undefined || urn === "" ? "" : `${nameOf(urn)}: `;
     if (ephemeral === true) {
       this.#said.push(`${about}${message.trimEnd()}`);
       if (urn !== undefined) this.#status.set(urn, message.trim());
-      return;
-    }
-    if (severity === "debug") this.#said.push(`${about}${message.trimEnd()}`);
-    else this.#tell(message, severity === "warning" || severity === "error" ? `${severity}: ` : "", about);
+    } else this.#tell(message, severity === "warning" || severity === "error" ? `${severity}: ` : "", about);
   }
 
   #begin({ op, urn }: Step): void {
+    this.#status.delete(urn);
     if (op in outcomes) this.#begun.set(urn, this.#clock());
   }
 
   #end(step: Step, succeeded: boolean): void {
     const { op, urn, type } = step;
     const begun = this.#begun.get(urn);
-    const status = this.#status.get(urn);
     this.#begun.delete(urn);
-    this.#status.delete(urn);
     const outcome = outcomes[op];
     // Components and providers come and go with what is in them and made by them.
     const own = (step.new ?? step.old)?.custom === true && !type.startsWith("pulumi:providers:");
     if (succeeded && (outcome === undefined || !own)) return;
-    const name = nameOf(urn);
     const seconds = begun === undefined ? "" : `, ${((this.#clock() - begun) / 1000).toFixed(1)} s`;
     const what = succeeded ? outcome! : `failed to ${op}`;
-    const head = `  ${what.padEnd(8)} ${this.#short(name)} (${kindOf(type)}${seconds})`;
-    const message = this.#short(shortStatus(status, name));
-    const line = message === "" ? head : `${head}: ${message}`;
+    const head = `  ${what.padEnd(8)} ${this.#short(nameOf(urn))} (${kindOf(type)}${seconds})`;
+    // What failed has its error, which is told anyway.
+    const messages = succeeded ? this.#messages(step).map((message) => this.#short(message)) : [];
+    const line = [head, ...messages].join(": ");
     this.#said.push(line.trim());
-    if (line.length <= width) this.#print(line);
-    else for (const each of [head, ...wrap(message, " ".repeat(11))]) this.#print(each);
+    if (messages.length < 2 && line.length <= width) this.#print(line);
+    else
+      for (const each of [head, ...messages.flatMap((text) => wrap(text, " ".repeat(11)))]) this.#print(each);
+  }
+
+  /**
+   * What a resource said: a command, all that it told; any other, its last word. A command's words come as passing
+   * messages too, but some of them only after it has ended.
+   */
+  #messages({ urn, new: state }: Step): readonly string[] {
+    const stderr = state?.outputs?.["stderr"];
+    const text = typeof stderr === "string" ? stderr : (this.#status.get(urn) ?? "");
+    const lines = text.split("\n").filter((line) => line.trim() !== "");
+    return lines.map((line) => withoutNode(line.trim(), nameOf(urn)));
   }
 }
 
-/** A resource's message without the node that its name tells already. */
-function shortStatus(status: string | undefined, name: string): string {
-  const [, node, message] = /^(\S+): ([^]*)$/.exec(status ?? "") ?? [];
-  return (node !== undefined && name.startsWith(node) ? message : status) ?? "";
+/** A message without the node that the resource's name tells already. */
+function withoutNode(message: string, name: string): string {
+  const [, node, rest] = /^(\S+): ([^]*)$/.exec(message) ?? [];
+  return node !== undefined && rest !== undefined && name.startsWith(node) ? rest : message;
 }

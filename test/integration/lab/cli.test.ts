@@ -82,14 +82,14 @@ describe("the Pulumi CLI, as the lab meets it", { skip }, () => {
     const comments = (): string[] => readFileSync(file, "utf8").match(/# .*/g) ?? [];
     const before = comments();
     assert.ok(before.length > 4);
-    await project.run(["config", "set", "tkc-registry:adopt", "true", "--config-file", file]);
+    await project.run(["config", "set", "tkc-registry:trust", "auto", "--config-file", file]);
     await project.run(["config", "set", "--secret", "--path", 'tkc-registry:passwords["a:1"]', "secret"]);
     const { config } = parse(readFileSync(file, "utf8")) as { config: Record<string, unknown> };
     const { "tkc-registry:passwords": passwords, ...others } = config;
     assert.deepEqual(others, {
       "tkc-registry:namespace": settings.namespace,
       "tkc-registry:registries": settings.registries,
-      "tkc-registry:adopt": true,
+      "tkc-registry:trust": "auto",
     });
     assert.deepEqual(Object.keys((passwords as Record<string, object>)["a:1"]!), ["secure"]);
     assert.deepEqual(comments(), before);
