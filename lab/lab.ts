@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../errors";
 import { stopActivities } from "./activity";
 import { labProcesses, removeCgroups } from "./cgroups";
+import type { Client, ExecResult } from "./exec";
 import {
   defaultFleetSettings,
   fleetFiles,
@@ -26,6 +27,7 @@ import { unmountBelow } from "./mounts";
 import { assertNetworkIsFree, isWired, removeNetwork } from "./network";
 import {
   forgetLogins,
+  logIn as logInAs,
   operatorKubeconfig,
   publishLoginAuthority,
   supervisorLogin as loginOf,
@@ -36,7 +38,7 @@ import { labFolder, runFolder, toolsFolder } from "./paths";
 import { existingEngine, labEngine, storeInUse, volatileFolder, type Engine } from "./podman";
 import { isDefunct } from "./processes";
 import { say, step } from "./progress";
-import { cliOnTerminal, pulumiEnvironment } from "./pulumi";
+import { pulumiEnvironment } from "./pulumi";
 import {
   awaitRegistry,
   fillRegistry,
@@ -71,6 +73,7 @@ import {
   supervisorKubernetes,
   supervisorMachine,
 } from "./supervisor";
+import { cliOnTerminal } from "./terminal";
 import { ensureTools, pruneTools, type Tools } from "./tools";
 import {
   fleet,
@@ -321,9 +324,8 @@ export async function status(): Promise<LabStatus> {
   const state = existingState();
   const engine = existingEngine();
   if (!engine || !(await isWired())) throw notUp();
-  const names = [supervisor.name, registriesMachine, ...state.nodes.map(({ name }) => name)];
   const [machines, readiness, registryHealth] = await Promise.all([
-    Promise.all(names.map(async (name) => [name, await engine.state(name)] as const)),
+    Promise.all(machineNames().map(async (name) => [name, await engine.state(name)] as const)),
     (async () => {
       try {
         return await nodeReadiness(await adminOf("workload"));
@@ -382,6 +384,20 @@ export async function nodeExec(node: string, argv: readonly string[], input?: st
   return stdout;
 }
 
+/** The machines that there are to look into. */
+export function machineNames(): readonly string[] {
+  return [supervisor.name, registriesMachine, ...existingState().nodes.map(({ name }) => name)];
+}
+
+/**
+ * The command line that runs a program on a machine as root, for those who start it themselves, on a terminal too.
+ *
+ * @throws UserError when the machine does not run.
+ */
+export function machineCommand(name: string, argv: readonly string[]): Promise<Client> {
+  return existingMachinesEngine().inside(name, argv);
+}
+
 const kubernetesOf = { supervisor: supervisorKubernetes, workload: workloadKubernetes } as const;
 
 async function adminOf(which: keyof typeof kubernetesOf): Promise<AdminClient> {
@@ -403,6 +419,11 @@ export async function adminKubectl(
 /** How the operator logs in to the Supervisor. */
 export function supervisorLogin(): SupervisorLogin {
   return loginOf(existingState());
+}
+
+/** Logs the operator in to the Supervisor anew, and gives what the product's login printed. */
+export async function logIn(): Promise<ExecResult> {
+  return await logInAs(existingState());
 }
 
 /** What the operator's shell is set up with: see `npm run lab -- env`. `pulumi` is the CLI's name on its PATH. */

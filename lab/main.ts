@@ -5,28 +5,35 @@ import { asActivity } from "./activity";
 import { demonstrate, ensureLabStack, labStack } from "./demonstrate";
 import * as lab from "./lab";
 import { endOnSignals, fail, isInterrupted } from "./program";
+import { readShellArguments, shellOn } from "./machineShell";
+import { loginArguments } from "./operator";
 import { say } from "./progress";
-import { cliOnTerminal, pulumi } from "./pulumi";
-import { quote } from "./shell";
-import { nodeOses, type NodeOs } from "./state";
+import { pulumi } from "./pulumi";
+import { environmentCommands, quote } from "./shell";
+import { nodeOses, stateFile, type NodeOs } from "./state";
+import { cliOnTerminal } from "./terminal";
 import { registryNames, type RegistryName } from "./topology";
 
 const help = `Usage: npm run lab [-- VERB]
 
 A vSphere with Tanzu in miniature on this machine: a Supervisor, a workload cluster, two registries.
 
-  (no verb)                  bring it up and run the whole demonstration
+  (no verb) [--verbose]      bring it up and run the whole demonstration; --verbose shows all that
+                             the engine prints
   up                         bring it up; resumes what was interrupted or killed
   status                     machines, nodes, registries, stacks
   env                        what a shell needs: eval "$(npm run --silent lab -- env)"
+  login                      log in to the Supervisor anew, as \`npm run login\` does for a person
   pulumi ARGS...             run the Pulumi CLI on the lab's stack
+  shell NAME [-- COMMAND...] root's shell on a node, on "supervisor" or on "registries", or one
+                             command there; a part of a name will do that no other has
   add-worker [--os OS]       a new worker (${nodeOses.join(", ")}; default ${nodeOses[0]!})
   remove-node NAME           remove a worker, its Node object and its machine
   replace-node NAME [--new-address]
                              a new machine of the same name, at the same address or at a new one
   next-ca [REGISTRY]         the authority that the next rotate-ca brings, to be trusted beforehand
   rotate-ca [REGISTRY]       a new authority for a registry (${registryNames.join(", ")}; default ${registryNames[0]!})
-  down [--purge]             take everything down; --purge also removes what was built (lab/.lab/tools)
+  down [--purge]             take everything down; --purge also removes what was built
 `;
 
 function badUsage(seen: string): UserError {
@@ -61,6 +68,13 @@ const verbs: Readonly<Record<string, Verb>> = {
   up: { run: () => lab.up() },
   status: { run: showStatus },
   env: { run: showEnvironment },
+  login: {
+    run: async () => {
+      const { stdout, stderr } = await lab.logIn();
+      process.stderr.write(stderr);
+      process.stdout.write(stdout);
+    },
+  },
   "add-worker": {
     options: { os: { type: "string" } },
     run: async ({ values }) => {
@@ -114,27 +128,34 @@ async function showStatus(): Promise<void> {
     return;
   }
   const { env } = await lab.operator();
-  const { stdout } = await pulumi(["stack", "ls"], { env, output: "quiet" });
+  const { stdout } = await pulumi(["stack", "ls"], { env });
   process.stdout.write(`Stacks\n${stdout.replace(/^/gm, "  ").trimEnd()}\n`);
 }
 
-/** Prints shell commands: what differs from this process's own environment. */
+/** Prints shell commands: what differs from the caller's own environment, and what to do with it. */
 async function showEnvironment(): Promise<void> {
   const { env } = await lab.operator();
-  for (const name of new Set([...Object.keys(env), ...Object.keys(process.env)])) {
-    const value = env[name];
-    if (value === process.env[name]) continue;
-    process.stdout.write(value === undefined ? `unset ${name}\n` : `export ${name}=${quote(value)}\n`);
-  }
   await ensureLabStack();
-  process.stdout.write(`export PULUMI_STACK=${quote(labStack.name)}\n`);
-  process.stdout.write(`export TKC_LAB_SETTINGS=${quote(labStack.settingsFile)}\n`);
-  process.stdout.write('# pulumi preview --config-file "$TKC_LAB_SETTINGS"\n');
+  const login = lab.supervisorLogin();
+  const [byHand, caFile] = [
+    loginArguments({ ...login, caFile: '"$TKC_LAB_SUPERVISOR_CA"' }).join(" "),
+    login.caFile,
+  ];
+  process.stdout.write(`${environmentCommands(env, process.env).join("\n")}
+export TKC_LAB_SETTINGS=${quote(labStack.settingsFile)}
+export TKC_LAB_SUPERVISOR_CA=${quote(caFile)}
+# The lab's stack:  pulumi preview --stack ${labStack.name} --config-file "$TKC_LAB_SETTINGS"
+# A stack of yours: pulumi stack init dev
+# Log in anew:      npm run lab -- login
+# By hand:          npm run login -- ${byHand}
+# The password of ${login.user} is "vcenter" in ${stateFile}
+`);
 }
 
 async function main(argv: readonly string[]): Promise<void> {
   const [name, ...rest] = argv;
-  if (name === undefined) return demonstrate();
+  if (name === undefined) return demonstrate({ verbose: false });
+  if (name === "--verbose" && rest.length === 0) return demonstrate({ verbose: true });
   if (name === "--help" || name === "-h" || name === "help") {
     process.stdout.write(help);
     return;
@@ -142,6 +163,12 @@ async function main(argv: readonly string[]): Promise<void> {
   if (name === "pulumi") {
     await ensureLabStack();
     process.exitCode = await labStack.onTerminal(rest);
+    return;
+  }
+  if (name === "shell") {
+    const args = readShellArguments(rest);
+    if (typeof args === "string") throw badUsage(args);
+    process.exitCode = await shellOn(args);
     return;
   }
   const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined;

@@ -1,7 +1,7 @@
 /** The person at this machine: a vCenter user who logs in to the Supervisor, and what his shell needs. */
 import { readFileSync, rmSync } from "node:fs";
 import * as path from "node:path";
-import { exec } from "./exec";
+import { exec, type ExecResult } from "./exec";
 import { readIfThere, replaceFile } from "./wholeFiles";
 import { projectRoot, runFolder } from "./paths";
 import { fingerprint } from "./pki";
@@ -59,27 +59,38 @@ export function forgetLogins(): void {
   for (const user of [vcenterUser, vcenterStranger]) rmSync(kubeconfigFile(user), { force: true });
 }
 
+/** The arguments of `npm run login` by which somebody logs in, but for the password. */
+export function loginArguments({ server, user, caFile }: SupervisorLogin): readonly string[] {
+  return [
+    ...["--server", server, "--user", user],
+    ...["--namespace", supervisor.namespace, "--cluster", cluster.name, "--ca-file", caFile],
+  ];
+}
+
+/** Logs a vCenter user in by the product's own command, as a person would, and gives what that printed. */
+export async function logIn(state: LabState, user = vcenterUser): Promise<ExecResult> {
+  const login = supervisorLogin(state, user);
+  return await exec(
+    process.execPath,
+    [
+      ...["-e", "require('tkc-registry/run')", "--", "v1", "login", ...loginArguments(login)],
+      ...["--kubeconfig", kubeconfigFile(user), "--force"],
+    ],
+    {
+      cwd: projectRoot,
+      env: { ...process.env, TKC_REGISTRY_VCENTER_PASSWORD: login.password },
+      timeout: patience,
+    },
+  );
+}
+
 /**
- * Gives a kubeconfig with the contexts `ns1` and `tkc-cluster-1`, made by `npm run login` as by a person; one whose
- * tokens are good for another hour stays.
+ * Gives a kubeconfig with the contexts `ns1` and `tkc-cluster-1`; one whose tokens are good for another hour stays as it
+ * is.
  */
 export async function operatorKubeconfig(state: LabState, user = vcenterUser): Promise<string> {
   const file = kubeconfigFile(user);
   const expire = tokensExpire(readIfThere(file) ?? "");
-  if (expire !== undefined && expire > Date.now() / 1000 + renewBefore) return file;
-  const { server, password, caFile } = supervisorLogin(state, user);
-  await exec(
-    process.execPath,
-    [
-      ...["-e", "require('tkc-registry/run')", "--", "v1", "login", "--server", server, "--user", user],
-      ...["--namespace", supervisor.namespace, "--cluster", cluster.name],
-      ...["--ca-file", caFile, "--kubeconfig", file, "--force"],
-    ],
-    {
-      cwd: projectRoot,
-      env: { ...process.env, TKC_REGISTRY_VCENTER_PASSWORD: password },
-      timeout: patience,
-    },
-  );
+  if (expire === undefined || expire <= Date.now() / 1000 + renewBefore) await logIn(state, user);
   return file;
 }

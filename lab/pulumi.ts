@@ -1,9 +1,7 @@
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import * as path from "node:path";
-import { currentActivity } from "./activity";
-import { CommandError, exec, type ExecResult } from "./exec";
+import { exec, type ExecResult } from "./exec";
 import { createFile } from "./wholeFiles";
 import { projectRoot, runFolder } from "./paths";
 import type { PulumiPlugin, Tools } from "./tools";
@@ -82,65 +80,20 @@ export interface PulumiOptions {
   readonly env: NodeJS.ProcessEnv;
   /** The project's folder. Default: this project's. */
   readonly cwd?: string;
-  /** `terminal` gives the CLI the terminal itself (progress tree, colours, prompts) and captures nothing; `quiet` only captures. */
-  readonly output: "terminal" | "quiet";
   /** Resolve whatever the exit code is. */
   readonly allowFailure?: boolean;
-  /** Seconds; the CLI is killed after that. Not with `terminal`. */
+  /** Seconds; the CLI is killed after that. */
   readonly timeout?: number;
 }
 
-/** When the CLI that has the terminal ends; undefined while none has it. */
-let terminalTaken: Promise<unknown> | undefined;
-
 /**
- * Gives, while the CLI has the terminal, a promise of when it ends: until then Ctrl-C is the CLI's, which ends the
- * update that it runs in order, and a second one at once.
- */
-export function cliOnTerminal(): Promise<unknown> | undefined {
-  return terminalTaken;
-}
-
-/** Signals that come to this process alone. Ctrl-C comes to all programs of a terminal. */
-const passedOn: readonly NodeJS.Signals[] = ["SIGTERM", "SIGHUP"];
-
-async function onTerminal(args: readonly string[], { env, cwd }: PulumiOptions): Promise<ExecResult> {
-  currentActivity().assertGoesOn();
-  const child = spawn("pulumi", args, { env, cwd: cwd ?? projectRoot, stdio: "inherit" });
-  const ended = new Promise<number>((resolve, reject) => {
-    child.on("error", reject).on("close", (exit) => resolve(exit ?? 1));
-  });
-  const passOn = (signal: NodeJS.Signals): void => void child.kill(signal);
-  // The end of this process is for who has a handler of its own: see `main.ts`.
-  const ignore = (): void => {};
-  process.on("SIGINT", ignore);
-  for (const signal of passedOn) process.on(signal, passOn);
-  terminalTaken = ended.catch(() => {});
-  try {
-    return { code: await ended, stdout: "", stderr: "" };
-  } finally {
-    terminalTaken = undefined;
-    process.off("SIGINT", ignore);
-    for (const signal of passedOn) process.off(signal, passOn);
-  }
-}
-
-/**
- * Runs the Pulumi CLI, such as `pulumi(["stack", "ls"], { env, output: "quiet" })`.
+ * Runs the Pulumi CLI, such as `pulumi(["stack", "ls"], { env })`, and gives what it printed.
  *
  * @throws CommandError when it fails, unless `allowFailure`.
  */
-export async function pulumi(args: readonly string[], options: PulumiOptions): Promise<ExecResult> {
-  if (options.output === "terminal") {
-    const result = await onTerminal(args, options);
-    if (result.code !== 0 && options.allowFailure !== true)
-      throw new CommandError(["pulumi", ...args], result);
-    return result;
-  }
-  return exec("pulumi", [...args, "--non-interactive"], {
-    env: options.env,
-    cwd: options.cwd ?? projectRoot,
-    ...(options.allowFailure === undefined ? {} : { allowFailure: options.allowFailure }),
-    ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
-  });
+export function pulumi(
+  args: readonly string[],
+  { cwd = projectRoot, ...options }: PulumiOptions,
+): Promise<ExecResult> {
+  return exec("pulumi", [...args, "--non-interactive"], { cwd, ...options });
 }

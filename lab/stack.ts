@@ -4,7 +4,8 @@ import { type Client, type ExecOptions, type ExecResult, exec } from "./exec";
 import { replaceFile } from "./wholeFiles";
 import * as lab from "./lab";
 import { projectRoot, runFolder } from "./paths";
-import { pulumi } from "./pulumi";
+import { settingsText } from "./settingsFile";
+import { onTerminal } from "./terminal";
 
 const stacksFolder = path.join(runFolder, "stacks");
 
@@ -69,13 +70,7 @@ export class LabStack {
       const { env } = await lab.operator();
       await exec("pulumi", ["stack", "init", this.name, "--non-interactive"], { cwd: this.folder, env });
     }
-    const salt = readFileSync(this.settingsFile, "utf8")
-      .split("\n")
-      .filter((line) => line.startsWith("encryptionsalt:"));
-    const config = Object.fromEntries(
-      Object.entries(settings).map(([key, value]) => [`tkc-registry:${key}`, value]),
-    );
-    replaceFile(this.settingsFile, [...salt, `config: ${JSON.stringify(config)}`, ""].join("\n"));
+    replaceFile(this.settingsFile, settingsText(readFileSync(this.settingsFile, "utf8"), settings));
     for (const [host, password] of Object.entries(passwords)) {
       // By stdin, as a person would type it: arguments can be seen by every user of the machine.
       await this.cli(["config", "set", "--secret", "--path", `passwords["${host}"]`], { input: password });
@@ -116,9 +111,13 @@ export class LabStack {
 
   /** Runs the Pulumi CLI for this stack on the terminal, for a person. Gives its exit code. */
   async onTerminal(args: readonly string[]): Promise<number> {
-    const env = await this.environment();
-    const { project: cwd } = this;
-    return (await pulumi(this.arguments(args), { env, cwd, output: "terminal", allowFailure: true })).code;
+    const argv = ["pulumi", ...this.arguments(args)] as const;
+    return await onTerminal({ argv, cwd: this.project, env: await this.environment() });
+  }
+
+  /** Runs a command that changes the stack, and gives its exit code. Each of the engine's events is a line of JSON. */
+  async followed(args: readonly string[], onLine: (line: string) => void): Promise<number> {
+    return await onTerminal(await this.command([...args, "--json"]), onLine);
   }
 
   private async cli(args: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {

@@ -37,7 +37,8 @@ export interface LabState {
   };
 }
 
-const stateFile = path.join(runFolder, "lab.json");
+/** Holds the {@link LabState}, passwords in clear. */
+export const stateFile = path.join(runFolder, "lab.json");
 
 /** A new password. */
 export const password = (): string => randomBytes(12).toString("base64url");

@@ -13,7 +13,7 @@ import { networkInterfaces, tmpdir } from "node:os";
 import * as path from "node:path";
 import { after, describe, test } from "node:test";
 import { labProcesses } from "../../lab/cgroups";
-import { exec } from "../../lab/exec";
+import { exec, type ExecOptions, type ExecResult } from "../../lab/exec";
 import type { Fleet, FleetNode } from "../../lab/fleet";
 import { kubectl } from "../../lab/inspect";
 import * as lab from "../../lab/lab";
@@ -57,8 +57,74 @@ async function banner(host: string): Promise<string> {
   });
 }
 
+/** `npm run lab -- ARGS…`, as a person who has no terminal types it. */
+const npmRunLab = (args: readonly string[], options: ExecOptions = {}): Promise<ExecResult> =>
+  exec("npm", ["run", "--silent", "lab", "--", ...args], {
+    cwd: projectRoot,
+    allowFailure: true,
+    timeout: 300,
+    ...options,
+  });
+
 /** The last tests: they take the lab down. */
 describe("the lab itself", () => {
+  describe("for people", () => {
+    test("shell runs a command as root on a machine, and gives its output and exit code", async () => {
+      const { name } = (await lab.nodes()).find((node) => node.role === "control-plane")!;
+      const here = await npmRunLab(["shell", "control-plane", "--", "sh", "-c", "id -un; hostname; exit 7"]);
+      assert.deepEqual([here.code, here.stdout], [7, `root\n${name}\n`], here.stderr);
+      for (const machine of ["supervisor", "registries"]) {
+        const there = await npmRunLab(["shell", machine, "--", "hostname"]);
+        assert.deepEqual([there.code, there.stdout], [0, `${machine}\n`], there.stderr);
+      }
+    });
+
+    test("shell without a command is a shell, which reads what there is to read", async () => {
+      const { code, stdout, stderr } = await npmRunLab(["shell", "supervisor"], {
+        input: "hostname\nexit 3\n",
+      });
+      assert.deepEqual([code, stdout], [3, "supervisor\n"], stderr);
+    });
+
+    test("shell lists the machines to whoever names none of them", async () => {
+      const { code, stderr } = await npmRunLab(["shell", "jumpbox"]);
+      assert.equal(code, 1);
+      for (const { name } of await lab.nodes()) assert.ok(stderr.includes(name), stderr);
+      assert.match(stderr, /supervisor, registries/);
+    });
+
+    test("env sets a shell up for the lab, with nothing of npm's, no stack selected and no password", async () => {
+      const script = `
+        eval "$(npm run --silent lab -- env)"
+        echo "path $PATH"
+        echo "selected \${PULUMI_STACK-none}"
+        echo "namespace $(pulumi config get namespace --stack lab --config-file "$TKC_LAB_SETTINGS")"
+        pulumi stack init people >&2 && echo "mine $(pulumi stack --show-name)"
+        pulumi stack rm --yes people >&2
+        kubectl --context tkc-cluster-1 get nodes -o name
+        env`;
+      const { stdout, stderr } = await exec("sh", ["-c", script], { cwd: projectRoot, timeout: 300 });
+      const said = (word: string): string | undefined => new RegExp(`^${word} (.*)$`, "m").exec(stdout)?.[1];
+      assert.doesNotMatch(said("path")!, /node-gyp-bin/);
+      assert.equal(said("selected"), "none", stderr);
+      assert.equal(said("namespace"), "ns1", stderr);
+      assert.equal(said("mine"), "people", stderr);
+      for (const { name } of await lab.nodes()) assert.ok(stdout.includes(`node/${name}\n`), stdout);
+      assert.ok(!stdout.includes(lab.supervisorLogin().password));
+      assert.ok(!existsSync(path.join(projectRoot, "Pulumi.lab.yaml")));
+    });
+
+    test("login logs in anew", async () => {
+      const { env } = await lab.operator();
+      const read = (): string => readFileSync(env["KUBECONFIG"]!, "utf8");
+      const before = read();
+      const { code, stdout, stderr } = await npmRunLab(["login"]);
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /tkc-cluster-1/);
+      assert.notEqual(read(), before);
+    });
+  });
+
   test("a replaced node is another machine of the same name", async () => {
     const worker = (await lab.nodes()).find((node) => node.role === "worker")!;
     const ask = async (): Promise<string[]> => [

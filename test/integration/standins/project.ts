@@ -49,7 +49,7 @@ export async function makeProject(): Promise<Project> {
   await writeFile(path.join(program, "tsconfig.json"), JSON.stringify(tsconfig));
   const env = pulumiEnvironment(labTools(), { folder: path.join(folder, "pulumi") });
   const run: Project["run"] = (args, { env: further, ...options } = {}) =>
-    pulumi(args, { env: { ...env, ...further }, cwd: program, output: "quiet", timeout: 240, ...options });
+    pulumi(args, { env: { ...env, ...further }, cwd: program, timeout: 240, ...options });
   await run(["stack", "init", "test"]);
   return {
     folder: program,

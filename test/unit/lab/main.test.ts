@@ -16,7 +16,9 @@ test("--help names every verb", async () => {
     "up",
     "status",
     "env",
+    "login",
     "pulumi",
+    "shell",
     "add-worker",
     "remove-node",
     "replace-node",
@@ -26,6 +28,10 @@ test("--help names every verb", async () => {
   ]) {
     assert.match(stdout, new RegExp(`^ {2}${verb}\\b`, "m"));
   }
+  assert.deepEqual(
+    stdout.split("\n").filter((line) => line.length > 100),
+    [],
+  );
 });
 
 const mistakes: readonly (readonly [args: string, says: RegExp])[] = [
@@ -36,6 +42,13 @@ const mistakes: readonly (readonly [args: string, says: RegExp])[] = [
   ["down --all", /down: .*--all/],
   ["add-worker --os windows", /"windows" is none of photon, debian/],
   ["rotate-ca quay", /"quay" is none of harbor, custom/],
+  ["--verbose up", /there is no verb "--verbose"/],
+  ["login me", /login takes no name/],
+  ["shell", /shell needs a machine's name/],
+  ["shell -- id", /shell needs a machine's name/],
+  ["shell worker id", /shell takes one name, and a command after `--`/],
+  ["shell worker --", /shell needs a command after `--`/],
+  ["shell --help-me", /shell takes no --help-me/],
 ];
 for (const [args, says] of mistakes) {
   test(`a mistake is told without a stack, and nothing is done: ${args}`, async () => {
