@@ -46,8 +46,10 @@ export function formatPath(path: readonly Step[]): string {
 export interface Diff {
   readonly differences: readonly Difference[];
   /** The differences that can only be had by replacing the resource. */
-  readonly replaces: readonly Difference[];
-  readonly deleteBeforeReplace: boolean;
+  readonly replaces?: readonly Difference[];
+  readonly deleteBeforeReplace?: boolean;
+  /** Whether the engine is to show old inputs and new ones, rather than the old state and the new inputs. */
+  readonly inputDiff?: boolean;
 }
 
 /** A diff of inputs in which the paths that `forcesReplacement` picks can't be updated in place. */
@@ -62,5 +64,6 @@ export function diffInputs(
     differences: found,
     replaces: found.filter(({ path }) => forcesReplacement(path)),
     deleteBeforeReplace,
+    inputDiff: true,
   };
 }

@@ -120,18 +120,23 @@ const kinds = {
   update: [proto.PropertyDiff.Kind.UPDATE, proto.PropertyDiff.Kind.UPDATE_REPLACE],
 } as const satisfies Record<Difference["kind"], unknown>;
 
-function diffResponse(diff: Diff): proto.DiffResponse {
+function diffResponse({
+  differences,
+  replaces = [],
+  deleteBeforeReplace = false,
+  inputDiff = false,
+}: Diff): proto.DiffResponse {
   const response = new proto.DiffResponse();
   const { DIFF_NONE, DIFF_SOME } = proto.DiffResponse.DiffChanges;
-  response.setChanges(diff.differences.length === 0 ? DIFF_NONE : DIFF_SOME);
+  response.setChanges(differences.length === 0 ? DIFF_NONE : DIFF_SOME);
   response.setHasdetaileddiff(true);
-  response.setDiffsList([...new Set(diff.differences.map(({ path }) => String(path[0])))]);
-  response.setReplacesList([...new Set(diff.replaces.map(({ path }) => formatPath(path)))]);
-  response.setDeletebeforereplace(diff.deleteBeforeReplace && diff.replaces.length > 0);
-  for (const difference of diff.differences) {
+  response.setDiffsList([...new Set(differences.map(({ path }) => String(path[0])))]);
+  response.setReplacesList([...new Set(replaces.map(({ path }) => formatPath(path)))]);
+  response.setDeletebeforereplace(deleteBeforeReplace && replaces.length > 0);
+  for (const difference of differences) {
     const property = new proto.PropertyDiff();
-    property.setKind(kinds[difference.kind][diff.replaces.includes(difference) ? 1 : 0]);
-    property.setInputdiff(true);
+    property.setKind(kinds[difference.kind][replaces.includes(difference) ? 1 : 0]);
+    property.setInputdiff(inputDiff);
     response.getDetaileddiffMap().set(formatPath(difference.path), property);
   }
   return response;
