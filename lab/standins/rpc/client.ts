@@ -1,48 +1,44 @@
-/** A provider's program, run and called as the engine does. */
-import { spawn } from "node:child_process";
+/** A plugin's program, run and called as the engine does. */
+import type { ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import * as grpc from "@grpc/grpc-js";
 import { channelOptions } from "./server";
 
-export type Answer =
-  | { readonly response: Buffer }
-  /** As the plugin gave it, and in the form `Code: text`. */
-  | { readonly failure: grpc.ServiceError; readonly error: string };
-
 export interface Plugin {
-  /** Calls a method of `pulumirpc.ResourceProvider`, in bytes. */
-  call(method: string, request: Uint8Array): Promise<Answer>;
+  readonly address: string;
+  /** Makes a call in bytes, by its path, such as `/pulumirpc.ResourceProvider/Check`. */
+  call(path: string, request: Uint8Array): Promise<Buffer>;
   stop(): void;
 }
 
 const bytes = (value: Uint8Array): Buffer => Buffer.from(value);
 
-/** @param argv - the program; it is given the engine's address as its last argument. */
-export async function startPlugin(
-  argv: readonly [program: string, ...args: string[]],
-  options: { readonly engine: string; readonly cwd: string; readonly env?: NodeJS.ProcessEnv },
+/**
+ * Waits until a plugin serves, and connects to it.
+ *
+ * @param child - its stdout must be a pipe.
+ * @param onLine - is given what the plugin prints after its port.
+ */
+export async function connectPlugin(
+  child: ChildProcess,
+  onLine: (line: string) => void = () => {},
 ): Promise<Plugin> {
-  const [program, ...args] = argv;
-  const child = spawn(program, [...args, options.engine], {
-    cwd: options.cwd,
-    env: options.env ?? process.env,
-    stdio: ["pipe", "pipe", "inherit"],
-  });
+  const lines = createInterface(child.stdout!);
   const port = await new Promise<string>((resolve, reject) => {
-    child.on("error", reject).on("exit", () => reject(new Error(`${program} ended before it served`)));
-    createInterface(child.stdout).once("line", resolve);
+    child.on("error", reject).on("exit", () => reject(new Error("the plugin ended before it served")));
+    lines.once("line", (line) => {
+      lines.on("line", onLine);
+      resolve(line);
+    });
   });
-  const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), channelOptions);
+  const address = `127.0.0.1:${port}`;
+  const client = new grpc.Client(address, grpc.credentials.createInsecure(), channelOptions);
   return {
-    call: (method, request) =>
-      new Promise((resolve) => {
-        client.makeUnaryRequest(
-          `/pulumirpc.ResourceProvider/${method}`,
-          bytes,
-          bytes,
-          request,
-          (failure, response) =>
-            resolve(failure ? { failure, error: errorText(failure) } : { response: response! }),
+    address,
+    call: (path, request) =>
+      new Promise((resolve, reject) => {
+        client.makeUnaryRequest(path, bytes, bytes, request, (error, response) =>
+          error ? reject(error) : resolve(response!),
         );
       }),
     stop() {
@@ -50,11 +46,4 @@ export async function startPlugin(
       child.kill();
     },
   };
-}
-
-function errorText({ code, details }: grpc.ServiceError): string {
-  const name = grpc.status[code]
-    .toLowerCase()
-    .replace(/(?:^|_)(.)/g, (_, letter: string) => letter.toUpperCase());
-  return `${name}: ${details}`;
 }

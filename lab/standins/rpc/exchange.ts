@@ -2,9 +2,11 @@
  * What the engine asks of a provider and what that answers, as JSON in protobuf's own mapping. Written by hand, as the
  * messages of `@pulumi/pulumi` come without their descriptors.
  */
+import { status, type ServiceError } from "@grpc/grpc-js";
 import * as proto from "@pulumi/pulumi/proto/provider_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import type { Struct } from "google-protobuf/google/protobuf/struct_pb";
+import type { Plugin } from "./client";
 import { isObject, readStruct, writeStruct, type Properties, type Value } from "./values";
 
 /** A line of a record. */
@@ -135,10 +137,9 @@ const methods = {
 
 /** What is recorded: the calls that work on a resource. */
 export type Method = keyof typeof methods;
-export const isMethod = (name: string): name is Method => Object.hasOwn(methods, name);
 
 /** A message's bytes as JSON. */
-export function readMessage(method: Method, part: "request" | "response", bytes: Uint8Array): Properties {
+function readMessage(method: Method, part: "request" | "response", bytes: Uint8Array): Properties {
   const [type, fields]: readonly [MessageType, Fields] = methods[method][part];
   const message = type.deserializeBinary(bytes);
   return Object.fromEntries(
@@ -150,7 +151,7 @@ export function readMessage(method: Method, part: "request" | "response", bytes:
 }
 
 /** The bytes of a request. */
-export function writeRequest(method: Method, request: Properties): Uint8Array {
+function writeRequest(method: Method, request: Properties): Uint8Array {
   const [type, fields]: readonly [MessageType, Fields] = methods[method].request;
   const message = new type();
   for (const [name, value] of Object.entries(request)) {
@@ -171,20 +172,55 @@ function mapStrings(value: Value, change: (text: string) => string): Value {
   );
 }
 
+const service = "/pulumirpc.ResourceProvider/";
+
+/** The method of a call that is recorded. */
+export function recordedMethod(path: string): Method | undefined {
+  const name = path.slice(service.length);
+  return Object.hasOwn(methods, name) ? (name as Method) : undefined;
+}
+
+/** `Code: text`. */
+function errorText({ code, details }: ServiceError): string {
+  const words = status[code].toLowerCase().split("_");
+  return `${words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join("")}: ${details}`;
+}
+
+/** An exchange as JSON: the bytes that were sent, and the answer to them. */
+export async function readExchange(
+  method: Method,
+  request: Uint8Array,
+  answer: Promise<Uint8Array>,
+): Promise<Omit<Exchange, "run">> {
+  const asked = { method, request: readMessage(method, "request", request) };
+  return answer.then(
+    (response) => ({ ...asked, response: readMessage(method, "response", response) }),
+    (error: unknown) => ({ ...asked, error: [errorText(error as ServiceError)] as const }),
+  );
+}
+
 /** What a record has for the project's folder. */
 const folderMark = "<dir>";
 /** What it has for the random end of an id that a provider made up. */
 const randomMark = "<8 hex>";
 
-/** A recorded request for a project in `folder`. */
-export const placed = (request: Properties, folder: string): Properties =>
-  mapStrings(request, (text) => text.replaceAll(folderMark, folder)) as Properties;
+/** Asks a plugin what is recorded, for a project in `folder`. */
+export function askAgain(
+  plugin: Plugin,
+  { method, request }: Exchange,
+  folder: string,
+): Promise<Omit<Exchange, "run">> {
+  const placed = mapStrings(request, (text) => text.replaceAll(folderMark, folder));
+  const bytes = writeRequest(method, placed as Properties);
+  return readExchange(method, bytes, plugin.call(`${service}${method}`, bytes));
+}
 
 /** An exchange without what differs from one time and place to another. */
-export function normalised<T extends Omit<Exchange, "run">>(exchange: T, folder: string): T {
-  const anywhere = mapStrings(exchange, (text) =>
-    text.replaceAll(folder, folderMark),
-  ) as unknown as T;
+export function normalised(exchange: Omit<Exchange, "run">, folder: string): Omit<Exchange, "run"> {
+  const anywhere = mapStrings(exchange, (text) => text.replaceAll(folder, folderMark)) as unknown as Omit<
+    Exchange,
+    "run"
+  >;
   const { id } = anywhere.response ?? {};
   if (anywhere.method !== "Create" || typeof id !== "string") return anywhere;
   return { ...anywhere, response: { ...anywhere.response, id: id.replace(/[0-9a-f]{8}$/, randomMark) } };

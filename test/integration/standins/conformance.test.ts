@@ -1,18 +1,13 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { readFile, rm } from "node:fs/promises";
 import * as path from "node:path";
 import { before, describe, it } from "node:test";
 import { inspect, isDeepStrictEqual } from "node:util";
 import { projectRoot } from "../../../lab/paths";
 import { makeRecordedFolder } from "../../../lab/record";
-import { startPlugin, type Plugin } from "../../../lab/standins/rpc/client";
-import {
-  normalised,
-  placed,
-  readMessage,
-  writeRequest,
-  type Exchange,
-} from "../../../lab/standins/rpc/exchange";
+import { connectPlugin } from "../../../lab/standins/rpc/client";
+import { askAgain, normalised, type Exchange } from "../../../lab/standins/rpc/exchange";
 
 /** What the official plugin of that version answered. */
 const officialRecord = path.join(__dirname, "command-1.2.1.jsonl");
@@ -20,11 +15,11 @@ const officialRecord = path.join(__dirname, "command-1.2.1.jsonl");
 const recordedCalls = { Check: 71, Diff: 36, Create: 52, Update: 13, Read: 20, Delete: 40 };
 
 const standIn = [
-  process.execPath,
   "--import",
   require.resolve("tsx"),
   path.join(projectRoot, "lab", "standins", "command.ts"),
-] as const;
+  "127.0.0.1:1", // no engine: what the stand-in logs is not recorded
+];
 
 async function readRecord(file: string): Promise<Exchange[]> {
   const text = await readFile(file, "utf8");
@@ -34,17 +29,8 @@ async function readRecord(file: string): Promise<Exchange[]> {
     .map((line) => JSON.parse(line) as Exchange);
 }
 
-/** Asks what was asked, and gives what is answered now. */
-async function ask(plugin: Plugin, { run, method, request }: Exchange, folder: string): Promise<Exchange> {
-  const asked = { run, method, request };
-  const answer = await plugin.call(method, writeRequest(method, placed(request, folder)));
-  return "error" in answer
-    ? { ...asked, error: [answer.error] }
-    : { ...asked, response: readMessage(method, "response", answer.response) };
-}
-
 /** What two answers are compared by. Lines of stdout and stderr come together in any order. */
-function comparable(exchange: Exchange, folder: string): unknown {
+function comparable(exchange: Omit<Exchange, "run">, folder: string): unknown {
   const { response, error } = normalised(exchange, folder);
   if (!error) return { response };
   const [said, ...output] = error[0].split("\n");
@@ -61,7 +47,9 @@ interface Outcome {
 /** Asks the stand-in all that is in a record, in its order. */
 async function replay(file: string): Promise<Outcome[]> {
   const folder = await makeRecordedFolder();
-  const plugin = await startPlugin(standIn, { cwd: folder, engine: "127.0.0.1:1" });
+  const plugin = await connectPlugin(
+    spawn(process.execPath, standIn, { cwd: folder, stdio: ["pipe", "pipe", "inherit"] }),
+  );
   try {
     const outcomes: Outcome[] = [];
     for (const exchange of await readRecord(file)) {
@@ -69,7 +57,7 @@ async function replay(file: string): Promise<Outcome[]> {
         method: exchange.method,
         what: `${exchange.run}: ${exchange.method} of ${exchange.request.urn as string}`,
         expected: comparable(exchange, folder),
-        actual: comparable(await ask(plugin, exchange, folder), folder),
+        actual: comparable(await askAgain(plugin, exchange, folder), folder),
       });
     }
     return outcomes;
