@@ -28,7 +28,8 @@ export async function connectPlugin(
     child.on("error", reject).on("exit", () => reject(new Error("the plugin ended before it served")));
     lines.once("line", (line) => {
       lines.on("line", onLine);
-      resolve(line);
+      if (/^\d+$/.test(line)) resolve(line);
+      else reject(new Error(`the plugin printed ${JSON.stringify(line)} before its port`));
     });
   });
   const address = `127.0.0.1:${port}`;

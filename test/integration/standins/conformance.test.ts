@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { before, describe, it } from "node:test";
 import { inspect, isDeepStrictEqual } from "node:util";
 import { projectRoot } from "../../../lab/paths";
-import { makeRecordedFolder } from "../../../lab/record";
+import { makeRecordedFolder, record } from "../../../lab/record";
 import { connectPlugin } from "../../../lab/standins/rpc/client";
 import { askAgain, normalised, type Exchange } from "../../../lab/standins/rpc/exchange";
+import { skip } from "./project";
 
 /** What the official plugin of that version answered. */
 const officialRecord = path.join(__dirname, "command-1.2.1.jsonl");
@@ -93,4 +95,18 @@ describe("the stand-in for the command plugin answers as the official one did", 
       assertAgree(of);
     });
   }
+
+  it("to what the engine asks of a plugin now", { skip }, async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), "tkc-registry-conformance-"));
+    try {
+      const file = path.join(folder, "command.jsonl");
+      await record(file);
+      const now = await replay(file);
+      assert.deepEqual(new Set(now.map(({ method }) => method)), new Set(Object.keys(recordedCalls)));
+      assert.ok(now.length > outcomes.length / 2, `only ${now.length} exchanges`);
+      assertAgree(now);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
 });

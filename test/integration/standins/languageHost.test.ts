@@ -73,7 +73,10 @@ describe("the stand-in language host", { skip }, () => {
     try {
       await symlink(path.join(projectRoot, "node_modules"), path.join(pack, "node_modules"));
       await writeFile(path.join(pack, "PulumiPolicy.yaml"), "runtime: nodejs\nmain: index.js\n");
-      await writeFile(path.join(pack, "package.json"), JSON.stringify({ name: "pack", main: "index.js" }));
+      await writeFile(
+        path.join(pack, "package.json"),
+        JSON.stringify({ name: "pack", version: "1.0.0", main: "index.js" }),
+      );
       await writeFile(
         path.join(pack, "index.js"),
         `const { PolicyPack } = require("@pulumi/policy");
