@@ -66,10 +66,13 @@ describe("the stand-in for command:local:Command", { skip }, () => {
     assert.deepEqual((await log()).slice(4), ["again three", "again four"]);
   });
 
-  it("replaces on triggers, and then deletes after creating", async () => {
-    await project.write(program(`create: "echo new >> log", delete: "echo old gone >> log", triggers: [1]`));
-    await project.run(["up", "--yes", "--skip-preview"]);
-    assert.deepEqual((await log()).slice(6), ["new", "gone"]);
+  it("replaces when triggers change, not when there are some for the first time, and deletes after creating", async () => {
+    for (const trigger of [0, 1]) {
+      const args = `create: "echo new >> log", delete: "echo old gone >> log"`;
+      await project.write(program(`${args}, triggers: [${trigger}]`));
+      await project.run(["up", "--yes", "--skip-preview"]);
+    }
+    assert.deepEqual((await log()).slice(6), ["new", "new", "old gone"]);
   });
 
   it("refreshes without running anything", async () => {
@@ -99,16 +102,16 @@ describe("the stand-in for command:local:Command", { skip }, () => {
   });
 
   it("keeps the output secret where that is asked for, not because an input is", async () => {
-    const stack = async (options: string): Promise<string> => {
-      const args = `create: "echo new >> log; cat", stdin: pulumi.secret("tell no one"), logging: "none", triggers: [1]`;
+    const stack = async (name: string, options: string): Promise<string> => {
+      const args = `create: "cat; echo ${name}", stdin: pulumi.secret("tell no one"), logging: "none", triggers: [1]`;
       await project.write(program(`${args} }, ${options}`));
       const up = await project.run(["up", "--yes", "--skip-preview"]);
-      assert.deepEqual(await project.outputs(), { stdout: "tell no one" });
+      assert.deepEqual(await project.outputs(), { stdout: `tell no one${name}` });
       return up.stdout + (await project.run(["stack", "export"])).stdout;
     };
-    const asked = await stack(`{ additionalSecretOutputs: ["stdout"]`);
-    assert.ok(!asked.includes("tell no one"), asked);
-    assert.match(await stack("{"), /tell no one/);
+    assert.match(await stack("known", "{"), /tell no oneknown/);
+    const asked = await stack("asked", `{ additionalSecretOutputs: ["stdout"]`);
+    assert.ok(!asked.includes("tell no oneasked"), asked);
   });
 
   it("refuses a line that would hang the official plugin, where it is logged", async () => {
