@@ -9,6 +9,7 @@ import { readShellArguments, shellOn } from "./machineShell";
 import { loginArguments } from "./operator";
 import { say } from "./progress";
 import { pulumi } from "./pulumi";
+import { record } from "./record";
 import { environmentCommands, quote } from "./shell";
 import { nodeOses, stateFile, type NodeOs } from "./state";
 import { cliOnTerminal } from "./terminal";
@@ -33,6 +34,7 @@ A vSphere with Tanzu in miniature on this machine: a Supervisor, a workload clus
                              a new machine of the same name, at the same address or at a new one
   next-ca [REGISTRY]         the authority that the next rotate-ca brings, to be trusted beforehand
   rotate-ca [REGISTRY]       a new authority for a registry (${registryNames.join(", ")}; default ${registryNames[0]!})
+  record [FILE]              record what the plugin for commands answers (default FILE: lab/.lab/command.jsonl)
   down [--purge]             take everything down; --purge also removes what was built
 `;
 
@@ -104,6 +106,7 @@ const verbs: Readonly<Record<string, Verb>> = {
       process.stdout.write(`${info.host}: new authority, SHA-256 ${info.caSha256}\n`);
     },
   },
+  record: { words: [0, 1], run: ({ positionals: [file] }) => record(file) },
   down: {
     options: { purge: { type: "boolean" } },
     run: async ({ values }) => {

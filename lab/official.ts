@@ -2,13 +2,11 @@
 import { spawn } from "node:child_process";
 import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import * as path from "node:path";
-import { createInterface } from "node:readline";
-import * as grpc from "@grpc/grpc-js";
-import { ResourceProviderClient } from "@pulumi/pulumi/proto/provider_grpc_pb";
-import { Empty } from "google-protobuf/google/protobuf/empty_pb";
+import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
 import { UserError } from "../errors";
 import { exec } from "./exec";
 import { labFolder } from "./paths";
+import { connectPlugin } from "./standins/rpc/client";
 import { sdkVersion } from "./standins/versions";
 
 export interface OfficialPart {
@@ -55,20 +53,12 @@ function onPath(env: NodeJS.ProcessEnv, program: string): string | undefined {
 async function askVersion(executable: string): Promise<string | undefined> {
   const child = spawn(executable, [], { stdio: ["pipe", "pipe", "ignore"], timeout: versionTimeout * 1000 });
   try {
-    const port = await new Promise<string>((resolve, reject) => {
-      child.on("error", reject).on("exit", () => reject(new Error(`${executable} ended`)));
-      createInterface(child.stdout).once("line", resolve);
-    });
-    const client = new ResourceProviderClient(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+    const plugin = await connectPlugin(child);
     try {
-      return await new Promise<string>((resolve, reject) => {
-        const options = { deadline: Date.now() + versionTimeout * 1000 };
-        client.getPluginInfo(new Empty(), new grpc.Metadata(), options, (error, info) =>
-          error ? reject(error) : resolve(info.getVersion()),
-        );
-      });
+      const answer = await plugin.call("/pulumirpc.ResourceProvider/GetPluginInfo", new Uint8Array());
+      return PluginInfo.deserializeBinary(answer).getVersion();
     } finally {
-      client.close();
+      plugin.stop();
     }
   } catch {
     return undefined; // no plugin, or none that works

@@ -1,13 +1,12 @@
 /**
- * `pulumi-resource-command`: `command:local:Command` as `@pulumi/command` documents it. Asset and archive paths,
- * which the stack doesn't use, are refused.
+ * `pulumi-resource-command`: `command:local:Command` as the official plugin answers; a test replays a record of it.
+ * Asset and archive paths, which the stack doesn't use, are refused.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { diffInputs } from "./rpc/diff";
 import { serveProvider, type ResourceProvider } from "./rpc/provider";
-import { engineLogger } from "./rpc/server";
-import { hasSecret, plain, secret, unknown, type Properties } from "./rpc/values";
+import { statusLogger } from "./rpc/server";
+import { plain, unknown, type Properties } from "./rpc/values";
 import { parseUrn } from "./urn";
 import { sdkVersion } from "./versions";
 
@@ -40,7 +39,7 @@ const known = [
   "update",
 ];
 
-const logger = engineLogger();
+const showStatus = statusLogger();
 const running = new Set<ChildProcess>();
 
 function previousOutput(inputs: CommandInputs, previous: CommandOutputs): NodeJS.ProcessEnv {
@@ -51,12 +50,17 @@ function previousOutput(inputs: CommandInputs, previous: CommandOutputs): NodeJS
   };
 }
 
+/** The longest line that the official plugin logs; a longer one hangs it for ever. */
+const longestLine = 64 * 1024 - 1;
+
 /** Calls `print` with each whole line, and with what is left at the end. */
 function lines(print: (line: string) => void): { add(chunk: string): void; end(): void } {
   let partial = "";
   return {
     add(chunk) {
       const parts = (partial + chunk).split("\n");
+      if (parts.some((line) => Buffer.byteLength(line) > longestLine))
+        throw new Error("a line of 64 KiB or more, which would hang the official plugin for ever");
       partial = parts.pop() ?? "";
       parts.forEach(print);
     },
@@ -65,6 +69,17 @@ function lines(print: (line: string) => void): { add(chunk: string): void; end()
     },
   };
 }
+
+/** What Go, and so the official plugin, calls the signals that end a command. */
+const signalNames: Partial<Record<NodeJS.Signals, string>> = {
+  SIGABRT: "aborted",
+  SIGHUP: "hangup",
+  SIGINT: "interrupt",
+  SIGKILL: "killed",
+  SIGPIPE: "broken pipe",
+  SIGSEGV: "segmentation fault",
+  SIGTERM: "terminated",
+};
 
 async function run(
   urn: string,
@@ -81,41 +96,43 @@ async function run(
   running.add(child);
   const output = { stdout: "", stderr: "" };
   let both = "";
+  let refusal: string | undefined;
+  const log = lines((line) => showStatus(urn, line)); // one for both streams, as in the official plugin
   for (const name of ["stdout", "stderr"] as const) {
     const logged = [undefined, name, "stdoutAndStderr"].includes(inputs.logging);
-    const log = lines((line) => logger.status(urn, line));
     child[name].setEncoding("utf8").on("data", (chunk: string) => {
       output[name] += chunk;
       both += chunk;
-      if (logged) log.add(chunk);
+      if (!logged || refusal !== undefined) return;
+      try {
+        log.add(chunk);
+      } catch (error) {
+        refusal = (error as Error).message;
+        child.kill("SIGKILL");
+      }
     });
-    child[name].on("end", () => log.end());
   }
   child.stdin.on("error", () => {}); // a command need not read its input
   child.stdin.end(inputs.stdin ?? "");
-  const ending = await new Promise<string>((resolve, reject) => {
-    child.on("error", reject);
+  const ending = await new Promise<string>((resolve) => {
+    child.on("error", (error) => resolve(error.message));
     child.on("close", (code, signal) =>
-      resolve(signal === null ? `exit status ${code}` : `signal: ${signal}`),
+      resolve(signal === null ? `exit status ${code}` : `signal: ${signalNames[signal] ?? signal}`),
     );
   }).finally(() => running.delete(child));
-  if (ending !== "exit status 0") throw new Error(`${ending}: running ${JSON.stringify(command)}:\n${both}`);
+  log.end();
+  if (refusal !== undefined || ending !== "exit status 0")
+    throw new Error(`${refusal ?? ending}: running ${JSON.stringify(command)}:\n${both}`);
   return { stdout: output.stdout.replace(/\n$/, ""), stderr: output.stderr.replace(/\n$/, "") };
-}
-
-/** The state: all inputs, and what the command printed, which is as secret as what it was given. */
-function state(inputs: Properties, output: Required<CommandOutputs>): Properties {
-  const mark = hasSecret(inputs) ? secret : <T>(value: T): T => value;
-  return { ...inputs, stdout: mark(output.stdout), stderr: mark(output.stderr) };
 }
 
 const inputsOf = (properties: Properties): CommandInputs => plain(properties) as CommandInputs;
 const outputsOf = (properties: Properties): CommandOutputs => plain(properties) as CommandOutputs;
 
+const makeId = (urn: string): string => `${parseUrn(urn).name}${randomBytes(4).toString("hex")}`;
+
 const provider: ResourceProvider = {
   version: sdkVersion("command"),
-  diffConfig: (olds, news) => diffInputs(olds, news, () => false),
-  configure: () => Promise.resolve(),
   check({ urn, news }) {
     const { type } = parseUrn(urn);
     if (type !== "command:local:Command")
@@ -123,24 +140,24 @@ const provider: ResourceProvider = {
     const failures = Object.keys(news)
       .filter((property) => !known.includes(property))
       .map((property) => ({ property, reason: "the lab's stand-in does not know this property" }));
-    return Promise.resolve({ inputs: { addPreviousOutputInEnv: true, ...news }, failures });
+    return Promise.resolve({ inputs: news, failures });
   },
-  diff: ({ oldInputs, news }) => diffInputs(oldInputs, news, ([property]) => property === "triggers"),
   async create({ urn, news, preview }) {
-    if (preview) return { id: "", properties: state(news, { stdout: unknown, stderr: unknown }) };
+    const id = makeId(urn);
+    if (preview) return { id, properties: { ...news, stdout: unknown, stderr: unknown } };
     const inputs = inputsOf(news);
     const output = inputs.create === undefined ? undefined : await run(urn, inputs.create, inputs, {});
-    const id = `${parseUrn(urn).name}${randomBytes(4).toString("hex")}`;
-    return { id, properties: state(news, output ?? { stdout: "", stderr: "" }) };
+    return { id, properties: { ...news, stdout: "", stderr: "", ...output } };
   },
   read: ({ properties, oldInputs }) => Promise.resolve({ properties, inputs: oldInputs }),
   async update({ urn, olds, news, preview }) {
-    if (preview) return state(news, { stdout: unknown, stderr: unknown });
+    if (preview) return { ...news, stdout: unknown, stderr: unknown };
     const inputs = inputsOf(news);
     const previous = outputsOf(olds);
     const command = inputs.update ?? inputs.create;
-    if (command === undefined) return state(news, { stdout: "", stderr: "", ...previous });
-    return state(news, await run(urn, command, inputs, previous));
+    if (command === undefined)
+      return { ...news, stdout: previous.stdout ?? "", stderr: previous.stderr ?? "" };
+    return { ...news, ...(await run(urn, command, inputs, previous)) };
   },
   async delete({ urn, properties }) {
     const inputs = inputsOf(properties);

@@ -1,4 +1,4 @@
-import { isArray, isObject, isSecret, type Properties, type Value } from "./values";
+import { isArray, isObject, isSecret, type Value } from "./values";
 
 export type Step = string | number;
 
@@ -40,27 +40,4 @@ export function formatPath(path: readonly Step[]): string {
       return `[${JSON.stringify(step)}]`;
     })
     .join("");
-}
-
-/** What a provider answers when it is asked what a change of inputs would do. */
-export interface Diff {
-  readonly differences: readonly Difference[];
-  /** The differences that can only be had by replacing the resource. */
-  readonly replaces: readonly Difference[];
-  readonly deleteBeforeReplace: boolean;
-}
-
-/** A diff of inputs in which the paths that `forcesReplacement` picks can't be updated in place. */
-export function diffInputs(
-  before: Properties,
-  after: Properties,
-  forcesReplacement: (path: readonly Step[]) => boolean,
-  deleteBeforeReplace = false,
-): Diff {
-  const found = differences(before, after);
-  return {
-    differences: found,
-    replaces: found.filter(({ path }) => forcesReplacement(path)),
-    deleteBeforeReplace,
-  };
 }

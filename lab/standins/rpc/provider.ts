@@ -6,135 +6,73 @@ import * as grpc from "@grpc/grpc-js";
 import * as plugin from "@pulumi/pulumi/proto/plugin_pb";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import * as proto from "@pulumi/pulumi/proto/provider_pb";
-import { Status } from "@pulumi/pulumi/proto/status_pb";
-import { Any } from "google-protobuf/google/protobuf/any_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
-import { formatPath, type Diff, type Difference } from "./diff";
+import { differences, formatPath, type Difference } from "./diff";
 import { servePlugin } from "./server";
 import { readStruct, writeStruct, type Properties } from "./values";
-
-export interface Resource {
-  readonly urn: string;
-  /** Seconds, from `customTimeouts`; 0 is "not given". */
-  readonly timeout: number;
-}
 
 export interface ResourceProvider {
   /** The version of the SDK that it stands in for; the engine warns about any other. */
   readonly version: string;
-  diffConfig(oldInputs: Properties, news: Properties): Diff;
-  configure(config: Properties): Promise<void>;
   check(request: CheckRequest): Promise<CheckResult>;
-  diff(request: DiffRequest): Diff;
   create(request: CreateRequest): Promise<{ readonly id: string; readonly properties: Properties }>;
-  /** Undefined when the resource is gone. */
-  read(
-    request: ReadRequest,
-  ): Promise<{ readonly properties: Properties; readonly inputs: Properties } | undefined>;
+  read(request: ReadRequest): Promise<{ readonly properties: Properties; readonly inputs: Properties }>;
   update(request: UpdateRequest): Promise<Properties>;
   delete(request: DeleteRequest): Promise<void>;
   /** The operator cancelled the run: give up what is going on. */
   cancel(): void;
-  /** The engine died; what is going on is finished nevertheless, unless this says otherwise. */
-  engineGone?(): void;
 }
 
 export interface CheckRequest {
   readonly urn: string;
-  /** The inputs of the last run, empty for a new resource. */
-  readonly oldInputs: Properties;
   readonly news: Properties;
-  /** The same in preview and update, so that random names agree. */
-  readonly randomSeed: Uint8Array;
 }
 export interface CheckResult {
   readonly inputs: Properties;
   readonly failures?: readonly { readonly property: string; readonly reason: string }[];
 }
-export interface DiffRequest {
+export interface CreateRequest {
   readonly urn: string;
-  readonly oldInputs: Properties;
-  readonly news: Properties;
-}
-export interface CreateRequest extends Resource {
   readonly news: Properties;
   readonly preview: boolean;
 }
 export interface ReadRequest {
-  readonly urn: string;
-  readonly id: string;
   readonly properties: Properties;
   readonly oldInputs: Properties;
 }
-export interface UpdateRequest extends Resource {
-  readonly id: string;
+export interface UpdateRequest {
+  readonly urn: string;
   readonly olds: Properties;
-  readonly oldInputs: Properties;
   readonly news: Properties;
   readonly preview: boolean;
 }
-export interface DeleteRequest extends Resource {
-  readonly id: string;
+export interface DeleteRequest {
+  readonly urn: string;
   readonly properties: Properties;
-}
-
-/** The resource exists and belongs in state, but did not become what it should be. The next run tries again. */
-export class InitializationError extends Error {
-  constructor(
-    message: string,
-    readonly id: string,
-    readonly properties: Properties,
-    readonly inputs: Properties,
-    readonly reasons: readonly string[],
-  ) {
-    super(message);
-    this.name = "InitializationError";
-  }
 }
 
 type Unary<Request, Response> = (call: { readonly request: Request }) => Promise<Response>;
 
-function failure(error: unknown): Partial<grpc.StatusObject> {
-  const message = error instanceof Error ? error.message : String(error);
-  if (!(error instanceof InitializationError)) return { code: grpc.status.UNKNOWN, details: message };
-  const detail = new proto.ErrorResourceInitFailed();
-  detail.setId(error.id);
-  detail.setProperties(writeStruct(error.properties));
-  detail.setInputs(writeStruct(error.inputs));
-  detail.setReasonsList([...error.reasons]);
-  const packed = new Any();
-  packed.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
-  const status = new Status();
-  status.setCode(grpc.status.UNKNOWN);
-  status.setMessage(message);
-  status.addDetails(packed);
-  const metadata = new grpc.Metadata();
-  // Where gRPC carries structured errors.
-  metadata.add("grpc-status-details-bin", Buffer.from(status.serializeBinary()));
-  return { code: grpc.status.UNKNOWN, details: message, metadata };
-}
-
 const kinds = {
-  add: [proto.PropertyDiff.Kind.ADD, proto.PropertyDiff.Kind.ADD_REPLACE],
-  delete: [proto.PropertyDiff.Kind.DELETE, proto.PropertyDiff.Kind.DELETE_REPLACE],
-  update: [proto.PropertyDiff.Kind.UPDATE, proto.PropertyDiff.Kind.UPDATE_REPLACE],
+  add: proto.PropertyDiff.Kind.ADD,
+  delete: proto.PropertyDiff.Kind.DELETE,
+  update: proto.PropertyDiff.Kind.UPDATE,
 } as const satisfies Record<Difference["kind"], unknown>;
 
-function diffResponse(diff: Diff): proto.DiffResponse {
+/** Every change is an update: what replaces, such as changed `triggers` of a command, the SDK asks the engine for. */
+function diff({ request }: { readonly request: proto.DiffRequest }): Promise<proto.DiffResponse> {
+  const found = differences(readStruct(request.getOldInputs()), readStruct(request.getNews()));
   const response = new proto.DiffResponse();
   const { DIFF_NONE, DIFF_SOME } = proto.DiffResponse.DiffChanges;
-  response.setChanges(diff.differences.length === 0 ? DIFF_NONE : DIFF_SOME);
+  response.setChanges(found.length === 0 ? DIFF_NONE : DIFF_SOME);
   response.setHasdetaileddiff(true);
-  response.setDiffsList([...new Set(diff.differences.map(({ path }) => String(path[0])))]);
-  response.setReplacesList([...new Set(diff.replaces.map(({ path }) => formatPath(path)))]);
-  response.setDeletebeforereplace(diff.deleteBeforeReplace && diff.replaces.length > 0);
-  for (const difference of diff.differences) {
+  response.setDiffsList([...new Set(found.map(({ path }) => String(path[0])))]);
+  for (const { path, kind } of found) {
     const property = new proto.PropertyDiff();
-    property.setKind(kinds[difference.kind][diff.replaces.includes(difference) ? 1 : 0]);
-    property.setInputdiff(true);
-    response.getDetaileddiffMap().set(formatPath(difference.path), property);
+    property.setKind(kinds[kind]);
+    response.getDetaileddiffMap().set(formatPath(path), property);
   }
-  return response;
+  return Promise.resolve(response);
 }
 
 /** Serves the provider until the engine ends it. When the engine dies, what it had begun is still finished. */
@@ -151,7 +89,11 @@ export async function serveProvider(provider: ResourceProvider): Promise<void> {
       handle(call)
         .then(
           (response) => callback(null, response),
-          (error: unknown) => callback(failure(error)),
+          (error: unknown) =>
+            callback({
+              code: grpc.status.UNKNOWN,
+              details: error instanceof Error ? error.message : String(error),
+            }),
         )
         .finally(() => {
           running--;
@@ -171,24 +113,17 @@ export async function serveProvider(provider: ResourceProvider): Promise<void> {
       response.setInputs(request.getNews());
       return resolved(response);
     }),
-    diffConfig: unary<proto.DiffRequest, proto.DiffResponse>(({ request }) =>
-      resolved(
-        diffResponse(provider.diffConfig(readStruct(request.getOldInputs()), readStruct(request.getNews()))),
-      ),
-    ),
-    configure: unary<proto.ConfigureRequest, proto.ConfigureResponse>(async ({ request }) => {
-      await provider.configure(readStruct(request.getArgs()));
+    diffConfig: unary(diff),
+    configure: unary<proto.ConfigureRequest, proto.ConfigureResponse>(() => {
       const response = new proto.ConfigureResponse();
       response.setAcceptsecrets(true);
       response.setSupportspreview(true);
-      return response;
+      return resolved(response);
     }),
     check: unary<proto.CheckRequest, proto.CheckResponse>(async ({ request }) => {
       const result = await provider.check({
         urn: request.getUrn(),
-        oldInputs: readStruct(request.getOlds()),
         news: readStruct(request.getNews()),
-        randomSeed: request.getRandomseed_asU8(),
       });
       const response = new proto.CheckResponse();
       response.setInputs(writeStruct(result.inputs));
@@ -200,21 +135,10 @@ export async function serveProvider(provider: ResourceProvider): Promise<void> {
       }
       return response;
     }),
-    diff: unary<proto.DiffRequest, proto.DiffResponse>(({ request }) =>
-      resolved(
-        diffResponse(
-          provider.diff({
-            urn: request.getUrn(),
-            oldInputs: readStruct(request.getOldInputs()),
-            news: readStruct(request.getNews()),
-          }),
-        ),
-      ),
-    ),
+    diff: unary(diff),
     create: unary<proto.CreateRequest, proto.CreateResponse>(async ({ request }) => {
       const result = await provider.create({
         urn: request.getUrn(),
-        timeout: request.getTimeout(),
         news: readStruct(request.getProperties()),
         preview: request.getPreview(),
       });
@@ -225,26 +149,19 @@ export async function serveProvider(provider: ResourceProvider): Promise<void> {
     }),
     read: unary<proto.ReadRequest, proto.ReadResponse>(async ({ request }) => {
       const result = await provider.read({
-        urn: request.getUrn(),
-        id: request.getId(),
         properties: readStruct(request.getProperties()),
         oldInputs: readStruct(request.getInputs()),
       });
-      const response = new proto.ReadResponse(); // without an id it says that the resource is gone
-      if (result) {
-        response.setId(request.getId());
-        response.setProperties(writeStruct(result.properties));
-        response.setInputs(writeStruct(result.inputs));
-      }
+      const response = new proto.ReadResponse();
+      response.setId(request.getId());
+      response.setProperties(writeStruct(result.properties));
+      response.setInputs(writeStruct(result.inputs));
       return response;
     }),
     update: unary<proto.UpdateRequest, proto.UpdateResponse>(async ({ request }) => {
       const properties = await provider.update({
         urn: request.getUrn(),
-        id: request.getId(),
-        timeout: request.getTimeout(),
         olds: readStruct(request.getOlds()),
-        oldInputs: readStruct(request.getOldInputs()),
         news: readStruct(request.getNews()),
         preview: request.getPreview(),
       });
@@ -255,8 +172,6 @@ export async function serveProvider(provider: ResourceProvider): Promise<void> {
     delete: unary<proto.DeleteRequest, Empty>(async ({ request }) => {
       await provider.delete({
         urn: request.getUrn(),
-        id: request.getId(),
-        timeout: request.getTimeout(),
         properties: readStruct(request.getProperties()),
       });
       return new Empty();
@@ -269,7 +184,6 @@ export async function serveProvider(provider: ResourceProvider): Promise<void> {
 
   await servePlugin(ResourceProviderService, implementation, () => {
     engineGone = true;
-    provider.engineGone?.();
     exitWhenIdle();
   });
 }

@@ -24,11 +24,6 @@ export function isSecret(value: Value | undefined): value is { readonly value: V
   return isObject(value) && value[signatureKey] === secretSignature;
 }
 
-/** Marks a value as secret; one that is already is left as it is. */
-export function secret(value: Value): Value {
-  return isSecret(value) ? value : { [signatureKey]: secretSignature, value };
-}
-
 function mapChildren(value: Value, map: (child: Value) => Value): Value {
   if (isArray(value)) return value.map(map);
   if (isObject(value))
@@ -39,28 +34,6 @@ function mapChildren(value: Value, map: (child: Value) => Value): Value {
 /** The value without any mark of secrecy, at any depth. */
 export function plain(value: Value): Value {
   return isSecret(value) ? plain(value.value) : mapChildren(value, plain);
-}
-
-function some(value: Value, test: (value: Value) => boolean): boolean {
-  if (test(value)) return true;
-  return (
-    typeof value === "object" && value !== null && Object.values(value).some((child) => some(child, test))
-  );
-}
-
-export const hasSecret = (value: Value): boolean => some(value, isSecret);
-export const hasUnknown = (value: Value): boolean => some(value, (inner) => inner === unknown);
-
-/** Marks as secret what is secret at the same place in `model`. */
-export function secretLike(value: Value, model: Value | undefined): Value {
-  if (isSecret(model)) return secret(value);
-  if (isArray(value) && isArray(model)) return value.map((item, index) => secretLike(item, model[index]));
-  if (isObject(value) && isObject(model)) {
-    return Object.fromEntries(
-      Object.entries(value).map(([key, child]) => [key, secretLike(child, model[key])]),
-    );
-  }
-  return value;
 }
 
 export function readStruct(struct: Struct | undefined): Properties {

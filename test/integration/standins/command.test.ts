@@ -66,10 +66,13 @@ describe("the stand-in for command:local:Command", { skip }, () => {
     assert.deepEqual((await log()).slice(4), ["again three", "again four"]);
   });
 
-  it("replaces on triggers, and then deletes after creating", async () => {
-    await project.write(program(`create: "echo new >> log", delete: "echo old gone >> log", triggers: [1]`));
-    await project.run(["up", "--yes", "--skip-preview"]);
-    assert.deepEqual((await log()).slice(6), ["new", "gone"]);
+  it("replaces when triggers change, not when there are some for the first time, and deletes after creating", async () => {
+    for (const trigger of [0, 1]) {
+      const args = `create: "echo new >> log", delete: "echo old gone >> log"`;
+      await project.write(program(`${args}, triggers: [${trigger}]`));
+      await project.run(["up", "--yes", "--skip-preview"]);
+    }
+    assert.deepEqual((await log()).slice(6), ["new", "new", "old gone"]);
   });
 
   it("refreshes without running anything", async () => {
@@ -98,16 +101,27 @@ describe("the stand-in for command:local:Command", { skip }, () => {
     assert.equal((await project.resource("first"))?.inputs.create, "echo new >> log");
   });
 
-  it("keeps the output secret when an input is", async () => {
-    await project.write(
-      program(
-        `create: "echo new >> log; cat", stdin: pulumi.secret("tell no one"), logging: "none", triggers: [1]`,
-      ),
-    );
-    const up = await project.run(["up", "--yes", "--skip-preview"]);
-    assert.ok(!up.stdout.includes("tell no one"), up.stdout);
-    assert.deepEqual(await project.outputs(), { stdout: "tell no one" });
-    assert.ok(!(await project.run(["stack", "export"])).stdout.includes("tell no one"));
+  it("keeps the output secret where that is asked for, not because an input is", async () => {
+    const stack = async (name: string, options: string): Promise<string> => {
+      const args = `create: "cat; echo ${name}", stdin: pulumi.secret("tell no one"), logging: "none", triggers: [1]`;
+      await project.write(program(`${args} }, ${options}`));
+      const up = await project.run(["up", "--yes", "--skip-preview"]);
+      assert.deepEqual(await project.outputs(), { stdout: `tell no one${name}` });
+      return up.stdout + (await project.run(["stack", "export"])).stdout;
+    };
+    assert.match(await stack("known", "{"), /tell no oneknown/);
+    const asked = await stack("asked", `{ additionalSecretOutputs: ["stdout"]`);
+    assert.ok(!asked.includes("tell no oneasked"), asked);
+  });
+
+  it("refuses a line that would hang the official plugin, where it is logged", async () => {
+    const long = "head -c 65536 /dev/zero | tr '\\\\0' x";
+    await project.write(program(`create: "${long} | wc -c; ${long}", logging: "none"`));
+    await project.run(["up", "--yes", "--skip-preview"]);
+    await project.write(program(`create: "${long}"`));
+    const up = await project.run(["up", "--yes", "--skip-preview"], { allowFailure: true });
+    assert.notEqual(up.code, 0);
+    assert.match(up.stdout, /a line of 64 KiB or more, which would hang the official plugin/);
   });
 
   it("deletes on destroy with no program, with the last outputs in the environment", async () => {
