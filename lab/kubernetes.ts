@@ -141,7 +141,7 @@ export async function apiServerFiles(kubernetes: Kubernetes, loginAuthority: Aut
     },
     "/etc/kubernetes/admission.json": {
       content: json({
-        apiVersion: "apiserver.config.k8s.io/v1beta1",
+        apiVersion: "apiserver.config.k8s.io/v1",
         kind: "AdmissionConfiguration",
         plugins: kubernetes.podSecurity === undefined ? [] : [podSecurity(kubernetes.podSecurity)],
       }),
