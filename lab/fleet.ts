@@ -14,7 +14,6 @@ import {
   apiServerFiles,
   hostsFile,
   machineEnvironment,
-  until,
   type Kubernetes,
 } from "./kubernetes";
 import { nodeUserId, type Machines, type MachineSpec } from "./machines";
@@ -31,6 +30,7 @@ import {
   nodeUser,
   supervisor,
 } from "./topology";
+import { until } from "./until";
 
 const fleetKubernetes: Kubernetes = {
   name: fleet.name,

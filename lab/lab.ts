@@ -6,7 +6,7 @@
 import { existsSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { stopActivities } from "./activity";
 import { labProcesses, removeCgroups } from "./cgroups";
 import {
@@ -19,7 +19,7 @@ import {
   type FleetSettings,
 } from "./fleet";
 import { ensureImages, pruneImages, type ImageCache } from "./image";
-import { AdminClient, until, type Kubernetes } from "./kubernetes";
+import { AdminClient, type Kubernetes } from "./kubernetes";
 import { exclusively } from "./lock";
 import { Machines, type MachineSpec } from "./machines";
 import { unmountBelow } from "./mounts";
@@ -80,6 +80,7 @@ import {
   workerName,
   type RegistryName,
 } from "./topology";
+import { until } from "./until";
 import {
   awaitNodes,
   fillWorkloadCluster,

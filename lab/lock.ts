@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { asActivity } from "./activity";
 import { labFolder, makeLabFolder } from "./paths";
 

@@ -15,7 +15,6 @@ import {
 import * as path from "node:path";
 import type { Client, ExecOptions, ExecResult } from "./exec";
 import { images } from "./image";
-import { until } from "./kubernetes";
 import {
   assertNetworkIsFree,
   isMachineWired,
@@ -26,6 +25,7 @@ import {
 } from "./network";
 import { runFolder } from "./paths";
 import { cgroupParent, type Engine } from "./podman";
+import { until } from "./until";
 
 /** A file of a machine, besides those that come as folders. */
 export interface MachineFile {

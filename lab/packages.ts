@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { CommandError, exec } from "./exec";
 import { step } from "./progress";
 

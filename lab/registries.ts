@@ -6,7 +6,7 @@ import { readFileSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { basicAuthorization, https } from "./http";
 import { images, withoutTraces } from "./image";
-import { hostsFile, machineEnvironment, until } from "./kubernetes";
+import { hostsFile, machineEnvironment } from "./kubernetes";
 import type { MachineFile, Machines, MachineSpec } from "./machines";
 import { runFolder } from "./paths";
 import {
@@ -27,6 +27,7 @@ import {
   registryNames,
   type RegistryName,
 } from "./topology";
+import { until } from "./until";
 
 /** What of Harbor's `getcert` is there: v2's, v1's, neither; an error; a page that isn't it. */
 export const getcertModes = ["v2", "v1-only", "404", "500", "html"] as const;

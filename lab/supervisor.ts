@@ -10,7 +10,6 @@ import {
   kubernetesAuthority,
   machineEnvironment,
   nodeFiles,
-  until,
   type AdminClient,
   type Kubernetes,
 } from "./kubernetes";
@@ -28,6 +27,7 @@ import {
   vcenterUser,
   workload,
 } from "./topology";
+import { until } from "./until";
 import { clusterSshKey, workloadKubernetes } from "./workload";
 
 export const supervisorKubernetes: Kubernetes = {

@@ -6,7 +6,6 @@ import {
   hostsFile,
   machineEnvironment,
   nodeFiles,
-  until,
   type AdminClient,
   type Kubernetes,
 } from "./kubernetes";
@@ -25,6 +24,7 @@ import {
   supervisor,
   workload,
 } from "./topology";
+import { until } from "./until";
 
 export const workloadKubernetes: Kubernetes = {
   name: cluster.name,

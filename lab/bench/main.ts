@@ -1,6 +1,6 @@
 /** The benchmark's command line: see `--help`. */
 import { writeFileSync } from "node:fs";
-import { UserError } from "../../errors";
+import { UserError } from "../../support/errors";
 import { asActivity } from "../activity";
 import * as lab from "../lab";
 import { ensurePackages } from "../packages";

@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
-import { UserError } from "../../errors";
+import { UserError } from "../../support/errors";
 import { projectRoot } from "../paths";
 import type { Conditions } from "./conditions";
 import { largestProgram, type Result, type Summary } from "./figures";

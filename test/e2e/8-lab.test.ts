@@ -180,7 +180,7 @@ describe("the lab itself", () => {
     const sources = readdirSync(path.join(projectRoot, "lab"))
       .filter((name) => name !== path.basename(labFolder))
       .map((name) => path.join("lab", name));
-    for (const name of [...sources, "errors.ts", "build.ts", "package.json", "tsconfig.json"])
+    for (const name of [...sources, "support", "package.json", "tsconfig.json"])
       cpSync(path.join(projectRoot, name), path.join(clone, name), { recursive: true });
     symlinkSync(path.join(projectRoot, "node_modules"), path.join(clone, "node_modules"));
     const { code, stderr } = await exec("node", ["--import", "tsx", "lab/main.ts", "up"], {
