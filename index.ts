@@ -1,19 +1,19 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { assertBuildIsFresh } from "./build";
 import { Jumpbox } from "./components/jumpbox";
-import { lastRun } from "./components/lastRun";
-import { stackOwner } from "./components/ownership";
 import { PullSecret } from "./components/pullSecret";
 import { RegistryDeployment } from "./components/registryDeployment";
 import { TrustedNodes } from "./components/trustedNodes";
-import { readSettings } from "./config";
-import { UserError, describeProblem } from "./errors";
-import { unreachablePolicy } from "./nodes/environment";
-import { nodeScript } from "./nodes/script";
-import { NodeService } from "./nodes/service";
-import { unreachableCodes } from "./nodes/spec";
-import { preflight } from "./preflight";
+import { readSettings } from "./config/config";
+import { unreachablePolicy } from "./nodes/protocol/environment";
+import { unreachableCodes } from "./nodes/protocol/spec";
+import { nodeScript } from "./nodes/script/script";
+import { NodeService } from "./nodes/service/service";
+import { stackOwner } from "./plan/ownership";
+import { preflight } from "./plan/plan";
+import { lastRun } from "./state/lastRun";
+import { assertBuildIsFresh } from "./support/build";
+import { UserError, describeProblem } from "./support/errors";
 
 /**
  * The provider's class copies $KUBECONFIG into its inputs, and so into the state, where the path would be another

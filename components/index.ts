@@ -1,10 +1,12 @@
-export type { ClusterNode } from "../cluster/types";
-export { SessionPool } from "../nodes/pool";
-export { NodeService } from "../nodes/service";
-export type { Access, NodeTarget, SshKeySource, TrustedCertificate } from "../nodes/spec";
-export type { CaCertificate, TrustedCa } from "../registry/types";
+export type { CaCertificate } from "../certificates/certificates";
+export type { ClusterNode } from "../kubernetes/types";
+export type { Access, NodeTarget, SshKeySource, TrustedCertificate } from "../nodes/protocol/spec";
+export { NodeService } from "../nodes/service/service";
+export { SessionPool } from "../nodes/ssh/pool";
+export type { NodePlan } from "../plan/nodePlan";
+export * from "../plan/podTemplate";
+export type { TrustedCa } from "../registry/types";
 export * from "./jumpbox";
-export * from "./podTemplate";
 export * from "./pullSecret";
 export * from "./registryDeployment";
 export * from "./trustedNode";

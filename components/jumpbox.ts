@@ -2,9 +2,10 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
-import { packageRoot } from "../build";
+import { ownerMetadata } from "../plan/ownership";
+import { packageRoot } from "../support/build";
+import { jumpboxContainer, replacesVariable } from "../support/names";
 import { dependencies } from "./options";
-import { jumpboxContainer, ownerMetadata, replacesVariable } from "./ownership";
 
 /** Arguments of {@link Jumpbox}. */
 export interface JumpboxArgs {
@@ -54,7 +55,7 @@ export class Jumpbox extends pulumi.ComponentResource {
               command: [
                 "/bin/sh",
                 "-c",
-                readFileSync(path.join(packageRoot, "nodes", "scripts", "jumpbox.sh"), "utf8"),
+                readFileSync(path.join(packageRoot, "nodes", "script", "jumpbox.sh"), "utf8"),
               ],
               // root, as it writes /root/.ssh and runs apt; with only what apt and dpkg need of root's powers.
               securityContext: {

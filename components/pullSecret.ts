@@ -1,8 +1,8 @@
 import * as command from "@pulumi/command";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { ownerMetadata } from "../plan/ownership";
 import { dependencies } from "./options";
-import { ownerMetadata } from "./ownership";
 
 /** One of the Secrets that a {@link PullSecret} keeps. */
 export interface PullSecretPlace {

@@ -1,8 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { ownerMetadata } from "../plan/ownership";
+import { type PodTemplate, podLabels, podSpec } from "../plan/podTemplate";
 import { dependencies } from "./options";
-import { ownerMetadata } from "./ownership";
-import { type PodTemplate, podLabels, podSpec } from "./podTemplate";
 
 /** Arguments of {@link RegistryDeployment}. */
 export interface RegistryDeploymentArgs {

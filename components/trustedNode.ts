@@ -1,8 +1,7 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterNode } from "../cluster/types";
-import { parseCaReport, parseContainerdReport } from "../nodes/report";
-import { serviceCommand } from "../nodes/serviceProtocol";
+import type { ClusterNode } from "../kubernetes/types";
+import { parseCaReport, parseContainerdReport } from "../nodes/protocol/report";
 import {
   type NodeEnvironment,
   type NodeTarget,
@@ -11,7 +10,8 @@ import {
   type UnreachablePolicy,
   nodeEnvironment,
   usual,
-} from "../nodes/spec";
+} from "../nodes/protocol/spec";
+import { serviceCommand } from "../nodes/service/serviceProtocol";
 
 /** How nodes are left, which happens with no program running. */
 export interface RemovalArgs {

@@ -1,14 +1,8 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterNode } from "../cluster/types";
-import {
-  type NodeTarget,
-  type NodeWay,
-  type TrustWay,
-  type TrustedCertificate,
-  wayEnvironment,
-} from "../nodes/spec";
-import { planLanes } from "./lanes";
+import { type NodeWay, type TrustWay, type TrustedCertificate, wayEnvironment } from "../nodes/protocol/spec";
+import { planLanes } from "../plan/lanes";
+import type { NodePlan } from "../plan/nodePlan";
 import { dependencies } from "./options";
 import {
   type NodeTrust,
@@ -17,16 +11,6 @@ import {
   readyTimeoutEnvironment,
   removalCommand,
 } from "./trustedNode";
-
-/** One of the nodes of {@link TrustedNodes}. */
-export interface NodePlan {
-  /** The node as the workload cluster's API shows it. */
-  readonly node: ClusterNode;
-  /** The way to it. */
-  readonly target: NodeTarget;
-  /** Names its installation: with another one than last time the node is looked after. */
-  readonly nonce: pulumi.Input<string>;
-}
 
 /** Arguments of {@link TrustedNodes}. */
 export interface TrustedNodesArgs {

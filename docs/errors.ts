@@ -2,9 +2,9 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { z } from "zod";
-import { parseSettings, settingsSchema } from "../config";
-import { UserError } from "../errors";
-import { catalog } from "../problems";
+import { parseSettings, settingsSchema } from "../config/config";
+import { catalog } from "../support/catalog";
+import { UserError } from "../support/errors";
 import { type Message, collect } from "./messages";
 
 /** The page. */
@@ -12,7 +12,7 @@ export const errorsFile = path.join(__dirname, "errors.md");
 
 const intro = `# Errors
 
-<!-- Written by \`npm run docs\`, from problems.ts and the sources: change those. -->
+<!-- Written by \`npm run docs\`, from support/catalog.ts and the sources: change those. -->
 
 Every message ends with a code in brackets. Here is, by that code, why it comes about, in what words it is told, and after the
 arrow what to do. In the words, ‹…› stands for what is filled in, \`[ ]\` for what is not always there, and \`(|)\` for one of two.`;
@@ -111,7 +111,7 @@ function settingsTable(): string {
 
 const settingsHeading = "What each setting takes";
 
-/** What config.ts tells by the words of its schema, which the table has. */
+/** What config/ tells by the words of its schema, which the table has. */
 const ofSettings = [
   { code: "missing-setting", seen: "it is missing" },
   { code: "bad-setting", seen: "it is ‹value›" },

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import ts from "typescript";
-import { catalog } from "../problems";
+import { catalog } from "../support/catalog";
 
 const root = path.join(__dirname, "..");
 
@@ -477,8 +477,8 @@ class Sources {
 
 /** What the scripts that run on nodes say is wrong, by the word that they say it with. */
 function scriptDetails(): Map<string, string[]> {
-  const script = readFileSync(path.join(root, "nodes", "scripts", "node.sh"), "utf8");
-  const deliver = readFileSync(path.join(root, "nodes", "scripts", "deliver.sh"), "utf8");
+  const script = readFileSync(path.join(root, "nodes", "script", "node.sh"), "utf8");
+  const deliver = readFileSync(path.join(root, "nodes", "script", "deliver.sh"), "utf8");
   const details = new Map<string, string[]>();
   const add = (word: string, texts: readonly string[]): void =>
     void details.set(word, [...(details.get(word) ?? []), ...texts]);
@@ -511,7 +511,7 @@ export function collect(): { readonly messages: readonly Message[]; readonly rul
   });
   for (const word of details.keys()) {
     if (!messages.some(({ code }) => code === `node-${word}`))
-      throw new Error(`nodes/node.ts has no remedy for what a script says is wrong: ${word}`);
+      throw new Error(`nodes/operations/node.ts has no remedy for what a script says is wrong: ${word}`);
   }
   // What passes on the words of another message says nothing of its own.
   const own = messages.filter(({ seen, remedy }) => ![seen, remedy].every((text) => /^‹[^‹›]*›$/.test(text)));

@@ -1,7 +1,7 @@
 /** `npm run lab`: brings the lab up, runs the stack on it, and prints the proof from what the clusters say. */
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { EngineRun } from "./engineRun";
 import { containerd, kubectl, onAllNodes, pullFailure, trusts } from "./inspect";
 import * as lab from "./lab";

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import * as path from "node:path";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { CommandError, exec } from "./exec";
 import { ensurePackages } from "./packages";
 import { toolsFolder } from "./paths";

@@ -12,7 +12,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import * as path from "node:path";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { exec } from "./exec";
 import { unmountBelow } from "./mounts";
 import { toolsFolder } from "./paths";

@@ -6,7 +6,7 @@
 import { existsSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { stopActivities } from "./activity";
 import { labProcesses, removeCgroups } from "./cgroups";
 import type { Client, ExecResult } from "./exec";

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { connect, createServer, type Server } from "node:net";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { asActivity } from "./activity";
 import { labName, makeLabFolder } from "./paths";
 

@@ -1,5 +1,5 @@
 /** `npm run lab -- shell`: what a person calls a machine, and what runs there. */
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import * as lab from "./lab";
 import { onTerminal } from "./terminal";
 

@@ -1,6 +1,6 @@
 /** The lab's command line: see `--help`. */
 import { parseArgs } from "node:util";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { asActivity } from "./activity";
 import { demonstrate, ensureLabStack, labStack } from "./demonstrate";
 import * as lab from "./lab";

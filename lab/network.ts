@@ -4,7 +4,7 @@
  * no packet filter rule, so that neither does the lab depend on the machine's firewall nor does it change it. When
  * the switch's process ends, however it does, the kernel takes all of this away.
  */
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { CommandError, exec } from "./exec";
 import { projectRoot } from "./paths";
 import { labRange, management, networks, operator, supervisor, type Network } from "./topology";

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import * as path from "node:path";
 import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { exec } from "./exec";
 import { labFolder } from "./paths";
 import { connectPlugin } from "./standins/rpc/client";

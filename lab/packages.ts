@@ -1,5 +1,5 @@
 import { rmSync } from "node:fs";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { CommandError, exec } from "./exec";
 import { readIfThere, replaceFile } from "./wholeFiles";
 import { step } from "./progress";

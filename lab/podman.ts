@@ -4,7 +4,7 @@
  */
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import * as path from "node:path";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { CommandError, exec, type Client, type ExecOptions, type ExecResult } from "./exec";
 import { createFile, readIfThere, replaceFile } from "./wholeFiles";
 import { labName, runFolder } from "./paths";

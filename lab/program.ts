@@ -1,5 +1,5 @@
 /** What the command lines of the lab, the benchmark and the tests have in common: how they are ended, and how they fail. */
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { CommandError } from "./exec";
 import { commandProblem } from "./waiting";
 

@@ -1,6 +1,6 @@
 /** Waiting for what the lab brings up, and trying again what a busy machine made fail: both have an end. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { currentActivity } from "./activity";
 import { CommandError } from "./exec";
 

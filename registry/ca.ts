@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
-import { UserError } from "../errors";
 import {
+  type CaCertificate,
   checkCertificates,
   fingerprintOf,
   isAuthority,
@@ -9,13 +9,14 @@ import {
   parseFingerprint,
   readCertificates,
   subjectOf,
-} from "./certificates";
-import { readOperatorFile } from "./files";
+} from "../certificates/certificates";
+import { ConnectionFailure, httpsRequest, inspectTls, type HttpResponse, type Limits } from "../net/https";
+import { unusedProxy } from "../net/proxy";
+import { UserError } from "../support/errors";
+import { readOperatorFile } from "../support/files";
+import { printable } from "../support/text";
 import { parseRegistryHost, type RegistryAddress } from "./host";
-import { ConnectionFailure, httpsRequest, inspectTls, type HttpResponse, type Limits } from "./https";
-import { unusedProxy } from "./proxy";
-import { printable } from "./text";
-import type { CaCertificate, CaSource, RegistryHost, TrustedCa } from "./types";
+import type { CaSource, RegistryHost, TrustedCa } from "./types";
 
 /** What obtaining a CA may cost: the time of one exchange with the registry, the size of the file or answer. */
 export const caLimits: Limits = { seconds: 10, bytes: 64 * 1024 };

@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { z } from "zod";
-import { childEnvironment } from "../children";
-import { UserError } from "../errors";
-import type { ProblemCode } from "../problems";
-import { readOperatorFile } from "./files";
-import { basicCredential } from "./https";
-import { printable, withoutUser } from "./text";
+import { basicCredential } from "../net/https";
+import type { ProblemCode } from "../support/catalog";
+import { childEnvironment } from "../support/children";
+import { UserError } from "../support/errors";
+import { readOperatorFile } from "../support/files";
+import { printable, withoutUser } from "../support/text";
 import type { RegistryCredential, RegistryHost } from "./types";
 
 /** How a credential helper ended. Either output may hold the secret: neither is for messages. */

@@ -1,8 +1,8 @@
 import { isIPv4, isIPv6 } from "node:net";
 import { domainToASCII } from "node:url";
 import * as ipaddr from "ipaddr.js";
-import { UserError } from "../errors";
-import { printable, withoutUser } from "./text";
+import { UserError } from "../support/errors";
+import { printable, withoutUser } from "../support/text";
 import type { RegistryHost } from "./types";
 
 /** A registry's host, taken apart. */

@@ -1,8 +1,5 @@
 import { createHash } from "node:crypto";
 import * as tls from "node:tls";
-import { UserError } from "../errors";
-import type { ProblemCode } from "../problems";
-import { parseRegistryHost, type RegistryAddress } from "./host";
 import {
   basicCredential,
   ConnectionFailure,
@@ -10,10 +7,13 @@ import {
   type HttpResponse,
   type Limits,
   type Trust,
-} from "./https";
+} from "../net/https";
+import type { ProblemCode } from "../support/catalog";
+import { UserError } from "../support/errors";
+import { printable } from "../support/text";
+import { tokenExpiry } from "../support/token";
+import { parseRegistryHost, type RegistryAddress } from "./host";
 import { expiryProblem } from "./robots";
-import { printable } from "./text";
-import { tokenExpiry } from "./token";
 import type { RegistryCredential, RegistryHost } from "./types";
 
 /** What is asked of the registry: could a node log in, and pull this image? */

@@ -1,10 +1,10 @@
 /** Harbor's robot accounts: the credentials that expire. */
 import { z } from "zod";
-import { type Problem, UserError } from "../errors";
+import { ConnectionFailure, basicCredential, httpsRequest, type Limits, type Trust } from "../net/https";
+import { type Problem, UserError } from "../support/errors";
+import { printable } from "../support/text";
+import { secondsSchema, tokenExpiry } from "../support/token";
 import { parseRegistryHost } from "./host";
-import { ConnectionFailure, basicCredential, httpsRequest, type Limits, type Trust } from "./https";
-import { printable } from "./text";
-import { secondsSchema, tokenExpiry } from "./token";
 import type { RegistryCredential, RegistryHost } from "./types";
 
 const day = 24 * 60 * 60 * 1000;

@@ -1,3 +1,5 @@
+import type { CaCertificate } from "../certificates/certificates";
+
 /** A registry as image names give it: `host` or `host:port`, lower case; an IPv6 host in brackets. */
 export type RegistryHost = string;
 
@@ -15,17 +17,6 @@ interface FromRegistry<From> {
   /** With both, this decides: it is how a change of what was trusted on first use is accepted. */
   readonly sha256?: string | undefined;
   readonly trustOnFirstUse?: boolean | undefined;
-}
-
-/** One certificate that was checked, and will be trusted. */
-export interface CaCertificate {
-  /** PEM, LF line ends, one final newline, nothing else. */
-  readonly pem: string;
-  /** SHA-256 of the DER, lower-case hex without colons. */
-  readonly sha256: string;
-  readonly subject: string;
-  /** ISO 8601. */
-  readonly notAfter: string;
 }
 
 /** A registry's CA, ready to be installed. */

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 
 /** Generated cases by property, at the least. test/unit/fuzz.test.ts sees that each is somebody's. */
 export const cases = {

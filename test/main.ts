@@ -6,9 +6,9 @@ import * as path from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { parseArgs } from "node:util";
-import { UserError } from "../errors";
+import { UserError } from "../support/errors";
 import { endOnSignals, fail, told } from "../lab/program";
-import { sshdRunFolder } from "./integration/nodes/sshServer";
+import { sshdRunFolder } from "./integration/nodes/ssh/sshServer";
 
 const suites = ["unit", "components", "integration", "e2e"] as const;
 type Suite = (typeof suites)[number];

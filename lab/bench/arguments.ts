@@ -1,6 +1,6 @@
 /** What the benchmark is asked to do. */
 import { parseArgs } from "node:util";
-import { UserError } from "../../errors";
+import { UserError } from "../../support/errors";
 import { defaultFleetSettings } from "../fleet";
 import { fleetLimit } from "../topology";
 import type { Settings } from "./conditions";

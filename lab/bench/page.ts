@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import * as path from "node:path";
-import { UserError } from "../../errors";
+import { UserError } from "../../support/errors";
 import { replaceFile } from "../wholeFiles";
 import { projectRoot } from "../paths";
 import type { Conditions } from "./conditions";

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import * as path from "node:path";
-import { UserError } from "../../errors";
+import { UserError } from "../../support/errors";
 import { CommandError, exec } from "../exec";
 import { makeLabFolder, toolsFolder } from "../paths";
 import { step } from "../progress";

@@ -4,12 +4,12 @@ import { Jumpbox } from "../../components/jumpbox";
 import { PullSecret } from "../../components/pullSecret";
 import { RegistryDeployment } from "../../components/registryDeployment";
 import { TrustedNodes, type TrustedNodesArgs } from "../../components/trustedNodes";
-import type { ClusterNode } from "../../cluster/types";
-import type { NodeWay } from "../../nodes/spec";
-import { readSweepInput } from "../../nodes/environment";
-import { formatReport, parseCaReport } from "../../nodes/report";
+import type { ClusterNode } from "../../kubernetes/types";
+import { readSweepInput } from "../../nodes/protocol/environment";
+import { formatReport, parseCaReport } from "../../nodes/protocol/report";
+import type { NodeWay } from "../../nodes/protocol/spec";
+import { jumpboxAccess } from "../integration/nodes/routes/jumpboxAccess";
 import { comesAfter, markedSecret, record, waitsFor } from "./mocks";
-import { jumpboxAccess } from "../integration/nodes/jumpboxAccess";
 
 const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   name,

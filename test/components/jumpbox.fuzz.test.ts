@@ -3,13 +3,13 @@ import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { packageRoot } from "../../build";
 import { Jumpbox } from "../../components/jumpbox";
+import { packageRoot } from "../../support/build";
 import { hostileArgument, runs } from "../fuzz";
 import { record } from "./mocks";
 
 test("the jumpbox pod runs the same words whatever cluster, secret, image and stack are called", async () => {
-  const script = readFileSync(path.join(packageRoot, "nodes", "scripts", "jumpbox.sh"), "utf8");
+  const script = readFileSync(path.join(packageRoot, "nodes", "script", "jumpbox.sh"), "utf8");
   // The kubelet writes variables out in a container's words, as `$(NAME)`.
   assert.ok(!script.includes("$("));
   const args = fc.record({

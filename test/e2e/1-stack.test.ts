@@ -3,9 +3,6 @@ import { createHash, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
-import * as lab from "../../lab/lab";
-import { nodeScript } from "../../nodes/script";
-import { LabStack } from "../../lab/stack";
 import {
   containerd,
   containerdStarts,
@@ -20,7 +17,10 @@ import {
   trusts,
   writes,
 } from "../../lab/inspect";
+import * as lab from "../../lab/lab";
 import { harborSettings } from "../../lab/settings";
+import { LabStack } from "../../lab/stack";
+import { nodeScript } from "../../nodes/script/script";
 
 const namespace = "default";
 const deploymentName = "tkc-nginx-harbor-svc-deployment";

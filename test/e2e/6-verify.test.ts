@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import type { Findings } from "../../components/findings";
+import type { Findings } from "../../cli/verify/findings";
 import { type ExecResult, exec } from "../../lab/exec";
 import { eventually, kubectl, onAllNodes, writes } from "../../lab/inspect";
 import * as lab from "../../lab/lab";

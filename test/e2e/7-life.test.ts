@@ -3,7 +3,6 @@ import { createHash, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { stackOwner } from "../../components/ownership";
 import {
   containerd,
   containerdStarts,
@@ -24,7 +23,8 @@ import {
 import * as lab from "../../lab/lab";
 import { harborSettings, labFile } from "../../lab/settings";
 import { LabStack, type Run } from "../../lab/stack";
-import { certificateFileName, remoteCommand } from "../../nodes/script";
+import { certificateFileName, remoteCommand } from "../../nodes/script/script";
+import { stackOwner } from "../../plan/ownership";
 
 const namespace = "default";
 const certsFolder = "/etc/containerd/certs.d";

@@ -1,4 +1,4 @@
-/** Runs one of `run.ts`'s commands as `npm run` does, from the sources. */
+/** Runs one of `cli/run.ts`'s commands as `npm run` does, from the sources. */
 import { spawn } from "node:child_process";
 import * as path from "node:path";
 
@@ -17,7 +17,7 @@ export async function runCommand(
 ): Promise<CommandResult> {
   const child = spawn(
     process.execPath,
-    ["--import", "tsx", "-e", `require(${JSON.stringify(path.join(root, "run.ts"))})`, "--", ...args],
+    ["--import", "tsx", "-e", `require(${JSON.stringify(path.join(root, "cli", "run.ts"))})`, "--", ...args],
     { cwd: root, env: { PATH: process.env.PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] },
   );
   const output = { stdout: "", stderr: "" };

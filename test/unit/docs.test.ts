@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
 import { errorsFile, errorsPage } from "../../docs/errors";
-import { UserError } from "../../errors";
+import { UserError } from "../../support/errors";
 
 const root = path.join(__dirname, "..", "..");
 
@@ -27,7 +27,7 @@ test("docs/errors.md has every message of the sources, and every code of the cat
     readFileSync(errorsFile, "utf8") === text,
     "docs/errors.md is not of these sources: run `npm run docs`",
   );
-  assert.deepEqual(untold, [], "problems.ts has codes that nothing tells of");
+  assert.deepEqual(untold, [], "support/catalog.ts has codes that nothing tells of");
 });
 
 test("a message ends with the code that docs/errors.md explains, each of several too", () => {

@@ -5,8 +5,8 @@ import { createServer, type AddressInfo, type Server, type Socket } from "node:n
 import { before, describe, it } from "node:test";
 import { obtainCa } from "../../../registry/ca";
 import type { CaSource, TrustedCa } from "../../../registry/types";
-import { Pki, type Identity } from "./pki";
-import { problem, startServer, unusedPort, type Handler, type TestServer } from "./server";
+import { Pki, type Identity } from "../certificates/pki";
+import { problem, startServer, unusedPort, type Handler, type TestServer } from "../net/server";
 
 const subject = "registries[0].ca";
 const v2 = "/api/v2.0/systeminfo/getcert";

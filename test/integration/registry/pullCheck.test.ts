@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { before, describe, it } from "node:test";
 import { checkPull, type PullCheck } from "../../../registry/pullCheck";
-import { Pki, type Identity } from "./pki";
-import { problem, startServer, unusedPort, type Handler, type TestServer } from "./server";
+import { Pki, type Identity } from "../certificates/pki";
+import { problem, startServer, unusedPort, type Handler, type TestServer } from "../net/server";
 
 const digest = `sha256:${"ab".repeat(32)}`;
 const username = "robot$ns1";

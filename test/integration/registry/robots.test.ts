@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { type RobotQuestion, type RobotStatus, robotStatus } from "../../../registry/robots";
-import { Pki, type Identity } from "./pki";
-import { problem, startServer, unusedPort, type TestServer } from "./server";
+import { Pki, type Identity } from "../certificates/pki";
+import { problem, startServer, unusedPort, type TestServer } from "../net/server";
 
 const now = new Date("2026-11-25T12:00:00Z");
 const password = "hunter2$x";

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, rmdirSync, writeFileSyn
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { after, describe, test } from "node:test";
-import { UserError } from "../../../errors";
+import { UserError } from "../../../support/errors";
 import { CommandError } from "../../../lab/exec";
 import { Engine, volatileFolder } from "../../../lab/podman";
 import { told } from "../../../lab/program";

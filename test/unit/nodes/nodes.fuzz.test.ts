@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { runOnNode } from "../../../nodes/operations/node";
 import {
   checkScript,
   pinnedHostKey,
@@ -11,8 +12,7 @@ import {
   readSweepInput,
   readTrust,
   unreachablePolicy,
-} from "../../../nodes/environment";
-import { runOnNode } from "../../../nodes/node";
+} from "../../../nodes/protocol/environment";
 import {
   type CaReport,
   type ContainerdReport,
@@ -20,9 +20,9 @@ import {
   parseCaReport,
   parseContainerdReport,
   parseScriptOutput,
-} from "../../../nodes/report";
-import { type NodeTarget, nodeEnvironment, nodeVariables } from "../../../nodes/spec";
-import type { ExecResult, Session } from "../../../nodes/ssh";
+} from "../../../nodes/protocol/report";
+import { type NodeTarget, nodeEnvironment, nodeVariables } from "../../../nodes/protocol/spec";
+import type { ExecResult, Session } from "../../../nodes/ssh/ssh";
 import { hostile, hostileJson, readOrTold, readOrToldLater, runs, secret } from "../../fuzz";
 
 const hex = fc.stringMatching(/^[0-9a-f]{64}$/);

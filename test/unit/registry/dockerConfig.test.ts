@@ -12,7 +12,7 @@ import {
   type RunHelper,
 } from "../../../registry/dockerConfig";
 import type { RegistryCredential } from "../../../registry/types";
-import { problem } from "../../integration/registry/server";
+import { problem } from "../../integration/net/server";
 
 const subject = "registries[0].credentials.path";
 const host = "harbor.example.com";

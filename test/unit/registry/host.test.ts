@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { manifestReference, parseImageReference, parseRegistryHost } from "../../../registry/host";
-import { problem } from "../../integration/registry/server";
+import { problem } from "../../integration/net/server";
 
 const subject = "registries[0].host";
 const host = (text: string): string => parseRegistryHost(text, { subject }).host;

@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { before, describe, it } from "node:test";
 import fc from "fast-check";
-import { checkCertificates, parseFingerprint, readCertificates } from "../../../registry/certificates";
+import { checkCertificates, parseFingerprint, readCertificates } from "../../../certificates/certificates";
 import {
   type HelperResult,
   type RunHelper,
@@ -13,8 +13,8 @@ import {
 } from "../../../registry/dockerConfig";
 import { parseImageReference, parseRegistryHost } from "../../../registry/host";
 import { parseChallenges } from "../../../registry/pullCheck";
-import { type Identity, Pki } from "../../integration/registry/pki";
 import { assertTold, hostile, hostileJson, readOrTold, readOrToldLater, runs, secret } from "../../fuzz";
+import { type Identity, Pki } from "../../integration/certificates/pki";
 
 const subject = "registries[0]";
 const host = "harbor.example.com";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { UserError } from "../../../../errors";
 import { help, readRequest, type Request } from "../../../../lab/bench/arguments";
+import { UserError } from "../../../../support/errors";
 
 function request(...argv: string[]): Request {
   const read = readRequest(argv);

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
-import { UserError } from "../../../../errors";
 import { replaceBlocks } from "../../../../lab/bench/page";
 import { projectRoot } from "../../../../lab/paths";
+import { UserError } from "../../../../support/errors";
 
 const page = `Before.
 

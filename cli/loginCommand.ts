@@ -1,0 +1,281 @@
+import * as readline from "node:readline";
+import { Writable } from "node:stream";
+import { parseArgs } from "node:util";
+import { checkCertificates, parseFingerprint, readCertificates } from "../certificates/certificates";
+import {
+  kubeconfigFiles,
+  mergeKubeconfig,
+  updateKubeconfig,
+  type KubeconfigEntry,
+} from "../kubernetes/kubeconfig";
+import { parseRegistryHost } from "../registry/host";
+import { type Problem, UserError } from "../support/errors";
+import { readOperatorFile } from "../support/files";
+import { printable } from "../support/text";
+import { login, type ApiLogin, type SupervisorTrust } from "../vsphere/login";
+
+const help = `Usage: npm run login -- --server HOST --namespace NAMESPACE --cluster CLUSTER [options]
+
+Logs in to a Supervisor and to one of its workload clusters with a vCenter user, and writes two contexts into the
+kubeconfig: NAMESPACE for the Supervisor namespace, and CLUSTER for the workload cluster.
+
+  --server HOST          the Supervisor's control plane address (not vCenter's); HOST:PORT where it is not 443
+  --namespace NAMESPACE  the Supervisor namespace that holds the cluster
+  --cluster CLUSTER      the workload cluster
+  --user USER            vCenter user, such as administrator@vsphere.local; else TKC_REGISTRY_VCENTER_USER, else asked for
+
+Whom to believe (without either, the certificate must be a public one):
+  --ca-file FILE         PEM file of the CA of the Supervisor's certificate
+  --fingerprint SHA256   of a certificate that the Supervisor serves, as its administrator tells it
+
+  --kubeconfig FILE      else the first file of KUBECONFIG, else ~/.kube/config
+  --force                replace entries of the same names that are for other servers
+  --wait SECONDS         wait that long for a Supervisor or cluster that is not ready (default 0)
+  --api-port PORT        of the Supervisor's Kubernetes API (default 6443)
+  --help                 this text
+
+The password is read from TKC_REGISTRY_VCENTER_PASSWORD, or asked for at a terminal. It is never an argument: those are
+seen by every user of the machine, and kept in the shell's history.
+`;
+
+const options = {
+  server: { type: "string" },
+  namespace: { type: "string" },
+  cluster: { type: "string" },
+  user: { type: "string" },
+  password: { type: "string" },
+  "ca-file": { type: "string" },
+  fingerprint: { type: "string" },
+  kubeconfig: { type: "string" },
+  force: { type: "boolean" },
+  wait: { type: "string" },
+  "api-port": { type: "string" },
+  help: { type: "boolean" },
+} as const;
+
+type Values = Partial<Record<Exclude<keyof typeof options, "force" | "help">, string>> & {
+  force?: boolean;
+  help?: boolean;
+};
+
+/** `npm run login -- …`: see {@link login} and the text of `--help`. */
+export async function loginCommand(args: readonly string[]): Promise<void> {
+  const values = readArguments(args);
+  if (values.help) {
+    process.stdout.write(help);
+    return;
+  }
+  const { server, namespace, cluster, waitSeconds, apiPort } = checkArguments(values);
+  const trust = await readTrust(values);
+  const file = values.kubeconfig ?? kubeconfigFiles()[0];
+  const user =
+    values.user ??
+    process.env.TKC_REGISTRY_VCENTER_USER ??
+    (await ask("vCenter user: ", "TKC_REGISTRY_VCENTER_USER", false));
+  const password =
+    process.env.TKC_REGISTRY_VCENTER_PASSWORD ??
+    (await ask(`Password of ${printable(user, 100)}: `, "TKC_REGISTRY_VCENTER_PASSWORD", true));
+  // Basic authentication ends the user at the first colon, and an empty password may be accepted by a directory as anonymous.
+  if (user === "" || user.includes(":"))
+    throw badArgument(
+      "--user",
+      "it is empty or has a colon in it",
+      "Give the vCenter user, such as administrator@vsphere.local",
+    );
+  if (password === "")
+    throw badArgument(
+      "TKC_REGISTRY_VCENTER_PASSWORD",
+      "the password is empty",
+      "Give the vCenter user's password",
+    );
+
+  const result = await login({
+    server,
+    apiPort,
+    trust,
+    user,
+    password,
+    namespace,
+    cluster,
+    waitSeconds,
+    report: (line) => process.stderr.write(`${line}\n`),
+  });
+  const entry = (context: string, api: ApiLogin): KubeconfigEntry => ({
+    context,
+    cluster: api.name,
+    server: api.server,
+    ca: api.ca,
+    user: `wcp:${api.name}:${user}`, // as `kubectl vsphere login` names it
+    token: api.token,
+  });
+  const entries = [{ ...entry(namespace, result.supervisor), namespace }, entry(cluster, result.cluster)];
+  await updateKubeconfig(file, (text) =>
+    mergeKubeconfig(text, entries, { file, force: values.force === true }),
+  );
+  process.stdout.write(
+    [
+      `Logged in as ${printable(user, 100)}. Contexts in ${file}:`,
+      `  ${namespace}  ${result.supervisor.server}${validity(result.supervisor)}`,
+      `  ${cluster}  ${result.cluster.server}${validity(result.cluster)}`,
+      "",
+    ].join("\n"),
+  );
+}
+
+function validity({ expires }: ApiLogin): string {
+  return expires === undefined ? "" : `  valid until ${expires.toISOString()}`;
+}
+
+function badArgument(subject: string, seen: string, remedy: string): UserError {
+  return new UserError({ code: "bad-arguments", subject, seen, remedy });
+}
+
+const seeHelp = "See `npm run login -- --help`";
+
+function readArguments(args: readonly string[]): Values {
+  // Refused before anything else looks at the arguments, so that no message repeats it.
+  if (args.some((arg) => /^(?:--pass|-p)/.test(arg))) {
+    throw badArgument(
+      "--password",
+      "passwords are not taken as arguments, where other users and the shell's history see them",
+      "Set TKC_REGISTRY_VCENTER_PASSWORD, or leave it out to be asked; change a password that was typed this way",
+    );
+  }
+  try {
+    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    // Neither an option's value nor a word on its own is repeated: it may be the password after all.
+    const option = /'(--?[A-Za-z0-9-]+)/.exec((error as Error).message)?.[1];
+    throw badArgument(
+      "arguments",
+      option === undefined
+        ? "there is a word that belongs to no option"
+        : `${option} is unknown, or lacks its value`,
+      seeHelp,
+    );
+  }
+}
+
+const name = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+interface Checked {
+  readonly server: { readonly hostname: string; readonly port: number };
+  readonly namespace: string;
+  readonly cluster: string;
+  readonly waitSeconds: number;
+  readonly apiPort: number;
+}
+
+/** Tells all that is wrong with the arguments at once. */
+function checkArguments(values: Values): Checked {
+  const problems: Problem[] = [];
+  const wrong = (subject: string, seen: string, remedy: string): void =>
+    void problems.push({ code: "bad-arguments", subject, seen, remedy });
+  for (const key of ["server", "namespace", "cluster"] as const) {
+    if (!values[key]) wrong(`--${key}`, "it is missing", seeHelp);
+  }
+  for (const key of ["namespace", "cluster"] as const) {
+    if (values[key] && !name.test(values[key])) {
+      wrong(
+        `--${key}`,
+        `"${printable(values[key], 80)}" is not a Kubernetes name`,
+        'Names are lower-case letters, digits and "-"',
+      );
+    }
+  }
+  if (values.namespace && values.namespace === values.cluster) {
+    wrong(
+      "--cluster",
+      "it is the namespace's name too, so that both contexts would have one name",
+      "Log in to such a cluster by `kubectl vsphere login`, and name its contexts in the settings",
+    );
+  }
+  if (values["ca-file"] !== undefined && values.fingerprint !== undefined) {
+    wrong("--fingerprint", "there is --ca-file too", "Give one of the two");
+  }
+  const whole = (key: "wait" | "api-port", fallback: number, min: number, max: number): number => {
+    const text = values[key];
+    if (text === undefined) return fallback;
+    const number = /^\d{1,6}$/.test(text) ? Number(text) : NaN;
+    if (number >= min && number <= max) return number;
+    wrong(`--${key}`, `"${printable(text, 40)}" is not a number from ${min} to ${max}`, seeHelp);
+    return fallback;
+  };
+  const waitSeconds = whole("wait", 0, 0, 86400);
+  const apiPort = whole("api-port", 6443, 1, 65535);
+  let server: Checked["server"] = { hostname: "", port: 443 };
+  try {
+    if (values.server) server = parseServer(values.server);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    problems.push(...error.problems);
+  }
+  const [first, ...rest] = problems;
+  if (first) throw new UserError(first, ...rest);
+  return { server, namespace: values.namespace!, cluster: values.cluster!, waitSeconds, apiPort };
+}
+
+/** A Supervisor's address has the shape of a registry's, but for names without a dot, which resolvers take. */
+function parseServer(text: string): Checked["server"] {
+  const bare = /^[a-z0-9-]+$/i.test(text) ? `${text}:443` : text;
+  try {
+    const { hostname, port } = parseRegistryHost(bare, { subject: "--server" });
+    return { hostname, port };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw badArgument(
+      "--server",
+      error.problems[0]!.seen,
+      "Give the Supervisor's `host` or `host:port`, without https://",
+    );
+  }
+}
+
+async function readTrust(values: Values): Promise<SupervisorTrust> {
+  const caFile = values["ca-file"];
+  if (caFile !== undefined) {
+    const subject = "--ca-file";
+    const content = await readOperatorFile(caFile, { subject, maxBytes: 256 * 1024 });
+    const { certificates, warnings } = checkCertificates(readCertificates(content, { subject }), { subject });
+    for (const warning of warnings) process.stderr.write(`Warning: ${warning}\n`);
+    return { ca: certificates.map(({ pem }) => pem) };
+  }
+  if (values.fingerprint !== undefined) {
+    return { sha256: parseFingerprint(values.fingerprint, { subject: "--fingerprint" }) };
+  }
+  return "public-roots";
+}
+
+/** Asks at the terminal; a hidden answer is not shown as it is typed. */
+async function ask(question: string, variable: string, hidden: boolean): Promise<string> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) {
+    throw badArgument(
+      variable,
+      "it is not set, and there is no terminal to ask at",
+      `Set ${variable} in the environment`,
+    );
+  }
+  process.stderr.write(question);
+  // readline shows what is typed by writing it to its output: for a hidden answer, that is nowhere.
+  const output = new Writable({
+    write(chunk, encoding, done) {
+      if (hidden) done();
+      else process.stderr.write(chunk as Buffer, encoding, () => done());
+    },
+  });
+  const terminal = readline.createInterface({ input: process.stdin, output, terminal: true, historySize: 0 });
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      terminal.on("SIGINT", () =>
+        reject(badArgument(variable, "the question was not answered", "Log in again")),
+      );
+      terminal.on("close", () =>
+        reject(badArgument(variable, "the question was not answered", "Log in again")),
+      );
+      terminal.on("line", resolve);
+    });
+  } finally {
+    terminal.close();
+    process.stderr.write("\n");
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * The commands that the stack runs on nodes, each in a process of its own. stdout is what the stack keeps; stderr is
+ * for people. Their names, arguments and environment are in state: an interface.
+ */
+import { parseArgs } from "node:util";
+import { readNodeByKubectl } from "../nodes/operations/ready";
+import { type RemovalSurroundings, removeCa, sweep } from "../nodes/operations/removal";
+import { unreachablePolicy } from "../nodes/protocol/environment";
+import type { NodeTarget } from "../nodes/protocol/spec";
+import { transportFor } from "../nodes/routes/way";
+import { borrow } from "../nodes/service/borrow";
+import { readCredentials } from "../nodes/ssh/key";
+import { SessionPool } from "../nodes/ssh/pool";
+import { UserError } from "../support/errors";
+import { isClusterGone, listNodesByKubectl } from "../vsphere/cluster";
+
+/** Sessions of this process's own, all of the same way, closed whatever happens. */
+async function withOwnSessions(
+  options: Pick<RemovalSurroundings, "unreachable" | "restart">,
+  act: (around: RemovalSurroundings) => Promise<string>,
+): Promise<string> {
+  let opened: Promise<SessionPool> | undefined;
+  const open = async ({ access, sshKey }: NodeTarget): Promise<SessionPool> => {
+    const credentials = await readCredentials(sshKey);
+    return new SessionPool({ transport: transportFor(access), credentials });
+  };
+  try {
+    return await act({
+      ...options,
+      inSession: async (target, hostKey, run) => (await (opened ??= open(target))).use(target, hostKey, run),
+      readNode: readNodeByKubectl,
+      listNodes: listNodesByKubectl,
+      isClusterGone,
+      tell: (line) => void process.stderr.write(`${line}\n`),
+    });
+  } finally {
+    await (await opened?.catch(() => undefined))?.close();
+  }
+}
+
+type Verb = () => Promise<string>;
+
+async function dispatch(name: string, verbs: Readonly<Record<string, Verb>>, verb: string): Promise<void> {
+  const run = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
+  if (!run) {
+    throw new UserError({
+      code: "unknown-command",
+      subject: `command "${name} ${verb}"`,
+      seen: "this release of tkc-registry does not know it",
+      remedy: `Install the release that made the stack, or a newer one; known here: ${Object.keys(verbs).join(", ")}`,
+    });
+  }
+  process.stdout.write(await run());
+}
+
+/**
+ * `ca apply`: has the running program make the node trust the certificates. `ca remove`: takes them away again, which
+ * `destroy` does with no program running; `ca sweep`: from all nodes that the cluster has. Both take `--unreachable skip`
+ * for passing over nodes that can't be reached, which the variable TKC_REGISTRY_UNREACHABLE_NODES overrides, and
+ * `--no-restart` for leaving containerd alone.
+ */
+export async function ca(args: readonly string[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { unreachable: { type: "string" }, "no-restart": { type: "boolean" } },
+  });
+  const removal = (act: typeof removeCa): Promise<string> => {
+    const unreachable = unreachablePolicy(process.env, values.unreachable ?? "fail");
+    return withOwnSessions({ unreachable, restart: values["no-restart"] !== true }, (around) =>
+      act(process.env, around),
+    );
+  };
+  const verbs: Record<string, Verb> = {
+    apply: () => borrow("ca apply", process.env),
+    remove: () => removal(removeCa),
+    sweep: () => removal(sweep),
+  };
+  await dispatch("ca", verbs, positionals[0] ?? "");
+}
+
+/** `containerd restart`: has the running program restart containerd where it has not loaded the certificates. */
+export async function containerd(args: readonly string[]): Promise<void> {
+  await dispatch("containerd", { restart: () => borrow("containerd restart", process.env) }, args[0] ?? "");
+}

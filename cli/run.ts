@@ -1,0 +1,39 @@
+/**
+ * The commands that a stack's resources run, and the ones that people run by `npm run`. Their names and arguments
+ * are in state, where `destroy` finds them with no program running: `v1` is the version of that interface.
+ */
+import { UserError } from "../support/errors";
+
+type Command = (args: readonly string[]) => Promise<void>;
+
+const commands: Record<string, () => Promise<Command>> = {
+  "v1 ca": async () => (await import("./nodeCommands.js")).ca,
+  "v1 containerd": async () => (await import("./nodeCommands.js")).containerd,
+  "v1 service-account": async () => (await import("../kubernetes/serviceAccount.js")).serviceAccount,
+  "v1 login": async () => (await import("./loginCommand.js")).loginCommand,
+  "v1 show-ca": async () => (await import("./showCa.js")).showCa,
+  "v1 verify": async () => (await import("./verify/verify.js")).verify,
+};
+
+async function main(argv: readonly string[]): Promise<void> {
+  const [version = "", name = "", ...args] = argv;
+  const load = commands[`${version} ${name}`];
+  if (!load) {
+    throw new UserError({
+      code: "unknown-command",
+      subject: `command "${version} ${name}"`,
+      seen: "this release of tkc-registry does not know it",
+      remedy: `Install the release that made the stack, or a newer one; known here: ${Object.keys(commands).join(", ")}`,
+    });
+  }
+  await (
+    await load()
+  )(args);
+}
+
+main(process.argv.slice(1)).catch((error: unknown) => {
+  process.stderr.write(
+    `${error instanceof UserError ? error.message : String((error as Error).stack ?? error)}\n`,
+  );
+  process.exitCode ??= 1;
+});

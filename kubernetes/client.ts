@@ -1,0 +1,372 @@
+import { X509Certificate } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import * as https from "node:https";
+import * as path from "node:path";
+import type {
+  AppsV1Api,
+  AuthorizationV1Api,
+  Cluster,
+  Configuration,
+  Context,
+  CoreV1Api,
+  CustomObjectsApi,
+  KubeConfig,
+  Middleware,
+  User,
+} from "@kubernetes/client-node" with { "resolution-mode": "import" };
+import pLimit from "p-limit";
+import { connectionFailure } from "../net/https";
+import type { ProblemCode } from "../support/catalog";
+import { UserError } from "../support/errors";
+import { printable } from "../support/text";
+import { tokenExpiry } from "../support/token";
+import { limitPlugins } from "./credentialPlugin";
+import { kubeconfigFiles, parseKubeconfigYaml } from "./kubeconfig";
+
+/** What a request is, for messages: `create pods in namespace ns1`. */
+export interface Action {
+  readonly verb: string;
+  /** `pods`, `pods/exec` */
+  readonly resource: string;
+  readonly namespace?: string | undefined;
+  readonly name?: string | undefined;
+}
+
+/** `pods/exec in namespace ns1`, `secrets "x" in namespace ns1`. */
+export function describeObject({ resource, namespace, name }: Omit<Action, "verb">): string {
+  return `${resource}${name === undefined ? "" : ` "${name}"`}${namespace === undefined ? "" : ` in namespace ${namespace}`}`;
+}
+
+const describeAction = ({ verb, ...object }: Action): string => `${verb} ${describeObject(object)}`;
+
+/** A cluster as one kubeconfig context sees it. */
+export interface KubeContext {
+  /** The context's name. */
+  readonly name: string;
+  /** The API server's URL. */
+  readonly server: string;
+  /** PEM of the CAs that the kubeconfig believes for it; empty where it names none. */
+  readonly ca: string;
+  /** When the kubeconfig's own token or client certificate ends; undefined where it doesn't say, or a plugin renews it. */
+  readonly expires: Date | undefined;
+  readonly core: CoreV1Api;
+  readonly apps: AppsV1Api;
+  readonly authorization: AuthorizationV1Api;
+  readonly custom: CustomObjectsApi;
+  /** What `https.request` is to be given for a request that the clients above can't make: CA, credential, agent. */
+  connectionOptions(): Promise<https.RequestOptions>;
+  /**
+   * Makes a request and turns its failure into a {@link UserError}: `login-expired`, `no-rights`,
+   * `cluster-unreachable`, `cluster-certificate`, `cluster-credential`, `cluster-failing`, `cluster-refused`,
+   * `object-not-found`.
+   */
+  request<T>(action: Action, call: () => Promise<T>): Promise<T>;
+  /** The same, with `undefined` for what does not exist. */
+  find<T>(action: Action, call: () => Promise<T>): Promise<T | undefined>;
+}
+
+/** How the API refused: what it said, fit for a message. */
+export interface ApiRefusal {
+  readonly status: number;
+  readonly message: string;
+}
+
+const requestSeconds = 20;
+const defaultLogin = (): string =>
+  "npm run login -- --server SUPERVISOR --namespace NAMESPACE --cluster CLUSTER";
+
+/**
+ * Opens a context of the ambient kubeconfig (`KUBECONFIG`, else `~/.kube/config`). No request is made yet.
+ *
+ * @param options.subject - The setting that names the context.
+ * @param options.login - Gives the command that renews this context, for messages, from its API server's URL where it has one.
+ * @throws UserError: `kubeconfig-missing`, `kubeconfig-malformed`, `context-not-found`, `context-incomplete`.
+ */
+export async function kubeContext(
+  name: string,
+  options: { subject: string; login?: (server?: string) => string },
+): Promise<KubeContext> {
+  const { subject, login: loginTo = defaultLogin } = options;
+  const client = await import("@kubernetes/client-node");
+  const config = await loadKubeconfig(client, subject, loginTo());
+  const context = config.contexts.find((candidate) => candidate.name === name);
+  if (!context) {
+    const names = config.contexts.map((candidate) => printable(candidate.name, 80)).sort();
+    throw new UserError({
+      code: "context-not-found",
+      subject,
+      seen: `the kubeconfig has no context "${printable(name, 80)}"; it has ${names.join(", ") || "none"}`,
+      remedy: `Log in (\`${loginTo()}\`), or set one that is there`,
+    });
+  }
+  const cluster = config.clusters.find((candidate) => candidate.name === context.cluster);
+  const user = config.users.find((candidate) => candidate.name === context.user);
+  if (!cluster || !user) {
+    throw new UserError({
+      code: "context-incomplete",
+      subject,
+      seen: `the context "${name}" names a ${cluster ? "user" : "cluster"} that the kubeconfig does not have`,
+      remedy: `Log in again: \`${loginTo()}\``,
+    });
+  }
+  const login = loginTo(cluster.server);
+  config.setCurrentContext(name);
+  limitPlugins(config, { context: name });
+  const configuration = client.createConfiguration({
+    baseServer: new client.ServerConfiguration(cluster.server, {}),
+    authMethods: { default: config },
+    promiseMiddleware: [requestMiddleware()],
+  });
+  const expires = await expiryOf(user);
+  const failure = (action: Action, error: unknown): Error =>
+    explain(error, action, { name, server: cluster.server, login, expires });
+  const limit = pLimit(requestsAtOnce);
+  const make = <T>(api: new (configuration: Configuration) => T): T => new api(configuration);
+  return {
+    name,
+    server: cluster.server,
+    ca: await contentOf(cluster.caData, cluster.caFile),
+    expires,
+    core: make(client.CoreV1Api),
+    apps: make(client.AppsV1Api),
+    authorization: make(client.AuthorizationV1Api),
+    custom: make(client.CustomObjectsApi),
+    async connectionOptions() {
+      const options: https.RequestOptions = {};
+      await config.applyToHTTPSOptions(options);
+      allowPartialChain(options.agent);
+      return options;
+    },
+    async request(action, call) {
+      try {
+        return await limit(call);
+      } catch (error) {
+        throw failure(action, error);
+      }
+    },
+    async find(action, call) {
+      try {
+        return await limit(call);
+      } catch (error) {
+        if (apiRefusal(error)?.status === 404) return undefined;
+        throw failure(action, error);
+      }
+    },
+  };
+}
+
+/** What an entry gives in base64, or as a file's path; empty where there is none, or it can't be read: requests tell that. */
+async function contentOf(data: string | undefined, file: string | undefined): Promise<string> {
+  if (data !== undefined) return Buffer.from(data, "base64").toString("utf8");
+  return file === undefined ? "" : await readFile(file, "utf8").catch(() => "");
+}
+
+async function expiryOf({ token, certData, certFile }: User): Promise<Date | undefined> {
+  if (token) return tokenExpiry(token);
+  const certificate = await contentOf(certData, certFile);
+  try {
+    return certificate === "" ? undefined : new Date(new X509Certificate(certificate).validTo);
+  } catch {
+    return undefined;
+  }
+}
+
+/** As kubectl does, and OpenSSL by itself does not: a CA of the kubeconfig need not be a root. */
+function allowPartialChain(agent: unknown): void {
+  if (agent instanceof https.Agent) agent.options.allowPartialTrustChain = true;
+}
+
+/**
+ * How many requests, and so connections, one context has at once: an API server's work for a run is bounded too. It is not
+ * for the agent to bound them: where it hands a connection on to a request that waits, the client's fetch takes the answer
+ * before for one that was cut off (`Premature close`).
+ */
+const requestsAtOnce = 8;
+
+/** Bounds each request in time. The client makes an agent for each, and so a handshake: the first one's serves all. */
+function requestMiddleware(): Middleware {
+  let shared: https.Agent | undefined;
+  return {
+    pre: (context) => {
+      context.setSignal(AbortSignal.timeout(requestSeconds * 1000));
+      const agent: unknown = context.getAgent();
+      if (shared) context.setAgent(shared);
+      else if (agent instanceof https.Agent) {
+        allowPartialChain(agent);
+        shared = Object.assign(agent, { keepAlive: true });
+      }
+      return Promise.resolve(context);
+    },
+    post: (context) => Promise.resolve(context),
+  };
+}
+
+interface Loaded {
+  clusters: Cluster[];
+  contexts: Context[];
+  users: User[];
+}
+
+/** As kubectl merges: files that do not exist are passed over, and of entries of one name the first counts. */
+async function loadKubeconfig(
+  client: { KubeConfig: new () => KubeConfig },
+  subject: string,
+  login: string,
+): Promise<KubeConfig> {
+  const files = kubeconfigFiles();
+  const merged: Loaded = { clusters: [], contexts: [], users: [] };
+  let found = false;
+  for (const file of files) {
+    const text = await readKubeconfig(file);
+    if (text === undefined) continue;
+    found = true;
+    await parseKubeconfigYaml(text, file);
+    const config = new client.KubeConfig();
+    try {
+      // Entries that lack something are other contexts' concern.
+      if (text.trim() !== "") config.loadFromString(text, { onInvalidEntry: "filter" });
+      config.makePathsAbsolute(path.dirname(path.resolve(file)));
+    } catch {
+      continue; // nothing but comments
+    }
+    addMissing(merged.clusters, config.clusters);
+    addMissing(merged.contexts, config.contexts);
+    addMissing(merged.users, config.users);
+  }
+  if (!found) {
+    throw new UserError({
+      code: "kubeconfig-missing",
+      subject,
+      seen: `there is no kubeconfig (${files.join(", ")})`,
+      remedy: `Log in: \`${login}\`; or set KUBECONFIG`,
+    });
+  }
+  const config = new client.KubeConfig();
+  config.loadFromOptions(merged);
+  return config;
+}
+
+function addMissing<T extends { name: string }>(list: T[], more: readonly T[]): void {
+  list.push(...more.filter(({ name }) => !list.some((entry) => entry.name === name)));
+}
+
+async function readKubeconfig(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    throw new UserError({
+      code: "kubeconfig-malformed",
+      subject: `kubeconfig ${file}`,
+      seen: `it cannot be read (${code})`,
+      remedy: "Correct the path in KUBECONFIG, or the file's permissions",
+    });
+  }
+}
+
+/** The API's refusal, if that is what the error is. */
+export function apiRefusal(error: unknown): ApiRefusal | undefined {
+  const { code, body } = error as { code?: unknown; body?: unknown };
+  if (typeof code !== "number") return undefined;
+  let status: unknown = body;
+  if (typeof body === "string") {
+    try {
+      status = JSON.parse(body);
+    } catch {
+      status = { message: body };
+    }
+  }
+  const message = (status as { message?: unknown } | null | undefined)?.message;
+  return { status: code, message: typeof message === "string" ? printable(message, 600) : "" };
+}
+
+function explain(
+  error: unknown,
+  action: Action,
+  {
+    name,
+    server,
+    login,
+    expires,
+  }: { name: string; server: string; login: string; expires: Date | undefined },
+): Error {
+  if (error instanceof UserError) return error;
+  const problem = (code: ProblemCode, seen: string, remedy: string): UserError =>
+    new UserError({ code, subject: `context ${name}`, seen, remedy });
+  const refusal = apiRefusal(error);
+  if (!refusal) return explainConnection(error, problem, server, login);
+  const { status, message } = refusal;
+  const said = message === "" ? `${status}` : `${status}: ${message}`;
+  switch (true) {
+    case status === 401:
+      return problem(
+        "login-expired",
+        `${server} does not accept its login${
+          expires && expires < new Date() ? `, which expired at ${expires.toISOString()}` : " (any more)"
+        }`,
+        `Log in again: \`${login}\``,
+      );
+    case status === 403:
+      return problem(
+        "no-rights",
+        `the user may not ${describeAction(action)} (${said})`,
+        "Have the right given, or use a context of a user who has it",
+      );
+    case status === 404:
+      return problem(
+        "object-not-found",
+        `cannot ${describeAction(action)} (${said})`,
+        "Create it, or correct its name",
+      );
+    case status === 429 || status >= 500:
+      return problem(
+        "cluster-failing",
+        `cannot ${describeAction(action)} (${said})`,
+        "Try again when the cluster is well",
+      );
+    default:
+      return problem(
+        "cluster-refused",
+        `the API refuses to ${describeAction(action)} (${said})`,
+        "Correct what it names",
+      );
+  }
+}
+
+function explainConnection(
+  error: unknown,
+  problem: (code: ProblemCode, seen: string, remedy: string) => UserError,
+  server: string,
+  login: string,
+): Error {
+  const { name, message } = error as NodeJS.ErrnoException;
+  if (name === "AbortError" || name === "TimeoutError") {
+    return problem(
+      "cluster-unreachable",
+      `${server} does not answer within ${requestSeconds} s`,
+      "Check that this machine reaches it",
+    );
+  }
+  if (error instanceof TypeError || error instanceof RangeError) return error; // defects, not the cluster's answer
+  if (name !== "FetchError") {
+    // The rest are failures of what the kubeconfig has run or read for a credential.
+    return problem(
+      "cluster-credential",
+      `its credential cannot be had: ${printable(message)}`,
+      `Log in again: \`${login}\``,
+    );
+  }
+  const failure = connectionFailure(error);
+  return failure.kind === "certificate"
+    ? problem(
+        "cluster-certificate",
+        `the kubeconfig's CA does not verify ${server}: ${failure.message}`,
+        `If the cluster's certificates were changed, log in again: \`${login}\`; otherwise somebody may be in between`,
+      )
+    : problem(
+        "cluster-unreachable",
+        `${server} is not reached: ${failure.message}`,
+        "Check that this machine reaches it",
+      );
+}

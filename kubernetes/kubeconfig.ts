@@ -1,0 +1,278 @@
+/** The kubeconfig file: which one it is, and putting entries into it without losing anybody else's. */
+import { randomBytes } from "node:crypto";
+import { chown, lstat, mkdir, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import * as path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { type Problem, UserError } from "../support/errors";
+import { printable } from "../support/text";
+
+/** The files that kubectl would read, in its order of precedence: those of `KUBECONFIG`, else `~/.kube/config`. */
+export function kubeconfigFiles(
+  environment: NodeJS.ProcessEnv = process.env,
+): readonly [string, ...string[]] {
+  const [first, ...rest] = (environment.KUBECONFIG ?? "").split(path.delimiter).filter((file) => file !== "");
+  return first === undefined ? [path.join(homedir(), ".kube", "config")] : [first, ...rest];
+}
+
+/** A context with the cluster and the user that it joins, as `login` writes them. */
+export interface KubeconfigEntry {
+  /** The context's name. */
+  readonly context: string;
+  /** The namespace of its requests; where it is left out, one that is there already stays. */
+  readonly namespace?: string;
+  /** Name of the cluster's entry. */
+  readonly cluster: string;
+  /** `https://host:6443` */
+  readonly server: string;
+  /** PEM of the CAs to verify the server with; none for a public certificate. */
+  readonly ca: readonly string[];
+  /** Name of the user's entry. */
+  readonly user: string;
+  readonly token: string;
+}
+
+const entries = z
+  .array(z.looseObject({ name: z.string() }))
+  .nullish()
+  .transform((list) => list ?? []);
+const kubeconfigSchema = z.looseObject({
+  clusters: entries,
+  contexts: entries,
+  users: entries,
+  "current-context": z.string().nullish(),
+});
+type Named = z.infer<typeof entries>[number];
+type Fields = Record<string, unknown>;
+
+function fieldsOf(list: readonly Named[], name: unknown, field: string): Fields | undefined {
+  const value = list.find((entry) => entry.name === name)?.[field];
+  return typeof value === "object" && value !== null ? (value as Fields) : undefined;
+}
+
+function malformed(file: string, seen: string): UserError {
+  return new UserError({
+    code: "kubeconfig-malformed",
+    subject: `kubeconfig ${file}`,
+    seen,
+    remedy: "Correct the file, or set it aside and log in again",
+  });
+}
+
+/** Parses YAML without quoting any of it in messages: a kubeconfig holds tokens and keys. */
+export async function parseKubeconfigYaml(text: string, file: string): Promise<Record<string, unknown>> {
+  if (text.replace(/^\s*(?:#.*)?$/gm, "").trim() === "") return {};
+  const { loadYaml } = await import("@kubernetes/client-node");
+  let value: unknown;
+  try {
+    value = loadYaml(text);
+  } catch (error) {
+    const line = (error as { mark?: { line?: number } }).mark?.line;
+    throw malformed(file, line === undefined ? "it is not YAML" : `it is not YAML at line ${line + 1}`);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw malformed(file, "it is not a kubeconfig");
+  return { ...value };
+}
+
+/**
+ * Puts entries into a kubeconfig's text. Everything else in it stays, comments excepted, as with kubectl's own
+ * `config set-…`; so does the current context, unless there is none.
+ *
+ * @param force - Replace entries of the same names that are for other servers or hold another kind of credential.
+ * @throws UserError (`kubeconfig-conflict`) naming each such entry, `kubeconfig-malformed`.
+ */
+export async function mergeKubeconfig(
+  text: string,
+  entries: readonly KubeconfigEntry[],
+  options: { file: string; force: boolean },
+): Promise<string> {
+  const { file, force } = options;
+  const parsed = kubeconfigSchema.safeParse(await parseKubeconfigYaml(text, file));
+  if (!parsed.success) {
+    throw malformed(
+      file,
+      `it is not a kubeconfig at "${parsed.error.issues[0]?.path.map(String).join(".") ?? ""}"`,
+    );
+  }
+  const config = parsed.data;
+  const { clusters, contexts, users } = config;
+  const lists = { clusters, contexts, users };
+  if (!force) refuseConflicts(lists, entries, file);
+  for (const entry of entries) {
+    put(lists.clusters, entry.cluster, "cluster", (old) => clusterFields(old, entry));
+    put(lists.users, entry.user, "user", () => ({ token: entry.token }));
+    put(lists.contexts, entry.context, "context", (old) => ({
+      ...old,
+      cluster: entry.cluster,
+      user: entry.user,
+      ...(entry.namespace === undefined ? {} : { namespace: entry.namespace }),
+    }));
+  }
+  const { dumpYaml } = await import("@kubernetes/client-node");
+  const merged = { apiVersion: "v1", kind: "Config", ...config, ...lists };
+  const [first] = entries;
+  if (!merged["current-context"] && first) merged["current-context"] = first.context;
+  return dumpYaml(merged, { lineWidth: -1 });
+}
+
+function put(list: Named[], name: string, field: string, change: (old: Fields) => Fields): void {
+  const existing = list.find((entry) => entry.name === name);
+  if (existing) existing[field] = change(fieldsOf(list, name, field) ?? {});
+  else list.push({ name, [field]: change({}) });
+}
+
+/** What another client set for the same server stays (a proxy), but for what says whom to believe. */
+function clusterFields(old: Fields, { server, ca }: KubeconfigEntry): Fields {
+  const trust = [
+    "certificate-authority",
+    "certificate-authority-data",
+    "insecure-skip-tls-verify",
+    "tls-server-name",
+  ];
+  return {
+    ...Object.fromEntries(Object.entries(old).filter(([key]) => !trust.includes(key))),
+    server,
+    ...(ca.length === 0 ? {} : { "certificate-authority-data": Buffer.from(ca.join("")).toString("base64") }),
+  };
+}
+
+function sameServer(a: unknown, b: string): boolean {
+  if (typeof a !== "string" || !URL.canParse(a)) return false;
+  return new URL(a).href === new URL(b).href;
+}
+
+const shownServer = (server: unknown): string =>
+  typeof server === "string" ? printable(server) : "no server";
+
+function refuseConflicts(
+  { clusters, contexts, users }: Record<"clusters" | "contexts" | "users", readonly Named[]>,
+  entries: readonly KubeconfigEntry[],
+  file: string,
+): void {
+  const problems = new Map<string, Problem>();
+  const conflict = (seen: string): void =>
+    void problems.set(seen, {
+      code: "kubeconfig-conflict",
+      subject: `kubeconfig ${file}`,
+      seen,
+      remedy: "Replace the entry with --force, or write another file with --kubeconfig FILE",
+    });
+  for (const entry of entries) {
+    const cluster = fieldsOf(clusters, entry.cluster, "cluster");
+    if (cluster && !sameServer(cluster.server, entry.server)) {
+      conflict(
+        `the cluster "${entry.cluster}" there is for ${shownServer(cluster.server)}, not ${entry.server}`,
+      );
+    }
+    const context = fieldsOf(contexts, entry.context, "context");
+    const server = context && fieldsOf(clusters, context.cluster, "cluster")?.server;
+    if (context && !sameServer(server, entry.server)) {
+      conflict(`the context "${entry.context}" there is for ${shownServer(server)}, not ${entry.server}`);
+    }
+    const user = fieldsOf(users, entry.user, "user");
+    const other = Object.keys(user ?? {}).filter((key) => key !== "token");
+    if (other.length > 0) conflict(`the user "${entry.user}" there has ${printable(other.join(", "))}`);
+  }
+  const [first, ...rest] = problems.values();
+  if (first) throw new UserError(first, ...rest);
+}
+
+const lockSeconds = 10;
+
+/**
+ * Changes a kubeconfig file as a whole: written aside, then renamed over the old one, mode 0600. A symbolic link stays
+ * one, and the file that it leads to is changed. The lock is kubectl's own (`<file>.lock`).
+ *
+ * @param change - Gives the new text from the old one (empty where there was no file).
+ * @throws UserError: `kubeconfig-locked`, `kubeconfig-unwritable`, and what `change` throws.
+ */
+export async function updateKubeconfig(
+  file: string,
+  change: (text: string) => Promise<string>,
+): Promise<void> {
+  const unwritable = (error: unknown): unknown => {
+    const { code } = error as NodeJS.ErrnoException;
+    if (error instanceof UserError || code === undefined) return error;
+    return new UserError({
+      code: "kubeconfig-unwritable",
+      subject: `kubeconfig ${file}`,
+      seen: `it cannot be written (${code})`,
+      remedy: "Correct its folder's permissions, or write another file with --kubeconfig FILE",
+    });
+  };
+  try {
+    const target = await resolveTarget(path.resolve(file));
+    await mkdir(path.dirname(target), { recursive: true, mode: 0o700 });
+    const release = await lock(target);
+    try {
+      const old = await readFile(target, "utf8").catch((error: unknown) => {
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+        throw error;
+      });
+      await replaceFile(target, await change(old));
+    } finally {
+      await release();
+    }
+  } catch (error) {
+    throw unwritable(error);
+  }
+}
+
+async function resolveTarget(file: string): Promise<string> {
+  try {
+    return await realpath(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const link = await lstat(file).catch(() => undefined);
+    if (!link) return file;
+    throw new UserError({
+      code: "kubeconfig-unwritable",
+      subject: `kubeconfig ${file}`,
+      seen: "it is a symbolic link to a file that does not exist",
+      remedy: "Create that file, or remove the link",
+    });
+  }
+}
+
+async function lock(target: string): Promise<() => Promise<void>> {
+  const file = `${target}.lock`;
+  for (let left = lockSeconds * 10; ; left -= 1) {
+    try {
+      await (await open(file, "wx", 0o600)).close();
+      return () => rm(file, { force: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      if (left === 0) {
+        throw new UserError({
+          code: "kubeconfig-locked",
+          subject: `kubeconfig ${target}`,
+          seen: `another program holds ${file}`,
+          remedy: "Wait for it to end; if none is running, remove that file",
+        });
+      }
+      await sleep(100);
+    }
+  }
+}
+
+async function replaceFile(target: string, text: string): Promise<void> {
+  const aside = `${target}.${randomBytes(6).toString("hex")}.tmp`;
+  try {
+    const handle = await open(aside, "wx", 0o600);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    const owner = await stat(target).catch(() => undefined);
+    // Under sudo the file stays its owner's.
+    if (owner && owner.uid !== process.getuid?.()) await chown(aside, owner.uid, owner.gid);
+    await rename(aside, target);
+  } catch (error) {
+    await rm(aside, { force: true });
+    throw error;
+  }
+}

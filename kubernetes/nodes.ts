@@ -1,0 +1,154 @@
+import { isIPv4 } from "node:net";
+import * as ipaddr from "ipaddr.js";
+import { z } from "zod";
+import { type Problem, UserError } from "../support/errors";
+import { printable } from "../support/text";
+import type { KubeContext } from "./client";
+import type { ClusterNode } from "./types";
+
+/** Ranges in which no node's address is: SSH to them would end on this machine, or on nobody's in particular. */
+const forbiddenRanges = ["unspecified", "loopback", "linkLocal", "multicast", "broadcast", "ipv4Mapped"];
+
+/** The systems whose trust stores the node script knows, as kubelets name them. */
+const knownSystems = /\b(?:photon|ubuntu|debian)\b/i;
+
+/**
+ * Refuses nodes whose operating system has a trust store that is not known here.
+ *
+ * @throws UserError with a problem (`node-os`) for each.
+ */
+export function checkSystems(nodes: readonly ClusterNode[]): void {
+  const [first, ...rest] = nodes
+    .filter(({ osImage }) => !knownSystems.test(osImage))
+    .map(({ name, osImage }): Problem => ({
+      code: "node-os",
+      subject: `node ${name}`,
+      seen: `it runs "${osImage}", and only the trust stores of Photon OS, Ubuntu and Debian are known`,
+      remedy: "Use a Tanzu Kubernetes release with one of these",
+    }));
+  if (first) throw new UserError(first, ...rest);
+}
+
+/** What is used of a Node object. Its values become resource names, arguments and addresses, and its writer is the kubelet. */
+const nodeSchema = z.object({
+  metadata: z.object({
+    name: z
+      .string()
+      .max(253)
+      .regex(/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/),
+    uid: z.string().regex(/^[A-Za-z0-9-]{1,64}$/),
+    labels: z.record(z.string(), z.string()).optional(),
+  }),
+  status: z.object({
+    addresses: z.array(z.object({ type: z.string(), address: z.string() })).optional(),
+    conditions: z.array(z.object({ type: z.string(), status: z.string() })).optional(),
+    nodeInfo: z.object({
+      machineID: z.string().regex(/^[0-9A-Fa-f-]{32,36}$/),
+      osImage: z.string(),
+      containerRuntimeVersion: z.string().regex(/^[a-z0-9.-]{1,40}:\/\/[A-Za-z0-9.+~_-]{1,80}$/),
+    }),
+  }),
+});
+type NodeObject = z.infer<typeof nodeSchema>;
+
+/**
+ * Lists the workload cluster's nodes, in the order of their names.
+ *
+ * @throws UserError: `no-nodes`, and for each node at fault `node-malformed`, `node-without-address`, `node-address`.
+ */
+export async function discoverNodes(context: KubeContext): Promise<ClusterNode[]> {
+  const list = await context.request({ verb: "list", resource: "nodes" }, () => context.core.listNode());
+  return readNodes(list.items, context.name);
+}
+
+/** Reads Node objects as the API gives them. */
+export function readNodes(items: readonly unknown[], contextName: string): ClusterNode[] {
+  const problems: Problem[] = [];
+  const nodes: ClusterNode[] = [];
+  for (const item of items) {
+    const result = readNode(item, contextName);
+    if ("code" in result) problems.push(result);
+    else nodes.push(result);
+  }
+  nodes.sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (const [index, node] of nodes.entries()) {
+    const other = nodes.slice(0, index).find(({ address }) => address === node.address);
+    if (other)
+      problems.push(badAddress(node.name, `it has the InternalIP ${node.address}, as ${other.name} has`));
+  }
+  const [first, ...rest] = problems;
+  if (first) throw new UserError(first, ...rest);
+  if (nodes.length === 0) {
+    throw new UserError({
+      code: "no-nodes",
+      subject: `context ${contextName}`,
+      seen: "the cluster has no nodes",
+      remedy: "Wait until the cluster is up, or check that the context is the workload cluster's",
+    });
+  }
+  return nodes;
+}
+
+function badAddress(name: string, seen: string): Problem {
+  return {
+    code: "node-address",
+    subject: `node ${name}`,
+    seen,
+    remedy: "Have the node's kubelet report its own address in the cluster's network",
+  };
+}
+
+function readNode(item: unknown, contextName: string): ClusterNode | Problem {
+  const parsed = nodeSchema.safeParse(item);
+  if (!parsed.success) {
+    const name = (item as { metadata?: { name?: unknown } } | null)?.metadata?.name;
+    return {
+      code: "node-malformed",
+      subject: typeof name === "string" ? `node ${printable(name, 100)}` : `context ${contextName}`,
+      seen: `the Node object's ${parsed.error.issues[0]?.path.map(String).join(".") ?? "content"} is missing or not as kubelets write it`,
+      remedy: "Look at the object (`kubectl get nodes -o yaml`): no such node is touched",
+    };
+  }
+  const { metadata, status } = parsed.data;
+  const address = internalAddress(parsed.data);
+  if (typeof address !== "string") return address;
+  const labels = Object.keys(metadata.labels ?? {});
+  return {
+    name: metadata.name,
+    uid: metadata.uid,
+    machineId: status.nodeInfo.machineID,
+    role: labels.some((label) => /^node-role\.kubernetes\.io\/(?:control-plane|master)$/.test(label))
+      ? "control-plane"
+      : "worker",
+    address,
+    osImage: printable(status.nodeInfo.osImage, 100),
+    containerRuntime: status.nodeInfo.containerRuntimeVersion,
+    ready: (status.conditions ?? []).some(({ type, status: value }) => type === "Ready" && value === "True"),
+  };
+}
+
+/** The InternalIP: the first that is IPv4, else the first. */
+function internalAddress({ metadata: { name }, status: { addresses = [] } }: NodeObject): string | Problem {
+  const internal = addresses.filter(({ type }) => type === "InternalIP").map(({ address }) => address);
+  const chosen = internal.find((address) => isIPv4(address)) ?? internal[0];
+  if (chosen === undefined) {
+    return {
+      code: "node-without-address",
+      subject: `node ${name}`,
+      seen: "it has no InternalIP",
+      remedy: "Wait until the node has joined, or have its kubelet report one",
+    };
+  }
+  // ipaddr.js alone would take `010.1` and `0x7f000001`, which mean other addresses to others.
+  if (!isIPv4(chosen) && !ipaddr.IPv6.isValid(chosen)) {
+    return badAddress(name, `its InternalIP "${printable(chosen, 60)}" is not an address`);
+  }
+  const address = ipaddr.parse(chosen);
+  if (chosen.includes("%") || forbiddenRanges.includes(address.range())) {
+    return badAddress(
+      name,
+      `its InternalIP ${printable(chosen, 60)} (${address.range()}) is not one that a node can have`,
+    );
+  }
+  return address.toString();
+}

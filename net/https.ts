@@ -1,0 +1,286 @@
+/**
+ * HTTPS with limits and with failures that tell their kind. Shared by everything here that speaks to a registry and
+ * by the login to the Supervisor.
+ */
+import { X509Certificate } from "node:crypto";
+import * as https from "node:https";
+import type { IncomingHttpHeaders } from "node:http";
+import { isIP } from "node:net";
+import * as tls from "node:tls";
+import { GoRefusal } from "../certificates/go/goCertificate";
+import { goHostRefusal, goRefusal } from "../certificates/go/goVerify";
+import { printable } from "../support/text";
+
+/** What one exchange may cost. */
+export interface Limits {
+  /** For the whole of it, from the name's resolution to the last byte. */
+  readonly seconds: number;
+  /** Of the answer's body. */
+  readonly bytes: number;
+}
+
+export interface Endpoint {
+  /** A name or an address, without brackets. */
+  readonly hostname: string;
+  readonly port: number;
+}
+
+/**
+ * - `unreachable`: no connection: name, route, refusal, reset.
+ * - `slow`: the time limit ran out.
+ * - `certificate`: the server's certificate does not verify, or is for another host.
+ * - `not-tls`: something answers that does not speak TLS, or no version or cipher in common.
+ * - `oversized`: the body is longer than the limit.
+ * - `protocol`: TLS, but not HTTP.
+ */
+export type ConnectionFailureKind =
+  "unreachable" | "slow" | "certificate" | "not-tls" | "oversized" | "protocol";
+
+/** An exchange that did not end in an HTTP answer. The message is fit for the `seen` of a problem. */
+export class ConnectionFailure extends Error {
+  constructor(
+    readonly kind: ConnectionFailureKind,
+    message: string,
+  ) {
+    super(message);
+    this.name = "ConnectionFailure";
+  }
+}
+
+/** Whom a connection believes: these certificates and no others, Node's own roots, or (for content that is checked otherwise) anyone. */
+export type Trust = { readonly ca: readonly string[] } | "public-roots" | "unverified";
+
+export interface HttpRequest {
+  readonly method: "GET" | "HEAD" | "POST";
+  /** Path and query. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly trust: Trust;
+  readonly limits: Limits;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** A user and password as basic authentication (RFC 7617) and docker's `auth` write them. */
+export const basicCredential = (user: string, password: string): string =>
+  Buffer.from(`${user}:${password}`).toString("base64");
+
+/** What a server shows in the TLS handshake. */
+export interface ServedTls {
+  /** The served certificates, the server's own first. */
+  readonly chain: readonly X509Certificate[];
+  /** Why Go (containerd, kubectl) refuses it with the given trust for this host; `undefined` where it does not. */
+  readonly rejection: string | undefined;
+}
+
+const rejections: Record<string, string> = {
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate is signed by an authority that is not trusted",
+  UNABLE_TO_GET_ISSUER_CERT: "its certificate is signed by an authority that is not trusted",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its certificate is signed by an authority that is not trusted",
+  SELF_SIGNED_CERT_IN_CHAIN: "its certificate is signed by an authority that is not trusted",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is self-signed and not trusted",
+  CERT_SIGNATURE_FAILURE: "its certificate is signed by another authority of the same name",
+  CERT_HAS_EXPIRED: "a certificate of its chain has expired",
+  CERT_NOT_YET_VALID: "a certificate of its chain is not valid yet",
+};
+
+const certificateCodes =
+  /^(?:CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME_MISMATCH|ERR_TLS_CERT)/;
+
+function explainRejection(error: NodeJS.ErrnoException): string {
+  const known = error.code === undefined ? undefined : rejections[error.code];
+  // node-fetch puts the URL and the failure's own message into one.
+  return known ?? printable(error.message.replace(/^request to .* failed, reason: /, ""));
+}
+
+const unreachable: Record<string, string> = {
+  ECONNREFUSED: "the connection is refused",
+  ENOTFOUND: "its name is not known to the resolver",
+  EAI_AGAIN: "the resolver does not answer",
+  ETIMEDOUT: "the connection is not answered",
+  EHOSTUNREACH: "there is no route to it",
+  ENETUNREACH: "there is no route to it",
+  ECONNRESET: "the connection was cut",
+  EPIPE: "the connection was cut",
+};
+
+/** Tells the kind of a failure from the error of Node's `net`, `tls`, `dns` or `http`. */
+export function connectionFailure(error: unknown): ConnectionFailure {
+  if (error instanceof ConnectionFailure) return error;
+  const { code = "", message } = error as NodeJS.ErrnoException;
+  if (certificateCodes.test(code))
+    return new ConnectionFailure("certificate", explainRejection(error as NodeJS.ErrnoException));
+  if (code === "EPROTO" || code.startsWith("ERR_SSL")) {
+    return new ConnectionFailure("not-tls", "it does not answer in TLS, or in none that is still safe");
+  }
+  if (code.startsWith("HPE_")) return new ConnectionFailure("protocol", "it does not answer in HTTP");
+  return new ConnectionFailure("unreachable", unreachable[code] ?? printable(message || code));
+}
+
+/**
+ * Asked once OpenSSL has verified the chain, before anything is sent: Go's rules must hold too, so that nothing is
+ * believed here that containerd and kubectl refuse.
+ */
+function checkServerIdentity(trust: Trust) {
+  return (hostname: string, certificate: tls.PeerCertificate): Error | undefined => {
+    const chain = chainOf(certificate);
+    const refusal = refusalOf(chain, trust, hostname, new Date());
+    return refusal && Object.assign(refusal, { code: "ERR_TLS_CERT_ALTNAME_INVALID" });
+  };
+}
+
+/** What Go says; of public certificates only whether they are for the host, as OpenSSL has verified the rest. */
+function refusalOf(
+  chain: readonly X509Certificate[],
+  trust: Trust,
+  hostname: string,
+  now: Date,
+): GoRefusal | undefined {
+  if (typeof trust === "object") {
+    const trusted = trust.ca.map((pem) => new X509Certificate(pem));
+    return goRefusal(chain, { trusted, hostname, now });
+  }
+  const [leaf] = chain;
+  return leaf ? goHostRefusal(leaf, hostname) : new GoRefusal("tls", "it shows no certificate");
+}
+
+function tlsOptions({ hostname, port }: Endpoint, trust: Trust): tls.ConnectionOptions {
+  return {
+    host: hostname,
+    port,
+    servername: isIP(hostname) ? "" : hostname, // SNI takes no addresses; the identity check then uses `host`
+    minVersion: "TLSv1.2", // as in Go
+    checkServerIdentity: checkServerIdentity(trust),
+    // As in Go, a certificate that is trusted ends the chain, self-signed or not.
+    allowPartialTrustChain: true,
+    ...(trust === "unverified" ? { rejectUnauthorized: false } : { rejectUnauthorized: true }),
+    ...(typeof trust === "object" ? { ca: [...trust.ca] } : {}),
+  };
+}
+
+function slow(seconds: number): ConnectionFailure {
+  return new ConnectionFailure("slow", `it does not answer within ${seconds} s`);
+}
+
+/**
+ * Shakes hands, looks at what the server shows, and hangs up. Nothing is sent, so that looking at an unverified
+ * server gives nothing away.
+ *
+ * Node.js shows of the served certificates those that lead from the server's own upwards, one issuer for each: of an authority
+ * that was certified twice (cross-signed), the first is looked at.
+ *
+ * @param now - The time to verify at.
+ * @throws ConnectionFailure of the kinds `unreachable`, `slow` and `not-tls`.
+ */
+export async function inspectTls(
+  endpoint: Endpoint,
+  trust: Trust,
+  seconds: number,
+  now = new Date(),
+): Promise<ServedTls> {
+  return await new Promise<ServedTls>((resolve, reject) => {
+    const socket = tls.connect({
+      ...tlsOptions(endpoint, trust),
+      // With a store, Node.js would end the chain with a certificate of that, as if it had been served.
+      ...(trust === "public-roots" ? {} : { ca: [] }),
+      rejectUnauthorized: false,
+    });
+    const finish = (settle: () => void): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      settle();
+    };
+    const timer = setTimeout(() => finish(() => reject(slow(seconds))), seconds * 1000);
+    socket.on("error", (error) => finish(() => reject(connectionFailure(error))));
+    socket.on("close", () =>
+      finish(() => reject(connectionFailure(Object.assign(new Error(), { code: "ECONNRESET" })))),
+    );
+    socket.on("secureConnect", () => {
+      const chain = chainOf(socket.getPeerCertificate(true));
+      const rejection = rejectionOf(socket, chain, { trust, hostname: endpoint.hostname, now });
+      finish(() => resolve({ chain, rejection }));
+    });
+  });
+}
+
+function rejectionOf(
+  socket: tls.TLSSocket,
+  chain: readonly X509Certificate[],
+  { trust, hostname, now }: { trust: Trust; hostname: string; now: Date },
+): string | undefined {
+  const cipher = socket.getCipher().standardName;
+  // Go's client has never offered DHE, and offers no RSA key exchange since 1.22.
+  if (/^TLS_(?:RSA|DHE)_/.test(cipher))
+    return `it has only cipher suites that Go refuses, such as ${cipher}: none with ECDHE`;
+  if (trust === "public-roots" && !socket.authorized) {
+    // Typed as an error; it is an error's code, or its message where there is none.
+    const code = String(socket.authorizationError);
+    if (code !== "ERR_TLS_CERT_ALTNAME_INVALID")
+      return explainRejection(Object.assign(new Error(code), { code }));
+  }
+  return refusalOf(chain, trust, hostname, now)?.message;
+}
+
+function chainOf(served: tls.PeerCertificate): X509Certificate[] {
+  const chain = new Map<string, X509Certificate>();
+  // Node gives an empty object where there is no certificate, and a root that is its own issuer at the end.
+  let certificate: Partial<tls.DetailedPeerCertificate> | undefined = served;
+  while (certificate?.raw && !chain.has(certificate.fingerprint256!)) {
+    chain.set(certificate.fingerprint256!, new X509Certificate(certificate.raw));
+    certificate = certificate.issuerCertificate;
+  }
+  return [...chain.values()];
+}
+
+/**
+ * One request on a connection of its own. Redirects are given back, not followed.
+ *
+ * @throws ConnectionFailure.
+ */
+export async function httpsRequest(endpoint: Endpoint, request: HttpRequest): Promise<HttpResponse> {
+  const { method, path, headers = {}, body, trust, limits } = request;
+  return await new Promise<HttpResponse>((resolve, reject) => {
+    const sent = https.request({
+      ...tlsOptions(endpoint, trust),
+      agent: false,
+      method,
+      path,
+      headers: {
+        ...headers,
+        ...(body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) }),
+      },
+    });
+    const fail = (error: unknown): void => {
+      clearTimeout(timer);
+      sent.destroy();
+      reject(connectionFailure(error));
+    };
+    const timer = setTimeout(() => fail(slow(limits.seconds)), limits.seconds * 1000);
+    sent.on("error", fail);
+    sent.on("response", (response) => {
+      const chunks: Buffer[] = [];
+      let length = 0;
+      response.on("error", fail);
+      response.on("close", () => {
+        if (!response.complete) fail(Object.assign(new Error(), { code: "ECONNRESET" }));
+      });
+      response.on("data", (chunk: Buffer) => {
+        length += chunk.length;
+        if (length > limits.bytes)
+          fail(new ConnectionFailure("oversized", `its answer is longer than ${limits.bytes} bytes`));
+        else chunks.push(chunk);
+      });
+      response.on("end", () => {
+        clearTimeout(timer);
+        sent.destroy();
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) });
+      });
+    });
+    sent.end(body);
+  });
+}

@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { getObject } from "../../kubernetes/kubectl";
+import type { ProblemCode } from "../../support/catalog";
+import { UserError } from "../../support/errors";
+import type { NodeTarget } from "../protocol/spec";
+
+const nodeSchema = z.object({
+  metadata: z.object({ uid: z.string() }),
+  status: z.object({
+    conditions: z
+      .array(z.object({ type: z.string(), status: z.string(), message: z.string().optional() }))
+      .default([]),
+  }),
+});
+
+/** A Node object, as far as it is of interest here. */
+export interface NodeState {
+  readonly uid: string;
+  readonly ready: boolean;
+  /** What the kubelet says of its readiness. */
+  readonly message: string;
+}
+
+/**
+ * Asks the workload cluster's API for a node.
+ *
+ * @returns `undefined` only where the API answers that there is no such node.
+ * @throws UserError when the API cannot be asked or refuses to tell: that is not "gone".
+ */
+export type NodeReader = (context: string, name: string) => Promise<NodeState | undefined>;
+
+/**
+ * Reads what is of interest of a Node object as the API gives it.
+ *
+ * @throws UserError `node-malformed`
+ */
+export function nodeState(object: unknown): NodeState {
+  const parsed = nodeSchema.safeParse(object);
+  if (!parsed.success) {
+    throw new UserError({
+      code: "node-malformed",
+      subject: "a Node object",
+      seen: `its ${parsed.error.issues[0]?.path.map(String).join(".") ?? "content"} is missing or not as kubelets write it`,
+      remedy: "Look at the object (`kubectl get nodes -o yaml`)",
+    });
+  }
+  const { metadata, status } = parsed.data;
+  const ready = status.conditions.find(({ type }) => type === "Ready");
+  return {
+    uid: metadata.uid,
+    ready: ready?.status === "True",
+    message: ready?.message ?? "no Ready condition",
+  };
+}
+
+/** {@link NodeReader} by `kubectl`; its errors are `cluster-…`. */
+export const readNodeByKubectl: NodeReader = async (context, name) => {
+  const found = await getObject(z.unknown(), "cluster", `node ${name}`, context, ["node", name]);
+  return found === undefined ? undefined : nodeState(found);
+};
+
+const pollInterval = 2000;
+/** The API cannot be asked at the moment: it may run on the very node that is waited for. */
+const passing: ReadonlySet<string> = new Set<ProblemCode>([
+  "cluster-api-unreachable",
+  "cluster-unreachable",
+  "cluster-failing",
+]);
+
+/**
+ * Waits until a node is Ready. An API that does not answer is asked again.
+ *
+ * @param timeout - seconds
+ * @throws UserError `node-not-ready`, `node-gone`, and what the reader throws; the signal's reason.
+ */
+export async function waitReady(
+  { name, uid, clusterContext }: NodeTarget,
+  timeout: number,
+  { readNode, signal }: { readonly readNode: NodeReader; readonly signal?: AbortSignal },
+): Promise<void> {
+  const end = performance.now() + timeout * 1000;
+  for (;;) {
+    let last: UserError;
+    try {
+      const node = await readNode(clusterContext, name);
+      if (node?.uid !== uid) {
+        throw new UserError({
+          code: "node-gone",
+          subject: `node ${name}`,
+          seen: `while it was waited for, the node was ${node ? "replaced" : "removed"}`,
+          remedy: "Run `pulumi up` again, which takes the nodes that there are now",
+        });
+      }
+      if (node.ready) return;
+      last = new UserError({
+        code: "node-not-ready",
+        subject: `node ${name}`,
+        seen: `it was not Ready after ${timeout} s: ${node.message}`,
+        remedy: "Look at the kubelet and containerd on the node; when it is Ready, run again",
+      });
+    } catch (error) {
+      if (!(error instanceof UserError) || !passing.has(error.problems[0]?.code ?? "")) throw error;
+      last = error;
+    }
+    if (performance.now() >= end) throw last;
+    await sleep(pollInterval, undefined, signal ? { signal } : {});
+  }
+}

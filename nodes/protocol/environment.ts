@@ -1,0 +1,289 @@
+/** The readers of what a node command is given: the counterpart of `nodeEnvironment` in spec.ts. */
+import { X509Certificate, createHash } from "node:crypto";
+import { isIP } from "node:net";
+import { z } from "zod";
+import { type Problem, UserError } from "../../support/errors";
+import { freeName, objectName } from "../../support/names";
+import { type NodeCertificate, certificateFileName } from "../script/script";
+import { type CaReport, certificateLimit, parseCaReport } from "./report";
+import {
+  type NodeTarget,
+  type NodeWay,
+  type TrustWay,
+  type TrustedCertificate,
+  type UnreachablePolicy,
+  accessSchema,
+  clusterSchema,
+  sshKeySchema,
+  trustWays,
+  trustedCertificateSchema,
+  unreachablePolicies,
+  usual,
+} from "./spec";
+
+/** The environment of a node command. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const json = <T extends z.ZodType>(schema: T) =>
+  z
+    .string()
+    .transform((text, context): unknown => {
+      try {
+        return JSON.parse(text);
+      } catch {
+        context.addIssue({ code: "custom", message: "is not JSON" });
+        return z.NEVER;
+      }
+    })
+    .pipe(schema);
+
+const hostNamePattern = /^[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?$/;
+const address = z
+  .string()
+  .refine(
+    (value) => isIP(value) !== 0 || hostNamePattern.test(value),
+    "is neither an IP address nor a host name",
+  );
+const wholeNumber = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, "is not a whole number")
+    .transform(Number)
+    .pipe(z.number().min(least).max(most));
+
+/** The value of a label, as `stackOwner` makes it. */
+const owner = z
+  .string()
+  .regex(/^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/, "is not a stack's identity");
+
+const hostKey = z
+  .string()
+  .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, "is not a fingerprint as OpenSSH prints it (SHA256:…)");
+
+const waySchema = z.object({
+  TKC_REGISTRY_NODE_PORT: wholeNumber(1, 65535).default(usual.port),
+  TKC_REGISTRY_NODE_USER: freeName.default(usual.user),
+  TKC_REGISTRY_ACCESS: json(accessSchema),
+  TKC_REGISTRY_SSH_KEY: json(sshKeySchema),
+  TKC_REGISTRY_CLUSTER_CONTEXT: freeName,
+  TKC_REGISTRY_CLUSTER: json(clusterSchema).optional(),
+  TKC_REGISTRY_OWNER: owner,
+  TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(usual.readyTimeout),
+});
+const targetSchema = z.object({
+  TKC_REGISTRY_NODE: objectName,
+  TKC_REGISTRY_NODE_UID: z.string().regex(/^[0-9A-Za-z-]{1,64}$/, "is not a UID"),
+  TKC_REGISTRY_NODE_MACHINE_ID: z.string().regex(/^([0-9A-Fa-f-]{32,36})?$/, "is not a machine id"),
+  TKC_REGISTRY_NODE_ADDRESS: address,
+  ...waySchema.shape,
+  TKC_REGISTRY_HOST_KEY: hostKey.optional(),
+});
+const sweepSchema = waySchema.extend({
+  TKC_REGISTRY_HOST_KEYS: json(z.record(z.string(), hostKey)).default({}),
+});
+
+const scriptSchema = z.object({
+  TKC_REGISTRY_SCRIPT_SHA256: z.string().regex(/^[0-9a-f]{64}$/, "is not a SHA-256"),
+});
+const trustSchema = z.object({
+  TKC_REGISTRY_TRUST: json(z.array(trustedCertificateSchema).min(1).max(certificateLimit)),
+  TKC_REGISTRY_TRUST_BY: z.enum(trustWays, `is none of ${trustWays.join(", ")}`).default(usual.trustBy),
+});
+
+function read<T>(schema: z.ZodType<T>, environment: Environment): T {
+  const result = schema.safeParse(environment);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(({ path: [variable, ...inside], message }): Problem => ({
+    code: "bad-environment",
+    subject: [variable, ...inside].map(String).join("."),
+    seen: environment[String(variable)] === undefined ? "the variable is not set" : message,
+    remedy:
+      "Node commands are run by `pulumi`; to try one by hand, give it the environment that is in the stack's state",
+  }));
+  throw new UserError(...(problems as [Problem, ...Problem[]]));
+}
+
+/** What every command is given. */
+interface CommonInput {
+  /** The stack whose certificates these are. */
+  readonly owner: string;
+  /** Seconds to wait for a Node to be Ready. */
+  readonly readyTimeout: number;
+}
+
+/** What a command for one node is given. */
+export interface CommandInput extends CommonInput {
+  readonly target: NodeTarget;
+}
+
+/** What the command for all nodes is given. */
+export interface SweepInput extends CommonInput {
+  readonly way: NodeWay;
+  /** By node name, where configuration gives them. */
+  readonly hostKeys: Readonly<Record<string, string>>;
+}
+
+function wayOf(values: z.output<typeof waySchema>): NodeWay {
+  return {
+    port: values.TKC_REGISTRY_NODE_PORT,
+    user: values.TKC_REGISTRY_NODE_USER,
+    access: values.TKC_REGISTRY_ACCESS,
+    sshKey: values.TKC_REGISTRY_SSH_KEY,
+    clusterContext: values.TKC_REGISTRY_CLUSTER_CONTEXT,
+    cluster: values.TKC_REGISTRY_CLUSTER,
+  };
+}
+
+/** @throws UserError `bad-environment`, with a problem for each variable. */
+export function readCommandInput(environment: Environment): CommandInput {
+  const values = read(targetSchema, environment);
+  return {
+    target: {
+      name: values.TKC_REGISTRY_NODE,
+      uid: values.TKC_REGISTRY_NODE_UID,
+      machineId: values.TKC_REGISTRY_NODE_MACHINE_ID,
+      address: values.TKC_REGISTRY_NODE_ADDRESS,
+      ...wayOf(values),
+      hostKey: values.TKC_REGISTRY_HOST_KEY,
+    },
+    owner: values.TKC_REGISTRY_OWNER,
+    readyTimeout: values.TKC_REGISTRY_READY_TIMEOUT,
+  };
+}
+
+/** @throws UserError `bad-environment`, with a problem for each variable. */
+export function readSweepInput(environment: Environment): SweepInput {
+  const values = read(sweepSchema, environment);
+  return {
+    way: wayOf(values),
+    hostKeys: values.TKC_REGISTRY_HOST_KEYS,
+    owner: values.TKC_REGISTRY_OWNER,
+    readyTimeout: values.TKC_REGISTRY_READY_TIMEOUT,
+  };
+}
+
+/**
+ * The script that the stack showed must be the one that would run.
+ *
+ * @throws UserError `bad-environment`, `other-script`
+ */
+export function checkScript(environment: Environment, packaged: string): void {
+  const planned = read(scriptSchema, environment).TKC_REGISTRY_SCRIPT_SHA256;
+  if (planned === packaged) return;
+  throw new UserError({
+    code: "other-script",
+    subject: "TKC_REGISTRY_SCRIPT_SHA256",
+    seen: `the preview showed the node script ${planned.slice(0, 16)}…, and ${packaged.slice(0, 16)}… is installed`,
+    remedy:
+      "Install the release that the preview was made with (`npm ci`), or run `pulumi up` again and look at its preview",
+  });
+}
+
+const nonceSchema = z.object({
+  TKC_REGISTRY_NONCE: z.string().regex(/^[0-9A-Za-z-]{1,64}$/, "is not 1 to 64 letters, digits and -"),
+});
+
+/** Says what becomes of unreachable nodes in this run, whatever the settings or the command's words say. */
+const policyVariable = "TKC_REGISTRY_UNREACHABLE_NODES";
+
+/**
+ * What becomes of nodes that can't be reached.
+ *
+ * @param otherwise - what holds where the environment says nothing.
+ * @throws UserError `bad-environment`
+ */
+export function unreachablePolicy(environment: Environment, otherwise: string): UnreachablePolicy {
+  const given = environment[policyVariable] || otherwise;
+  const policy = unreachablePolicies.find((each) => each === given);
+  if (policy) return policy;
+  throw new UserError({
+    code: "bad-environment",
+    subject: policyVariable,
+    seen: `it is "${given}"`,
+    remedy: `Set it to one of ${unreachablePolicies.join(", ")}, or not at all`,
+  });
+}
+
+/** @throws UserError `bad-environment` */
+export function readNonce(environment: Environment): string {
+  return read(nonceSchema, environment).TKC_REGISTRY_NONCE;
+}
+
+/**
+ * What is to be trusted, and how.
+ *
+ * @throws UserError `bad-environment`
+ */
+export function readTrust(environment: Environment): {
+  readonly certificates: readonly TrustedCertificate[];
+  readonly by: TrustWay;
+} {
+  const { TKC_REGISTRY_TRUST: certificates, TKC_REGISTRY_TRUST_BY: by } = read(trustSchema, environment);
+  return { certificates, by };
+}
+
+/**
+ * Matches certificates with those that are to be trusted, by SHA-256: each must be there, and no other.
+ *
+ * @throws UserError `bad-certificates`
+ */
+export function readCertificates(
+  trust: readonly TrustedCertificate[],
+  pems: string,
+): readonly NodeCertificate[] {
+  const wrong = (seen: string): UserError =>
+    new UserError({
+      code: "bad-certificates",
+      subject: "the CA certificates",
+      seen,
+      remedy: "Run `pulumi up` again; if it stays so, this is a defect of tkc-registry",
+    });
+  const ders = new Map<string, Buffer>();
+  for (const [pem] of pems.matchAll(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g)) {
+    let der: Buffer;
+    try {
+      der = new X509Certificate(pem).raw;
+    } catch {
+      throw wrong("one of them is not a certificate");
+    }
+    ders.set(createHash("sha256").update(der).digest("hex"), der);
+  }
+  const known = new Set(trust.map(({ sha256 }) => sha256));
+  for (const sha256 of ders.keys())
+    if (!known.has(sha256)) throw wrong(`${sha256} is none that is to be trusted`);
+  const files = new Map<string, NodeCertificate>();
+  for (const { registry, sha256 } of trust) {
+    const der = ders.get(sha256);
+    if (!der) throw wrong(`${sha256}, to be trusted for ${registry}, is missing`);
+    // host and host:443 share a name, not a folder.
+    files.set(`${registry} ${sha256}`, {
+      name: certificateFileName(registry, sha256),
+      registry,
+      sha256,
+      der,
+    });
+  }
+  return [...files.values()];
+}
+
+/**
+ * The report of the `ca` command on a node, which is all that the `containerd` command is given.
+ *
+ * @throws UserError `bad-node-report`
+ */
+export function readCaOutput(environment: Environment): CaReport {
+  return parseCaReport(environment.TKC_REGISTRY_CA ?? "");
+}
+
+/**
+ * The host key to insist on: the one in the settings, or else the one that this very node showed last time.
+ *
+ * @throws UserError `bad-node-report` where the last output is there and cannot be read.
+ */
+export function pinnedHostKey(environment: Environment, target: NodeTarget): string | undefined {
+  if (target.hostKey !== undefined) return target.hostKey;
+  const last = environment.PULUMI_COMMAND_STDOUT ?? "";
+  if (last.trim() === "") return undefined;
+  const report = parseCaReport(last);
+  return report.uid === target.uid ? report.hostKey : undefined;
+}

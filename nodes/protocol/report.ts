@@ -1,0 +1,191 @@
+/**
+ * The key=value lines that the script on a node prints, and those that node commands print for the stack: written,
+ * read and checked here. Pure: the program uses it on its commands' outputs. What a node says is not trusted.
+ */
+import { z } from "zod";
+import { UserError } from "../../support/errors";
+
+const inputLimit = 64 * 1024;
+const keyPattern = /^[A-Za-z][A-Za-z0-9]{0,31}$/;
+const valuePattern = /^[\x20-\x7e]{0,4096}$/;
+
+type Lines = ReadonlyMap<string, readonly string[]>;
+
+function parseLines(text: string): Lines | undefined {
+  if (text.length > inputLimit) return undefined;
+  const lines = new Map<string, string[]>();
+  for (const line of text.split(/\r?\n/)) {
+    if (line === "") continue;
+    const at = line.indexOf("=");
+    const key = line.slice(0, Math.max(at, 0));
+    const value = line.slice(at + 1);
+    if (!keyPattern.test(key) || !valuePattern.test(value)) return undefined;
+    lines.set(key, [...(lines.get(key) ?? []), value]);
+  }
+  return lines;
+}
+
+/** A value that is there once. */
+const one = <T extends z.ZodType>(schema: T) =>
+  z
+    .tuple([z.string()])
+    .transform(([value]) => value)
+    .pipe(schema as unknown as z.ZodType<z.output<T>, string>);
+const optional = <T extends z.ZodType>(schema: T) => one(schema).optional();
+const many = (schema: z.ZodString, most: number) => z.array(schema).max(most).default([]);
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const flag = z.enum(["true", "false"]).transform((value) => value === "true");
+const isoTime = z
+  .string()
+  .regex(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/)
+  .refine((time) => !Number.isNaN(Date.parse(time)));
+const bootId = z.string().regex(/^[0-9a-f-]{36}$/);
+const nonce = z.string().regex(/^[0-9A-Za-z-]{1,64}$/);
+const path = z
+  .string()
+  .regex(/^\/[\x20-\x7e]*$/)
+  .max(300);
+const nodeName = z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/);
+const uid = z.string().regex(/^[0-9A-Za-z-]{1,64}$/);
+const osFamily = z.enum(["photon", "debian"]);
+const trustWay = z.enum(["system", "certs.d"]);
+
+/** How many certificates one node can be given: what the commands print about them must stay under 8 KiB. */
+export const certificateLimit = 24;
+
+const scriptSuccess = z.object({
+  end: one(z.literal("ok")),
+  os: one(osFamily),
+  bundle: one(path),
+  bootId: one(bootId),
+  changed: one(flag),
+  restarted: one(flag),
+  loaded: optional(flag),
+  trusted: many(sha256, 64),
+  /** What `status` says of files that are in place, whether or not they are in the bundle. */
+  present: many(sha256, 64),
+  /** Missing where nothing is installed, and from scripts of earlier releases. */
+  trust: optional(trustWay),
+  alsoTrustedBy: many(path, 16),
+  containerdStarted: optional(isoTime),
+  nonce: optional(nonce),
+});
+
+const scriptFailure = z.object({
+  end: one(z.literal("failed")),
+  error: one(z.string().regex(/^[a-z-]{1,40}$/)),
+  detail: optional(z.string().max(400)),
+  log: optional(z.string().regex(/^[A-Za-z0-9+/=]*$/)),
+});
+
+/** What the script on the node did and found. */
+export type ScriptSuccess = z.output<typeof scriptSuccess>;
+/** What went wrong on the node. */
+export type ScriptFailure = z.output<typeof scriptFailure>;
+
+/**
+ * Reads what a command on a node printed; what a login shell printed before is passed over.
+ *
+ * @returns `undefined` where there is no complete report.
+ */
+export function parseScriptOutput(stdout: string): ScriptSuccess | ScriptFailure | undefined {
+  const begin = stdout.lastIndexOf("protocol=1\n");
+  if (begin < 0 || !/\nend=(ok|failed)\n$/.test(stdout)) return undefined;
+  const lines = parseLines(stdout.slice(begin));
+  return lines && z.union([scriptSuccess, scriptFailure]).safeParse(Object.fromEntries(lines)).data;
+}
+
+const hostKey = z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/);
+const reportOf = <K extends string>(kind: K) => ({
+  version: one(z.literal("1")),
+  report: one(z.literal(kind)),
+  node: one(nodeName),
+  uid: one(uid),
+});
+/** A node that could not be reached and was left as it was: why, as an error's code. */
+const skipped = one(z.string().regex(/^[a-z-]{1,40}$/));
+
+const caReport = z.object({
+  ...reportOf("ca"),
+  hostKey: one(hostKey),
+  os: one(osFamily),
+  trust: optional(trustWay),
+  sha256: many(sha256, certificateLimit),
+  alsoTrustedBy: many(path, 16),
+  nonce: one(nonce),
+});
+
+/** The host key is the one that the node showed earlier, if it ever did. */
+const skippedCaReport = z.object({
+  ...reportOf("ca"),
+  skipped,
+  hostKey: optional(hostKey),
+  nonce: one(nonce),
+});
+
+const skippedContainerdReport = z.object({ ...reportOf("containerd"), skipped });
+
+const containerdReport = z.object({
+  ...reportOf("containerd"),
+  bootId: one(bootId),
+  containerdStarted: one(isoTime),
+  loaded: many(sha256, certificateLimit),
+});
+
+/** stdout of `ca apply` on a node that was reached. */
+export type InstalledReport = z.output<typeof caReport>;
+/** stdout of `ca apply` where the node was not reached, and is to be skipped. */
+export type SkippedReport = z.output<typeof skippedCaReport>;
+/** stdout of `ca apply`. */
+export type CaReport = InstalledReport | SkippedReport;
+/** stdout of `containerd restart`: the same until containerd is started again. */
+export type ContainerdReport = z.output<typeof containerdReport> | z.output<typeof skippedContainerdReport>;
+
+/** Writes a report as key=value lines, a list as repeated keys. */
+export function formatReport(report: CaReport | ContainerdReport): string {
+  return Object.entries(report)
+    .flatMap(([key, value]: [string, string | readonly string[] | undefined]) =>
+      (value === undefined ? [] : [value].flat()).map((item) => `${key}=${item}\n`),
+    )
+    .join("");
+}
+
+function parseAs<T, S>(
+  schema: z.ZodType<T>,
+  skippedSchema: z.ZodType<S>,
+  stdout: string,
+  what: string,
+): T | S {
+  const lines = parseLines(stdout);
+  const result =
+    lines && (lines.has("skipped") ? skippedSchema : schema).safeParse(Object.fromEntries(lines));
+  if (result?.success) return result.data;
+  const wrong = result
+    ? result.error.issues.map(({ path: at }) => at.join(".")).join(", ")
+    : "not key=value lines";
+  throw new UserError({
+    code: "bad-node-report",
+    subject: what,
+    seen: `it cannot be understood (${wrong === "" ? "unknown kind" : wrong})`,
+    remedy: "Use the release of tkc-registry that made it, or a newer one",
+  });
+}
+
+/**
+ * Reads stdout of `ca apply`. Keys that this release doesn't know are passed over.
+ *
+ * @throws UserError `bad-node-report`
+ */
+export function parseCaReport(stdout: string): CaReport {
+  return parseAs(caReport, skippedCaReport, stdout, "the report of `ca apply`");
+}
+
+/**
+ * Reads stdout of `containerd restart`.
+ *
+ * @throws UserError `bad-node-report`
+ */
+export function parseContainerdReport(stdout: string): ContainerdReport {
+  return parseAs(containerdReport, skippedContainerdReport, stdout, "the report of `containerd restart`");
+}

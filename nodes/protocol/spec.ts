@@ -1,0 +1,163 @@
+/**
+ * What travels from the program to a node command: through the command's `environment`, and so through the state.
+ * It is an interface: a `destroy` by a newer release reads what an older one wrote. Names may be added, never changed.
+ */
+import { z } from "zod";
+import type { ProblemCode } from "../../support/catalog";
+import { freeName, objectName } from "../../support/names";
+
+/** How a node's port 22 is reached. */
+export const accessSchema = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("jumpbox"),
+    /** kubeconfig context of the Supervisor. */
+    context: freeName,
+    namespace: objectName,
+    pod: objectName,
+    container: objectName,
+  }),
+  z.object({
+    kind: z.literal("bastion"),
+    host: z.string().min(1),
+    port: z.number().int().min(1).max(65535),
+    user: z.string().min(1),
+    /** `SHA256:…` as OpenSSH prints it: the key that it must show. */
+    hostKey: z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/),
+    /** A private key's path. Without it the operator's SSH agent is asked. */
+    keyFile: z.string().min(1).optional(),
+  }),
+  z.object({ kind: z.literal("direct") }),
+]);
+export type Access = z.infer<typeof accessSchema>;
+
+/** Where the SSH credentials are; they themselves never travel. */
+export const sshKeySchema = z.discriminatedUnion("from", [
+  z.object({
+    /** Supervisor secret `<cluster>-ssh` (`ssh-privatekey`), or where that is absent `<cluster>-ssh-password`. */
+    from: z.literal("supervisor"),
+    context: freeName,
+    namespace: objectName,
+    cluster: objectName,
+  }),
+  z.object({ from: z.literal("file"), path: z.string().min(1) }),
+]);
+export type SshKeySource = z.infer<typeof sshKeySchema>;
+
+/** The workload cluster as the Supervisor knows it: what tells whether a cluster that does not answer is gone. */
+export const clusterSchema = z.object({
+  /** kubeconfig context of the Supervisor. */
+  supervisor: freeName,
+  namespace: objectName,
+  name: objectName,
+});
+export type ClusterName = z.infer<typeof clusterSchema>;
+
+/** What becomes of a run for which a node that the cluster lists cannot be reached. */
+export const unreachablePolicies = ["fail", "skip"] as const;
+export type UnreachablePolicy = (typeof unreachablePolicies)[number];
+
+/** Codes of errors that say that a node cannot be reached. That it refuses the key, or shows another host key, is no such thing. */
+export const unreachableCodes: ReadonlySet<string> = new Set<ProblemCode>([
+  "ssh-timeout",
+  "ssh-refused",
+  "ssh-unreachable",
+  "ssh-lost",
+  "node-silent",
+]);
+
+/** How nodes trust a registry: by the system's trust store, by containerd's folder for it, or whichever each can. */
+export const trustWays = ["system", "certs.d", "auto"] as const;
+export type TrustWay = (typeof trustWays)[number];
+
+/** One certificate to be trusted for one registry. The PEM itself stays with the running program. */
+export const trustedCertificateSchema = z.object({
+  /** The registry it is trusted for: `host` or `host:port`, as in image names. */
+  registry: z.string().regex(/^[0-9A-Za-z[][0-9A-Za-z.:[\]-]*$/, "is neither host nor host:port"),
+  /** SHA-256 of the DER, lower-case hex without colons. */
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+export type TrustedCertificate = z.infer<typeof trustedCertificateSchema>;
+
+/** The way to the nodes of a cluster. */
+export interface NodeWay {
+  /** SSH port: 22 on every real node. */
+  readonly port: number;
+  readonly user: string;
+  readonly access: Access;
+  readonly sshKey: SshKeySource;
+  /** kubeconfig context of the workload cluster, for waiting until a node is Ready. */
+  readonly clusterContext: string;
+  /** Undefined in what a release that did not record it left in the state. */
+  readonly cluster?: ClusterName | undefined;
+}
+
+/** The node that a command is for, and the way there. */
+export interface NodeTarget extends NodeWay {
+  /** The Node object's name. */
+  readonly name: string;
+  /** The Node object's UID: a rebuilt node has another. */
+  readonly uid: string;
+  /** `status.nodeInfo.machineID`, compared with `/etc/machine-id` before anything is touched. */
+  readonly machineId: string;
+  /** InternalIP. */
+  readonly address: string;
+  /** `SHA256:…` as OpenSSH prints it, where configuration gives it; otherwise the first contact's is kept. */
+  readonly hostKey?: string | undefined;
+}
+
+/** The host key that the settings give a node, whose name may well be that of what every object has: `constructor`. */
+export const pinOf = (hostKeys: Readonly<Record<string, string>>, name: string): string | undefined =>
+  Object.hasOwn(hostKeys, name) ? hostKeys[name] : undefined;
+
+/** All variables that a node command may be given; script/client.sh has them too. */
+export const nodeVariables = [
+  "TKC_REGISTRY_NODE",
+  "TKC_REGISTRY_NODE_UID",
+  "TKC_REGISTRY_NODE_MACHINE_ID",
+  "TKC_REGISTRY_NODE_ADDRESS",
+  "TKC_REGISTRY_NODE_PORT",
+  "TKC_REGISTRY_NODE_USER",
+  "TKC_REGISTRY_ACCESS",
+  "TKC_REGISTRY_SSH_KEY",
+  "TKC_REGISTRY_CLUSTER_CONTEXT",
+  "TKC_REGISTRY_CLUSTER",
+  "TKC_REGISTRY_HOST_KEY",
+  "TKC_REGISTRY_OWNER",
+  "TKC_REGISTRY_READY_TIMEOUT",
+  "TKC_REGISTRY_SCRIPT_SHA256",
+  "TKC_REGISTRY_TRUST",
+  "TKC_REGISTRY_TRUST_BY",
+  "TKC_REGISTRY_NONCE",
+  "TKC_REGISTRY_CA",
+  "PULUMI_COMMAND_STDOUT",
+] as const;
+
+/** What needs no mention in a command's environment: the engine writes the whole state at each of its steps. */
+export const usual = { port: 22, user: "vmware-system-user", readyTimeout: 300, trustBy: "system" } as const;
+
+/** The environment of a node command. All keys begin with `TKC_REGISTRY_`. */
+export type NodeEnvironment = Record<`TKC_REGISTRY_${string}`, string>;
+
+/** Writes the way to a cluster's nodes as a command's environment. */
+export function wayEnvironment(way: NodeWay): NodeEnvironment {
+  return {
+    ...(way.port === usual.port ? {} : { TKC_REGISTRY_NODE_PORT: String(way.port) }),
+    ...(way.user === usual.user ? {} : { TKC_REGISTRY_NODE_USER: way.user }),
+    TKC_REGISTRY_ACCESS: JSON.stringify(way.access),
+    TKC_REGISTRY_SSH_KEY: JSON.stringify(way.sshKey),
+    TKC_REGISTRY_CLUSTER_CONTEXT: way.clusterContext,
+    ...(way.cluster === undefined ? {} : { TKC_REGISTRY_CLUSTER: JSON.stringify(way.cluster) }),
+  };
+}
+
+/** Writes a target as a command's environment. */
+export function nodeEnvironment(target: NodeTarget): NodeEnvironment {
+  return {
+    TKC_REGISTRY_NODE: target.name,
+    TKC_REGISTRY_NODE_UID: target.uid,
+    TKC_REGISTRY_NODE_MACHINE_ID: target.machineId,
+    TKC_REGISTRY_NODE_ADDRESS: target.address,
+    ...wayEnvironment(target),
+    ...(target.hostKey === undefined ? {} : { TKC_REGISTRY_HOST_KEY: target.hostKey }),
+  };
+}

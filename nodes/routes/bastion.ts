@@ -1,0 +1,60 @@
+/**
+ * The way through a bastion: one SSH session to a Linux machine, which forwards a TCP stream for each node. The nodes'
+ * own sessions on these streams are end to end; the bastion sees neither their key nor what they carry.
+ */
+import pLimit from "p-limit";
+import { UserError } from "../../support/errors";
+import type { Access } from "../protocol/spec";
+import { readKeyFile } from "../ssh/key";
+import { type Credentials, type Session, connect } from "../ssh/ssh";
+import { type Transport, direct, hopDials } from "./transport";
+
+/** A bastion. */
+export type BastionAccess = Extract<Access, { kind: "bastion" }>;
+
+/**
+ * What logs in to the bastion: a key file, or else the operator's SSH agent.
+ *
+ * @throws UserError `ssh-key-file`, `ssh-key-invalid`, `ssh-agent-missing`.
+ */
+function bastionCredentials({ keyFile }: BastionAccess): Credentials {
+  if (keyFile !== undefined) return readKeyFile(keyFile);
+  const socket = process.env["SSH_AUTH_SOCK"];
+  if (socket) return { kind: "agent", socket, source: "the SSH agent" };
+  throw new UserError({
+    code: "ssh-agent-missing",
+    subject: "SSH_AUTH_SOCK",
+    seen: "it is not set, and no key file for the bastion is",
+    remedy: "Start an SSH agent and add the bastion's key (`ssh-add`), or set `bastion.sshKeyFile`",
+  });
+}
+
+/** The way through a bastion. Its session is opened when it is first needed, and anew where it was lost. */
+export function throughBastion(access: BastionAccess): Transport {
+  const { host, port, user, hostKey } = access;
+  let opened: Promise<Session> | undefined;
+  const open = (): Promise<Session> => {
+    const opening = connect({
+      ...{ role: "bastion", node: host, address: host, port, user, hostKey, transport: direct },
+      credentials: bastionCredentials(access),
+    });
+    opening.catch(() => {
+      if (opened === opening) opened = undefined;
+    });
+    return opening;
+  };
+  const session = async (): Promise<Session> => {
+    const kept = opened;
+    if (kept && (await kept).open) return await kept;
+    if (opened === kept) opened = open();
+    return await opened!;
+  };
+  return {
+    description: `through bastion ${user}@${host}`,
+    dials: pLimit(hopDials),
+    connect: async (address, nodePort, timeout) => (await session()).forward(address, nodePort, timeout),
+    check: async () => {
+      await session();
+    },
+  };
+}

@@ -1,0 +1,156 @@
+/** The way through the jumpbox pod for a process that has the Kubernetes client: no `kubectl` is started for it. */
+import { Duplex } from "node:stream";
+import { WebSocket } from "ws";
+import type { KubeContext } from "../../kubernetes/client";
+import { lastWords } from "../../support/text";
+import {
+  DialError,
+  type JumpboxAccess,
+  type Transport,
+  classifyRelay,
+  relayWords,
+  throughJumpbox,
+} from "./transport";
+
+/** The protocol of `exec` streams in which a client can end stdin (Kubernetes 1.30), and the one before. */
+const protocols = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
+/** The first byte of each message says which stream it is of. */
+const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, close: 255 } as const;
+
+const stderrLimit = 16 * 1024;
+/** Milliseconds for the far end to close the stream, after which it is cut. */
+const farewell = 2000;
+
+/** How the API server answers when it opens no stream. */
+function refusal(status: number, body: string): DialError {
+  const said = lastWords(body) || `HTTP status ${status}`;
+  if (status === 401) return new DialError("login-expired", said);
+  if (status === 403) return new DialError("forbidden", said);
+  const reason = classifyRelay(body);
+  if (reason !== "relay-failed") return new DialError(reason, said);
+  return new DialError(status === 404 ? "pod-missing" : reason, said);
+}
+
+/** stdin and stdout of a command in a pod as one stream. */
+class ExecStream extends Duplex {
+  #received = false;
+  #stderr = "";
+  #socket: { ref(): void; unref(): void } | undefined;
+
+  constructor(private readonly connection: WebSocket) {
+    super({ allowHalfOpen: false });
+    connection.on("message", (message: Buffer) => this.#take(message[0], message.subarray(1)));
+    connection.on("close", () => this.#ended());
+    connection.on("error", () => undefined); // "close" comes after it
+  }
+
+  /** Resolves when the API server has joined it to the command. */
+  opened(timeout: number): Promise<this> {
+    const { connection } = this;
+    return new Promise((resolve, reject) => {
+      const fail = (error: DialError): void => {
+        clearTimeout(timer);
+        reject(error);
+        this.destroy();
+      };
+      const timer = setTimeout(
+        () => fail(new DialError("api-unreachable", `no answer in ${timeout / 1000} s`)),
+        timeout,
+      );
+      connection.once("upgrade", ({ socket }) => {
+        this.#socket = socket;
+      });
+      connection.once("open", () => {
+        clearTimeout(timer);
+        resolve(this);
+      });
+      connection.once("error", ({ message }) => fail(new DialError("api-unreachable", message)));
+      connection.once("unexpected-response", (_request, response) => {
+        let body = "";
+        response.setEncoding("utf8").on("data", (text: string) => {
+          body = (body + text).slice(-stderrLimit);
+        });
+        response.on("close", () => fail(refusal(response.statusCode ?? 0, body)));
+      });
+    });
+  }
+
+  ref(): void {
+    this.#socket?.ref();
+  }
+
+  unref(): void {
+    this.#socket?.unref();
+  }
+
+  #take(channel: number | undefined, data: Buffer): void {
+    if (data.length === 0) return; // each stream begins with an empty message
+    if (channel === channels.stdout) {
+      this.#received = true;
+      if (!this.push(data)) this.connection.pause();
+    } else if (channel === channels.stderr || channel === channels.status) {
+      this.#stderr = `${this.#stderr}${data.toString("utf8")}\n`.slice(-stderrLimit);
+    }
+  }
+
+  #ended(): void {
+    if (this.destroyed) return;
+    if (this.#received) this.push(null);
+    else {
+      this.destroy(new DialError(classifyRelay(this.#stderr), relayWords(this.#stderr)));
+    }
+  }
+
+  override _read(): void {
+    this.connection.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#send(channels.stdin, chunk, done);
+  }
+
+  override _final(done: () => void): void {
+    this.#send(channels.close, Buffer.of(channels.stdin), done);
+  }
+
+  /** A stream that is gone tells so by its end, which says more than the failed write. */
+  #send(channel: number, data: Buffer, done: () => void): void {
+    if (this.connection.readyState === WebSocket.OPEN) {
+      this.connection.send(Buffer.concat([Buffer.of(channel), data]), () => done());
+    } else done();
+  }
+
+  /** The relay in the pod ends with its stdin, which ends with the connection. */
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    const { connection } = this;
+    if (connection.readyState === WebSocket.CLOSED) {
+      done(error);
+      return;
+    }
+    const cut = setTimeout(() => connection.terminate(), farewell);
+    connection.once("close", () => {
+      clearTimeout(cut);
+      done(error);
+    });
+    if (connection.readyState === WebSocket.OPEN) connection.resume(); // what is paused does not see its end
+    connection.close();
+  }
+}
+
+/** The transport through a jumpbox pod, by the API server of a context. */
+export function throughPod(supervisor: KubeContext): (access: JumpboxAccess) => Transport {
+  return (access) =>
+    throughJumpbox(access, async (command, timeout) => {
+      const { namespace, pod, container } = access;
+      const query = new URLSearchParams({ container, stdin: "true", stdout: "true", stderr: "true" });
+      for (const word of command) query.append("command", word);
+      const url = new URL(`${supervisor.server.replace(/^http/, "ws")}/`);
+      url.pathname += `api/v1/namespaces/${namespace}/pods/${pod}/exec`;
+      url.search = query.toString();
+      const connection = new WebSocket(url, protocols, {
+        ...(await supervisor.connectionOptions()),
+        perMessageDeflate: false,
+      });
+      return await new ExecStream(connection).opened(timeout);
+    });
+}

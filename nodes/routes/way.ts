@@ -1,0 +1,23 @@
+/** The way to a cluster's nodes that its settings ask for. */
+import type { Access } from "../protocol/spec";
+import { throughBastion } from "./bastion";
+import { type JumpboxAccess, type Transport, direct, throughKubectl } from "./transport";
+
+/**
+ * A further kind of access is a further case here.
+ *
+ * @param jumpbox - How a pod is reached: by `kubectl`, unless the caller has something better.
+ */
+export function transportFor(
+  access: Access,
+  jumpbox: (access: JumpboxAccess) => Transport = throughKubectl,
+): Transport {
+  switch (access.kind) {
+    case "direct":
+      return direct;
+    case "bastion":
+      return throughBastion(access);
+    case "jumpbox":
+      return jumpbox(access);
+  }
+}

@@ -1,0 +1,51 @@
+/** A node command's way to the running program where there is no curl: script/client.sh hands over to it. */
+import { request } from "node:http";
+import * as path from "node:path";
+import { text } from "node:stream/consumers";
+import { UserError } from "../../support/errors";
+import type { Environment } from "../protocol/environment";
+import { formatEnvironment, separator } from "./serviceProtocol";
+
+/**
+ * Has the running program do what a command is for. What it tells goes to stderr; where it failed, so does this
+ * process.
+ *
+ * @returns what the command is to print.
+ * @throws UserError `service-gone`
+ */
+export async function borrow(words: string, environment: Environment): Promise<string> {
+  const folder = environment.TKC_REGISTRY_SERVICE ?? ".";
+  const { status, body } = await post(folder, words, formatEnvironment(environment)).catch(
+    (error: unknown) => {
+      throw new UserError({
+        code: "service-gone",
+        subject: `command "${words}"`,
+        seen: `the program that runs the stack does not answer (${(error as Error).message})`,
+        remedy: "Run `pulumi up` again",
+      });
+    },
+  );
+  const at = body.indexOf(separator);
+  process.stderr.write(body.slice(0, Math.max(at, 0)));
+  if (status === 200) return body.slice(at + separator.length);
+  process.exitCode = 1;
+  return "";
+}
+
+function post(folder: string, words: string, input: string): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const asked = request(
+      {
+        socketPath: path.relative(process.cwd(), path.join(folder, "socket")),
+        path: `/v1/${words.replaceAll(" ", "/")}`,
+        method: "POST",
+        agent: false,
+      },
+      (response) => {
+        text(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject);
+      },
+    );
+    asked.on("error", reject);
+    asked.end(input);
+  });
+}

@@ -1,0 +1,194 @@
+/**
+ * The running program's end of the node commands. While the engine creates and updates, the program is there, with a
+ * session on each node: a command hands its environment over through a private socket and gets back what to print. The
+ * command itself is a shell and curl, as a Node.js process each would cost more than all that is done on the node.
+ */
+import { chmodSync, lstatSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import { createConnection } from "node:net";
+import * as path from "node:path";
+import { text } from "node:stream/consumers";
+import { UserError } from "../../support/errors";
+import { applyCa, restartContainerd, type Surroundings } from "../operations/operations";
+import type { NodeReader } from "../operations/ready";
+import { type CommandInput, readCaOutput } from "../protocol/environment";
+import type { CaReport } from "../protocol/report";
+import type { NodeTarget, UnreachablePolicy } from "../protocol/spec";
+import { packagedShell } from "../routes/transport";
+import type { InSession } from "../ssh/pool";
+import { parseCommand, separator, serviceFolder } from "./serviceProtocol";
+
+/** What the commands of one run are served with. */
+export interface NodeServiceOptions {
+  /** The stack's identity: the socket's place follows from it. */
+  readonly owner: string;
+  /** The nodes that the run is about. */
+  readonly targets: readonly NodeTarget[];
+  /** Seconds to wait for a Node to be Ready. */
+  readonly readyTimeout: number;
+  /** PEM of all certificates that nodes are to trust; a command names those that it means by SHA-256. */
+  readonly pems: string;
+  readonly inSession: InSession;
+  readonly readNode: NodeReader;
+  /** What becomes of a node that cannot be reached. */
+  readonly unreachable: UnreachablePolicy;
+}
+
+/** The longest path that a socket can have, on Linux and on macOS. */
+const socketPathLimit = 103;
+
+/** Says so where a folder would not be ours alone. */
+function makePrivateFolder(folder: string): void {
+  const refuse = (seen: string): never => {
+    throw new UserError({
+      code: "service-folder",
+      subject: folder,
+      seen,
+      remedy: "Set PULUMI_HOME to a folder of yours that others cannot write to, or put this one right",
+    });
+  };
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const found = lstatSync(folder);
+    if (!found.isDirectory()) refuse("it is not a folder");
+    if (found.uid !== process.geteuid?.()) refuse("it belongs to another user");
+    chmodSync(folder, 0o700);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    refuse(`it cannot be used: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+  }
+}
+
+/** Whether a program answers at a socket; one that was killed leaves only the file. */
+function isServed(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const connection = createConnection(socket);
+    connection.on("error", () => resolve(false));
+    connection.on("connect", () => {
+      connection.destroy();
+      resolve(true);
+    });
+  });
+}
+
+/** Relative, where that is what fits: a socket's path has a limit, which a deep folder exceeds. */
+function shortest(file: string): string {
+  const relative = path.relative(process.cwd(), file);
+  return relative.length < file.length ? relative : file;
+}
+
+/** Serves the commands of one run until the program ends, or {@link close}. It does not keep the program alive. */
+export class NodeService {
+  readonly #server: Server;
+
+  private constructor(
+    private readonly folder: string,
+    private readonly options: NodeServiceOptions,
+  ) {
+    this.#server = createServer((request, response) => void this.#serve(request, response));
+  }
+
+  /**
+   * @throws UserError `service-folder`, `service-running` where another run of the stack goes on.
+   */
+  static async start(options: NodeServiceOptions): Promise<NodeService> {
+    const folder = serviceFolder(options.owner, process.env);
+    makePrivateFolder(folder);
+    const service = new NodeService(folder, options);
+    await service.#listen();
+    process.once("exit", service.#clear);
+    return service;
+  }
+
+  async #listen(): Promise<void> {
+    const socket = shortest(path.join(this.folder, "socket"));
+    if (socket.length > socketPathLimit) {
+      throw new UserError({
+        code: "service-folder",
+        subject: this.folder,
+        seen: `its path is too long for a socket (${socketPathLimit} characters)`,
+        remedy: "Set PULUMI_HOME to a folder with a shorter path",
+      });
+    }
+    if (await isServed(socket)) {
+      throw new UserError({
+        code: "service-running",
+        subject: "this stack",
+        seen: "another run of it is going on on this machine",
+        remedy: "Wait until it has ended, then run again",
+      });
+    }
+    rmSync(socket, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject).listen(socket, resolve);
+    });
+    this.#server.unref();
+    chmodSync(socket, 0o600);
+    writeFileSync(path.join(this.folder, "client"), packagedShell("client.sh"), { mode: 0o700 });
+  }
+
+  readonly #clear = (): void => rmSync(this.folder, { recursive: true, force: true });
+
+  /** Stops serving, and removes the socket. Sessions are their pool's. */
+  async close(): Promise<void> {
+    process.off("exit", this.#clear);
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+    this.#clear();
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const told: string[] = [];
+    const gone = new AbortController();
+    response.on("close", () => gone.abort());
+    const { inSession, readNode, unreachable } = this.options;
+    const around: Surroundings = {
+      inSession,
+      readNode,
+      unreachable,
+      tell: (line) => void told.push(`${line}\n`),
+      signal: gone.signal,
+    };
+    let [status, stdout] = [200, ""];
+    try {
+      stdout = await this.#run(request.url ?? "", await text(request), around);
+    } catch (error) {
+      status = 422;
+      told.push(`${error instanceof UserError ? error.message : String((error as Error).stack ?? error)}\n`);
+    }
+    response.writeHead(status, { "content-type": "text/plain; charset=utf-8", connection: "close" });
+    response.end(told.join("") + separator + stdout);
+  }
+
+  /** A command that restarts never runs without the program, which knows its node: the state need not. */
+  #inputFor({ node, uid }: CaReport): CommandInput {
+    const { targets, owner, readyTimeout } = this.options;
+    const target = targets.find((each) => each.name === node && each.uid === uid);
+    if (target) return { target, owner, readyTimeout };
+    throw new UserError({
+      code: "bad-environment",
+      subject: "TKC_REGISTRY_CA",
+      seen: `it is of a node ${node} that this run is not about`,
+      remedy: "Run `pulumi up` again",
+    });
+  }
+
+  async #run(url: string, body: string, around: Surroundings): Promise<string> {
+    const { words, environment } = parseCommand(url, body);
+    switch (words) {
+      case "ca apply":
+        return await applyCa(environment, this.options.pems, around);
+      case "containerd restart": {
+        const ca = readCaOutput(environment);
+        return await restartContainerd(this.#inputFor(ca), ca, around);
+      }
+      default:
+        throw new UserError({
+          code: "unknown-command",
+          subject: `command "${words}"`,
+          seen: "the running program does not know it",
+          remedy: "Run `npm run build`, then `pulumi up` again",
+        });
+    }
+  }
+}

@@ -1,0 +1,51 @@
+/** What the node commands and the running program have agreed upon: where the socket is, and what goes through it. */
+import { createHash } from "node:crypto";
+import * as path from "node:path";
+import { UserError } from "../../support/errors";
+import type { Environment } from "../protocol/environment";
+import { nodeVariables } from "../protocol/spec";
+
+/** A line between what a command is to print on stderr and what on stdout. Neither has such a line. */
+export const separator = "--- stdout\n";
+
+const folderName = (owner: string): string =>
+  `tkc-registry-${createHash("sha256").update(owner).digest("hex").slice(0, 12)}`;
+
+/** The shell's words for a command of the stack, in state: the place of the client follows from the stack alone. */
+export function serviceCommand(owner: string, words: string): string {
+  return `"\${PULUMI_HOME:-$HOME/.pulumi}/${folderName(owner)}/client" ${words}`;
+}
+
+/**
+ * The folder with the socket and the client, where {@link serviceCommand} looks for it: in Pulumi's own folder, which
+ * the engine's plugins know by the same variables.
+ *
+ * @throws UserError `service-folder`
+ */
+export function serviceFolder(owner: string, { PULUMI_HOME, HOME }: Environment): string {
+  if (PULUMI_HOME) return path.join(PULUMI_HOME, folderName(owner));
+  if (HOME) return path.join(HOME, ".pulumi", folderName(owner));
+  throw new UserError({
+    code: "service-folder",
+    subject: "HOME",
+    seen: "neither it nor PULUMI_HOME is set",
+    remedy: "Set one of them to a folder of yours",
+  });
+}
+
+/** Writes a command's environment as the client does: as a form. */
+export function formatEnvironment(environment: Environment): string {
+  return new URLSearchParams(
+    nodeVariables.flatMap((name) => {
+      const value = environment[name];
+      return value ? [[name, value]] : [];
+    }),
+  ).toString();
+}
+
+/** Reads what a client sent: `/v1/ca/apply`, and the command's environment. */
+export function parseCommand(url: string, body: string): { words: string; environment: Environment } {
+  const form = new URLSearchParams(body);
+  const environment = Object.fromEntries(nodeVariables.map((name) => [name, form.get(name) ?? undefined]));
+  return { words: url.replace(/^\/v1\//, "").replaceAll("/", " "), environment };
+}

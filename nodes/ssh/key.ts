@@ -1,0 +1,109 @@
+import { readFileSync } from "node:fs";
+import { type ParsedKey, utils } from "ssh2";
+import { z } from "zod";
+import { getObject } from "../../kubernetes/kubectl";
+import { UserError } from "../../support/errors";
+import { expandHome } from "../../support/files";
+import type { SshKeySource } from "../protocol/spec";
+import type { Credentials } from "./ssh";
+
+const secretSchema = z.object({ data: z.record(z.string(), z.string()).optional() });
+
+function checkedKey(text: string, source: string): Credentials {
+  // An OpenSSH file may hold several keys, which the declaration does not say.
+  const parsed: ParsedKey | Error | (ParsedKey | Error)[] = utils.parseKey(text);
+  const [first] = [parsed].flat();
+  if (first instanceof Error || first === undefined || !first.isPrivateKey()) {
+    const encrypted = first instanceof Error && /encrypted|passphrase/i.test(first.message);
+    throw new UserError({
+      code: "ssh-key-invalid",
+      subject: source,
+      seen: encrypted ? "the private key is encrypted with a passphrase" : "this is not an SSH private key",
+      remedy: encrypted ? "Give a key without a passphrase" : "Give an OpenSSH or PEM private key",
+    });
+  }
+  return { kind: "key", privateKey: text, source };
+}
+
+/**
+ * Reads a private key from a file.
+ *
+ * @throws UserError `ssh-key-file`, `ssh-key-invalid`.
+ */
+export function readKeyFile(path: string): Credentials {
+  let text: string;
+  try {
+    text = readFileSync(expandHome(path), "utf8");
+  } catch (error) {
+    throw new UserError({
+      code: "ssh-key-file",
+      subject: `SSH key file ${path}`,
+      seen: `it could not be read: ${(error as NodeJS.ErrnoException).code ?? "unknown error"}`,
+      remedy: "Set the path of a private key that the user who runs pulumi can read",
+    });
+  }
+  return checkedKey(text, `SSH key file ${path}`);
+}
+
+/**
+ * Reads the value of a key of one of the Supervisor's secrets for the cluster.
+ *
+ * @returns `undefined` where there is no such secret, and "" where it has no such value.
+ */
+export type SecretReader = (
+  source: Extract<SshKeySource, { from: "supervisor" }>,
+  name: string,
+  key: string,
+) => Promise<string | undefined>;
+
+const readSecretByKubectl: SecretReader = async ({ context, namespace }, name, key) => {
+  const subject = `secret ${namespace}/${name}`;
+  const secret = await getObject(secretSchema, "ssh-secret", subject, context, [
+    "secret",
+    name,
+    "-n",
+    namespace,
+  ]);
+  if (secret === undefined) return undefined;
+  return Buffer.from(secret.data?.[key] ?? "", "base64").toString("utf8");
+};
+
+/**
+ * Reads what logs in to nodes, into memory only. A password is looked for only where there is no key.
+ *
+ * @param readSecret - How a secret is read: by `kubectl`, unless the caller has something better.
+ * @throws UserError `ssh-secret-missing`, `ssh-secret-empty`, `ssh-secret-forbidden`, `ssh-secret-login-expired`, …,
+ * `ssh-key-file`, `ssh-key-invalid`.
+ */
+export async function readCredentials(
+  source: SshKeySource,
+  readSecret: SecretReader = readSecretByKubectl,
+): Promise<Credentials> {
+  if (source.from === "file") return readKeyFile(source.path);
+  const { context, namespace, cluster } = source;
+  const read = async (name: string, key: string): Promise<string | undefined> => {
+    const value = await readSecret(source, name, key);
+    if (value === "") {
+      throw new UserError({
+        code: "ssh-secret-empty",
+        subject: `secret ${namespace}/${name}`,
+        seen: `it has no value "${key}"`,
+        remedy: "Check that it is the secret which the Supervisor made for this cluster",
+      });
+    }
+    return value;
+  };
+  const keySecret = `${cluster}-ssh`;
+  const key = await read(keySecret, "ssh-privatekey");
+  if (key !== undefined) return checkedKey(key, `secret ${namespace}/${keySecret}`);
+  const passwordSecret = `${cluster}-ssh-password`;
+  const password = await read(passwordSecret, "ssh-passwordkey");
+  if (password !== undefined)
+    return { kind: "password", password, source: `secret ${namespace}/${passwordSecret}` };
+  throw new UserError({
+    code: "ssh-secret-missing",
+    subject: `secret ${namespace}/${keySecret}`,
+    seen: `neither it nor ${passwordSecret} exists, asked with context "${context}"`,
+    remedy: "Check the namespace and the cluster's name, or set a key file",
+  });
+}

@@ -1,0 +1,113 @@
+/** The SSH sessions that one process holds: one a node, shared by everything that it does there. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { UserError } from "../../support/errors";
+import { type NodeTarget, unreachableCodes } from "../protocol/spec";
+import type { Transport } from "../routes/transport";
+import {
+  type ConnectOptions,
+  type Credentials,
+  type Session,
+  backoff,
+  connect,
+  connectDefaults,
+} from "./ssh";
+
+/** Does something in a session on a node. */
+export type InSession = <T>(
+  target: NodeTarget,
+  hostKey: string | undefined,
+  act: (session: Session) => Promise<T>,
+) => Promise<T>;
+
+export interface PoolOptions {
+  readonly transport: Transport;
+  readonly credentials: Credentials;
+  readonly connect?: ConnectOptions;
+}
+
+/**
+ * Sessions that are opened when they are first needed, kept, and opened anew where they were lost. None of them keeps
+ * the process alive while nothing runs in it.
+ */
+export class SessionPool {
+  readonly #sessions = new Map<string, Promise<Session>>();
+  /** UIDs of nodes that could not be reached when they were last tried. */
+  readonly #away = new Set<string>();
+
+  constructor(private readonly options: PoolOptions) {}
+
+  /**
+   * Does something in the node's session. Where the session is lost under it, another is opened and all of it done once
+   * more, more slowly each time: what is done on nodes may be done twice, and waits there for what was begun before.
+   *
+   * @param hostKey - `SHA256:…`: the key that the node must show. A session on which another one was seen isn't used.
+   * @throws UserError what {@link connect} throws, and what `act` does.
+   */
+  readonly use: InSession = async (target, hostKey, act) => {
+    const { attempts, delay } = { ...connectDefaults, ...this.options.connect };
+    let again = hostKey;
+    for (let failures = 0; ;) {
+      const { session, kept } = await this.#session(target, again);
+      try {
+        return await act(session);
+      } catch (error) {
+        if (!(error instanceof UserError) || error.problems[0]?.code !== "ssh-lost") throw error;
+        again = session.hostKey; // it is the same node still
+        if (kept) continue; // that a session from before has ended says nothing of the way
+        failures += 1;
+        if (failures >= attempts) throw error;
+        await sleep(backoff(delay, failures));
+      }
+    }
+  };
+
+  /** The session that is there, if it can be used; else a new one. */
+  async #session(
+    target: NodeTarget,
+    hostKey: string | undefined,
+  ): Promise<{ readonly session: Session; readonly kept: boolean }> {
+    const there = this.#sessions.get(target.uid);
+    if (there) {
+      const session = await there.catch(() => undefined);
+      if (session?.open === true && (hostKey === undefined || hostKey === session.hostKey)) {
+        return { session, kept: true };
+      }
+      if (this.#sessions.get(target.uid) === there) {
+        this.#sessions.delete(target.uid);
+        void session?.close();
+      }
+    }
+    return { session: await this.#open(target, hostKey), kept: false };
+  }
+
+  #open(target: NodeTarget, hostKey: string | undefined): Promise<Session> {
+    const opened = this.#connect(target, hostKey);
+    this.#sessions.set(target.uid, opened);
+    opened.then(
+      () => this.#away.delete(target.uid),
+      (error: unknown) => {
+        if (this.#sessions.get(target.uid) === opened) this.#sessions.delete(target.uid);
+        if (error instanceof UserError && unreachableCodes.has(error.problems[0]!.code))
+          this.#away.add(target.uid);
+      },
+    );
+    return opened;
+  }
+
+  #connect(
+    { name: node, uid, address, port, user }: NodeTarget,
+    hostKey: string | undefined,
+  ): Promise<Session> {
+    const { transport, credentials, connect: options } = this.options;
+    // Who asks once more asks for something else; all the waiting has been done.
+    const once = this.#away.has(uid) ? { attempts: 1 } : {};
+    return connect({ node, address, port, user, transport, credentials, hostKey }, { ...options, ...once });
+  }
+
+  /** Ends all sessions. */
+  async close(): Promise<void> {
+    const sessions = [...this.#sessions.values()];
+    this.#sessions.clear();
+    await Promise.all(sessions.map(async (opened) => (await opened.catch(() => undefined))?.close()));
+  }
+}

@@ -1,0 +1,69 @@
+/** Labels by which our objects are known, also when their creation was cut off before it reached the state. */
+import { createHash } from "node:crypto";
+import type { FoundObject } from "../kubernetes/access";
+
+/** Values of labels are at most 63 characters of `[A-Za-z0-9_.-]` and begin and end with a letter or digit. */
+const labelValue = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+
+const managedByLabel = "app.kubernetes.io/managed-by";
+const managedBy = "tkc-registry";
+const stackLabel = "tkc-registry/stack";
+/** On objects that existed before the stack and were taken over with `adopt: true`. */
+const adoptedAnnotation = "tkc-registry/adopted";
+
+/** The identity of a stack, short enough for a label and safe in file names on nodes. */
+export function stackOwner(project: string, stack: string): string {
+  const plain = `${project}.${stack}`;
+  if (labelValue.test(plain)) return plain;
+  const digest = createHash("sha256").update(plain).digest("hex").slice(0, 16);
+  return `${
+    plain
+      .replace(/[^A-Za-z0-9]+/g, "-")
+      .replace(/^-+/, "")
+      .slice(0, 40)
+      .replace(/-+$/, "") || "stack"
+  }-${digest}`;
+}
+
+/**
+ * What the stack writes on its objects. One field manager for all runs, and by force: the provider makes up another at
+ * each creation, and a run that was cut off would leave fields to a manager that nobody is any more.
+ *
+ * @param adopted whether the object was there before the stack.
+ */
+export function ownerMetadata(
+  owner: string,
+  adopted = false,
+): { labels: Record<string, string>; annotations: Record<string, string> } {
+  return {
+    labels: { [managedByLabel]: managedBy, [stackLabel]: owner },
+    annotations: {
+      "pulumi.com/patchFieldManager": managedBy,
+      "pulumi.com/patchForce": "true",
+      ...(adopted ? { [adoptedAnnotation]: "true" } : {}),
+    },
+  };
+}
+
+/**
+ * Whose an object is:
+ * - `absent`: nobody's yet, the stack creates it;
+ * - `ours`: this stack made it, perhaps in a run that was cut off;
+ * - `adopted`: somebody made it and this stack took it over in an earlier run;
+ * - `foreign`: somebody else made it, or another stack did (`stack`). What another stack had only adopted is
+ *   somebody's again.
+ */
+export type Ownership =
+  | { readonly kind: "absent" }
+  | { readonly kind: "ours" }
+  | { readonly kind: "adopted" }
+  | { readonly kind: "foreign"; readonly stack?: string };
+
+export function ownership(found: FoundObject | undefined, owner: string): Ownership {
+  if (!found) return { kind: "absent" };
+  const stack = found.labels[managedByLabel] === managedBy ? found.labels[stackLabel] : undefined;
+  const adopted = found.annotations[adoptedAnnotation] === "true";
+  if (stack === undefined || (stack !== owner && adopted)) return { kind: "foreign" };
+  if (stack !== owner) return { kind: "foreign", stack };
+  return { kind: adopted ? "adopted" : "ours" };
+}

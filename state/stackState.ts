@@ -1,0 +1,188 @@
+/** What an exported state (`pulumi stack export`) says of a deployed stack: with no program running, as at `destroy`. */
+import { z } from "zod";
+import { pinnedHostKey, readCommandInput, readTrust } from "../nodes/protocol/environment";
+import { type NodeTarget, type TrustedCertificate, trustedCertificateSchema } from "../nodes/protocol/spec";
+import { type Problem, UserError } from "../support/errors";
+
+/** A node as the last run that touched it left it in the state. */
+export interface StackNode {
+  readonly target: NodeTarget;
+  /** The host key to insist on; missing where the node's installation never came to its end. */
+  readonly hostKey: string | undefined;
+  /** What the node is to trust. */
+  readonly certificates: readonly TrustedCertificate[];
+}
+
+/** What is known of a certificate beyond its SHA-256. */
+export interface CertificateFacts {
+  readonly subject: string;
+  /** ISO 8601. */
+  readonly notAfter: string;
+}
+
+/** A stack as its state has it. */
+export interface DeployedStack {
+  /** The stack's identity. */
+  readonly owner: string;
+  /** In the order of their names; at least one. */
+  readonly nodes: readonly StackNode[];
+  /** What every node is to trust: what the last run set out to bring about, whether or not it came to its end. */
+  readonly certificates: readonly TrustedCertificate[];
+  /** By SHA-256. */
+  readonly facts: ReadonlyMap<string, CertificateFacts>;
+  /** The image of the stack's Deployment. */
+  readonly image: string | undefined;
+  /** Where a pod can pull as the stack's own does. */
+  readonly pulls: { readonly namespace: string; readonly secret: string | undefined };
+  readonly warnings: readonly Problem[];
+}
+
+const resourceSchema = z.object({
+  urn: z.string(),
+  type: z.string(),
+  delete: z.boolean().optional(),
+  inputs: z.unknown().optional(),
+  outputs: z.unknown().optional(),
+});
+type Resource = z.infer<typeof resourceSchema>;
+
+const exportSchema = z.object({
+  deployment: z
+    .object({
+      resources: z.array(resourceSchema).nullish(),
+      pending_operations: z.array(z.unknown()).nullish(),
+    })
+    .nullish(),
+});
+
+/** Values that are encrypted in the state are objects. */
+const commandInputs = z.object({
+  environment: z.record(z.string(), z.unknown()).refine((values) => "TKC_REGISTRY_NODE" in values),
+});
+const commandOutputs = z.object({ stdout: z.string() });
+const trustedNodesInputs = z.object({
+  certificates: z.array(trustedCertificateSchema),
+});
+const placedInputs = z.object({ metadata: z.object({ name: z.string(), namespace: z.string() }) });
+const registriesOutput = z.array(
+  z.object({
+    host: z.string(),
+    certificates: z.array(z.object({ sha256: z.string(), subject: z.string(), notAfter: z.iso.datetime() })),
+  }),
+);
+const stackOutputs = z.object({
+  registries: registriesOutput.optional().catch(undefined),
+  image: z.string().optional().catch(undefined),
+});
+
+function unreadable(subject: string, seen: string): UserError {
+  return new UserError({
+    code: "state-unreadable",
+    subject,
+    seen,
+    remedy: "Use the release of tkc-registry that made the stack, or a newer one",
+  });
+}
+
+function readNode({ urn, inputs, outputs }: Resource): StackNode & { owner: string } {
+  const environment: Record<string, string> = {};
+  for (const [key, value] of Object.entries(commandInputs.parse(inputs).environment)) {
+    if (typeof value === "string") environment[key] = value;
+  }
+  const stdout = commandOutputs.safeParse(outputs).data?.stdout;
+  if (stdout !== undefined) environment["PULUMI_COMMAND_STDOUT"] = stdout;
+  try {
+    const { target, owner } = readCommandInput(environment);
+    // A key of the settings pins a node that was never installed on, too; asked is only who was.
+    const hostKey = stdout === undefined ? undefined : pinnedHostKey(environment, target);
+    return { target, owner, hostKey, certificates: readTrust(environment).certificates };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const { subject, seen } = error.problems[0]!;
+    throw unreadable(`the state's resource ${urn.split("::").at(-1) ?? urn}`, `${subject}: ${seen}`);
+  }
+}
+
+function distinct(certificates: readonly TrustedCertificate[]): TrustedCertificate[] {
+  return [
+    ...new Map(certificates.map((each) => [`${each.registry} ${each.sha256}`, each] as const)).values(),
+  ];
+}
+
+/**
+ * Reads an exported state.
+ *
+ * @param name - The stack, for messages.
+ * @throws UserError `state-unreadable`, `stack-not-deployed`, `stack-mixed`.
+ */
+export function readDeployedStack(exported: unknown, name: string): DeployedStack {
+  const parsed = exportSchema.safeParse(exported);
+  const subject = `stack ${name}`;
+  if (!parsed.success) throw unreadable(subject, "what `pulumi stack export` printed is not a stack's state");
+  const { resources, pending_operations: pending } = parsed.data.deployment ?? {};
+  // What is to be deleted still, its successor being there, says nothing of today.
+  const live = (resources ?? []).filter((resource) => resource.delete !== true);
+  const ofType = (type: string): Resource[] => live.filter((resource) => resource.type === type);
+  const nodes = ofType("command:local:Command")
+    .filter(({ inputs }) => commandInputs.safeParse(inputs).success)
+    .map(readNode)
+    .sort((a, b) => (a.target.name < b.target.name ? -1 : 1));
+  const [first] = nodes;
+  if (!first) {
+    throw new UserError({
+      code: "stack-not-deployed",
+      subject,
+      seen: live.length === 0 ? "nothing is deployed" : "its state holds no node of tkc-registry",
+      remedy: "Run `pulumi up` first, or name the stack that was deployed",
+    });
+  }
+  const contexts = new Set(nodes.map(({ owner, target }) => `${owner} ${target.clusterContext}`));
+  if (contexts.size > 1) {
+    throw new UserError({
+      code: "stack-mixed",
+      subject,
+      seen: "its nodes were reached by different contexts of the cluster, as an update did not come to its end",
+      remedy: "Run `pulumi up` again",
+    });
+  }
+  const declared = ofType("tkc-registry:index:TrustedNodes").flatMap(
+    ({ inputs }) => trustedNodesInputs.safeParse(inputs).data?.certificates ?? [],
+  );
+  const certificates = distinct(declared.length > 0 ? declared : nodes.flatMap((node) => node.certificates));
+  const outputs = stackOutputs.safeParse(ofType("pulumi:pulumi:Stack")[0]?.outputs).data;
+  const facts = new Map(
+    (outputs?.registries ?? []).flatMap((registry) =>
+      registry.certificates.map(({ sha256, ...known }) => [sha256, known] as const),
+    ),
+  );
+  return {
+    owner: first.owner,
+    nodes: nodes.map(({ target, hostKey, certificates: own }) => ({ target, hostKey, certificates: own })),
+    certificates,
+    facts,
+    image: outputs?.image,
+    pulls: placeOfPulls(ofType),
+    warnings: (pending ?? []).length > 0 ? [interrupted(subject, pending!.length)] : [],
+  };
+}
+
+function placeOfPulls(ofType: (type: string) => Resource[]): DeployedStack["pulls"] {
+  const placed = (type: string): { name: string; namespace: string }[] =>
+    ofType(type).flatMap(({ inputs }) => placedInputs.safeParse(inputs).data?.metadata ?? []);
+  const secrets = placed("kubernetes:core/v1:Secret");
+  const [deployment] = placed("kubernetes:apps/v1:Deployment");
+  const beside = secrets.find(({ namespace }) => namespace === deployment?.namespace);
+  // A Deployment without a secret beside it pulls without.
+  const place = beside ?? deployment ?? secrets[0];
+  return {
+    namespace: place?.namespace ?? "default",
+    secret: place === deployment ? undefined : place?.name,
+  };
+}
+
+const interrupted = (subject: string, count: number): Problem => ({
+  code: "pending-operations",
+  subject,
+  seen: `its state has ${count} pending operation(s): a run was cut off, or one is under way`,
+  remedy: "Wait for it to end, or run `pulumi up` again",
+});

@@ -1,0 +1,451 @@
+/**
+ * The commands as the stack runs them: a shell's, which hand over to the program, and those of a process of their own;
+ * with a real sshd, and the node script in a node's file system.
+ */
+import * as assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import { readNodeByKubectl } from "../../../nodes/operations/ready";
+import { type InstalledReport, parseCaReport } from "../../../nodes/protocol/report";
+import {
+  type NodeTarget,
+  type UnreachablePolicy,
+  nodeEnvironment,
+  wayEnvironment,
+} from "../../../nodes/protocol/spec";
+import { transportFor } from "../../../nodes/routes/way";
+import { certificateFileName, nodeScript } from "../../../nodes/script/script";
+import { NodeService } from "../../../nodes/service/service";
+import { serviceCommand, serviceFolder } from "../../../nodes/service/serviceProtocol";
+import { readCredentials } from "../../../nodes/ssh/key";
+import { SessionPool } from "../../../nodes/ssh/pool";
+import { packageRoot } from "../../../support/build";
+import { FakeKubectl } from "../kubernetes/fakeKubectl";
+import { jumpboxAccess } from "../nodes/routes/jumpboxAccess";
+import {
+  type Certificate,
+  FakeRoot,
+  type Run,
+  fakeRootsImpossible,
+  makeCertificate,
+} from "../nodes/script/fakeRoot";
+import { SshServer, freePort, sshdImpossible } from "../nodes/ssh/sshServer";
+
+async function run(program: string, args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Run> {
+  const child = spawn(program, args, {
+    cwd: packageRoot,
+    env: { PATH: process.env.PATH, PULUMI_HOME: process.env.PULUMI_HOME, ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
+  return { code, stdout, stderr };
+}
+
+/** A command that is a process of its own, as `destroy` runs it, from the sources rather than from what is built. */
+const command = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
+  run(
+    process.execPath,
+    [
+      ...["--import", "tsx", "-e", `require(${JSON.stringify(path.join(packageRoot, "cli", "run.ts"))})`],
+      ...words.split(" "),
+    ],
+    environment,
+  );
+
+const owner = "demo.dev";
+
+/** A command that the program serves, as the engine runs it. */
+const borrowed = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
+  run("/bin/sh", ["-c", serviceCommand(owner, words)], environment);
+
+describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
+  let server: SshServer;
+  let kubectl: FakeKubectl;
+  let root: FakeRoot;
+  let certificate: Certificate;
+  let programs: string;
+  let pool: SessionPool | undefined;
+  let service: NodeService | undefined;
+  const pulumiHome = process.env.PULUMI_HOME;
+  before(async () => {
+    certificate = makeCertificate("Harbor CA");
+    process.env.PULUMI_HOME = fs.mkdtempSync("/tmp/tkc-registry-home-");
+    programs = fs.mkdtempSync("/tmp/tkc-registry-programs-");
+    server = await SshServer.start({ programs });
+  });
+  after(async () => {
+    await server.stop();
+    fs.rmSync(programs, { recursive: true });
+    fs.rmSync(process.env.PULUMI_HOME!, { recursive: true });
+    process.env.PULUMI_HOME = pulumiHome;
+  });
+  beforeEach(async () => {
+    root = new FakeRoot("photon", "bash");
+    fs.writeFileSync(
+      path.join(programs, "sudo"),
+      `#!/bin/sh\n[ "$1" = -n ] && shift\nexec '${root.enter}' "$@"\n`,
+      {
+        mode: 0o755,
+      },
+    );
+    kubectl = new FakeKubectl();
+    kubectl.secret("tkc-cluster-1-ssh", { "ssh-privatekey": server.client.privateKey });
+    setNode("uid-1", "True");
+    await serve(target());
+  });
+  afterEach(async () => {
+    await stop();
+    kubectl.remove();
+    root.remove();
+  });
+
+  const setNode = (uid: string, ready: string): void =>
+    kubectl.object("node", "node-1", {
+      metadata: { uid },
+      status: { conditions: [{ type: "Ready", status: ready, message: "PLEG is not healthy" }] },
+    });
+  const target = (change: Partial<NodeTarget> = {}): NodeTarget => ({
+    name: "node-1",
+    uid: "uid-1",
+    machineId: root.machineId,
+    address: "127.0.0.1",
+    port: server.port,
+    user: "root",
+    access: jumpboxAccess,
+    sshKey: { from: "supervisor", context: "ns1", namespace: "ns1", cluster: "tkc-cluster-1" },
+    clusterContext: "tkc-cluster-1",
+    cluster: { supervisor: "ns1", namespace: "ns1", name: "tkc-cluster-1" },
+    ...change,
+  });
+  const environment = (change: Partial<NodeTarget> = {}): Record<string, string> => ({
+    ...nodeEnvironment(target(change)),
+    TKC_REGISTRY_OWNER: owner,
+    TKC_REGISTRY_SCRIPT_SHA256: nodeScript().sha256,
+    TKC_REGISTRY_TRUST: JSON.stringify([{ registry: "harbor.example:8443", sha256: certificate.sha256 }]),
+    TKC_REGISTRY_NONCE: "first",
+  });
+  const serve = async (
+    served: NodeTarget,
+    {
+      pems = certificate.pem,
+      readyTimeout = 300,
+      unreachable = "fail",
+    }: { pems?: string; readyTimeout?: number; unreachable?: UnreachablePolicy } = {},
+  ): Promise<void> => {
+    await stop();
+    pool = new SessionPool({
+      transport: transportFor(served.access),
+      credentials: await readCredentials(served.sshKey),
+      connect: { attempts: 2, delay: 1 },
+    });
+    service = await NodeService.start({
+      ...{ owner, targets: [served], readyTimeout, pems },
+      ...{ inSession: pool.use, readNode: readNodeByKubectl, unreachable },
+    });
+  };
+  const stop = async (): Promise<void> => {
+    await service?.close();
+    await pool?.close();
+    service = undefined;
+  };
+  const apply = (change: NodeJS.ProcessEnv = {}): Promise<Run> =>
+    borrowed("ca apply", { ...environment(), ...change });
+  const restart = (ca: string): Promise<Run> => borrowed("containerd restart", { TKC_REGISTRY_CA: ca });
+  const succeed = async (run: Promise<Run>): Promise<Run> => {
+    const result = await run;
+    assert.equal(result.code, 0, result.stderr);
+    return result;
+  };
+
+  it("install, load, say the same the second time, and leave no trace", async () => {
+    const before = root.snapshot();
+    const installed = await succeed(apply());
+    const ca = parseCaReport(installed.stdout) as InstalledReport;
+    assert.equal(ca.hostKey, server.hostKeys.ed25519!.fingerprint);
+    assert.deepEqual(ca.sha256, [certificate.sha256]);
+    const file = `${certificateFileName("harbor.example:8443", certificate.sha256)}.pem`;
+    assert.equal(fs.existsSync(root.at(`/etc/ssl/certs/${file}`)), true);
+    assert.match(installed.stderr, /first contact/);
+
+    const restarted = await succeed(restart(installed.stdout));
+    assert.match(restarted.stdout, new RegExp(`^loaded=${certificate.sha256}$`, "m"));
+    assert.equal(root.lines("lab/restarts"), 1);
+
+    const files = root.snapshot(true);
+    const again = await succeed(apply({ PULUMI_COMMAND_STDOUT: installed.stdout.trimEnd() }));
+    assert.notEqual(parseCaReport(again.stdout).nonce, ca.nonce);
+    assert.match(again.stderr, /nothing written/);
+    assert.equal((await succeed(restart(installed.stdout))).stdout, restarted.stdout);
+    assert.deepEqual(root.snapshot(true), files);
+    assert.equal(root.lines("lab/restarts"), 1);
+
+    const removed = await succeed(
+      command("v1 ca remove", { ...environment(), PULUMI_COMMAND_STDOUT: again.stdout }),
+    );
+    assert.match(removed.stderr, /containerd restarted/);
+    assert.deepEqual(root.snapshot(), before);
+    for (const text of [kubectl.calls, installed.stdout, installed.stderr])
+      assert.doesNotMatch(text, /PRIVATE KEY/);
+  });
+
+  it("leave a node alone that is gone or was replaced, without going there", async () => {
+    await succeed(apply());
+    const files = root.snapshot(true);
+    setNode("uid-2", "True");
+    const replaced = await succeed(command("v1 ca remove", environment({ port: 1 })));
+    assert.match(replaced.stderr, /replaced/);
+    kubectl.forget("node", "node-1");
+    const gone = await succeed(command("v1 ca remove", environment({ port: 1 })));
+    assert.match(gone.stderr, /gone/);
+    assert.deepEqual(root.snapshot(true), files);
+  });
+
+  it("do not take an expired login for a node that is gone", async () => {
+    kubectl.fail("error: You must be logged in to the server (Unauthorized)");
+    const { code, stderr } = await command("v1 ca remove", environment());
+    assert.equal(code, 1);
+    assert.match(stderr, /npm run login/);
+    kubectl.fail(
+      "The connection to the server 198.18.0.10:6443 was refused - did you specify the right host or port?",
+    );
+    assert.equal((await command("v1 ca remove", environment())).code, 1);
+  });
+
+  it("insist on the host key of last time on the same node, and only there", async () => {
+    const { stdout } = await succeed(apply());
+    const other = stdout.replace(/SHA256:.*/, server.stranger.fingerprint);
+    const changed = await apply({ PULUMI_COMMAND_STDOUT: other });
+    assert.equal(changed.code, 1);
+    assert.match(changed.stderr, /host key/);
+    await succeed(apply({ PULUMI_COMMAND_STDOUT: other.replace("uid-1", "uid-0") }));
+    const configured = await apply({
+      TKC_REGISTRY_HOST_KEY: server.stranger.fingerprint,
+      PULUMI_COMMAND_STDOUT: stdout,
+    });
+    assert.equal(configured.code, 1);
+  });
+
+  it("touch nothing when what they are given does not fit together", async () => {
+    const before = root.snapshot();
+    const stale = await apply({ TKC_REGISTRY_SCRIPT_SHA256: "0".repeat(64) });
+    assert.match(stale.stderr, /preview/);
+    const wrongNode = await apply({ TKC_REGISTRY_NODE_MACHINE_ID: "f".repeat(32) });
+    assert.match(wrongNode.stderr, /machine id/);
+    const noCa = await restart("");
+    assert.match(noCa.stderr, /ca apply/);
+    await serve(target(), { pems: makeCertificate("Other").pem });
+    const other = await apply();
+    assert.match(other.stderr, /none that is to be trusted/);
+    await serve(target(), { pems: "<html>" });
+    const none = await apply();
+    assert.match(none.stderr, /missing/);
+    for (const { code, stdout } of [stale, other, none, wrongNode, noCa])
+      assert.deepEqual([code, stdout], [1, ""]);
+    assert.deepEqual(root.snapshot(), before);
+  });
+
+  it("name every variable that is missing or wrong", async () => {
+    const empty = await borrowed("ca apply", {});
+    assert.equal(empty.code, 1);
+    assert.match(empty.stderr, /TKC_REGISTRY_NODE_ADDRESS: the variable is not set/);
+    assert.doesNotMatch(empty.stderr, /at .*\.ts/);
+    const wrong = await apply({ TKC_REGISTRY_NODE_ADDRESS: "-oProxyCommand=id", TKC_REGISTRY_ACCESS: "{" });
+    assert.match(wrong.stderr, /TKC_REGISTRY_NODE_ADDRESS: is neither/);
+    assert.match(wrong.stderr, /TKC_REGISTRY_ACCESS: is not JSON/);
+  });
+
+  it("fail when the node does not become Ready in time", async () => {
+    const { stdout } = await succeed(apply());
+    setNode("uid-1", "False");
+    await serve(target(), { readyTimeout: 1 });
+    const late = await restart(stdout);
+    assert.equal(late.code, 1);
+    assert.match(late.stderr, /not Ready after 1 s: PLEG is not healthy/);
+  });
+
+  it("hand over to the program where there is no curl, too", async () => {
+    const folder = fs.mkdtempSync("/tmp/tkc-registry-path-");
+    try {
+      fs.symlinkSync(process.execPath, path.join(folder, "node"));
+      const { stdout } = await succeed(apply({ PATH: folder }));
+      assert.equal(parseCaReport(stdout).uid, "uid-1");
+      const wrong = await apply({ PATH: folder, TKC_REGISTRY_NODE_MACHINE_ID: "f".repeat(32) });
+      assert.deepEqual([wrong.code, wrong.stdout], [1, ""]);
+      assert.match(wrong.stderr, /machine id/);
+    } finally {
+      fs.rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("say so when the program is no longer there", async () => {
+    const folder = serviceFolder(owner, process.env);
+    const client = fs.readFileSync(path.join(folder, "client"));
+    await stop();
+    assert.equal(fs.existsSync(folder), false);
+    fs.mkdirSync(folder);
+    fs.writeFileSync(path.join(folder, "client"), client, { mode: 0o700 });
+    const { code, stdout, stderr } = await apply();
+    assert.deepEqual([code, stdout], [1, ""]);
+    assert.match(stderr, /does not answer. Run `pulumi up` again/);
+    await serve(target());
+    await succeed(apply());
+  });
+
+  it("are served to nobody else, and for one run of a stack at a time", async () => {
+    const folder = serviceFolder(owner, process.env);
+    const mode = (file: string): number => fs.statSync(path.join(folder, file)).mode & 0o777;
+    assert.deepEqual([mode("."), mode("socket"), mode("client")], [0o700, 0o600, 0o700]);
+    const again = (): Promise<NodeService> =>
+      NodeService.start({
+        ...{ owner, targets: [], readyTimeout: 1, pems: "" },
+        ...{ inSession: pool!.use, readNode: readNodeByKubectl, unreachable: "fail" },
+      });
+    await assert.rejects(again(), /another run of it is going on/);
+    await stop();
+    fs.mkdirSync(folder);
+    fs.chownSync(folder, 1, 1);
+    await assert.rejects(again(), /belongs to another user/);
+    fs.rmdirSync(folder);
+    fs.symlinkSync("/tmp", folder);
+    await assert.rejects(again(), /not a folder/);
+    fs.rmSync(folder);
+  });
+
+  it("pass over a node that can't be reached where it is to be skipped, and install it when it is there", async () => {
+    await serve(target(), { unreachable: "skip" });
+    const port = String(await freePort());
+    const skipped = await succeed(apply({ TKC_REGISTRY_NODE_PORT: port }));
+    assert.match(
+      skipped.stderr,
+      /node-1: skipped, to be installed by the first run that reaches it: .*refused/,
+    );
+    assert.match(skipped.stdout, /^skipped=ssh-refused$/m);
+    const restarted = await succeed(restart(skipped.stdout));
+    assert.match(restarted.stdout, /^skipped=ssh-refused$/m);
+    assert.equal(root.lines("lab/restarts"), 0);
+
+    const installed = await succeed(apply({ PULUMI_COMMAND_STDOUT: skipped.stdout.trimEnd() }));
+    // Later the node is away again, while its certificates change: its host key stays known.
+    const again = await succeed(
+      apply({ TKC_REGISTRY_NODE_PORT: port, PULUMI_COMMAND_STDOUT: installed.stdout.trimEnd() }),
+    );
+    assert.equal(parseCaReport(again.stdout).hostKey, server.hostKeys.ed25519!.fingerprint);
+
+    await serve(target(), { unreachable: "fail" });
+    const failed = await apply({ TKC_REGISTRY_NODE_PORT: port });
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, /refused/);
+  });
+
+  it("never skip a node that is reached and is not the one that it was", async () => {
+    await serve(target(), { unreachable: "skip" });
+    const changed = await apply({ TKC_REGISTRY_HOST_KEY: server.stranger.fingerprint });
+    assert.equal(changed.code, 1);
+    assert.match(changed.stderr, /host key/);
+    kubectl.secret("tkc-cluster-1-ssh", { "ssh-privatekey": server.stranger.privateKey });
+    await serve(target(), { unreachable: "skip" });
+    const refused = await apply();
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /refused the credentials/);
+  });
+
+  it("remove from a node that can't be reached: an error, or skipped by the command's word or the environment's", async () => {
+    const away = { ...environment({ port: await freePort() }) };
+    const failed = await command("v1 ca remove", away);
+    assert.equal(failed.code, 1);
+    for (const run of [
+      command("v1 ca remove --unreachable skip", away),
+      command("v1 ca remove", { ...away, TKC_REGISTRY_UNREACHABLE_NODES: "skip" }),
+    ]) {
+      assert.match((await succeed(run)).stderr, /skipped, our CA certificate\(s\), if any, stay on it/);
+    }
+    const overridden = { ...away, TKC_REGISTRY_UNREACHABLE_NODES: "fail" };
+    assert.equal((await command("v1 ca remove --unreachable skip", overridden)).code, 1);
+    const wrong = await command("v1 ca remove", { ...away, TKC_REGISTRY_UNREACHABLE_NODES: "maybe" });
+    assert.match(wrong.stderr, /TKC_REGISTRY_UNREACHABLE_NODES: it is "maybe". Set it to one of fail, skip/);
+  });
+
+  it("leave containerd alone on removal where that was asked for", async () => {
+    await succeed(restart((await succeed(apply())).stdout));
+    assert.equal(root.lines("lab/restarts"), 1);
+    await succeed(command("v1 ca remove --no-restart", environment()));
+    assert.equal(root.lines("lab/restarts"), 1);
+  });
+
+  const nodeObject = (name: string, uid: string, address: string) => ({
+    metadata: { name, uid },
+    status: {
+      addresses: [{ type: "InternalIP", address }],
+      conditions: [{ type: "Ready", status: "True" }],
+      nodeInfo: {
+        machineID: root.machineId,
+        osImage: "VMware Photon OS/Linux",
+        containerRuntimeVersion: "containerd://1.6.20",
+      },
+    },
+  });
+
+  it("say to whom the address of a node that is gone belongs now, and do nothing there", async () => {
+    await succeed(apply());
+    const files = root.snapshot(true);
+    kubectl.forget("node", "node-1");
+    kubectl.object("nodes", "-o", { items: [nodeObject("node-2", "uid-2", "198.18.1.7")] });
+    const { stderr } = await succeed(command("v1 ca remove", environment({ address: "198.18.1.7" })));
+    assert.match(stderr, /node-1: is gone; its address 198\.18\.1\.7 is now node-2's; nothing to remove/);
+    assert.deepEqual(root.snapshot(true), files);
+  });
+
+  it("take a cluster for gone only where its Supervisor says so", async () => {
+    kubectl.fail("Unable to connect to the server: dial tcp 198.18.1.34:6443: i/o timeout", "tkc-cluster-1");
+    const gone = await succeed(command("v1 ca remove", environment()));
+    assert.match(gone.stderr, /its cluster is gone; nothing to remove/);
+    const sweep = { ...wayEnvironment(target()), TKC_REGISTRY_OWNER: owner };
+    assert.match((await succeed(command("v1 ca sweep", sweep))).stderr, /cluster is gone/);
+
+    for (const kind of ["tanzukubernetesclusters.run.tanzu.vmware.com", "clusters.cluster.x-k8s.io"]) {
+      kubectl.object(kind, "tkc-cluster-1", {});
+      assert.equal((await command("v1 ca remove", environment())).code, 1, kind);
+      kubectl.forget(kind, "tkc-cluster-1");
+    }
+    kubectl.fail("error: You must be logged in to the server (Unauthorized)", "ns1");
+    const expired = await command("v1 ca remove", environment());
+    assert.equal(expired.code, 1);
+    assert.match(expired.stderr, /npm run login/);
+    kubectl.fail('error: the server doesn\'t have a resource type "clusters"', "ns1");
+    assert.equal((await command("v1 ca remove", environment())).code, 1);
+  });
+
+  it("sweep what a run left on nodes that the state does not know", async () => {
+    const before = root.snapshot();
+    await succeed(apply());
+    kubectl.object("nodes", "-o", {
+      items: [nodeObject("node-1", "uid-1", "198.18.1.7"), nodeObject("node-0", "uid-0", "198.18.1.8")],
+    });
+    kubectl.object("node", "node-0", { metadata: { uid: "uid-0" }, status: {} });
+    const sweep = {
+      ...wayEnvironment(target()),
+      TKC_REGISTRY_OWNER: owner,
+      POD_ADDRESSES: "198.18.1.7=127.0.0.1 198.18.1.8=127.0.0.2",
+    };
+    const failed = await command("v1 ca sweep", sweep);
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, /node-1: removed our CA certificate/);
+    assert.match(failed.stderr, /node node-0/);
+    assert.deepEqual(root.snapshot(), before);
+    assert.doesNotMatch((await succeed(command("v1 ca sweep --unreachable skip", sweep))).stderr, /removed/);
+  });
+
+  it("say which secret they looked for", async () => {
+    await succeed(apply());
+    kubectl.forget("secret", "tkc-cluster-1-ssh");
+    const { code, stderr } = await command("v1 ca remove", environment());
+    assert.equal(code, 1);
+    assert.match(stderr, /ns1\/tkc-cluster-1-ssh.*tkc-cluster-1-ssh-password/);
+  });
+});

@@ -1,0 +1,471 @@
+/**
+ * `npm run verify` as a person runs it, in a process of its own: with a real sshd and the node script in a node's file
+ * system, a `pulumi` that prints a state, and an API server that has nodes and pods.
+ */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import type { Findings } from "../../../../cli/verify/findings";
+import type { NodeTarget } from "../../../../nodes/protocol/spec";
+import { certificateFileName } from "../../../../nodes/script/script";
+import { packageRoot } from "../../../../support/build";
+import {
+  encrypted,
+  exported,
+  hostKey as strangeKey,
+  nodeResources,
+  owner,
+  registriesOutput,
+  resource,
+  stackResource,
+  target,
+} from "../../../unit/state/state";
+import { Pki } from "../../certificates/pki";
+import { type Handler, type TestServer, startServer } from "../../net/server";
+import { jumpboxAccess } from "../../nodes/routes/jumpboxAccess";
+import { PodServer } from "../../nodes/routes/podServer";
+import {
+  type Certificate,
+  FakeRoot,
+  fakeRootsImpossible,
+  makeCertificate,
+} from "../../nodes/script/fakeRoot";
+import { SshServer, freePort, sshdImpossible } from "../../nodes/ssh/sshServer";
+
+const registry = "harbor.example:8443";
+const image = `${registry}/ns1/nginx:1`;
+
+interface Pod {
+  metadata: { name: string; labels: Record<string, string>; deletionTimestamp?: string };
+  spec: {
+    nodeName: string;
+    imagePullSecrets: object[];
+    containers: { image: string; imagePullPolicy: string; securityContext: object }[];
+    [more: string]: unknown;
+  };
+  status: object;
+}
+
+/** The API of the cluster, and of the Supervisor: nodes, rights, pods that the kubelet answers for, one secret. */
+class Api {
+  nodes: object[] = [];
+  secrets: Record<string, Record<string, string>> = {};
+  /** What a pod's status becomes when it is looked at. */
+  kubelet: (pod: Pod) => object = () => ({});
+  pods = new Map<string, Pod>();
+  /** All that were ever created. */
+  created: Pod[] = [];
+  /** How many there were at once at most. */
+  peak = 0;
+  refusal: string | undefined;
+  onCreated: () => void = () => undefined;
+
+  readonly handle: Handler = ({ method, url, body }, response) => {
+    const { pathname, searchParams } = new URL(url, "https://api");
+    const answer = (status: number, object: unknown): void =>
+      void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(object));
+    const missing = (): void => answer(404, { kind: "Status", code: 404, message: `${pathname} not found` });
+    const [, name] = /\/pods\/([^/]+)$/.exec(pathname) ?? [];
+    const [, secret] = /\/secrets\/([^/]+)$/.exec(pathname) ?? [];
+    if (pathname === "/api/v1/nodes") answer(200, { items: this.nodes });
+    else if (pathname.endsWith("/selfsubjectaccessreviews")) answer(201, { status: { allowed: true } });
+    else if (secret !== undefined)
+      if (this.secrets[secret]) answer(200, { data: this.secrets[secret] });
+      else missing();
+    else if (pathname.endsWith("/events")) answer(200, { items: [] });
+    else if (pathname === "/api/v1/namespaces/web/pods" && method === "POST") {
+      if (this.refusal !== undefined) answer(403, { kind: "Status", code: 403, message: this.refusal });
+      else if (searchParams.has("dryRun")) answer(201, JSON.parse(body));
+      else {
+        const pod = this.add(JSON.parse(body) as Pod, `tkc-registry-verify-${this.created.length}`);
+        this.created.push(pod);
+        answer(201, pod);
+        this.onCreated();
+      }
+    } else if (pathname === "/api/v1/namespaces/web/pods") {
+      const wanted = (searchParams.get("labelSelector") ?? "").split(",").map((pair) => pair.split("="));
+      const items = [...this.pods.values()].filter(({ metadata }) =>
+        wanted.every(([key, value]) => metadata.labels[key!] === value),
+      );
+      answer(200, { items });
+    } else if (name !== undefined) {
+      const pod = this.pods.get(name);
+      if (!pod) missing();
+      else if (method === "DELETE") {
+        this.pods.delete(name);
+        answer(200, pod);
+      } else answer(200, { ...pod, status: this.kubelet(pod) });
+    } else missing();
+  };
+
+  add(pod: Pod, name: string): Pod {
+    const full = { ...pod, metadata: { ...pod.metadata, name } };
+    this.pods.set(name, full);
+    this.peak = Math.max(this.peak, this.pods.size);
+    return full;
+  }
+}
+
+const apiNode = (name: string, change: { uid?: string; role?: string } = {}) => ({
+  metadata: {
+    name,
+    uid: change.uid ?? `uid-${name}`,
+    labels: change.role === undefined ? {} : { [`node-role.kubernetes.io/${change.role}`]: "" },
+  },
+  status: {
+    addresses: [{ type: "InternalIP", address: `10.0.${name.charCodeAt(0)}.${name.charCodeAt(1)}` }],
+    conditions: [{ type: "Ready", status: "True" }],
+    nodeInfo: {
+      machineID: "0123456789abcdef0123456789abcdef",
+      osImage: "VMware Photon OS/Linux",
+      containerRuntimeVersion: "containerd://1.6.20",
+    },
+  },
+});
+
+interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
+  let server: SshServer;
+  let apiServer: TestServer;
+  let pod: PodServer;
+  let root: FakeRoot;
+  let api: Api;
+  let ca: Certificate;
+  const pki = new Pki();
+  /** Programs of the operator: `pulumi`. And those of the node: `sudo`. */
+  const [operator, programs] = [path.join(pki.folder, "bin"), path.join(pki.folder, "node")];
+  const kubeconfig = path.join(pki.folder, "kubeconfig");
+
+  before(async () => {
+    fs.mkdirSync(operator);
+    fs.mkdirSync(programs);
+    ca = makeCertificate("Harbor CA");
+    server = await SshServer.start({ programs });
+    pod = await PodServer.start();
+    const identity = pki.server("kube-apiserver", "IP:127.0.0.1");
+    apiServer = await startServer(identity, (request, response) => api.handle(request, response));
+    const cluster = {
+      server: `https://${apiServer.host}`,
+      "certificate-authority-data": Buffer.from(identity.cert).toString("base64"),
+    };
+    const jumpbox = { server: pod.context.server, "insecure-skip-tls-verify": true };
+    fs.writeFileSync(
+      kubeconfig,
+      JSON.stringify({
+        clusters: [
+          { name: "c", cluster },
+          { name: "j", cluster: jumpbox },
+        ],
+        users: [{ name: "u", user: { token: "the-token" } }],
+        contexts: [
+          { name: "tkc-cluster-1", context: { cluster: "c", user: "u" } },
+          { name: "ns1", context: { cluster: "c", user: "u" } },
+          { name: "jumpbox", context: { cluster: "j", user: "u" } },
+        ],
+      }),
+    );
+  });
+  after(async () => {
+    await server.stop();
+    await pod.stop();
+    await apiServer[Symbol.asyncDispose]();
+  });
+  beforeEach(async () => {
+    root = new FakeRoot("photon", "bash");
+    fs.writeFileSync(
+      path.join(programs, "sudo"),
+      `#!/bin/sh\n[ "$1" = -n ] && shift\nexec '${root.enter}' "$@"\n`,
+      { mode: 0o755 },
+    );
+    await root.succeed({ op: "install", owner, nonce: "first", certificates: installed() });
+    await root.succeed({ op: "restart", owner });
+    api = new Api();
+    api.nodes = [apiNode("w1")];
+    const key = Buffer.from(server.client.privateKey).toString("base64");
+    api.secrets["tkc-cluster-1-ssh"] = { "ssh-privatekey": key };
+    state(node());
+  });
+  afterEach(() => root.remove());
+
+  const node = (change: Partial<NodeTarget> = {}): NodeTarget =>
+    target({ address: "127.0.0.1", port: server.port, user: "root", ...change });
+  const pinned = (): string => server.hostKeys["ed25519"]!.fingerprint;
+  const certificates = () => [{ registry, sha256: ca.sha256 }];
+  const installed = () => [{ name: certificateFileName(registry, ca.sha256), registry, ...ca }];
+  const nodes = (targets: readonly NodeTarget[], key = pinned()): object[] =>
+    targets.flatMap((each) => nodeResources(each, { certificates: certificates(), key }));
+  const outputs = () => ({
+    registries: registriesOutput("2999-01-01T00:00:00.000Z", certificates()),
+    image,
+    pullSecret: "harbor-pull",
+  });
+  const placed = (type: string, name: string): object =>
+    resource(type, name, { inputs: { metadata: { name, namespace: "web" }, data: encrypted } });
+  const write = (resources: readonly object[]): void => {
+    fs.writeFileSync(path.join(operator, "state.json"), JSON.stringify(exported(resources)));
+    pulumi(`cat '${operator}/state.json'`);
+  };
+  const state = (...targets: NodeTarget[]): void =>
+    write([
+      stackResource(outputs()),
+      ...nodes(targets),
+      placed("kubernetes:core/v1:Secret", "harbor-pull"),
+      placed("kubernetes:apps/v1:Deployment", "nginx"),
+    ]);
+  const pulumi = (script: string): void =>
+    fs.writeFileSync(
+      path.join(operator, "pulumi"),
+      `#!/bin/sh\nprintf '%s\\n' "$*" >'${operator}/arguments'\n${script}\n`,
+      { mode: 0o755 },
+    );
+
+  const start = (words: string, searchPath = `${operator}:${process.env.PATH ?? ""}`) =>
+    spawn(
+      process.execPath,
+      [
+        ...[
+          "--import",
+          "tsx",
+          "-e",
+          `require(${JSON.stringify(path.join(packageRoot, "cli", "run.ts"))})`,
+          "--",
+        ],
+        ...`v1 verify ${words}`.trim().split(" "),
+      ],
+      {
+        cwd: packageRoot,
+        env: { PATH: searchPath, KUBECONFIG: kubeconfig, TMPDIR: process.env.TMPDIR },
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
+  const ended = async (child: ReturnType<typeof start>): Promise<Outcome> => {
+    let [stdout, stderr] = ["", ""];
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
+    for (const secret of ["the-token", "PRIVATE KEY", "ciphertext"])
+      assert.ok(!(stdout + stderr).includes(secret), `${secret} was printed`);
+    assert.doesNotMatch(stderr, /\n\s+at |Warning:/);
+    return { code, stdout, stderr };
+  };
+  const verify = (words = "--stack dev", searchPath?: string): Promise<Outcome> =>
+    ended(start(words, searchPath));
+  const findings = async (words = "", code = 1): Promise<Findings> => {
+    const outcome = await verify(`--stack dev --json ${words}`.trim());
+    assert.equal(outcome.code, code, outcome.stdout + outcome.stderr);
+    return JSON.parse(outcome.stdout) as Findings;
+  };
+  const codes = ({ problems }: Findings): string[] => problems.map(({ code }) => code);
+
+  it("finds a node well, and changes nothing there", async () => {
+    const before = root.snapshot(true);
+    const { code, stdout, stderr } = await verify();
+    assert.equal(code, 0, stdout + stderr);
+    assert.match(stdout, /\nw1 +harbor\.example:8443( +yes){5} +in \d+ d\n/);
+    assert.match(stdout, /\n\nAll is well: 1 node trusts harbor\.example:8443\.\n$/);
+    assert.deepEqual(root.snapshot(true), before);
+    assert.equal(root.lines("lab/restarts"), 1);
+    assert.deepEqual(api.created, []);
+    assert.equal(
+      fs.readFileSync(path.join(operator, "arguments"), "utf8"),
+      "stack export --stack dev --non-interactive --color never\n",
+    );
+  });
+
+  it("goes through the jumpbox pod where the stack does", async () => {
+    const access = { ...jumpboxAccess, context: "jumpbox" };
+    state(node({ access, sshKey: { from: "file", path: path.join(server.folder, "client") } }));
+    const { code, stdout, stderr } = await verify();
+    assert.equal(code, 0, stdout + stderr);
+  });
+
+  it("tells a CA file that was removed, and a containerd that was not restarted", async () => {
+    const [name] = fs.readdirSync(root.at(root.store)).filter((file) => file.startsWith("tkc-registry-"));
+    fs.rmSync(root.at(root.store, name!));
+    const lost = await findings();
+    assert.deepEqual(codes(lost), ["ca-file-missing"]);
+    assert.deepEqual(lost.nodes[0]!.registries, [
+      { host: registry, ok: false, caFile: false, read: null, loaded: true },
+    ]);
+    await root.succeed({ op: "install", owner, nonce: "second", certificates: installed() });
+    const stale = await findings();
+    assert.deepEqual(codes(stale), ["containerd-not-restarted"]);
+    assert.equal(stale.nodes[0]!.registries[0]!.loaded, false);
+  });
+
+  it("tells a host key that is another one, a node that does not answer, and all that the stack doesn't have", async () => {
+    const silentPort = await freePort();
+    const other = (name: string, change: Partial<NodeTarget> = {}): NodeTarget =>
+      node({ name, uid: `uid-${name}`, ...change });
+    write([
+      stackResource(outputs()),
+      ...nodes([node(), other("w3", { port: silentPort }), other("w4"), other("w5")]),
+      ...nodes([other("w2")], strangeKey),
+    ]);
+    api.nodes = ["w1", "w2", "w3", "w6"].map((name) => apiNode(name));
+    api.nodes.push(apiNode("w5", { uid: "new" }));
+    const { code, stdout, stderr } = await verify();
+    assert.equal(code, 1, stdout + stderr);
+    assert.match(stderr, /Asking the nodes: \d of 3 have answered/);
+    assert.match(stdout, /\nw1 +harbor\.example:8443( +yes){5} /);
+    assert.match(stdout, /\nw2 +harbor\.example:8443 +yes +NO +- +- +- /);
+    assert.match(stdout, /\nw3 +harbor\.example:8443 +NO +- +- +- +- /);
+    assert.match(stdout, /\n {2}node w2: .*host key was to be SHA256:A+, and is SHA256:/);
+    assert.match(stdout, /\n {2}node w3: SSH as "root" directly failed 4 times/);
+    assert.match(
+      stdout,
+      /\n {2}node w4: the stack has it, and the cluster no longer\. Run `pulumi up` \[node-gone\]\n/,
+    );
+    assert.match(
+      stdout,
+      /\n {2}node w5: the stack has an earlier node of this name\. Run `pulumi up` \[node-replaced\]\n/,
+    );
+    assert.match(stdout, /\n {2}node w6: it is not in the stack\. Run `pulumi up` \[node-not-in-stack\]\n/);
+    assert.match(stdout, /\n\nNot well: something is wrong with 5 of 6 nodes\.\n$/);
+  });
+
+  describe("--pull", () => {
+    const pulled = () => ({ phase: "Pending", containerStatuses: [{ imageID: "sha256:1", state: {} }] });
+
+    it("pulls on every node, control plane included, by pods that are restricted, the stack's, and gone then", async () => {
+      api.nodes.push(apiNode("cp1", { role: "control-plane" }));
+      state(node(), node({ name: "cp1", uid: "uid-cp1" }));
+      const labels = {
+        "app.kubernetes.io/managed-by": "tkc-registry",
+        "tkc-registry/stack": owner,
+        "tkc-registry/purpose": "verify-pull",
+      };
+      api.add({ metadata: { name: "", labels }, spec: {}, status: {} } as unknown as Pod, "leftover");
+      const others = { ...labels, "tkc-registry/stack": "another" };
+      api.add({ metadata: { name: "", labels: others }, spec: {}, status: {} } as unknown as Pod, "other");
+      api.kubelet = pulled;
+      const { ok, nodes: found } = await findings("--pull", 0);
+      assert.ok(ok);
+      assert.deepEqual(
+        found.map(({ name, role, pulls }) => ({ name, role, pulls })),
+        ["cp1", "w1"].map((name) => ({
+          name,
+          role: name === "w1" ? "worker" : "control-plane",
+          pulls: [{ image, ok: true, message: null }],
+        })),
+      );
+      assert.deepEqual([...api.pods.keys()], ["other"]);
+      assert.deepEqual(api.created.map(({ spec }) => spec.nodeName).sort(), ["cp1", "w1"]);
+      for (const { metadata, spec } of api.created) {
+        for (const [key, value] of Object.entries(labels)) assert.equal(metadata.labels[key], value);
+        assert.deepEqual(spec.imagePullSecrets, [{ name: "harbor-pull" }]);
+        assert.deepEqual(spec["tolerations"], [{ operator: "Exists" }]);
+        assert.equal(spec["automountServiceAccountToken"], false);
+        assert.ok(Number(spec["activeDeadlineSeconds"]) > 0);
+        assert.equal(spec.containers[0]!.image, image);
+        assert.equal(spec.containers[0]!.imagePullPolicy, "Always");
+      }
+    });
+
+    it("gives the kubelet's message where a pull fails, of each image that was asked for", async () => {
+      const bad = `${registry}/ns1/missing:1`;
+      api.kubelet = ({ spec }) =>
+        spec.containers[0]!.image === bad
+          ? {
+              phase: "Pending",
+              containerStatuses: [
+                { imageID: "", state: { waiting: { reason: "ErrImagePull", message: "not found at all" } } },
+              ],
+            }
+          : pulled();
+      const more = Array.from({ length: 10 }, (_, index) => apiNode(`x${index}`));
+      api.nodes.push(...more);
+      const { code, stdout, stderr } = await verify(`--stack dev --pull --image ${image} --image ${bad}`);
+      assert.equal(code, 1, stderr);
+      assert.match(stdout, / PULL\n/);
+      assert.match(stdout, /\nw1 .* NO\n/);
+      assert.match(
+        stdout,
+        /node w1, node x0, .* and 6 more: harbor\.example:8443\/ns1\/missing:1 could not be pulled: not found at all/,
+      );
+      assert.equal(api.created.length, 22);
+      assert.ok(api.peak <= 16, `there were ${api.peak} pods at once`);
+      assert.equal(api.pods.size, 0);
+    });
+
+    it("makes a pod once more that somebody deleted", async () => {
+      api.kubelet = pulled;
+      api.onCreated = () => {
+        if (api.created.length === 1) api.pods.clear();
+      };
+      await findings("--pull", 0);
+      assert.equal(api.created.length, 2);
+      assert.equal(api.pods.size, 0);
+    });
+
+    it("deletes its pods when it is ended by a signal", async () => {
+      api.kubelet = () => ({ phase: "Pending" });
+      const child = start("--stack dev --pull");
+      api.onCreated = () => void child.kill("SIGTERM");
+      const { code, stdout, stderr } = await ended(child);
+      assert.equal(code, 2);
+      assert.equal(stdout, "");
+      assert.match(stderr, /SIGTERM: deleting the pods\n.*ended by SIGTERM/s);
+      assert.equal(api.created.length, 1);
+      assert.equal(api.pods.size, 0);
+    });
+
+    it("is refused for an image of no registry of the stack's, for none, and by a namespace that takes no such pod", async () => {
+      const refused = async (words: string, message: RegExp): Promise<void> => {
+        const { code, stdout, stderr } = await verify(`--stack dev --pull ${words}`.trim());
+        assert.equal(code, 2, stdout);
+        assert.match(stderr, message);
+        assert.deepEqual([stdout, api.created], ["", []]);
+      };
+      await refused(
+        "--image docker.io/library/nginx",
+        /none of the stack's registries\. Give an image of harbor/,
+      );
+      write([stackResource({ ...outputs(), image: null }), ...nodes([node()])]);
+      await refused("", /has no image\. Give one with --image/);
+      state(node());
+      api.refusal = 'pods "x" is forbidden: violates PodSecurity "made-up"';
+      await refused("", /violates PodSecurity/);
+    });
+  });
+
+  it("says what it could not find out, and why, with a code of its own", async () => {
+    const refused = async (words: string, message: RegExp, searchPath?: string): Promise<void> => {
+      const { code, stdout, stderr } = await verify(words, searchPath);
+      assert.deepEqual([code, stdout], [2, ""], stderr);
+      assert.match(stderr, message);
+    };
+    await refused("", /^--stack: it is missing\. See `npm run verify -- --help` \[bad-arguments\]\n$/);
+    await refused("--stack -x --image a", /^arguments: /);
+    await refused(
+      "--stack dev --image a --expires-within x",
+      /2 problems[^]*--expires-within: "x"[^]*--image: it is for --pull/,
+    );
+    await refused("--stack dev", /pulumi: it is not on PATH/, path.dirname(process.execPath));
+    pulumi("echo \"error: no stack named 'dev' found\" >&2; exit 6");
+    await refused("--stack dev", /stack dev: pulumi said: error: no stack named 'dev' found\. Name a stack/);
+    pulumi("echo 'error: passphrase must be set with PULUMI_CONFIG_PASSPHRASE' >&2; exit 255");
+    await refused("--stack dev", /Set PULUMI_CONFIG_PASSPHRASE or/);
+    write([]);
+    await refused("--stack dev", /stack dev: nothing is deployed\. Run `pulumi up` first/);
+    state(node());
+    delete api.secrets["tkc-cluster-1-ssh"];
+    await refused(
+      "--stack dev",
+      /secret ns1\/tkc-cluster-1-ssh: neither it nor tkc-cluster-1-ssh-password exists/,
+    );
+  });
+
+  it("has a help text", async () => {
+    const { code, stdout } = await verify("--help");
+    assert.equal(code, 0);
+    assert.match(stdout, /^Usage: npm run verify -- --stack NAME/);
+  });
+});

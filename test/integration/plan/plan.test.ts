@@ -1,0 +1,443 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { after, before, beforeEach, describe, it } from "node:test";
+import { parseSettings } from "../../../config/config";
+import { type Plan, preflight } from "../../../plan/plan";
+import type { LastRun } from "../../../state/lastRun";
+import { UserError, describeProblem } from "../../../support/errors";
+import { Pki, type Identity } from "../certificates/pki";
+import { startServer, unusedPort, type Handler, type TestServer } from "../net/server";
+
+/** An API server's answers by `METHOD path`; 404 for the rest. */
+type Answers = Record<string, { status?: number; body: unknown } | undefined>;
+
+/** A token that says when it ends, as those of a Supervisor do; its signature is nobody's business here. */
+const tokenUntil = (expires: Date): string =>
+  ["{}", JSON.stringify({ exp: Math.floor(expires.getTime() / 1000) }), "signature"]
+    .map((part) => Buffer.from(part).toString("base64url"))
+    .join(".");
+const fromNow = (minutes: number): Date => new Date(Date.now() + minutes * 60_000);
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+
+describe("the preflight", () => {
+  const digest = `sha256:${"ab".repeat(32)}`;
+  const environment = { ...process.env };
+  let pki: Pki;
+  let ca: Identity;
+  let supervisorCa: Identity;
+  let supervisor: TestServer;
+  let cluster: TestServer;
+  let registry: TestServer;
+  /** What the two API servers answer, and what their user may not do: `verb resource`. */
+  let ofSupervisor: Answers;
+  let ofCluster: Answers;
+  let forbidden: string[];
+  let imageStatus: number;
+
+  const api =
+    (answersNow: () => Answers): Handler =>
+    ({ method, url, headers, body }, response) => {
+      const token = String(headers.authorization).replace("Bearer ", "");
+      const claims = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString() || "{}") as {
+        exp?: number;
+      };
+      const { status = 200, body: content } =
+        (claims.exp ?? 0) * 1000 < Date.now()
+          ? { status: 401, body: { kind: "Status", message: "Unauthorized" } }
+          : url.endsWith("/selfsubjectaccessreviews")
+            ? { status: 201, body: review(body) }
+            : (answersNow()[`${method} ${url}`] ?? { status: 404, body: { message: `${url} not found` } });
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(content));
+    };
+  const review = (body: string): object => {
+    const { spec } = JSON.parse(body) as {
+      spec: { resourceAttributes: { verb: string; resource: string; subresource?: string } };
+    };
+    const { verb, resource, subresource } = spec.resourceAttributes;
+    const right = `${verb} ${resource}${subresource === undefined ? "" : `/${subresource}`}`;
+    return { status: { allowed: !forbidden.includes(right) } };
+  };
+
+  const node = (name: string, address: string, change: { os?: string; ready?: boolean } = {}): object => ({
+    metadata: { name, uid: `uid-of-${name}`, labels: {} },
+    status: {
+      addresses: [{ type: "InternalIP", address }],
+      conditions: [{ type: "Ready", status: change.ready === false ? "False" : "True" }],
+      nodeInfo: {
+        machineID: "ec2a5a6c1f1a4b1d8f9a5a6c1f1a4b1d",
+        osImage: change.os ?? "VMware Photon OS/Linux",
+        containerRuntimeVersion: "containerd://1.6.20",
+      },
+    },
+  });
+  const listNodes = (...items: object[]): void => {
+    ofCluster["GET /api/v1/nodes"] = {
+      body: { kind: "NodeList", apiVersion: "v1", metadata: { resourceVersion: "1" }, items },
+    };
+  };
+
+  const kubeconfig = (
+    change: {
+      token?: string;
+      clusterServer?: string;
+      contexts?: readonly string[];
+      clusterCa?: Identity;
+    } = {},
+  ): void => {
+    const token = change.token ?? tokenUntil(fromNow(600));
+    const entry = (name: string, server: string, authority: Identity): object => ({
+      name,
+      cluster: { server, "certificate-authority-data": base64(authority.cert) },
+    });
+    process.env["KUBECONFIG"] = pki.file(
+      "kubeconfig",
+      JSON.stringify({
+        clusters: [
+          entry("supervisor", `https://${supervisor.host}`, supervisorCa),
+          entry("cluster", change.clusterServer ?? `https://${cluster.host}`, change.clusterCa ?? ca),
+        ],
+        users: [{ name: "alana", user: { token } }],
+        contexts: [
+          { name: "ns1", context: { cluster: "supervisor", user: "alana" } },
+          { name: "tkc-cluster-1", context: { cluster: "cluster", user: "alana" } },
+        ].filter(({ name }) => (change.contexts ?? ["ns1", "tkc-cluster-1"]).includes(name)),
+      }),
+    );
+  };
+
+  const settings = (
+    change: Record<string, unknown> = {},
+    host = registry.host,
+  ): ReturnType<typeof parseSettings> => {
+    const raw = {
+      cluster: "tkc-cluster-1",
+      namespace: "ns1",
+      registries: [
+        {
+          host,
+          kind: "generic",
+          ca: { from: "file", path: pki.file("registry-ca.pem", ca.cert) },
+          credentials: {
+            from: "dockerConfig",
+            path: pki.file(
+              "config.json",
+              JSON.stringify({ auths: { [host]: { auth: base64("robot$ns1:password") } } }),
+            ),
+          },
+        },
+      ],
+      ...change,
+    };
+    const text = Object.entries(raw).map(([name, value]) => [
+      name,
+      typeof value === "string" ? value : JSON.stringify(value),
+    ]);
+    return parseSettings(Object.fromEntries(text) as Record<string, string>, new Set());
+  };
+
+  const nothing: LastRun = { jumpbox: undefined, objects: [], nodes: new Map(), trusted: new Map() };
+  const run = (given = settings(), last = nothing): Promise<Plan> =>
+    preflight(given, { owner: "o", lastRun: () => Promise.resolve(last), unreachable: "fail" });
+  /** The problems that a run is refused for, one line each. */
+  const refused = async (given = settings(), last = nothing): Promise<string[]> => {
+    const error: unknown = await run(given, last).then(
+      () => assert.fail("it was not refused"),
+      (reason: unknown) => reason,
+    );
+    assert.ok(error instanceof UserError, String(error));
+    return error.problems.map((problem) => `[${problem.code}] ${describeProblem(problem)}`);
+  };
+
+  before(async () => {
+    pki = new Pki();
+    ca = pki.ca("tkc-cluster-1");
+    supervisorCa = pki.ca("supervisor");
+    const leaf = pki.server("server", "IP:127.0.0.1", ca);
+    supervisor = await startServer(
+      pki.server("supervisor", "IP:127.0.0.1", supervisorCa),
+      api(() => ofSupervisor),
+    );
+    cluster = await startServer(
+      leaf,
+      api(() => ofCluster),
+    );
+    const repository: Handler = ({ headers, url }, response) => {
+      if (headers.authorization !== `Basic ${base64("robot$ns1:password")}`)
+        response.writeHead(401, { "www-authenticate": "Basic" }).end();
+      else if (url === "/v2/") response.end();
+      else response.writeHead(imageStatus, { "docker-content-digest": digest }).end();
+    };
+    registry = await startServer(leaf, repository, [ca]);
+  });
+  beforeEach(() => {
+    forbidden = [];
+    imageStatus = 200;
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+    ofSupervisor = {
+      "GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh": {
+        body: {
+          data: { "ssh-privatekey": base64(privateKey.export({ type: "sec1", format: "pem" }) as string) },
+        },
+      },
+      "GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-kubeconfig": {
+        body: { data: { value: base64(administrator(`https://${cluster.host}`, ca)) } },
+      },
+    };
+    ofCluster = {
+      "POST /api/v1/namespaces/default/pods?dryRun=All": { status: 201, body: {} },
+      "POST /api/v1/namespaces/default/secrets?dryRun=All": { status: 201, body: {} },
+    };
+    listNodes(node("w1", "198.18.1.11"), node("w2", "198.18.1.12", { os: "Ubuntu 22.04.4 LTS" }));
+    kubeconfig();
+  });
+  after(async () => {
+    process.env = environment;
+    await Promise.all([supervisor, cluster, registry].map((server) => server[Symbol.asyncDispose]()));
+  });
+  const administrator = (server: string, authority: Identity): string =>
+    JSON.stringify({
+      clusters: [{ name: "c", cluster: { server, "certificate-authority-data": base64(authority.cert) } }],
+    });
+
+  it("finds all well, and says what a review wants to know: logins, nodes, the image's digest", async () => {
+    const { facts, warnings, nodes } = await run();
+    assert.deepEqual(warnings, []);
+    assert.deepEqual(
+      nodes.map(({ node: { name } }) => name),
+      ["w1", "w2"],
+    );
+    assert.match(facts.join("\n"), /^the login of context ns1 lasts until 20\S+Z \(9 h 59 min\)$/m);
+    assert.match(facts.join("\n"), /^the login of context tkc-cluster-1 lasts until/m);
+    assert.ok(
+      facts.includes("2 nodes (0 control plane, 2 workers): Ubuntu 22.04.4 LTS, VMware Photon OS/Linux"),
+      facts.join("\n"),
+    );
+    assert.ok(facts.includes(`${registry.host}/ns1/nginx:latest is ${digest}`), facts.join("\n"));
+  });
+
+  it("asks, and changes nothing: every request that isn't a question is a dry run", async () => {
+    for (const server of [supervisor, cluster, registry]) server.received.length = 0;
+    await run();
+    const changing = [supervisor, cluster, registry]
+      .flatMap(({ received }) => received)
+      .filter(
+        ({ method, url }) => !["GET", "HEAD"].includes(method) && !url.endsWith("/selfsubjectaccessreviews"),
+      );
+    assert.ok(changing.length > 0);
+    assert.deepEqual(
+      changing.filter(({ url }) => !url.endsWith("?dryRun=All")),
+      [],
+    );
+  });
+
+  it("warns of a login that ends within the hour, with the command that renews it", async () => {
+    kubeconfig({ token: tokenUntil(fromNow(30)) });
+    const { warnings } = await run();
+    assert.match(
+      warnings.join("\n"),
+      /^the login of context ns1 lasts until \S+Z, (29|30) minutes from now: [^\n]*`npm run login -- --server 127\.0\.0\.1 --namespace ns1 --cluster tkc-cluster-1`/m,
+    );
+  });
+
+  it("refuses an expired login, with when it ended and the command that renews it, once for each context", async () => {
+    kubeconfig({ token: tokenUntil(fromNow(-5)) });
+    const problems = await refused();
+    assert.equal(problems.length, 2, problems.join("\n"));
+    for (const [index, context] of ["ns1", "tkc-cluster-1"].entries()) {
+      assert.match(
+        problems[index]!,
+        new RegExp(
+          `^\\[login-expired\\] context ${context}: \\S+ does not accept its login, which expired at 20\\S+Z\\. [^]*--server 127\\.0\\.0\\.1 `,
+        ),
+      );
+    }
+  });
+
+  it("lists all missing rights of a context at once, and doesn't repeat them", async () => {
+    forbidden = ["create pods/exec", "list nodes", "patch deployments"];
+    ofCluster["GET /api/v1/nodes"] = { status: 403, body: { message: "nodes is forbidden" } };
+    const problems = await refused();
+    assert.deepEqual(
+      problems.map((line) => line.replace(/\. .*/, "")),
+      [
+        "[no-rights] context ns1: the user may not create pods/exec in namespace ns1",
+        "[no-rights] context tkc-cluster-1: the user may not list nodes; patch deployments.apps in namespace default",
+      ],
+    );
+  });
+
+  describe("never takes another cluster for the one that is named:", () => {
+    const elsewhere = "https://198.18.9.9:6443";
+    const secret = "GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-kubeconfig";
+    const object =
+      "GET /apis/run.tanzu.vmware.com/v1alpha3/namespaces/ns1/tanzukubernetesclusters/tkc-cluster-1";
+    const apiEndpoints = (host: string, port: number): { body: unknown } => ({
+      body: { status: { apiEndpoints: [{ host, port }] } },
+    });
+
+    it("by the secret with its kubeconfig", async () => {
+      ofSupervisor[secret] = {
+        body: { data: { value: base64(administrator(elsewhere, supervisorCa)) } },
+      };
+      const [problem, ...others] = await refused();
+      assert.deepEqual(others, []);
+      assert.match(
+        problem!,
+        /^\[wrong-cluster\] setting tkc-registry:clusterContext: the context tkc-cluster-1 is for https:\/\/127\.0\.0\.1:\d+, and the cluster ns1\/tkc-cluster-1 is at 198\.18\.9\.9:6443 by secret ns1\/tkc-cluster-1-kubeconfig, with another CA\. .*npm run login/,
+      );
+    });
+    it("by the TanzuKubernetesCluster's endpoint, where the secret isn't to be seen", async () => {
+      ofSupervisor[secret] = { status: 403, body: { message: "forbidden" } };
+      ofSupervisor[object] = apiEndpoints("198.18.9.9", 6443);
+      assert.match(
+        (await refused()).join("\n"),
+        /^\[wrong-cluster\] .*TanzuKubernetesCluster ns1\/tkc-cluster-1\. /,
+      );
+      ofSupervisor[object] = apiEndpoints("127.0.0.1", cluster.port);
+      assert.deepEqual((await run()).warnings, []);
+    });
+    it("but knows it by its CA where its address is another's: a tunnel, a load balancer", async () => {
+      ofSupervisor[secret] = { body: { data: { value: base64(administrator(elsewhere, ca)) } } };
+      assert.deepEqual((await run()).warnings, []);
+    });
+    it("and says so where it can't be told", async () => {
+      ofSupervisor[secret] = undefined;
+      assert.match((await run()).warnings.join("\n"), /^not checked that the context tkc-cluster-1 is of/);
+      for (const value of ["", "{", "clusters: []", "\u0000", "clusters: [{cluster: {server: nowhere}}]"]) {
+        ofSupervisor[secret] = { body: { data: { value: base64(value) } } };
+        assert.match((await run()).warnings.join("\n"), /^not checked that/);
+      }
+    });
+  });
+
+  it("refuses an SSH secret that is missing, empty, or no key", async () => {
+    const secret = "GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh";
+    ofSupervisor[secret] = undefined;
+    assert.match((await refused()).join("\n"), /^\[ssh-secret-missing\] secret ns1\/tkc-cluster-1-ssh: /);
+    ofSupervisor[secret] = { body: { data: {} } };
+    assert.match((await refused()).join("\n"), /^\[ssh-secret-empty\]/);
+    ofSupervisor[secret] = { body: { data: { "ssh-privatekey": base64("not a key") } } };
+    const [problem] = await refused();
+    assert.match(
+      problem!,
+      /^\[ssh-key-invalid\] secret ns1\/tkc-cluster-1-ssh: this is not an SSH private key/,
+    );
+  });
+
+  it("refuses nodes of a system that it doesn't know, each by name, and warns of those that aren't Ready", async () => {
+    listNodes(
+      node("w1", "198.18.1.11", { os: "Windows Server 2022" }),
+      node("w2", "198.18.1.12", { os: "Talos" }),
+    );
+    assert.deepEqual(
+      (await refused()).map((line) => line.replace(/, and .*/, "")),
+      ['[node-os] node w1: it runs "Windows Server 2022"', '[node-os] node w2: it runs "Talos"'],
+    );
+    listNodes(node("w1", "198.18.1.11", { ready: false }), node("w2", "198.18.1.12"));
+    assert.deepEqual((await run()).warnings, ["not Ready at the moment: w1"]);
+  });
+
+  it("refuses nodes without an address, and a cluster without nodes", async () => {
+    listNodes({
+      ...node("w1", ""),
+      status: { ...(node("w1", "") as { status: object }).status, addresses: [] },
+    });
+    assert.match((await refused()).join("\n"), /^\[node-without-address\] node w1/);
+    listNodes();
+    assert.match((await refused()).join("\n"), /^\[no-nodes\]/);
+  });
+
+  it("refuses an image that the credential can't pull, and one that isn't there", async () => {
+    imageStatus = 403;
+    assert.match(
+      (await refused()).join("\n"),
+      /^\[registry-forbidden\] setting tkc-registry:registries\[0\]\.credentials/,
+    );
+    imageStatus = 404;
+    assert.match((await refused()).join("\n"), /^\[image-not-found\] setting tkc-registry:deployment\.image/);
+  });
+
+  it("refuses an image whose registry is none of the stack's, port included", () => {
+    const image = "127.0.0.1:1/ns1/nginx:latest";
+    assert.throws(
+      () => settings({ deployment: { image } }),
+      /deployment\.image: its registry, 127\.0\.0\.1:1, is none of the stack's/,
+    );
+  });
+
+  it("says of a registry that isn't reached from here that it wasn't checked, and goes on", async () => {
+    const host = `127.0.0.1:${await unusedPort(ca)}`;
+    const { warnings } = await run(settings({}, host));
+    assert.equal(warnings.length, 2, warnings.join("\n"));
+    for (const warning of warnings) assert.match(warning, /not checked .* which this machine does not reach/);
+  });
+
+  it("pins the image by the digest that the registry has now, and keeps one that is written", async () => {
+    const deployment = { pinDigest: true };
+    const image = `${registry.host}/ns1/nginx:latest`;
+    assert.equal((await run(settings({ deployment }))).deployment!.pod.image, `${image}@${digest}`);
+    assert.equal((await run()).deployment!.pod.image, image);
+    const written = `${image}@sha256:${"cd".repeat(32)}`;
+    const kept = await run(settings({ deployment: { ...deployment, image: written } }));
+    assert.equal(kept.deployment!.pod.image, written);
+  });
+
+  it("refuses to pin a digest that it can't see", async () => {
+    const host = `127.0.0.1:${await unusedPort(ca)}`;
+    assert.match(
+      (await refused(settings({ deployment: { pinDigest: true } }, host))).join("\n"),
+      /^\[image-digest-unknown\] setting tkc-registry:deployment\.pinDigest: .*127\.0\.0\.1:\d+\/ns1\/nginx:latest/,
+    );
+  });
+
+  it("holds a registry to the CA of its first use, until another is accepted by its fingerprint", async () => {
+    const given = (accepted: object = {}): ReturnType<typeof settings> => {
+      const ca = { from: "chain", trustOnFirstUse: true, ...accepted };
+      return settings({ registries: [{ ...settings().registries[0], ca }] });
+    };
+    const first = await run(given());
+    assert.deepEqual(
+      first.certificates.map(({ sha256 }) => sha256),
+      [ca.sha256],
+    );
+    assert.match(first.warnings.join("\n"), new RegExp(ca.sha256));
+    const trusted = (sha256: string): LastRun => ({
+      ...nothing,
+      trusted: new Map([[registry.host, [sha256]]]),
+    });
+    assert.equal((await run(given(), trusted(ca.sha256))).certificates.length, 1);
+    const [changed, ...others] = await refused(given(), trusted(supervisorCa.sha256));
+    assert.deepEqual(others, []);
+    assert.match(changed!, /^\[ca-changed\] setting tkc-registry:registries\[0\]\.ca: /);
+    assert.equal(
+      (await run(given({ sha256: ca.sha256 }), trusted(supervisorCa.sha256))).certificates.length,
+      1,
+    );
+  });
+
+  it("tells everything at once, whatever part of it fails", async () => {
+    kubeconfig({ contexts: ["ns1"] });
+    ofSupervisor["GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh"] = undefined;
+    forbidden = ["create pods/exec"];
+    imageStatus = 404;
+    const codes = (await refused()).map((line) => /^\[(.*?)\]/.exec(line)![1]);
+    assert.deepEqual(codes.sort(), [
+      "context-not-found",
+      "image-not-found",
+      "no-rights",
+      "ssh-secret-missing",
+    ]);
+  });
+
+  it("names each problem on a line of its own, with what to do below it", async () => {
+    kubeconfig({ contexts: [] });
+    const { message } = await run().then(
+      () => assert.fail("it was not refused"),
+      (error: unknown) => error as Error,
+    );
+    assert.match(
+      message,
+      /^2 problems were found:\n {2}1\. setting tkc-registry:supervisorContext: [^\n]*\n {5}→ [^\n]*\n {2}2\. setting tkc-registry:clusterContext: [^\n]*\n {5}→ [^\n]*$/,
+    );
+  });
+});

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { loginCommand } from "../../../cli/loginCommand";
+import { problem } from "../../integration/net/server";
+
+describe("the login's arguments", () => {
+  const required = ["--server", "10.0.0.1", "--namespace", "ns1", "--cluster", "tkc-cluster-1"];
+
+  it("never hold the password, whose refusal does not repeat it", async () => {
+    for (const args of [
+      ["--password", "hunter2"],
+      ["--password=hunter2"],
+      ["-phunter2"],
+      ["--passwd=hunter2"],
+    ]) {
+      await assert.rejects(
+        loginCommand([...required, ...args]),
+        (error: Error) =>
+          problem("bad-arguments", /TKC_REGISTRY_VCENTER_PASSWORD/)(error) &&
+          !error.message.includes("hunter2"),
+      );
+    }
+    await assert.rejects(
+      loginCommand([...required, "hunter2"]),
+      (error: Error) =>
+        problem("bad-arguments", /belongs to no option/)(error) && !error.message.includes("hunter2"),
+    );
+  });
+
+  it("are told all at once where they are wrong or missing", async () => {
+    await assert.rejects(
+      loginCommand([]),
+      problem("bad-arguments", /--server/, /--namespace/, /--cluster/, /--help/),
+    );
+    await assert.rejects(
+      loginCommand([
+        "--server",
+        "https://10.0.0.1",
+        "--namespace",
+        "NS 1",
+        "--cluster",
+        "c",
+        "--wait",
+        "long",
+        "--api-port",
+        "0",
+      ]),
+      problem(
+        "bad-arguments",
+        /--server: .*scheme/,
+        /--namespace: "NS 1"/,
+        /--wait: "long"/,
+        /--api-port: "0"/,
+      ),
+    );
+    await assert.rejects(
+      loginCommand([...required, "--colour"]),
+      problem("bad-arguments", /--colour is unknown/),
+    );
+    await assert.rejects(loginCommand([...required, "--user"]), problem("bad-arguments", /--user/));
+    await assert.rejects(
+      loginCommand([...required, "--ca-file", "x", "--fingerprint", "y"]),
+      problem("bad-arguments", /one of the two/),
+    );
+    await assert.rejects(
+      loginCommand(["--server", "10.0.0.1", "--namespace", "one", "--cluster", "one"]),
+      problem("bad-arguments", /namespace's name too/),
+    );
+    await assert.rejects(
+      loginCommand([...required, "--fingerprint", "abc"]),
+      problem("fingerprint-shape", /--fingerprint/),
+    );
+    await assert.rejects(
+      loginCommand([...required, "--ca-file", "/nonexistent"]),
+      problem("file-unreadable", /--ca-file/),
+    );
+  });
+});

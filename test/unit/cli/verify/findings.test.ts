@@ -1,0 +1,274 @@
+import * as assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type Evidence, describeFindings, judge, nodesToAsk } from "../../../../cli/verify/findings";
+import type { ClusterNode } from "../../../../kubernetes/types";
+import type { Observation } from "../../../../nodes/operations/inspection";
+import type { ScriptSuccess } from "../../../../nodes/protocol/report";
+import { readDeployedStack } from "../../../../state/stackState";
+import type { Problem } from "../../../../support/errors";
+import { exported, harbor, nodeResources, registriesOutput, stackResource, target } from "../../state/state";
+
+const custom = { registry: "other.example", sha256: "b".repeat(64) };
+const both = [harbor, custom];
+const now = new Date("2026-01-01T12:00:00Z");
+const image = "harbor.example:8443/ns1/nginx:1";
+
+const stackOf = (
+  names: readonly string[],
+  { certificates = [harbor], notAfter = "2027-01-01T00:00:00Z" } = {},
+) =>
+  readDeployedStack(
+    exported([
+      stackResource({ registries: registriesOutput(notAfter, certificates), image }),
+      ...names.flatMap((name) => nodeResources(target({ name, uid: `uid-${name}` }), { certificates })),
+    ]),
+    "dev",
+  );
+const listed = (name: string, change: Partial<ClusterNode> = {}): ClusterNode => ({
+  name,
+  uid: `uid-${name}`,
+  machineId: "0123456789abcdef0123456789abcdef",
+  role: "worker",
+  address: "10.0.0.1",
+  osImage: "VMware Photon OS/Linux",
+  containerRuntime: "containerd://1.6.20",
+  ready: true,
+  ...change,
+});
+const report = (change: Partial<ScriptSuccess> = {}): Observation => ({
+  kind: "answered",
+  report: {
+    end: "ok",
+    os: "photon",
+    bundle: "/etc/pki/tls/certs/ca-bundle.crt",
+    bootId: "0".repeat(36),
+    changed: false,
+    restarted: false,
+    loaded: true,
+    trusted: [harbor.sha256],
+    present: [harbor.sha256],
+    trust: "system",
+    alsoTrustedBy: [],
+    containerdStarted: "2026-01-01T00:00:00Z",
+    ...change,
+  },
+});
+const silent = (code: Problem["code"], seen = "no answer"): Observation => ({
+  kind: "silent",
+  problem: { code, subject: "node w1 (10.0.0.1 port 22)", seen, remedy: "Check that it runs" },
+});
+const evidence = (change: Partial<Evidence> = {}): Evidence => ({
+  name: "dev",
+  stack: stackOf(["w1"]),
+  listed: [listed("w1")],
+  observed: new Map([["w1", report()]]),
+  pulls: new Map(),
+  now,
+  expiresWithin: 30,
+  ...change,
+});
+const seen = (observation: Observation, change: Partial<Evidence> = {}) =>
+  judge(evidence({ observed: new Map([["w1", observation]]), ...change }));
+const codes = ({ problems }: { problems: readonly { code: string }[] }) => problems.map(({ code }) => code);
+
+describe("what was found", () => {
+  it("is well where all holds, and says so in a table and in a structure that is an interface", () => {
+    const findings = judge(evidence());
+    assert.deepEqual(findings, {
+      version: 1,
+      stack: "dev",
+      checkedAt: "2026-01-01T12:00:00.000Z",
+      ok: true,
+      registries: [
+        {
+          host: harbor.registry,
+          certificates: [
+            {
+              sha256: harbor.sha256,
+              subject: "CN=CA of harbor.example:8443",
+              notAfter: "2027-01-01T00:00:00Z",
+              daysLeft: 364,
+              validity: "valid",
+            },
+          ],
+        },
+      ],
+      nodes: [
+        {
+          name: "w1",
+          role: "worker",
+          ok: true,
+          inCluster: true,
+          inStack: true,
+          reachable: true,
+          hostKeyAsPinned: true,
+          trust: "system",
+          containerdStarted: "2026-01-01T00:00:00Z",
+          registries: [{ host: harbor.registry, ok: true, caFile: true, read: true, loaded: true }],
+          pulls: [],
+        },
+      ],
+      problems: [],
+      warnings: [],
+    });
+    assert.equal(
+      describeFindings(findings),
+      [
+        "NODE  REGISTRY             REACHED  HOST KEY  CA FILE  READ  LOADED  CA EXPIRES",
+        "w1    harbor.example:8443  yes      yes       yes      yes   yes     in 364 d",
+        "",
+        "All is well: 1 node trusts harbor.example:8443.",
+        "",
+      ].join("\n"),
+    );
+  });
+
+  it("names what a node lacks: the file, the bundle, the restart", () => {
+    const trust = (change: Partial<ScriptSuccess>) => {
+      const findings = seen(report(change));
+      const { caFile, read, loaded, ok } = findings.nodes[0]!.registries[0]!;
+      assert.equal(ok, false);
+      assert.equal(findings.ok, false);
+      return [codes(findings), caFile, read, loaded];
+    };
+    assert.deepEqual(trust({ trusted: [], present: [] }), [["ca-file-missing"], false, null, true]);
+    assert.deepEqual(trust({ trusted: [] }), [["ca-not-read"], true, false, true]);
+    assert.deepEqual(trust({ loaded: false }), [["containerd-not-restarted"], true, true, false]);
+    assert.deepEqual(trust({ loaded: undefined }), [["containerd-not-restarted"], true, true, false]);
+    assert.match(
+      describeFindings(seen(report({ trusted: [], trust: "certs.d" }))),
+      /not in the folder that containerd reads/,
+    );
+  });
+
+  it("takes a certificate that counts as trusted to be in place, and each registry by itself", () => {
+    const stack = stackOf(["w1"], { certificates: both });
+    const findings = seen(report({ present: [] }), { stack });
+    assert.deepEqual(
+      findings.nodes[0]!.registries.map(({ host, ok }) => [host, ok]),
+      [
+        [harbor.registry, true],
+        [custom.registry, false],
+      ],
+    );
+    assert.deepEqual(codes(findings), ["ca-file-missing"]);
+    assert.match(findings.problems[0]!.seen, /other\.example/);
+  });
+
+  it("tells how far the way to a silent node goes", () => {
+    const way = (code: Problem["code"]) => {
+      const findings = seen(silent(code));
+      assert.deepEqual(codes(findings), [code]);
+      const [node] = findings.nodes;
+      assert.equal(node!.registries[0]!.caFile, null);
+      return [node!.reachable, node!.hostKeyAsPinned];
+    };
+    assert.deepEqual(way("node-silent"), [false, null]);
+    assert.deepEqual(way("ssh-refused"), [false, null]);
+    assert.deepEqual(way("relay-pod-missing"), [false, null]);
+    assert.deepEqual(way("ssh-handshake"), [true, null]);
+    assert.deepEqual(way("host-key-changed"), [true, false]);
+    assert.deepEqual(way("ssh-auth"), [true, true]);
+    assert.deepEqual(way("node-busy"), [true, true]);
+  });
+
+  it("is told in lines that can be printed, whatever was said", () => {
+    const told = describeFindings(seen(silent("ssh-lost", "\u001b[2Jgone\nAll is well\u202e")));
+    assert.match(told, /\[2Jgone All is well/);
+    assert.doesNotMatch(told, /[\p{Cc}\p{Cf}](?<!\n)|^All is well/mu);
+  });
+
+  it("adds the address that the cluster has by now to a silent node", () => {
+    const moved = seen(silent("ssh-timeout"), { listed: [listed("w1", { address: "10.0.0.9" })] });
+    assert.match(moved.problems[0]!.remedy, /10\.0\.0\.9 by now: run `pulumi up`/);
+  });
+
+  it("fails for nodes that the stack has not, has no longer, or has another of", () => {
+    const stack = stackOf(["w1", "w2", "w3"]);
+    const nodes = [listed("w1"), listed("w2", { uid: "new" }), listed("w4", { role: "control-plane" })];
+    assert.deepEqual(
+      nodesToAsk(stack, nodes).map(({ target: { name } }) => name),
+      ["w1"],
+    );
+    const findings = judge(evidence({ stack, listed: nodes }));
+    assert.deepEqual(
+      findings.problems.map(({ code, subject, remedy }) => [code, subject, remedy]),
+      [
+        ["node-replaced", "node w2", "Run `pulumi up`"],
+        ["node-gone", "node w3", "Run `pulumi up`"],
+        ["node-not-in-stack", "node w4", "Run `pulumi up`"],
+      ],
+    );
+    assert.deepEqual(
+      findings.nodes.map(({ name, role, ok, inCluster, inStack, reachable }) =>
+        [name, role, ok, inCluster, inStack, reachable].join(" "),
+      ),
+      [
+        "w1 worker true true true true",
+        "w2 worker false true false ",
+        "w3  false false true ",
+        "w4 control-plane false true false ",
+      ],
+    );
+    assert.match(describeFindings(findings), /\nNot well: something is wrong with 3 of 4 nodes\.\n$/);
+  });
+
+  it("warns of a certificate that expires soon, and fails for one that has", () => {
+    const until = (notAfter: string, expiresWithin = 30) =>
+      judge(evidence({ stack: stackOf(["w1"], { notAfter }), expiresWithin }));
+    const soon = until("2026-01-20T00:00:00Z");
+    assert.equal(soon.ok, true);
+    assert.deepEqual(
+      soon.warnings.map(({ code }) => code),
+      ["ca-expires"],
+    );
+    assert.match(
+      describeFindings(soon),
+      /in 18 d\n[^]*expires in 18 day\(s\)[^]*All is well, with 1 warning: /,
+    );
+    assert.deepEqual(until("2026-01-20T00:00:00Z", 7).warnings, []);
+    const over = until("2025-12-31T00:00:00Z");
+    assert.equal(over.ok, false);
+    assert.deepEqual([codes(over), over.registries[0]!.certificates[0]!.daysLeft], [["ca-expired"], -2]);
+    assert.match(
+      describeFindings(over),
+      /EXPIRED[^]*Not well: something is wrong with the CA of 1 registry\./,
+    );
+    // A run that did not come to its end left no outputs.
+    const stack = readDeployedStack(exported(nodeResources(target({ uid: "uid-w1" }))), "dev");
+    const unknown = judge(evidence({ stack }));
+    assert.deepEqual([unknown.ok, unknown.warnings.map(({ code }) => code)], [true, ["ca-expiry-unknown"]]);
+  });
+
+  it("warns of a node that is not Ready", () => {
+    const findings = judge(evidence({ listed: [listed("w1", { ready: false })] }));
+    assert.deepEqual([findings.ok, findings.warnings.map(({ code }) => code)], [true, ["node-not-ready"]]);
+  });
+
+  it("has a column for pulls where they were tried, by the registry of the image", () => {
+    const pulls = (ok: boolean) => new Map([["w1", [{ image, ok, message: ok ? null : "x509: unknown" }]]]);
+    const stack = stackOf(["w1"], { certificates: both });
+    const observed = new Map([["w1", report({ trusted: both.map(({ sha256 }) => sha256) })]]);
+    const well = judge(evidence({ stack, observed, pulls: pulls(true) }));
+    assert.equal(well.ok, true);
+    const text = describeFindings(well);
+    assert.match(text, / PULL\nw1 .* yes\nw1 .* -\n/);
+    assert.match(text, /All is well: 1 node trusts all 2 registries and can pull\.\n$/);
+    const failed = judge(evidence({ stack, observed, pulls: pulls(false) }));
+    assert.deepEqual(codes(failed), ["pull-failed"]);
+    assert.match(describeFindings(failed), / NO\n[^]*nginx:1 could not be pulled: x509: unknown\./);
+  });
+
+  it("tells what is the same of many nodes once", () => {
+    const names = Array.from({ length: 8 }, (_, index) => `w${index}`);
+    const observed = new Map(names.map((name) => [name, silent("relay-pod-missing", "the pod is gone")]));
+    const findings = judge(
+      evidence({ stack: stackOf(names), listed: names.map((name) => listed(name)), observed }),
+    );
+    assert.equal(findings.problems.length, 8);
+    assert.match(
+      describeFindings(findings),
+      /\n {2}node w0, node w1, node w2, node w3, node w4 and 3 more: the pod is gone\. Check that it runs \[relay-pod-missing\]\n/,
+    );
+  });
+});

@@ -1,0 +1,213 @@
+import assert from "node:assert/strict";
+import { isIP } from "node:net";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { type Settings, parseSettings } from "../../../config/config";
+import { hostile, hostileJson, readOrTold, runs, secret } from "../../fuzz";
+
+const sha256 = "ab".repeat(32);
+const hostKey = `SHA256:${"A".repeat(43)}`;
+
+/** Every setting there is, as it may be. */
+const valid = {
+  namespace: "ns1",
+  cluster: "tkc-cluster-1",
+  supervisorContext: "ns1@supervisor",
+  clusterContext: "tkc-cluster-1",
+  access: "bastion",
+  bastion: { host: "bastion.example.com", port: 2222, user: "me", hostKey, sshKeyFile: "~/.ssh/id" },
+  unreachableNodes: "skip",
+  trust: "auto",
+  restartOnRemoval: false,
+  jumpbox: { name: "box", image: "registry.example.com/tools/ubuntu:24.04" },
+  nodes: {
+    ...{ user: "root", sshKeyFile: "key", hostKeys: { "node-1": hostKey }, workersAtOnce: 2 },
+    ...{ inspect: false, readyTimeoutSeconds: 60 },
+  },
+  registries: [
+    { host: "a.example.com", ca: { from: "file", path: "ca.pem" }, credentials: { from: "dockerConfig" } },
+    {
+      host: "10.0.0.1:8443",
+      kind: "generic",
+      ca: { from: "chain", sha256 },
+      credentials: { from: "password", username: "robot$a+b" },
+    },
+    {
+      host: "[fd00::1]:5000",
+      ca: { from: "inline", pem: "-----BEGIN", sha256 },
+      credentials: { from: "none" },
+    },
+  ],
+  passwords: { "10.0.0.1:8443": "hunter2-in-settings" },
+  pullSecret: { name: "a.b", namespaces: ["web"], defaultServiceAccount: true },
+  deployment: {
+    ...{ enabled: true, name: "d", namespace: "web", app: "a", image: "a.example.com/x/y:1", replicas: 2 },
+    ...{ command: ["/bin/sh"], args: ["-c", "exec x"], port: 8080, probe: "none", runAsUser: 1000 },
+    ...{ writablePaths: ["/tmp"], env: { A: "b" }, timeoutSeconds: 60 },
+    resources: { requests: { cpu: "1" }, limits: { memory: "1Gi" } },
+  },
+  adopt: true,
+  deleteAdopted: true,
+};
+const names = Object.keys(valid);
+
+/** As Pulumi hands it over. */
+const raw = (settings: object): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(settings).flatMap(([name, value]: [string, unknown]) =>
+      value === undefined ? [] : [[name, typeof value === "string" ? value : JSON.stringify(value)]],
+    ),
+  );
+
+type Path = readonly (string | number)[];
+
+/** Every place in a value, the value itself among them. */
+function placesIn(value: unknown, at: Path = []): Path[] {
+  if (typeof value !== "object" || value === null) return [at];
+  return [at, ...Object.entries(value).flatMap(([key, item]) => placesIn(item, [...at, key]))];
+}
+const places = placesIn(valid).filter((path) => path.length > 0);
+
+/** A copy with another value, or a further one, at a place. */
+function changed(path: Path, value: unknown, beside: string | undefined): object {
+  const copy = structuredClone(valid) as object;
+  let at = copy as Record<string, unknown>;
+  for (const key of path.slice(0, -1)) at = at[String(key)] as Record<string, unknown>;
+  Object.defineProperty(at, beside ?? String(path.at(-1)), {
+    ...{ value, enumerable: true, configurable: true, writable: true },
+  });
+  return copy;
+}
+
+const label = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const oneLine = /^[^\p{C}\p{Zl}\p{Zp}]+$/u;
+
+/** That nothing was accepted which the rest of the program could not work with. */
+function assertValid(settings: Settings): void {
+  for (const name of [settings.namespace, settings.cluster, settings.jumpbox.name, settings.deployment.name])
+    assert.match(name, label);
+  for (const name of settings.pullSecret.namespaces) assert.match(name, label);
+  for (const name of settings.pullSecret.name.split("."))
+    assert.match(name, /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/);
+  const lines = [settings.supervisorContext, settings.clusterContext, settings.nodes.user];
+  const files = [settings.nodes.sshKeyFile ?? "-", settings.bastion?.sshKeyFile ?? "-"];
+  for (const text of [...lines, ...files, settings.bastion?.user ?? "-"]) assert.match(text, oneLine);
+  for (const image of [settings.jumpbox.image, settings.deployment.image])
+    assert.match(image, /^[A-Za-z0-9.:/@_[\]-]+$/);
+  assert.notEqual(settings.supervisorContext, settings.clusterContext);
+  if (settings.bastion) {
+    assert.match(settings.bastion.host, /^[0-9A-Za-z][0-9A-Za-z.:-]*$/);
+    assert.ok(settings.bastion.port >= 1 && settings.bastion.port <= 65535);
+  }
+  assert.ok(settings.access !== "bastion" || settings.bastion);
+  assert.ok(settings.registries.length > 0);
+  for (const { host, ca, credentials } of settings.registries) {
+    const { hostname, port } = new URL(`https://${host}`);
+    const bare = hostname.replace(/^\[|\]$/g, "");
+    assert.ok(isIP(bare) !== 0 || bare.split(".").every((part) => label.test(part)), host);
+    assert.ok(host === hostname || host === `${hostname}:${port || "443"}`, host);
+    if ("sha256" in ca && ca.sha256 !== undefined) assert.match(ca.sha256, /^[0-9a-f]{64}$/);
+    assert.ok(credentials.from !== "password" || Object.hasOwn(settings.passwords, host));
+  }
+  const hosts = settings.registries.map(({ host }) => host);
+  assert.equal(new Set(hosts).size, hosts.length);
+  for (const host of Object.keys(settings.passwords)) assert.ok(hosts.includes(host));
+  const { enabled, image, port, replicas, runAsUser } = settings.deployment;
+  if (enabled) assert.ok(hosts.some((host) => image.startsWith(`${host}/`)) || hosts.includes("docker.io"));
+  for (const number of [port, replicas, runAsUser, settings.nodes.workersAtOnce])
+    assert.ok(Number.isSafeInteger(number) && number >= 0);
+  assert.ok(runAsUser > 0);
+  for (const [node, key] of Object.entries(settings.nodes.hostKeys)) {
+    assert.equal(typeof node, "string");
+    assert.match(key, /^SHA256:[A-Za-z0-9+/]{43}$/);
+  }
+}
+
+describe("settings", () => {
+  it("that are all there are accepted as they are", () => {
+    const settings = parseSettings(raw(valid), new Set(["passwords"]));
+    assertValid(settings);
+    assert.equal(settings.registries.length, 3);
+  });
+
+  it("are accepted only where they are valid, whatever they are, and else refused in clear lines", () => {
+    const values = fc.oneof(
+      hostile,
+      hostileJson.map((value) => JSON.stringify(value)),
+    );
+    const keys = fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...names) }, hostile);
+    const secretNames = fc.array(keys).map((list) => new Set(list));
+    fc.assert(
+      fc.property(fc.dictionary(keys, values), fc.subarray(names), secretNames, (given, kept, secrets) => {
+        const rest = Object.fromEntries(Object.entries(raw(valid)).filter(([name]) => kept.includes(name)));
+        const settings = readOrTold(() => parseSettings({ ...rest, ...given }, secrets));
+        if (settings) {
+          assertValid(settings);
+          for (const name of Object.keys(given)) assert.ok(names.includes(name), `${name} was accepted`);
+        }
+      }),
+      runs("settings"),
+    );
+  });
+
+  it("of which one is wrong, or one too many, are accepted only where they are valid", () => {
+    const value = fc.oneof(hostile, hostileJson, fc.constant(undefined));
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...places),
+        value,
+        fc.option(hostile, { nil: undefined }),
+        (path, what, beside) => {
+          const settings = readOrTold(
+            () => parseSettings(raw(changed(path, what, beside)), new Set(["passwords"])),
+            ["hunter2"],
+          );
+          if (settings) assertValid(settings);
+        },
+      ),
+      runs("settings, one wrong"),
+    );
+  });
+
+  it("that are kept as secrets, or hold what should be one, are never repeated", () => {
+    const bare = (text: string): unknown => `my ${text}`;
+    const wrapped: ((text: string) => unknown)[] = [
+      (text) => `me:${text}@registry.example.com`,
+      (text) => `https://me:${text}@registry.example.com/x`,
+      (text) => `-----BEGIN PRIVATE KEY-----\n${text}\n-----END PRIVATE KEY-----\n`,
+      (text) => [text],
+      (text) => ({ from: text, [`x-${text.length}`]: text }),
+      (text) => ({ from: "password", username: "u", password: text }),
+    ];
+    const anywhere = fc
+      .tuple(
+        fc.constantFrom(...places),
+        fc.constantFrom(bare, ...wrapped),
+        fc.option(hostile, { nil: undefined }),
+      )
+      .map(([path, form, beside]) => ({ path, form, beside }));
+    fc.assert(
+      fc.property(anywhere, secret, ({ path, form, beside }, text) => {
+        const secrets = new Set(["passwords", String(path[0])]);
+        readOrTold(() => parseSettings(raw(changed(path, form(text), beside)), secrets), [text]);
+      }),
+      runs("settings that are secrets"),
+    );
+    // In clear, where people put them by mistake: what stands bare in the place of a host or image is told as what it is.
+    const credentials = places.filter((path) => /credentials|env/.test(String(path)));
+    const hosts = places.filter((path) => /host$|image$/.test(String(path)));
+    const misplaced = fc.oneof(
+      fc.tuple(fc.constantFrom(...credentials), fc.constantFrom(bare, ...wrapped)),
+      fc.tuple(fc.constantFrom(...hosts), fc.constantFrom(...wrapped)),
+    );
+    fc.assert(
+      fc.property(misplaced, secret, ([path, form], text) => {
+        readOrTold(
+          () => parseSettings(raw(changed(path, form(text), undefined)), new Set(["passwords"])),
+          [text],
+        );
+      }),
+      runs("settings with misplaced secrets"),
+    );
+  });
+});

@@ -1,0 +1,258 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import * as path from "node:path";
+import { test } from "node:test";
+import { parseSettings } from "../../../config/config";
+import { packageRoot } from "../../../support/build";
+import { UserError } from "../../../support/errors";
+
+const sha256 = "ab".repeat(32);
+const minimal = {
+  namespace: "ns1",
+  cluster: "tkc-cluster-1",
+  registries: JSON.stringify([{ host: "10.213.208.67", ca: { from: "harbor", sha256 } }]),
+};
+const parse = (changes: Record<string, unknown> = {}, secrets: readonly string[] = ["passwords"]) =>
+  parseSettings(
+    Object.fromEntries(
+      Object.entries<unknown>({ ...minimal, ...changes }).flatMap(([name, value]) =>
+        value === undefined ? [] : [[name, typeof value === "string" ? value : JSON.stringify(value)]],
+      ),
+    ),
+    new Set(secrets),
+  );
+
+/** The problems' subjects, without the namespace of the settings. */
+const refused = (changes: Record<string, unknown>, secrets?: readonly string[]): Record<string, string> => {
+  try {
+    parse(changes, secrets);
+  } catch (error) {
+    assert.ok(error instanceof UserError, String(error));
+    return Object.fromEntries(
+      error.problems.map((p) => [p.subject.replace("setting tkc-registry:", ""), `${p.seen} | ${p.remedy}`]),
+    );
+  }
+  assert.fail("these settings were accepted");
+};
+
+test("three settings are enough, and the defaults are those of the manual procedure", () => {
+  const settings = parse();
+  assert.equal(settings.supervisorContext, "ns1");
+  assert.equal(settings.clusterContext, "tkc-cluster-1");
+  assert.deepEqual(settings.jumpbox, { name: "jumpbox-ubuntu", image: "ubuntu:latest" });
+  assert.equal(settings.nodes.user, "vmware-system-user");
+  assert.deepEqual(settings.pullSecret, {
+    name: "harbor-svc-pull-secret",
+    namespaces: ["default"],
+    defaultServiceAccount: false,
+  });
+  assert.equal(settings.deployment.name, "tkc-nginx-harbor-svc-deployment");
+  assert.equal(settings.deployment.app, "nginx-harbor-svc-app");
+  assert.equal(settings.deployment.port, 80);
+  assert.equal(settings.deployment.image, "10.213.208.67/ns1/nginx:latest");
+  assert.deepEqual(settings.registries[0]?.credentials, {
+    from: "dockerConfig",
+    path: "~/.docker/config.json",
+  });
+});
+
+test("every missing setting is named in one go", () => {
+  const problems = refused({ namespace: undefined, cluster: undefined, registries: undefined });
+  assert.deepEqual(Object.keys(problems).sort(), ["cluster", "namespace", "registries"]);
+  for (const problem of Object.values(problems)) assert.match(problem, /^it is missing \|/);
+});
+
+test("an unknown setting is named, with those there are", () => {
+  assert.match(refused({ clustr: "x" })["clustr"] ?? "", /no such setting .*cluster/);
+  assert.match(refused({ jumpbox: { nam: "x" } })["jumpbox.nam"] ?? "", /no such setting .*name, image/);
+  const registries = [{ host: "h.example", ca: { from: "file", path: "x", sha: "y" } }];
+  assert.match(refused({ registries })["registries[0].ca.sha"] ?? "", /no such setting .*from, path, sha256/);
+});
+
+test("a value of the wrong shape is shown with the shape that is allowed", () => {
+  assert.match(refused({ namespace: "NS 1" })["namespace"] ?? "", /it is "NS 1" \| .*lower-case/);
+  assert.match(refused({ adopt: "yes" })["adopt"] ?? "", /it is "yes" \| Give true or false/);
+  assert.match(
+    refused({ deployment: { replicas: 1.5 } })["deployment.replicas"] ?? "",
+    /it is 1.5 \| Give a whole number/,
+  );
+  assert.match(refused({ access: "teleport" })["access"] ?? "", /Give jumpbox, bastion or direct/);
+  assert.match(refused({ access: "bastion" })["bastion"] ?? "", /Give the bastion's host, user and hostKey/);
+  assert.match(
+    refused({ bastion: { host: "b.example", user: "ops" } })["bastion.hostKey"] ?? "",
+    /it is missing.*ssh-keygen -lf/,
+  );
+  for (const host of ["-oProxyCommand=id", "ops@b.example", "a b"])
+    assert.match(refused({ bastion: { host, user: "ops" } })["bastion.host"] ?? "", /without port or user/);
+  assert.match(refused({ unreachableNodes: "ignore" })["unreachableNodes"] ?? "", /Give fail or skip/);
+  assert.match(refused({ trust: "all" })["trust"] ?? "", /Give system, certs.d or auto/);
+  assert.match(refused({ registries: "not json" })["registries"] ?? "", /Give a list of registries/);
+});
+
+test("a value of the wrong type is told in our words", () => {
+  for (const [changes, setting, shape] of [
+    [{ jumpbox: "x" }, "jumpbox", /Give settings/],
+    [{ pullSecret: { namespaces: "default" } }, "pullSecret.namespaces", /Give a list/],
+    [
+      { deployment: { resources: { requests: { cpu: 1 } } } },
+      "deployment.resources.requests.cpu",
+      /Give text/,
+    ],
+  ] as const) {
+    assert.match(refused(changes)[setting] ?? "", shape);
+  }
+});
+
+test("a pull secret that the Deployment could not use is refused", () => {
+  const problems = refused({ pullSecret: { namespaces: ["team-b"] } });
+  assert.match(
+    problems["pullSecret.namespaces"] ?? "",
+    /the Deployment's namespace \(`deployment.namespace`\) is not among them/,
+  );
+  const registries = [{ host: "h.example", ca: { from: "harbor", sha256 }, credentials: { from: "none" } }];
+  assert.deepEqual(parse({ registries, pullSecret: { namespaces: ["team-b"] } }).pullSecret.namespaces, [
+    "team-b",
+  ]);
+});
+
+test("one context for both clusters is refused", () => {
+  assert.match(refused({ clusterContext: "ns1" })["clusterContext"] ?? "", /so is the Supervisor's/);
+});
+
+test("a registry is given as image names give it", () => {
+  const problem = refused({ registries: [{ host: "https://h.example/x", ca: { from: "harbor", sha256 } }] });
+  assert.match(problem["registries[0].host"] ?? "", /h\.example/);
+});
+
+test("a CA from the network without a fingerprint is refused, unless trust on first use is asked for", () => {
+  for (const from of ["harbor", "chain"]) {
+    for (const ca of [{ from }, { from, trustOnFirstUse: false }]) {
+      const problem = refused({ registries: [{ host: "h.example", ca }] });
+      assert.match(
+        problem["registries[0].ca.sha256"] ?? "",
+        /it is missing \| Give a SHA-256 fingerprint.*or `trustOnFirstUse: true`/,
+      );
+    }
+    for (const ca of [
+      { from, trustOnFirstUse: true },
+      { from, trustOnFirstUse: true, sha256 },
+    ])
+      assert.deepEqual(parse({ registries: [{ host: "h.example", ca }] }).registries[0]?.ca, ca);
+  }
+});
+
+test("trust on first use is for what comes from the registry", () => {
+  const registries = [{ host: "h.example", ca: { from: "file", path: "x", trustOnFirstUse: true } }];
+  assert.match(refused({ registries })["registries[0].ca.trustOnFirstUse"] ?? "", /no such setting/);
+});
+
+test("only Harbor is asked for its CA", () => {
+  const registries = [{ host: "h.example", kind: "generic", ca: { from: "harbor", sha256 } }];
+  assert.match(refused({ registries })["registries[0].ca.from"] ?? "", /only Harbor/);
+});
+
+test("an image whose registry is none of the stack's is refused, port included", () => {
+  const registries = [{ host: "h.example:8443", ca: { from: "chain", sha256 } }];
+  const problem = refused({ registries, deployment: { image: "h.example/team/nginx:1.0" } });
+  assert.match(problem["deployment.image"] ?? "", /h\.example, is none of the stack's \| .*h\.example:8443/);
+  assert.equal(
+    parse({ registries, deployment: { image: "h.example:8443/team/nginx:1.0" } }).deployment.image,
+    "h.example:8443/team/nginx:1.0",
+  );
+});
+
+test("a registry listed twice is refused", () => {
+  const registry = { host: "h.example", ca: { from: "harbor", sha256 } };
+  const problem = refused({ registries: [registry, { ...registry, host: "H.example" }] });
+  assert.match(problem["registries[1].host"] ?? "", /Remove one of the two/);
+});
+
+const withPassword = [
+  {
+    host: "h.example",
+    ca: { from: "harbor", sha256 },
+    credentials: { from: "password", username: "robot$tkc" },
+  },
+];
+
+test("a password that is missing is asked for with the command that sets it", () => {
+  const problem = refused({ registries: withPassword });
+  assert.match(problem['passwords["h.example"]'] ?? "", /it is missing \| Run: pulumi config set --secret/);
+});
+
+test("a password kept in clear is refused, and not repeated", () => {
+  const problems = refused({ registries: withPassword, passwords: { "h.example": "hunter2" } }, []);
+  assert.match(problems["passwords"] ?? "", /kept in clear/);
+  assert.doesNotMatch(JSON.stringify(problems), /hunter2/);
+});
+
+test("a password of the wrong shape is not repeated either", () => {
+  const problems = refused({ registries: withPassword, passwords: { "h.example": { nested: "hunter2" } } });
+  assert.doesNotMatch(JSON.stringify(problems), /hunter2/);
+});
+
+test("a value that may be a secret, or hold one, is not repeated, wherever it was put", () => {
+  const registry = { host: "h.example", ca: { from: "harbor", sha256 } };
+  const told = JSON.stringify([
+    refused({ registries: [{ ...registry, credentials: "robot:hunter2" }] }),
+    refused({ registries: [{ ...registry, host: "https://robot:hunter2@h.example" }] }),
+    refused({ registries: "- host: h.example\n  password: hunter2" }),
+    refused({ deployment: { env: { PIN: 17022002 } } }),
+    refused({ deployment: { image: "robot:hunter2@h.example/x" } }),
+    refused({ access: "hunter2" }, ["access", "passwords"]),
+  ]);
+  assert.doesNotMatch(told, /hunter2|17022002/);
+});
+
+test("a text with a line break or a control character is no name, path or user", () => {
+  for (const changes of [
+    { clusterContext: "tkc\u0000" },
+    { supervisorContext: "a\nb" },
+    { nodes: { user: "root\u202e" } },
+  ])
+    assert.equal(Object.keys(refused(changes)).length, 1);
+});
+
+test("a name of what every object has is no setting", () => {
+  const settings = JSON.parse('{"__proto__":{"adopt":true},"constructor":"x","toString":"1"}') as object;
+  assert.deepEqual(Object.keys(refused({ ...settings })).sort(), ["__proto__", "constructor", "toString"]);
+});
+
+test("a user name with a colon, which no registry could take apart, is refused", () => {
+  const credentials = { from: "password", username: "a:b" };
+  const registries = [{ host: "h.example", ca: { from: "harbor", sha256 }, credentials }];
+  assert.match(
+    refused({ registries, passwords: { "h.example": "x" } })["registries[0].credentials.username"] ?? "",
+    /colon/,
+  );
+});
+
+test("an image is taken without the blanks around it", () => {
+  const { deployment, jumpbox } = parse({
+    deployment: { image: " 10.213.208.67/a/b:1 " },
+    jumpbox: { image: "ubuntu " },
+  });
+  assert.deepEqual([deployment.image, jumpbox.image], ["10.213.208.67/a/b:1", "ubuntu"]);
+});
+
+test("a password for a registry that the stack doesn't have is refused", () => {
+  const problems = refused({ passwords: { "other.example": "x" } });
+  assert.match(problems['passwords["other.example"]'] ?? "", /Name one of the stack's registries/);
+});
+
+test("Pulumi.example.yaml shows only settings that there are, and every setting of the README is real", () => {
+  const example = readFileSync(path.join(packageRoot, "Pulumi.example.yaml"), "utf8");
+  const top = [...example.matchAll(/^ {2}tkc-registry:(\w+):/gm)].map((match) => match[1] ?? "");
+  assert.ok(top.length > 3);
+  const readme = readFileSync(path.join(packageRoot, "README.md"), "utf8");
+  const documented = [...readme.matchAll(/`(\w+)(?:`|\.|\[)/g)].map((match) => match[1] ?? "");
+  const known = (refused({ zzz: "" })["zzz"] ?? "").split("use one of: ")[1]?.split(", ") ?? [];
+  assert.deepEqual(
+    top.filter((name) => !known.includes(name)),
+    [],
+  );
+  assert.deepEqual(
+    known.filter((name) => !documented.includes(name)),
+    [],
+  );
+});

@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { z } from "zod";
+import { readAnswer } from "../../../../kubernetes/kubectl";
+import { runOnNode } from "../../../../nodes/operations/node";
+import { nodeState } from "../../../../nodes/operations/ready";
+import type { Session } from "../../../../nodes/ssh/ssh";
+import { problem } from "../../../integration/net/server";
+
+describe("an answer that nobody expects", () => {
+  it("of kubectl is told without a word of it, as it may be a secret", () => {
+    const secretSchema = z.object({ data: z.record(z.string(), z.string()) });
+    for (const stdout of ["hunter2", '{"data": "hunter2"}', ""]) {
+      assert.throws(
+        () => readAnswer(secretSchema, "secret ns1/x", stdout),
+        (error: Error) => problem("kubectl-answer")(error) && !error.message.includes("hunter2"),
+      );
+    }
+    assert.throws(() => readAnswer(z.unknown(), "node a", "x"), problem("kubectl-answer"));
+  });
+
+  it("of the API about a node is told as one that no kubelet writes", () => {
+    for (const object of [null, {}, { metadata: "", status: {} }])
+      assert.throws(() => nodeState(object), problem("node-malformed"));
+  });
+
+  it("of a node's script with a name for its failure that nobody knows is told as a step that failed", async () => {
+    const stdout = "protocol=1\nerror=constructor\ndetail=x\nend=failed\n";
+    const session = { exec: () => Promise.resolve({ code: 1, stdout, stderr: "" }) } as unknown as Session;
+    await assert.rejects(
+      runOnNode(session, { op: "status", machineId: "", nodeName: "n", owner: "o" }),
+      problem("node-internal", /node n: x. Run again/),
+    );
+  });
+});

@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { planLanes } from "../../../plan/lanes";
+
+const role = fc.constantFrom("control-plane" as const, "worker" as const);
+const cluster = fc.uniqueArray(fc.record({ name: fc.string({ minLength: 1 }), role }), {
+  selector: (node) => node.name,
+  minLength: 1,
+  maxLength: 40,
+});
+
+/** Runs a plan as the engine would: whatever has no unfinished predecessor runs, all at once. */
+function* waves(plan: ReturnType<typeof planLanes>): Generator<ReturnType<typeof planLanes>> {
+  const done = new Set<string>();
+  while (done.size < plan.length) {
+    const wave = plan.filter(
+      ({ node, after }) => !done.has(node.name) && after.every((name) => done.has(name)),
+    );
+    assert.notEqual(wave.length, 0, "the plan has a cycle");
+    yield wave;
+    wave.forEach(({ node }) => done.add(node.name));
+  }
+}
+
+test("never two control-plane nodes at once, and workers only after the last of them", () => {
+  fc.assert(
+    fc.property(cluster, fc.integer({ min: 1, max: 8 }), (nodes, width) => {
+      let workersBegan = false;
+      for (const wave of waves(planLanes(nodes, width))) {
+        const controlPlane = wave.filter(({ node }) => node.role === "control-plane").length;
+        assert.ok(controlPlane <= 1);
+        if (controlPlane === 1) assert.equal(wave.length, 1);
+        workersBegan ||= controlPlane === 0;
+        assert.ok(!(workersBegan && controlPlane > 0));
+      }
+    }),
+  );
+});
+
+test("no more workers at once than the configured width", () => {
+  fc.assert(
+    fc.property(cluster, fc.integer({ min: 1, max: 8 }), (nodes, width) => {
+      for (const wave of waves(planLanes(nodes, width))) assert.ok(wave.length <= width);
+    }),
+  );
+});
+
+test("every node is planned once, after its predecessors, whatever order the API lists them in", () => {
+  fc.assert(
+    fc.property(cluster, fc.integer({ min: 1, max: 8 }), (nodes, width) => {
+      const plan = planLanes(nodes, width);
+      assert.deepEqual(plan.map(({ node }) => node.name).sort(), nodes.map((node) => node.name).sort());
+      const seen = new Set<string>();
+      for (const { node, after } of plan) {
+        assert.ok(after.every((name) => seen.has(name)));
+        seen.add(node.name);
+      }
+      assert.deepEqual(planLanes([...nodes].reverse(), width), plan);
+    }),
+  );
+});
+
+type Plan = ReturnType<typeof planLanes>;
+interface Step {
+  /** What is under way. */
+  readonly running: ReadonlySet<string>;
+  readonly failed: ReadonlySet<string>;
+}
+
+/**
+ * Runs a plan as the engine does with `--continue-on-error`: what has no unfinished predecessor begins, what is under way
+ * ends one at a time in any order, and what depends on a failure is never begun. `forwards` is `up`; `destroy` runs the
+ * edges backwards.
+ */
+function* schedule(
+  plan: Plan,
+  next: () => number,
+  fails: ReadonlySet<string>,
+  forwards: boolean,
+): Generator<Step> {
+  const before = new Map(plan.map(({ node, after }) => [node.name, forwards ? after : []]));
+  if (!forwards) {
+    for (const { node, after } of plan) {
+      for (const name of after) before.set(name, [...before.get(name)!, node.name]);
+    }
+  }
+  const [done, failed, running] = [new Set<string>(), new Set<string>(), new Set<string>()];
+  for (;;) {
+    for (const [name, waitsFor] of before) {
+      if (done.has(name) || failed.has(name) || running.has(name)) continue;
+      if (waitsFor.every((other) => done.has(other))) running.add(name);
+    }
+    yield { running: new Set(running), failed: new Set(failed) };
+    if (running.size === 0) return;
+    const ended = [...running][next() % running.size]!;
+    running.delete(ended);
+    (fails.has(ended) ? failed : done).add(ended);
+  }
+}
+
+test("whatever fails and in whatever order nodes end, never two control-plane nodes are under way, on up or destroy", () => {
+  fc.assert(
+    fc.property(
+      ...[cluster, fc.integer({ min: 1, max: 8 }), fc.infiniteStream(fc.nat()), fc.boolean()],
+      fc.func(fc.boolean()),
+      (nodes, width, order, forwards, failing) => {
+        const roles = new Map(nodes.map((node) => [node.name, node.role]));
+        const fails = new Set(nodes.map(({ name }) => name).filter((name) => failing(name)));
+        const next = (): number => order.next().value as number;
+        for (const { running, failed } of schedule(planLanes(nodes, width), next, fails, forwards)) {
+          const of = (role: string): number => [...running].filter((name) => roles.get(name) === role).length;
+          assert.ok(of("control-plane") <= 1);
+          assert.ok(of("worker") <= width || !forwards);
+          if (of("control-plane") === 1) assert.equal(of("worker"), 0);
+          // A control-plane node that isn't well again is the last that is begun.
+          const broken = [...failed].some((name) => roles.get(name) === "control-plane");
+          if (broken) assert.equal(running.size, 0);
+        }
+      },
+    ),
+  );
+});
+
+test("a failed worker stops its own lane only", () => {
+  const nodes = ["a", "b", "c", "d"].map((name) => ({ name, role: "worker" as const }));
+  const after = new Map(planLanes(nodes, 2).map((entry) => [entry.node.name, entry.after]));
+  assert.deepEqual(Object.fromEntries(after), { a: [], b: [], c: ["a"], d: ["b"] });
+});

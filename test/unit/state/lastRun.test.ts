@@ -1,0 +1,109 @@
+import * as assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { formatReport } from "../../../nodes/protocol/report";
+import { readLastRun } from "../../../state/lastRun";
+import { problem } from "../../integration/net/server";
+
+const stdout = formatReport({
+  version: "1",
+  report: "ca",
+  node: "w1",
+  uid: "uid-1",
+  hostKey: `SHA256:${"A".repeat(43)}`,
+  os: "photon",
+  sha256: [],
+  alsoTrustedBy: [],
+  nonce: "of-the-run",
+}).trimEnd();
+const command = (outputs: unknown) => ({ type: "command:local:Command", outputs });
+const environment = { TKC_REGISTRY_NONCE: "of-the-installation" };
+
+const metadata = { namespace: "ns1", name: "jumpbox-ubuntu", uid: "uid-of-pod" };
+const pod = (env?: object[]) => ({
+  type: "kubernetes:core/v1:Pod",
+  outputs: { kind: "Pod", metadata, spec: { containers: [{ env }] } },
+});
+const w1 = {
+  uid: "uid-1",
+  hostKey: `SHA256:${"A".repeat(43)}`,
+  nonce: "of-the-installation",
+  skipped: false,
+};
+
+describe("what the state holds", () => {
+  it("is each node's UID, host key and nonce, the jumpbox pod, and what is in the cluster", () => {
+    const secret = { namespace: "default", name: "harbor-svc-pull-secret", uid: "uid-of-secret" };
+    const { nodes, jumpbox, objects } = readLastRun({
+      "urn:stack": { type: "pulumi:pulumi:Stack", outputs: { jumpbox: "other" } },
+      "urn:w1-ca": command({ stdout, environment }),
+      "urn:pod": pod(),
+      "urn:secret": {
+        type: "kubernetes:core/v1:Secret",
+        outputs: { kind: "Secret", metadata: secret, data: {} },
+      },
+    });
+    assert.deepEqual(jumpbox, { kind: "Pod", ...metadata, replaces: undefined });
+    assert.deepEqual(objects, [{ kind: "Secret", ...secret }]);
+    assert.deepEqual([...nodes], [["w1", w1]]);
+  });
+
+  it("of which the engine says what nobody understands is told so", () => {
+    for (const answer of [undefined, null, "x", { "urn:x": { type: 5 } }])
+      assert.throws(() => readLastRun(answer), problem("state-unreadable"));
+  });
+
+  it("tells which pod the jumpbox was made in place of", () => {
+    const env = [
+      { name: "OTHER", value: "1" },
+      { name: "TKC_REGISTRY_REPLACES_POD", value: "uid-0" },
+    ];
+    assert.equal(readLastRun({ "urn:pod": pod(env) }).jumpbox?.replaces, "uid-0");
+  });
+
+  it("tells which nodes were skipped, before or after their installation", () => {
+    const skippedCa = "version=1\nreport=ca\nnode=w1\nuid=uid-1\nskipped=ssh-timeout\nnonce=n";
+    const skippedRestart = "version=1\nreport=containerd\nnode=w1\nuid=uid-1\nskipped=ssh-lost";
+    const never = readLastRun({ "urn:w1-ca": command({ stdout: skippedCa, environment }) });
+    assert.deepEqual(never.nodes.get("w1"), { ...w1, hostKey: undefined, skipped: true });
+    const later = readLastRun({
+      "urn:w1-containerd": command({ stdout: skippedRestart, environment: { TKC_REGISTRY_CA: stdout } }),
+      "urn:w1-ca": command({ stdout, environment }),
+    });
+    assert.deepEqual(later.nodes.get("w1"), { ...w1, skipped: true });
+  });
+
+  it("is the certificates that nodes were to trust, even of a run that was cut off", () => {
+    const harbor = { registry: "10.0.0.1", sha256: "ab" };
+    const cut = command({
+      stdout,
+      environment: { ...environment, TKC_REGISTRY_TRUST: JSON.stringify([harbor]) },
+    });
+    assert.deepEqual([...readLastRun({ "urn:w1-ca": cut }).trusted], [["10.0.0.1", ["ab"]]]);
+    const certificates = [
+      { registry: "10.0.0.1", sha256: "cd" },
+      { registry: "10.0.0.1", sha256: "ef" },
+    ];
+    const component = { type: "tkc-registry:index:TrustedNodes", outputs: { certificates } };
+    const { trusted } = readLastRun({ "urn:w1-ca": cut, "urn:nodes": component });
+    assert.deepEqual([...trusted], [["10.0.0.1", ["cd", "ef"]]]);
+  });
+
+  it("is nothing where there is nothing, or what is there is of another kind", () => {
+    assert.deepEqual(readLastRun({}), {
+      jumpbox: undefined,
+      objects: [],
+      nodes: new Map(),
+      trusted: new Map(),
+    });
+    const odd = {
+      failed: command({ environment }),
+      older: command({ stdout, environment: {} }),
+      garbled: command({ stdout: "?", environment }),
+      other: command({ stdout: "hello", environment: { A: "b" } }),
+      none: command(null),
+      pending: { type: "kubernetes:core/v1:Secret", outputs: {} },
+    };
+    const { nodes, objects } = readLastRun(odd);
+    assert.deepEqual([nodes.size, objects.length], [0, 0]);
+  });
+});

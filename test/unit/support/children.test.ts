@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
+import { text } from "node:stream/consumers";
+import { describe, it } from "node:test";
+import { kubectl } from "../../../kubernetes/kubectl";
+import { throughKubectl } from "../../../nodes/routes/transport";
+import { packageRoot } from "../../../support/build";
+import { childEnvironment } from "../../../support/children";
+
+describe("the environment of a program that we start", () => {
+  it("has none of the variables that hold the stack's configuration, its passphrase or a login", () => {
+    const ours = {
+      PULUMI_CONFIG: "{}",
+      PULUMI_CONFIG_SECRET_KEYS: "[]",
+      PULUMI_CONFIG_PASSPHRASE: "p",
+      PULUMI_CONFIG_PASSPHRASE_FILE: "/p",
+      PULUMI_ACCESS_TOKEN: "t",
+      TKC_REGISTRY_VCENTER_PASSWORD: "v",
+    };
+    const theirs = {
+      PATH: "/bin",
+      KUBECONFIG: "/k",
+      AWS_PROFILE: "a",
+      PULUMI_CONFIGURED: "",
+      HTTPS_PROXY: "",
+    };
+    assert.deepEqual(childEnvironment({ ...theirs, ...ours }), theirs);
+  });
+
+  it("is that of kubectl", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "tkc-registry-children-"));
+    const searchPath = process.env.PATH;
+    writeFileSync(path.join(folder, "kubectl"), "#!/bin/sh\nenv\n", { mode: 0o755 });
+    process.env.PATH = `${folder}:${searchPath ?? ""}`;
+    process.env.PULUMI_CONFIG_PASSPHRASE = "hunter2";
+    try {
+      const asked = await kubectl("ns1", ["get", "nodes"]);
+      const stream = await throughKubectl({
+        ...{ kind: "jumpbox", context: "ns1", namespace: "ns1", pod: "jumpbox", container: "jumpbox" },
+      }).connect("10.0.0.1", 22, 1000);
+      for (const said of [asked.ok ? asked.stdout : "", await text(stream)]) {
+        assert.match(said, /^PATH=/m);
+        assert.doesNotMatch(said, /hunter2/);
+      }
+    } finally {
+      process.env.PATH = searchPath;
+      delete process.env.PULUMI_CONFIG_PASSPHRASE;
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("is given to each of them but `pulumi`, which reads the stack", () => {
+    for (const folder of ["cli", "vsphere", "nodes", "kubernetes", "registry", "net", "certificates"]) {
+      const files = readdirSync(path.join(packageRoot, folder), { recursive: true, encoding: "utf8" });
+      for (const file of files.filter((name) => name.endsWith(".ts"))) {
+        const source = readFileSync(path.join(packageRoot, folder, file), "utf8");
+        const starts = source.match(/(?<![.\w])(?:spawn|execFile|fork)(?:Sync)?\((?!"pulumi")/g) ?? [];
+        assert.equal(source.match(/childEnvironment\(/g)?.length ?? 0, starts.length, `${folder}/${file}`);
+      }
+    }
+  });
+
+  it("is otherwise this process's", () => {
+    assert.deepEqual(childEnvironment(), childEnvironment(process.env));
+    assert.equal(childEnvironment().PATH, process.env.PATH);
+  });
+});
