@@ -5,8 +5,10 @@
 import pLimit from "p-limit";
 import { UserError } from "../../support/errors";
 import type { Access } from "../protocol/spec";
+import { connect } from "../ssh/connect";
+import type { Credentials } from "../ssh/endpoint";
 import { readKeyFile } from "../ssh/key";
-import { type Credentials, type Session, connect } from "../ssh/ssh";
+import type { Session } from "../ssh/session";
 import { type Transport, direct, hopDials } from "./transport";
 
 /** A bastion. */
