@@ -11,7 +11,7 @@ const commands: Record<string, () => Promise<Command>> = {
   "v1 containerd": async () => (await import("./nodeCommands.js")).containerd,
   "v1 service-account": async () => (await import("../kubernetes/serviceAccount.js")).serviceAccount,
   "v1 login": async () => (await import("./loginCommand.js")).loginCommand,
-  "v1 show-ca": async () => (await import("./showCa.js")).showCa,
+  "v1 show-ca": async () => (await import("./ca/showCa.js")).showCa,
   "v1 verify": async () => (await import("./verify/verify.js")).verify,
 };
 
