@@ -1,3 +1,7 @@
+/**
+ * Certificates: read from PEM, checked as CAs that containerd can use, and their fingerprints.
+ * It never connects anywhere, and never decides which certificate to trust.
+ */
 import { X509Certificate, createHash } from "node:crypto";
 import type { ProblemCode } from "../support/catalog";
 import { type Problem, UserError } from "../support/errors";

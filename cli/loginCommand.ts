@@ -1,3 +1,7 @@
+/**
+ * `npm run login`: logs in to a Supervisor and one of its clusters, and writes two contexts into the kubeconfig.
+ * It never takes a password as an argument, and never writes one to a file.
+ */
 import * as readline from "node:readline";
 import { Writable } from "node:stream";
 import { parseArgs } from "node:util";

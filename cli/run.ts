@@ -1,6 +1,7 @@
 /**
- * The commands that a stack's resources run, and the ones that people run by `npm run`. Their names and arguments
- * are in state, where `destroy` finds them with no program running: `v1` is the version of that interface.
+ * The commands that a stack's resources run, and those that people run by `npm run`.
+ * It never imports the program of the stack. The names and arguments are in
+ * state, where `destroy` finds them with no program running: `v1` is the version of that interface.
  */
 import { UserError } from "../support/errors";
 

@@ -1,3 +1,7 @@
+/**
+ * A registry's CA: obtained from a file, the settings, Harbor or the handshake, and proved against the served chain.
+ * It never sends credentials, and never trusts what the registry itself gives without a pin or trust on first use.
+ */
 import type { X509Certificate } from "node:crypto";
 import {
   type CaCertificate,

@@ -1,6 +1,6 @@
 /**
- * The login of vSphere with Tanzu: vCenter user and password for tokens, one for the Supervisor and one for a workload
- * cluster (`POST https://<supervisor>/wcp/login`), as `kubectl vsphere login` does it.
+ * The login of vSphere with Tanzu (`POST https://<supervisor>/wcp/login`), as `kubectl vsphere login` does it: a user
+ * and a password for two tokens, of the Supervisor and of a workload cluster. It never stores the password or a token.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";

@@ -1,6 +1,6 @@
 /**
- * The way through a bastion: one SSH session to a Linux machine, which forwards a TCP stream for each node. The nodes'
- * own sessions on these streams are end to end; the bastion sees neither their key nor what they carry.
+ * The route through a bastion: one SSH session to a Linux machine, which forwards a TCP stream for each node.
+ * It never shows the bastion a node's credentials: the nodes' own sessions on these streams are end to end.
  */
 import pLimit from "p-limit";
 import { UserError } from "../../support/errors";

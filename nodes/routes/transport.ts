@@ -1,4 +1,7 @@
-/** The ways to a node's SSH port, but for the bastion's. Each gives a byte stream; the SSH session on it is end to end. */
+/**
+ * The routes to a node's SSH port: directly, or through a jumpbox pod. Each gives a byte stream.
+ * It never sees what the stream carries: the SSH session on it is end to end.
+ */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { connect as connectTcp } from "node:net";
 import { Duplex } from "node:stream";
@@ -163,7 +166,7 @@ export function classifyRelay(stderr: string): DialReason {
 }
 
 const stderrLimit = 16 * 1024;
-const farewell = 2000;
+const closeTimeout = 2000;
 
 /** stdin and stdout of a `kubectl exec` as one stream. */
 class KubectlStream extends Duplex {
@@ -220,7 +223,7 @@ class KubectlStream extends Duplex {
       done(error);
       return;
     }
-    const timer = setTimeout(() => this.child.kill("SIGKILL"), farewell);
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), closeTimeout);
     this.child.once("close", () => {
       clearTimeout(timer);
       done(error);
