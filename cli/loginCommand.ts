@@ -5,7 +5,7 @@
 import * as readline from "node:readline";
 import { Writable } from "node:stream";
 import { parseArgs } from "node:util";
-import { checkCertificates, parseFingerprint, readCertificates } from "../certificates/certificates";
+import { checkCertificates } from "../certificates/certificates";
 import {
   kubeconfigFiles,
   mergeKubeconfig,
@@ -17,6 +17,8 @@ import { type Problem, UserError } from "../support/errors";
 import { readOperatorFile } from "../support/files";
 import { printable } from "../support/text";
 import { login, type ApiLogin, type SupervisorTrust } from "../vsphere/login";
+import { readCertificates } from "../certificates/pem";
+import { parseFingerprint } from "../certificates/identity";
 
 const help = `Usage: npm run login -- --server HOST --namespace NAMESPACE --cluster CLUSTER [options]
 

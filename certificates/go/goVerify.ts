@@ -11,8 +11,8 @@ import type { KeyObject, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import * as ipaddr from "ipaddr.js";
 import { printable } from "../../support/text";
-import { issuerOf, subjectOf } from "../certificates";
 import { type GoCertificate, GoRefusal, type Names, isDomain, readAsGo } from "./goCertificate";
+import { issuerOf, subjectOf } from "../identity";
 
 /** Go tries no more signatures than that for one chain. */
 const maxSignatures = 100;

@@ -3,13 +3,6 @@
  * It never sends credentials, and never trusts what it sees.
  */
 import type { X509Certificate } from "node:crypto";
-import {
-  fingerprintOf,
-  isAuthority,
-  isSelfSigned,
-  issuerOf,
-  subjectOf,
-} from "../../certificates/certificates";
 import { GoRefusal, readAsGo } from "../../certificates/go/goCertificate";
 import { goRefusal } from "../../certificates/go/goVerify";
 import { httpsRequest } from "../../net/https";
@@ -25,6 +18,7 @@ import { parseRegistryHost } from "../../registry/host";
 import { type Problem, UserError, describeProblem } from "../../support/errors";
 import { printable } from "../../support/text";
 import type { Configuration, Shown, ShownCertificate } from "./found";
+import { fingerprintOf, isAuthority, isSelfSigned, issuerOf, subjectOf } from "../../certificates/identity";
 
 /**
  * Asks the registry.
