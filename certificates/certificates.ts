@@ -1,8 +1,13 @@
-import { X509Certificate, createHash } from "node:crypto";
+/**
+ * The checks that certificates must pass to be the CAs of nodes.
+ * It never connects anywhere, and never decides which certificate to trust.
+ */
+import type { X509Certificate } from "node:crypto";
 import type { ProblemCode } from "../support/catalog";
 import { type Problem, UserError } from "../support/errors";
-import { printable } from "../support/text";
 import { type GoCertificate, GoRefusal, readAsGo } from "./go/goCertificate";
+import { notPem } from "./pem";
+import { fingerprintOf, isAuthority, isSelfSigned, issuerOf, subjectOf } from "./identity";
 
 /** One certificate that was checked, and will be trusted. */
 export interface CaCertificate {
@@ -23,66 +28,6 @@ export interface ParsedCertificates {
 
 const day = 24 * 60 * 60 * 1000;
 const warnBeforeExpiry = 30 * day;
-
-/** SHA-256 of the DER as lower-case hex without colons. */
-export function fingerprintOf(certificate: X509Certificate): string {
-  return createHash("sha256").update(certificate.raw).digest("hex");
-}
-
-/** A certificate's subject on one line: `O=Example, CN=Example CA`. */
-export function subjectOf(certificate: X509Certificate): string {
-  return oneLine(certificate.subject);
-}
-
-/** The same of its issuer. */
-export function issuerOf(certificate: X509Certificate): string {
-  return oneLine(certificate.issuer);
-}
-
-function oneLine(name: string): string {
-  return printable(name.split("\n").join(", "), 200) || "(no name)";
-}
-
-/** Whether the certificate is signed by its own key. */
-export function isSelfSigned(certificate: X509Certificate): boolean {
-  return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
-}
-
-/** Whether it may be a CA: an authority, or self-signed, which comes to the same. */
-export function isAuthority(certificate: X509Certificate): boolean {
-  return certificate.ca || isSelfSigned(certificate);
-}
-
-/**
- * Reads a SHA-256 fingerprint as people have it: hex in any case, with or without colons, with `SHA256:` or with
- * OpenSSL's `sha256 Fingerprint=` before it.
- *
- * @returns 64 lower-case hex digits.
- * @throws UserError (`fingerprint-shape`).
- */
-export function parseFingerprint(text: string, options: { subject: string }): string {
-  const digits = text
-    .trim()
-    .replace(/^sha-?256(?:\s+fingerprint)?\s*[:=]\s*/i, "")
-    .trim();
-  const hex = /^[0-9a-f]{2}(?::[0-9a-f]{2})+$/i.test(digits) ? digits.replaceAll(":", "") : digits;
-  if (/^[0-9a-f]{64}$/i.test(hex)) return hex.toLowerCase();
-  const seen = /^[0-9a-f]{40}$/i.test(hex)
-    ? "is a SHA-1 fingerprint"
-    : /^[A-Za-z0-9+/]{43}=?$/.test(digits)
-      ? "is in base64, as OpenSSH prints the fingerprints of host keys"
-      : /^[0-9a-f]+$/i.test(hex)
-        ? `has ${hex.length} hexadecimal digits instead of 64`
-        : "is not a fingerprint";
-  throw new UserError({
-    code: "fingerprint-shape",
-    subject: options.subject,
-    seen: `"${printable(text, 110)}" ${seen}`,
-    remedy:
-      "Give the certificate's SHA-256: 64 hexadecimal digits, with or without colons " +
-      "(`openssl x509 -in ca.crt -noout -fingerprint -sha256`)",
-  });
-}
 
 /**
  * Checks that certificates are authorities (or self-signed, which comes to the same), valid now, of keys that are still
@@ -225,107 +170,4 @@ function concerns(certificate: X509Certificate, now: Date): string[] {
     );
   }
   return list;
-}
-
-const block = /-----BEGIN (?:X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END (?:X509 )?CERTIFICATE-----/g;
-
-/**
- * Reads the certificates of a text or a file, each once. Text around them, CRLF line ends and a missing final newline
- * are taken.
- *
- * @param content - What was given or downloaded. It is never repeated in a message: it may hold a private key.
- * @param options.subject - The setting, for messages.
- * @returns At least one.
- * @throws UserError: `ca-has-private-key`, `ca-not-pem`, `ca-der`, `ca-pkcs7`.
- */
-export function readCertificates(content: string | Buffer, options: { subject: string }): X509Certificate[] {
-  const { subject } = options;
-  const bytes = Buffer.isBuffer(content) ? content : Buffer.from(content);
-  const text = bytes.toString("utf8");
-  if (/-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/.test(text)) {
-    throw new UserError({
-      code: "ca-has-private-key",
-      subject,
-      seen: "there is a private key in it",
-      remedy: "Give the certificate alone; if the key was meant to be secret, keep it away from this setting",
-    });
-  }
-  const certificates = new Map<string, X509Certificate>();
-  for (const [, base64 = ""] of text.matchAll(block)) {
-    const certificate = tryCertificate(Buffer.from(base64, "base64"));
-    if (!certificate) throw notPem(subject, "a certificate in it is damaged");
-    certificates.set(fingerprintOf(certificate), certificate);
-  }
-  const begun = text.match(/-----BEGIN (?:X509 )?CERTIFICATE-----/g)?.length ?? 0;
-  const ended = [...text.matchAll(block)].length;
-  if (begun > ended) throw notPem(subject, "a certificate in it is cut off or damaged");
-  if (certificates.size === 0) throw explainNoCertificate(bytes, text, subject);
-  return [...certificates.values()];
-}
-
-function tryCertificate(der: Buffer): X509Certificate | undefined {
-  try {
-    const certificate = new X509Certificate(der);
-    // The parser passes over what follows the certificate, and decodes the key on first use only. A certificate of its
-    // own issuing whose signature is wrong was changed on its way.
-    const whole = certificate.raw.length === der.length && certificate.publicKey.type === "public";
-    return whole && (certificate.subject !== certificate.issuer || isSelfSigned(certificate))
-      ? certificate
-      : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function notPem(
-  subject: string,
-  seen: string,
-  remedy = "Give the CA's certificate as PEM text (`-----BEGIN CERTIFICATE-----`)",
-): UserError {
-  return new UserError({ code: "ca-not-pem", subject, seen, remedy });
-}
-
-/** Object identifier of PKCS#7 signed data, the outermost thing in such a file. */
-const signedData = Buffer.from("06092a864886f70d010702", "hex");
-
-const isPkcs7 = (bytes: Buffer): boolean => bytes[0] === 0x30 && bytes.subarray(0, 32).includes(signedData);
-
-function pkcs7(subject: string, form: string, option: string): UserError {
-  return new UserError({
-    code: "ca-pkcs7",
-    subject,
-    seen: `it is a PKCS#7 bundle (.p7b) in ${form}, which nodes ignore in silence`,
-    remedy: `Take the certificates out of it: \`openssl pkcs7 ${option}-in ca.p7b -print_certs -out ca.crt\``,
-  });
-}
-
-function explainNoCertificate(bytes: Buffer, text: string, subject: string): UserError {
-  const start = text.replace(/^\ufeff/, "").trimStart();
-  if (start === "") return notPem(subject, "it is empty");
-  if (tryCertificate(bytes)) {
-    return new UserError({
-      code: "ca-der",
-      subject,
-      seen: "it is a certificate in DER (binary) form, which nodes ignore in silence",
-      remedy: "Convert it: `openssl x509 -inform der -in ca.der -out ca.crt`",
-    });
-  }
-  if (isPkcs7(bytes)) return pkcs7(subject, "DER (binary) form", "-inform der ");
-  if (/^[A-Za-z0-9+/=\s]+$/.test(start) && tryCertificate(Buffer.from(start, "base64"))) {
-    return notPem(
-      subject,
-      "it is a certificate in base64 without the lines `-----BEGIN CERTIFICATE-----` and `-----END CERTIFICATE-----`",
-      "Add the two lines",
-    );
-  }
-  const armoured = /-----BEGIN (?:PKCS7|PKCS #7 SIGNED DATA|CMS)-----/.test(start);
-  if (armoured) return pkcs7(subject, "PEM form", "");
-  const label = /-----BEGIN ([A-Z0-9 ]{1,40})-----/.exec(start)?.[1];
-  if (label !== undefined) return notPem(subject, `it holds a ${label}, not a CERTIFICATE`);
-  if (bytes[0] === 0xff && bytes[1] === 0xfe)
-    return notPem(subject, "it is text in UTF-16", "Save it as UTF-8 or ASCII");
-  if (/^<(?:!doctype|html|\?xml)/i.test(start))
-    return notPem(subject, "it is a web page (HTML), not a certificate");
-  if (/^[{[]/.test(start)) return notPem(subject, "it is JSON, not a certificate");
-  return notPem(subject, "there is no certificate in it");
 }

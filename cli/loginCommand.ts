@@ -1,7 +1,11 @@
+/**
+ * `npm run login`: logs in to a Supervisor and one of its clusters, and writes two contexts into the kubeconfig.
+ * It never takes a password as an argument, and never writes one to a file.
+ */
 import * as readline from "node:readline";
 import { Writable } from "node:stream";
 import { parseArgs } from "node:util";
-import { checkCertificates, parseFingerprint, readCertificates } from "../certificates/certificates";
+import { checkCertificates } from "../certificates/certificates";
 import {
   kubeconfigFiles,
   mergeKubeconfig,
@@ -13,6 +17,8 @@ import { type Problem, UserError } from "../support/errors";
 import { readOperatorFile } from "../support/files";
 import { printable } from "../support/text";
 import { login, type ApiLogin, type SupervisorTrust } from "../vsphere/login";
+import { readCertificates } from "../certificates/pem";
+import { parseFingerprint } from "../certificates/identity";
 
 const help = `Usage: npm run login -- --server HOST --namespace NAMESPACE --cluster CLUSTER [options]
 

@@ -1,6 +1,7 @@
 /**
- * The commands that a stack's resources run, and the ones that people run by `npm run`. Their names and arguments
- * are in state, where `destroy` finds them with no program running: `v1` is the version of that interface.
+ * The commands that a stack's resources run, and those that people run by `npm run`.
+ * It never imports the program of the stack. The names and arguments are in
+ * state, where `destroy` finds them with no program running: `v1` is the version of that interface.
  */
 import { UserError } from "../support/errors";
 
@@ -11,7 +12,7 @@ const commands: Record<string, () => Promise<Command>> = {
   "v1 containerd": async () => (await import("./nodeCommands.js")).containerd,
   "v1 service-account": async () => (await import("../kubernetes/serviceAccount.js")).serviceAccount,
   "v1 login": async () => (await import("./loginCommand.js")).loginCommand,
-  "v1 show-ca": async () => (await import("./showCa.js")).showCa,
+  "v1 show-ca": async () => (await import("./ca/showCa.js")).showCa,
   "v1 verify": async () => (await import("./verify/verify.js")).verify,
 };
 

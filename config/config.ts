@@ -1,11 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import { parseFingerprint } from "../certificates/certificates";
 import { trustWays, unreachablePolicies, usual } from "../nodes/protocol/spec";
 import { parseImageReference, parseRegistryHost } from "../registry/host";
 import type { CaSource } from "../registry/types";
 import { type Problem, UserError } from "../support/errors";
 import { withoutUser } from "../support/text";
+import { parseFingerprint } from "../certificates/identity";
 
 /** A setting whose every mistake is answered with the same sentence: the shape that is allowed. */
 const shaped = <T extends z.ZodType>(make: (params: { error: string }) => T, shape: string): T =>

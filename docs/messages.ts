@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import ts from "typescript";
+import { nodeScript } from "../nodes/script/script";
 import { catalog } from "../support/catalog";
 
 const root = path.join(__dirname, "..");
@@ -477,7 +478,7 @@ class Sources {
 
 /** What the scripts that run on nodes say is wrong, by the word that they say it with. */
 function scriptDetails(): Map<string, string[]> {
-  const script = readFileSync(path.join(root, "nodes", "script", "node.sh"), "utf8");
+  const script = nodeScript().text;
   const deliver = readFileSync(path.join(root, "nodes", "script", "deliver.sh"), "utf8");
   const details = new Map<string, string[]>();
   const add = (word: string, texts: readonly string[]): void =>

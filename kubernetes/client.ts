@@ -1,3 +1,7 @@
+/**
+ * The Kubernetes client for a context of the operator's kubeconfig: opened with limits, its failures explained.
+ * It never writes the kubeconfig, and never puts a token or what a credential plugin printed into a message.
+ */
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import * as https from "node:https";

@@ -1,6 +1,6 @@
 /**
- * HTTPS with limits and with failures that tell their kind. Shared by everything here that speaks to a registry and
- * by the login to the Supervisor.
+ * HTTPS with limits, and with failures that have a kind, for registries and the login to the Supervisor.
+ * It never follows a redirect, and never reads more than the caller allows.
  */
 import { X509Certificate } from "node:crypto";
 import * as https from "node:https";

@@ -1,15 +1,9 @@
+/**
+ * A registry's CA: obtained from a file, the settings, Harbor or the handshake, and proved against the served chain.
+ * It never sends credentials, and never trusts what the registry itself gives without a pin or trust on first use.
+ */
 import type { X509Certificate } from "node:crypto";
-import {
-  type CaCertificate,
-  checkCertificates,
-  fingerprintOf,
-  isAuthority,
-  isSelfSigned,
-  issuerOf,
-  parseFingerprint,
-  readCertificates,
-  subjectOf,
-} from "../certificates/certificates";
+import { type CaCertificate, checkCertificates } from "../certificates/certificates";
 import { ConnectionFailure, httpsRequest, inspectTls, type HttpResponse, type Limits } from "../net/https";
 import { unusedProxy } from "../net/proxy";
 import { UserError } from "../support/errors";
@@ -17,6 +11,15 @@ import { readOperatorFile } from "../support/files";
 import { printable } from "../support/text";
 import { parseRegistryHost, type RegistryAddress } from "./host";
 import type { CaSource, RegistryHost, TrustedCa } from "./types";
+import { readCertificates } from "../certificates/pem";
+import {
+  fingerprintOf,
+  isAuthority,
+  isSelfSigned,
+  issuerOf,
+  parseFingerprint,
+  subjectOf,
+} from "../certificates/identity";
 
 /** What obtaining a CA may cost: the time of one exchange with the registry, the size of the file or answer. */
 export const caLimits: Limits = { seconds: 10, bytes: 64 * 1024 };

@@ -1,3 +1,7 @@
+/**
+ * Registry credentials: read from Docker's configuration or a credential helper, and written as a pull secret.
+ * It never writes the operator's file, and never puts a credential into a message.
+ */
 import { execFile } from "node:child_process";
 import { z } from "zod";
 import { basicCredential } from "../net/https";

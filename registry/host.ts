@@ -1,3 +1,7 @@
+/**
+ * Registry hosts and image references: parsed as containerd parses them, and normalized.
+ * It never resolves a name.
+ */
 import { isIPv4, isIPv6 } from "node:net";
 import { domainToASCII } from "node:url";
 import * as ipaddr from "ipaddr.js";

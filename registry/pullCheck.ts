@@ -1,3 +1,7 @@
+/**
+ * Whether a registry gives an image to these credentials, asked as containerd asks it.
+ * It never downloads a layer.
+ */
 import { createHash } from "node:crypto";
 import * as tls from "node:tls";
 import {

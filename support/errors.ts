@@ -1,3 +1,7 @@
+/**
+ * Problems and the error that carries them to people.
+ * It never imports another room: every room throws these.
+ */
 import type { LabCode, ProblemCode } from "./catalog";
 import { printable } from "./text";
 

@@ -1,3 +1,7 @@
+/**
+ * Text from outside, made fit for messages.
+ * It never parses what it shortens.
+ */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]+/gu;
 
 /**

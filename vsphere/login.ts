@@ -1,10 +1,10 @@
 /**
- * The login of vSphere with Tanzu: vCenter user and password for tokens, one for the Supervisor and one for a workload
- * cluster (`POST https://<supervisor>/wcp/login`), as `kubectl vsphere login` does it.
+ * The login of vSphere with Tanzu (`POST https://<supervisor>/wcp/login`), as `kubectl vsphere login` does it: a user
+ * and a password for two tokens, of the Supervisor and of a workload cluster. It never stores the password or a token.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { checkCertificates, fingerprintOf, readCertificates, subjectOf } from "../certificates/certificates";
+import { checkCertificates } from "../certificates/certificates";
 import {
   ConnectionFailure,
   basicCredential,
@@ -18,6 +18,8 @@ import type { ProblemCode } from "../support/catalog";
 import { UserError } from "../support/errors";
 import { printable } from "../support/text";
 import { tokenExpiry } from "../support/token";
+import { readCertificates } from "../certificates/pem";
+import { fingerprintOf, subjectOf } from "../certificates/identity";
 
 /** Whom to believe: CAs as PEM, a certificate of the served chain by its SHA-256, or the public roots. */
 export type SupervisorTrust =

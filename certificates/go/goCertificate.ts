@@ -1,6 +1,6 @@
 /**
- * A certificate as Go's `crypto/x509` reads it, and so containerd and kubectl: with what `node:crypto` does not tell,
- * and refused where Go refuses to read it. Source: `parser.go` and `x509.go` of Go 1.26, GODEBUG as the defaults are.
+ * A certificate as current Go's `crypto/x509` reads it (1.26.8 with the default GODEBUG; `parser.go`, `x509.go`).
+ * It never verifies a chain. It has what `node:crypto` does not expose, and refuses what Go refuses to read.
  */
 import type { KeyObject, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";

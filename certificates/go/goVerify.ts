@@ -1,17 +1,18 @@
 /**
- * Whether Go, in which containerd is written, takes the chain that a server shows. It is not the same question as
- * whether OpenSSL does, which Node.js would ask: Go compares names byte by byte, takes whatever is trusted for the end of the
- * chain, looks at no common name, wants each usage in each certificate of the chain, and takes no SHA-1.
+ * Whether current Go takes the chain that a server shows, as containerd, which is written in Go, would judge it.
+ * It never asks OpenSSL, and never opens a connection. Go compares names byte by byte, ends a chain at any trusted
+ * certificate, ignores the common name, wants each usage in each certificate of the chain, and refuses SHA-1.
  *
- * Source: `verify.go` and `constraints.go` of Go 1.26, which also refuse what Go took before 1.24: small RSA keys, negative
- * serial numbers. Certificate policies are not looked at: they matter only under an authority that insists on one.
+ * Held against Go 1.26.8 itself by `test/integration/certificates/go`; source: `verify.go` and `constraints.go`. Nodes
+ * may run a containerd built with an older Go, which before 1.24 took small RSA keys and negative serial numbers.
+ * Certificate policies are not looked at: they matter only under an authority that insists on one.
  */
 import type { KeyObject, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import * as ipaddr from "ipaddr.js";
 import { printable } from "../../support/text";
-import { issuerOf, subjectOf } from "../certificates";
 import { type GoCertificate, GoRefusal, type Names, isDomain, readAsGo } from "./goCertificate";
+import { issuerOf, subjectOf } from "../identity";
 
 /** Go tries no more signatures than that for one chain. */
 const maxSignatures = 100;

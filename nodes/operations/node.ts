@@ -3,7 +3,7 @@ import { type Problem, UserError } from "../../support/errors";
 import { lastWords } from "../../support/text";
 import { type ScriptFailure, type ScriptSuccess, parseScriptOutput } from "../protocol/report";
 import { type NodeOperation, remoteCommand } from "../script/script";
-import type { Session } from "../ssh/ssh";
+import type { Session } from "../ssh/session";
 
 const lockWait = 120;
 /** Waiting for the lock, rebuilding the trust store and restarting containerd all have bounds of their own. */

@@ -18,7 +18,7 @@ import { type CaReport, formatReport } from "../protocol/report";
 import { type NodeTarget, type UnreachablePolicy, unreachableCodes } from "../protocol/spec";
 import { nodeScript } from "../script/script";
 import type { InSession } from "../ssh/pool";
-import type { Session } from "../ssh/ssh";
+import type { Session } from "../ssh/session";
 import { runOnNode } from "./node";
 import { type NodeReader, waitReady } from "./ready";
 

@@ -1,12 +1,14 @@
 /**
- * The way through a bastion: one SSH session to a Linux machine, which forwards a TCP stream for each node. The nodes'
- * own sessions on these streams are end to end; the bastion sees neither their key nor what they carry.
+ * The route through a bastion: one SSH session to a Linux machine, which forwards a TCP stream for each node.
+ * It never shows the bastion a node's credentials: the nodes' own sessions on these streams are end to end.
  */
 import pLimit from "p-limit";
 import { UserError } from "../../support/errors";
 import type { Access } from "../protocol/spec";
+import { connect } from "../ssh/connect";
+import type { Credentials } from "../ssh/endpoint";
 import { readKeyFile } from "../ssh/key";
-import { type Credentials, type Session, connect } from "../ssh/ssh";
+import type { Session } from "../ssh/session";
 import { type Transport, direct, hopDials } from "./transport";
 
 /** A bastion. */

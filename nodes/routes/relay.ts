@@ -1,4 +1,7 @@
-/** The way through the jumpbox pod for a process that has the Kubernetes client: no `kubectl` is started for it. */
+/**
+ * The route through the jumpbox pod for a process that has the Kubernetes client.
+ * It never starts `kubectl`, and never interprets what it carries.
+ */
 import { Duplex } from "node:stream";
 import { WebSocket } from "ws";
 import type { KubeContext } from "../../kubernetes/client";
@@ -19,7 +22,7 @@ const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, close: 255 } as co
 
 const stderrLimit = 16 * 1024;
 /** Milliseconds for the far end to close the stream, after which it is cut. */
-const farewell = 2000;
+const closeTimeout = 2000;
 
 /** How the API server answers when it opens no stream. */
 function refusal(status: number, body: string): DialError {
@@ -127,7 +130,7 @@ class ExecStream extends Duplex {
       done(error);
       return;
     }
-    const cut = setTimeout(() => connection.terminate(), farewell);
+    const cut = setTimeout(() => connection.terminate(), closeTimeout);
     connection.once("close", () => {
       clearTimeout(cut);
       done(error);

@@ -1,15 +1,16 @@
-/** The ways to a node's SSH port, but for the bastion's. Each gives a byte stream; the SSH session on it is end to end. */
+/**
+ * The routes to a node's SSH port: directly, or through a jumpbox pod. Each gives a byte stream.
+ * It never sees what the stream carries: the SSH session on it is end to end.
+ */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { connect as connectTcp } from "node:net";
-import * as path from "node:path";
 import { Duplex } from "node:stream";
 import pLimit from "p-limit";
 import { type KubectlReason, classifyKubectl } from "../../kubernetes/kubectl";
-import { packageRoot } from "../../support/build";
 import { childEnvironment } from "../../support/children";
 import { lastWords } from "../../support/text";
 import type { Access } from "../protocol/spec";
+import { packagedShell } from "../script/packaged";
 
 /** Why no connection came about, or why it ended. */
 export type DialReason =
@@ -114,18 +115,6 @@ export const direct: Transport = {
     }),
 };
 
-const packagedShells = new Map<string, string>();
-
-/** A script's text without the lines that are for its readers. */
-export function packagedShell(name: string): string {
-  let text = packagedShells.get(name);
-  if (text === undefined) {
-    text = readFileSync(path.join(packageRoot, "nodes", "script", name), "utf8").replace(/^ *#.*\n/gm, "");
-    packagedShells.set(name, text);
-  }
-  return text;
-}
-
 const relayPatterns: readonly (readonly [DialReason, RegExp])[] = [
   ["pod-missing", /pods "[^"]*" not found/],
   ["container-missing", /container .* is not valid for pod|container not found/],
@@ -177,7 +166,7 @@ export function classifyRelay(stderr: string): DialReason {
 }
 
 const stderrLimit = 16 * 1024;
-const farewell = 2000;
+const closeTimeout = 2000;
 
 /** stdin and stdout of a `kubectl exec` as one stream. */
 class KubectlStream extends Duplex {
@@ -234,7 +223,7 @@ class KubectlStream extends Duplex {
       done(error);
       return;
     }
-    const timer = setTimeout(() => this.child.kill("SIGKILL"), farewell);
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), closeTimeout);
     this.child.once("close", () => {
       clearTimeout(timer);
       done(error);

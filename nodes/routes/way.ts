@@ -1,4 +1,7 @@
-/** The way to a cluster's nodes that its settings ask for. */
+/**
+ * Chooses the transport for the access to nodes that the settings give.
+ * It never opens a connection.
+ */
 import type { Access } from "../protocol/spec";
 import { throughBastion } from "./bastion";
 import { type JumpboxAccess, type Transport, direct, throughKubectl } from "./transport";

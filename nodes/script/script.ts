@@ -1,11 +1,11 @@
-/** The script that runs on nodes, and how it gets there. */
+/**
+ * The script that runs on nodes, and the command and input by which it runs there.
+ * It never opens a connection, and never puts a value into a command line.
+ */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
-import * as path from "node:path";
-import { packageRoot } from "../../support/build";
 import { UserError } from "../../support/errors";
 import type { TrustWay } from "../protocol/spec";
-import { packagedShell } from "../routes/transport";
+import { assembleNodeScript, packagedShell } from "./packaged";
 
 interface NodeScript {
   readonly text: string;
@@ -17,7 +17,7 @@ let packaged: NodeScript | undefined;
 /** The script that runs on nodes, as it is packaged: what `preview --diff` shows and each command pins. */
 export function nodeScript(): NodeScript {
   if (!packaged) {
-    const text = readFileSync(path.join(packageRoot, "nodes", "script", "node.sh"), "utf8");
+    const text = assembleNodeScript();
     packaged = { text, sha256: createHash("sha256").update(text).digest("hex") };
   }
   return packaged;

@@ -14,7 +14,7 @@ import type { NodeReader } from "../operations/ready";
 import { type CommandInput, readCaOutput } from "../protocol/environment";
 import type { CaReport } from "../protocol/report";
 import type { NodeTarget, UnreachablePolicy } from "../protocol/spec";
-import { packagedShell } from "../routes/transport";
+import { packagedShell } from "../script/packaged";
 import type { InSession } from "../ssh/pool";
 import { parseCommand, separator, serviceFolder } from "./serviceProtocol";
 

@@ -5,7 +5,7 @@ import { getObject } from "../../kubernetes/kubectl";
 import { UserError } from "../../support/errors";
 import { expandHome } from "../../support/files";
 import type { SshKeySource } from "../protocol/spec";
-import type { Credentials } from "./ssh";
+import type { Credentials } from "./endpoint";
 
 const secretSchema = z.object({ data: z.record(z.string(), z.string()).optional() });
 

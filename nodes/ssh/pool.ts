@@ -1,16 +1,14 @@
-/** The SSH sessions that one process holds: one a node, shared by everything that it does there. */
+/**
+ * The SSH sessions that one process holds: one for each node, shared by everything that it does there.
+ * It never shares a session between nodes, and never retries what failed for another reason than a lost session.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../support/errors";
 import { type NodeTarget, unreachableCodes } from "../protocol/spec";
 import type { Transport } from "../routes/transport";
-import {
-  type ConnectOptions,
-  type Credentials,
-  type Session,
-  backoff,
-  connect,
-  connectDefaults,
-} from "./ssh";
+import { type ConnectOptions, backoff, connect, connectDefaults } from "./connect";
+import type { Credentials } from "./endpoint";
+import type { Session } from "./session";
 
 /** Does something in a session on a node. */
 export type InSession = <T>(

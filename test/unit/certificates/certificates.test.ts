@@ -3,9 +3,11 @@ import type { UserError } from "../../../support/errors";
 import { execFileSync } from "node:child_process";
 import { X509Certificate, generateKeyPairSync } from "node:crypto";
 import { before, describe, it } from "node:test";
-import { checkCertificates, parseFingerprint, readCertificates } from "../../../certificates/certificates";
+import { checkCertificates } from "../../../certificates/certificates";
 import { Pki, curve, rsa, type Identity } from "../../integration/certificates/pki";
 import { problem } from "../../integration/net/server";
+import { readCertificates } from "../../../certificates/pem";
+import { parseFingerprint } from "../../../certificates/identity";
 
 const subject = "registries[0].ca";
 const parse = (content: string | Buffer, now?: Date): ReturnType<typeof checkCertificates> =>

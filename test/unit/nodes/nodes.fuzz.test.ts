@@ -22,7 +22,7 @@ import {
   parseScriptOutput,
 } from "../../../nodes/protocol/report";
 import { type NodeTarget, nodeEnvironment, nodeVariables } from "../../../nodes/protocol/spec";
-import type { ExecResult, Session } from "../../../nodes/ssh/ssh";
+import type { ExecResult, Session } from "../../../nodes/ssh/session";
 import { hostile, hostileJson, readOrTold, readOrToldLater, runs, secret } from "../../fuzz";
 
 const hex = fc.stringMatching(/^[0-9a-f]{64}$/);

@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { before, describe, it } from "node:test";
 import fc from "fast-check";
-import { checkCertificates, parseFingerprint, readCertificates } from "../../../certificates/certificates";
+import { checkCertificates } from "../../../certificates/certificates";
 import {
   type HelperResult,
   type RunHelper,
@@ -15,6 +15,8 @@ import { parseImageReference, parseRegistryHost } from "../../../registry/host";
 import { parseChallenges } from "../../../registry/pullCheck";
 import { assertTold, hostile, hostileJson, readOrTold, readOrToldLater, runs, secret } from "../../fuzz";
 import { type Identity, Pki } from "../../integration/certificates/pki";
+import { readCertificates } from "../../../certificates/pem";
+import { parseFingerprint } from "../../../certificates/identity";
 
 const subject = "registries[0]";
 const host = "harbor.example.com";

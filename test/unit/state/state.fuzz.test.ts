@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { describeFindings, judge } from "../../../cli/verify/findings";
+import { describeFindings } from "../../../cli/verify/describe";
+import { judge } from "../../../cli/verify/judge";
 import { readLastRun } from "../../../state/lastRun";
 import { readDeployedStack } from "../../../state/stackState";
 import { hostile, hostileJson, readOrTold, runs, secret } from "../../fuzz";

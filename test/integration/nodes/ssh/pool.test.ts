@@ -10,7 +10,7 @@ import { throughPod } from "../../../../nodes/routes/relay";
 import type { Transport } from "../../../../nodes/routes/transport";
 import { transportFor } from "../../../../nodes/routes/way";
 import { SessionPool } from "../../../../nodes/ssh/pool";
-import type { Credentials } from "../../../../nodes/ssh/ssh";
+import type { Credentials } from "../../../../nodes/ssh/endpoint";
 import { packageRoot } from "../../../../support/build";
 import { UserError } from "../../../../support/errors";
 import { jumpboxAccess } from "../routes/jumpboxAccess";

@@ -1,6 +1,7 @@
 import * as assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Evidence, describeFindings, judge, nodesToAsk } from "../../../../cli/verify/findings";
+import { describeFindings } from "../../../../cli/verify/describe";
+import { type Evidence, judge, nodesToAsk } from "../../../../cli/verify/judge";
 import type { ClusterNode } from "../../../../kubernetes/types";
 import type { Observation } from "../../../../nodes/operations/inspection";
 import type { ScriptSuccess } from "../../../../nodes/protocol/report";

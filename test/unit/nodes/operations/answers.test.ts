@@ -4,7 +4,7 @@ import { z } from "zod";
 import { readAnswer } from "../../../../kubernetes/kubectl";
 import { runOnNode } from "../../../../nodes/operations/node";
 import { nodeState } from "../../../../nodes/operations/ready";
-import type { Session } from "../../../../nodes/ssh/ssh";
+import type { Session } from "../../../../nodes/ssh/session";
 import { problem } from "../../../integration/net/server";
 
 describe("an answer that nobody expects", () => {

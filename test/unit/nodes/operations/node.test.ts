@@ -1,7 +1,7 @@
 import * as assert from "node:assert/strict";
 import { it } from "node:test";
 import { runOnNode } from "../../../../nodes/operations/node";
-import type { Session } from "../../../../nodes/ssh/ssh";
+import type { Session } from "../../../../nodes/ssh/session";
 import { UserError } from "../../../../support/errors";
 
 /** A session in which the script says that it failed. */

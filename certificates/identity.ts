@@ -1,0 +1,67 @@
+/**
+ * What identifies a certificate: its fingerprint, its subject and issuer, whether it signs itself.
+ * It never says whether a certificate is valid.
+ */
+import { type X509Certificate, createHash } from "node:crypto";
+import { UserError } from "../support/errors";
+import { printable } from "../support/text";
+
+/** SHA-256 of the DER as lower-case hex without colons. */
+export function fingerprintOf(certificate: X509Certificate): string {
+  return createHash("sha256").update(certificate.raw).digest("hex");
+}
+
+/** A certificate's subject on one line: `O=Example, CN=Example CA`. */
+export function subjectOf(certificate: X509Certificate): string {
+  return oneLine(certificate.subject);
+}
+
+/** The same of its issuer. */
+export function issuerOf(certificate: X509Certificate): string {
+  return oneLine(certificate.issuer);
+}
+
+function oneLine(name: string): string {
+  return printable(name.split("\n").join(", "), 200) || "(no name)";
+}
+
+/** Whether the certificate is signed by its own key. */
+export function isSelfSigned(certificate: X509Certificate): boolean {
+  return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
+}
+
+/** Whether it may be a CA: an authority, or self-signed, which comes to the same. */
+export function isAuthority(certificate: X509Certificate): boolean {
+  return certificate.ca || isSelfSigned(certificate);
+}
+
+/**
+ * Reads a SHA-256 fingerprint as people have it: hex in any case, with or without colons, with `SHA256:` or with
+ * OpenSSL's `sha256 Fingerprint=` before it.
+ *
+ * @returns 64 lower-case hex digits.
+ * @throws UserError (`fingerprint-shape`).
+ */
+export function parseFingerprint(text: string, options: { subject: string }): string {
+  const digits = text
+    .trim()
+    .replace(/^sha-?256(?:\s+fingerprint)?\s*[:=]\s*/i, "")
+    .trim();
+  const hex = /^[0-9a-f]{2}(?::[0-9a-f]{2})+$/i.test(digits) ? digits.replaceAll(":", "") : digits;
+  if (/^[0-9a-f]{64}$/i.test(hex)) return hex.toLowerCase();
+  const seen = /^[0-9a-f]{40}$/i.test(hex)
+    ? "is a SHA-1 fingerprint"
+    : /^[A-Za-z0-9+/]{43}=?$/.test(digits)
+      ? "is in base64, as OpenSSH prints the fingerprints of host keys"
+      : /^[0-9a-f]+$/i.test(hex)
+        ? `has ${hex.length} hexadecimal digits instead of 64`
+        : "is not a fingerprint";
+  throw new UserError({
+    code: "fingerprint-shape",
+    subject: options.subject,
+    seen: `"${printable(text, 110)}" ${seen}`,
+    remedy:
+      "Give the certificate's SHA-256: 64 hexadecimal digits, with or without colons " +
+      "(`openssl x509 -in ca.crt -noout -fingerprint -sha256`)",
+  });
+}

@@ -1,0 +1,73 @@
+/**
+ * `npm run ca`: shows a registry's certificates, and the configuration that makes nodes trust its CA.
+ * It never changes anything, here or there.
+ */
+import { parseArgs } from "node:util";
+import { caLimits } from "../../registry/ca";
+import { UserError } from "../../support/errors";
+import { printable } from "../../support/text";
+import { withProgress } from "../progress";
+import { describe } from "./describe";
+import { look } from "./look";
+
+const help = `Usage: npm run ca -- HOST[:PORT] [options]
+
+Shows which certificates a registry serves, and which CA it offers for download where it is a Harbor; whether nodes would
+take it with that CA, by the rules of Go, in which containerd is written; and the configuration to paste. Sends no
+credentials, believes nothing that it sees, and changes nothing.
+
+  --json             print what was found as JSON (npm run --silent ca -- ...)
+  --timeout SECONDS  for each exchange with the registry (default ${caLimits.seconds})
+  --help             this text
+
+Exit code: 0; 1 where the registry is not reached, or gives no CA that nodes could use.
+`;
+
+/** `npm run ca -- …`: see the text of `--help`. */
+export async function showCa(args: readonly string[]): Promise<void> {
+  const request = readArguments(args);
+  if (!request) {
+    process.stdout.write(help);
+    return;
+  }
+  const { host, json, seconds } = request;
+  const shown = await withProgress(
+    look(host, seconds),
+    () => `Asking ${host}, for at most ${seconds} s each time`,
+  );
+  if (json) process.stdout.write(`${JSON.stringify(shown, undefined, 2)}\n`);
+  else process.stdout.write(describe(shown));
+  if (!shown.configuration) process.exitCode = 1;
+}
+
+const seeHelp = "See `npm run ca -- --help`";
+
+function readArguments(
+  args: readonly string[],
+): { host: string; json: boolean; seconds: number } | undefined {
+  const wrong = (subject: string, seen: string, remedy = seeHelp): UserError =>
+    new UserError({ code: "bad-arguments", subject, seen, remedy });
+  let parsed;
+  try {
+    const options = {
+      json: { type: "boolean" },
+      timeout: { type: "string" },
+      help: { type: "boolean" },
+    } as const;
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true });
+  } catch (error) {
+    const option = /'(--?[A-Za-z0-9-]+)/.exec((error as Error).message)?.[1] ?? "an option";
+    throw wrong("arguments", `${option} is unknown, or lacks its value`);
+  }
+  const { values, positionals } = parsed;
+  if (values.help) return undefined;
+  const [host, ...others] = positionals;
+  if (host === undefined)
+    throw wrong("HOST", "it is missing", "Give the registry: `npm run ca -- HOST[:PORT]`");
+  if (others.length > 0) throw wrong("HOST", `there are ${positionals.length} of them`, "Give one registry");
+  const { timeout = String(caLimits.seconds) } = values;
+  const seconds = /^\d{1,3}$/.test(timeout) ? Number(timeout) : 0;
+  if (seconds < 1 || seconds > 300)
+    throw wrong("--timeout", `"${printable(timeout, 40)}" is not a whole number of seconds from 1 to 300`);
+  return { host, json: values.json === true, seconds };
+}

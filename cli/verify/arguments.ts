@@ -1,0 +1,102 @@
+/**
+ * The arguments of `npm run verify`, and its `--help`.
+ * Nothing here asks a cluster or a node.
+ */
+import { parseArgs } from "node:util";
+import { parseImageReference } from "../../registry/host";
+import type { DeployedStack } from "../../state/stackState";
+import { type Problem, UserError } from "../../support/errors";
+import { printable } from "../../support/text";
+import { registryHosts } from "./judge";
+
+export const help = `Usage: npm run verify -- --stack NAME [options]
+
+Says for each node and registry of a deployed stack what is true now: whether the node is reached and shows the host key
+that is pinned, whether the CA's file is in place, is where containerd reads it and was loaded by containerd, and how long
+the CA is valid. Nothing is changed on nodes. What the stack consists of is read from its state, by \`pulumi stack export\`.
+
+  --stack NAME           the stack, as pulumi has it
+  --pull                 also pull an image on each node, by a pod that is deleted again at once
+  --image REF            the image for --pull, of one of the stack's registries; may be repeated.
+                         Default: the image of the stack's Deployment
+  --expires-within DAYS  warn of a CA that expires within so many days (default 30)
+  --json                 print one JSON object instead of a table, whose fields are in cli/verify/findings.ts;
+                         \`npm run --silent verify\` keeps npm's own line out of it
+  --help                 this text
+
+Exit code: 0 if all is well, 1 if something is not, 2 if that could not be found out.
+`;
+
+const options = {
+  stack: { type: "string" },
+  pull: { type: "boolean" },
+  image: { type: "string", multiple: true },
+  "expires-within": { type: "string" },
+  json: { type: "boolean" },
+  help: { type: "boolean" },
+} as const;
+
+export interface Request {
+  readonly stack: string;
+  readonly pull: boolean;
+  readonly images: readonly string[];
+  readonly expiresWithin: number;
+  readonly json: boolean;
+}
+
+const seeHelp = "See `npm run verify -- --help`";
+
+function badArgument(subject: string, seen: string, remedy = seeHelp): Problem {
+  return { code: "bad-arguments", subject, seen, remedy };
+}
+
+/** @returns `undefined` where help is asked for. */
+export function readArguments(args: readonly string[]): Request | undefined {
+  const values = (() => {
+    try {
+      return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
+    } catch (error) {
+      throw new UserError(badArgument("arguments", printable((error as Error).message.split(". ")[0]!, 200)));
+    }
+  })();
+  if (values.help === true) return undefined;
+  const problems: Problem[] = [];
+  const {
+    stack = "",
+    pull = false,
+    image: images = [],
+    "expires-within": days = "30",
+    json = false,
+  } = values;
+  if (stack === "") problems.push(badArgument("--stack", "it is missing"));
+  else if (!/^[A-Za-z0-9_.][A-Za-z0-9_./-]*$/.test(stack))
+    problems.push(badArgument("--stack", `"${printable(stack, 80)}" is not the name of a stack`));
+  if (!/^\d{1,5}$/.test(days))
+    problems.push(badArgument("--expires-within", `"${printable(days, 40)}" is not a number of days`));
+  if (images.length > 0 && !pull)
+    problems.push(badArgument("--image", "it is for --pull, which is not given"));
+  const [first, ...rest] = problems;
+  if (first) throw new UserError(first, ...rest);
+  return { stack, pull, images: [...new Set(images)], expiresWithin: Number(days), json };
+}
+
+/** The images to pull. */
+export function imagesOf({ images, pull }: Request, stack: DeployedStack): readonly string[] {
+  if (!pull) return [];
+  const wanted = images.length > 0 ? images : stack.image === undefined ? [] : [stack.image];
+  if (wanted.length === 0) {
+    throw new UserError(
+      badArgument("--pull", "the stack runs no Deployment, so that it has no image", "Give one with --image"),
+    );
+  }
+  const hosts = registryHosts(stack);
+  const problems = wanted.flatMap((image) => {
+    const { host } = parseImageReference(image, { subject: "--image" });
+    if (hosts.includes(host)) return [];
+    const seen = `"${printable(image, 200)}" is of none of the stack's registries`;
+    return [badArgument("--image", seen, `Give an image of ${hosts.join(" or ")}`)];
+  });
+  const [first, ...rest] = problems;
+  if (first) throw new UserError(first, ...rest);
+  return wanted;
+}

@@ -1,0 +1,251 @@
+/**
+ * Judges what the clusters and the nodes reported: which certificates, nodes and pulls are all right, and why not.
+ * It never asks anything; the evidence is given to it.
+ */
+import type { ClusterNode } from "../../kubernetes/types";
+import type { Observation } from "../../nodes/operations/inspection";
+import type { ScriptSuccess } from "../../nodes/protocol/report";
+import type { DeployedStack, StackNode } from "../../state/stackState";
+import type { ProblemCode } from "../../support/catalog";
+import type { Problem } from "../../support/errors";
+import type {
+  Answer,
+  CertificateFinding,
+  Findings,
+  NodeFinding,
+  PullFinding,
+  RegistryFinding,
+  TrustFinding,
+} from "./findings";
+
+/** What the clusters and the nodes were asked, and said. */
+export interface Evidence {
+  /** The name that the operator gave. */
+  readonly name: string;
+  readonly stack: DeployedStack;
+  /** The cluster's nodes. */
+  readonly listed: readonly ClusterNode[];
+  /** By node name; of the nodes that were asked. */
+  readonly observed: ReadonlyMap<string, Observation>;
+  /** By node name. */
+  readonly pulls: ReadonlyMap<string, readonly PullFinding[]>;
+  readonly now: Date;
+  /** Days. */
+  readonly expiresWithin: number;
+}
+
+const dayMs = 24 * 60 * 60 * 1000;
+const runUp = "Run `pulumi up`";
+
+/** The nodes of the stack that the cluster still has, and whose host key is known: those that can be asked. */
+export function nodesToAsk(stack: DeployedStack, listed: readonly ClusterNode[]): StackNode[] {
+  const uids = new Map(listed.map(({ name, uid }) => [name, uid]));
+  return stack.nodes.filter(
+    ({ target, hostKey }) => hostKey !== undefined && uids.get(target.name) === target.uid,
+  );
+}
+
+/** The registries of the stack, in the order of its certificates. */
+export function registryHosts({ certificates }: DeployedStack): string[] {
+  return [...new Set(certificates.map(({ registry }) => registry))];
+}
+
+const certificatesOf = ({ certificates }: DeployedStack, host: string): string[] =>
+  certificates.filter(({ registry }) => registry === host).map(({ sha256 }) => sha256);
+
+function judgeCertificate(sha256: string, { stack, now, expiresWithin }: Evidence): CertificateFinding {
+  const facts = stack.facts.get(sha256);
+  if (!facts) return { sha256, subject: null, notAfter: null, daysLeft: null, validity: "unknown" };
+  const left = new Date(facts.notAfter).getTime() - now.getTime();
+  const daysLeft = Math.floor(left / dayMs);
+  const validity = left <= 0 ? "expired" : left <= expiresWithin * dayMs ? "expiring" : "valid";
+  return { sha256, subject: facts.subject, notAfter: facts.notAfter, daysLeft, validity };
+}
+
+function judgeRegistries(evidence: Evidence, problems: Problem[], warnings: Problem[]): RegistryFinding[] {
+  return registryHosts(evidence.stack).map((host) => {
+    const certificates = certificatesOf(evidence.stack, host).map((sha256) =>
+      judgeCertificate(sha256, evidence),
+    );
+    for (const { sha256, subject, notAfter, daysLeft, validity } of certificates) {
+      const about = { subject: `registry ${host}` };
+      const named = `its CA certificate ${subject ?? ""}`;
+      const renew = `Give the stack the registry's present CA, then run \`pulumi up\``;
+      if (validity === "expired") {
+        problems.push({
+          code: "ca-expired",
+          ...about,
+          seen: `${named} expired at ${notAfter!}`,
+          remedy: renew,
+        });
+      } else if (validity === "expiring") {
+        const seen = `${named} expires in ${daysLeft!} day(s), at ${notAfter!}`;
+        warnings.push({ code: "ca-expires", ...about, seen, remedy: renew });
+      } else if (validity === "unknown") {
+        const seen = `the state does not know when the certificate ${sha256.slice(0, 16)}… expires: the last run did not come to its end`;
+        warnings.push({ code: "ca-expiry-unknown", ...about, seen, remedy: runUp });
+      }
+    }
+    return { host, certificates };
+  });
+}
+
+/** What a node itself shows. */
+type Seen = Pick<NodeFinding, "reachable" | "hostKeyAsPinned" | "trust" | "containerdStarted" | "registries">;
+
+/** Of a node that reported nothing. */
+function notObserved(stack: DeployedStack, reachable: Answer, hostKeyAsPinned: Answer): Seen {
+  const nothing = { ok: false, caFile: null, read: null, loaded: null };
+  return {
+    ...{ reachable, hostKeyAsPinned, trust: null, containerdStarted: null },
+    registries: registryHosts(stack).map((host) => ({ host, ...nothing })),
+  };
+}
+
+/** Failures that come after the host key was checked. */
+const afterLogin: ReadonlySet<string> = new Set<ProblemCode>(["ssh-auth", "ssh-exec-timeout", "ssh-output"]);
+
+/** A node that did not report: how far the connection to it got. */
+function judgeSilence({ code }: Problem, stack: DeployedStack): Seen {
+  if (code === "host-key-changed") return notObserved(stack, true, false);
+  if (code === "ssh-handshake") return notObserved(stack, true, null);
+  const byTheNode = code.startsWith("node-") && code !== "node-silent";
+  return byTheNode || afterLogin.has(code) ? notObserved(stack, true, true) : notObserved(stack, false, null);
+}
+
+function judgeTrust(host: string, wanted: readonly string[], report: ScriptSuccess): TrustFinding {
+  const { trusted, present, loaded = false } = report;
+  const read = wanted.every((sha256) => trusted.includes(sha256));
+  // What counts as trusted has its file in place.
+  const caFile = wanted.every((sha256) => present.includes(sha256) || trusted.includes(sha256));
+  return { host, ok: read && loaded, caFile, read: caFile ? read : null, loaded };
+}
+
+function explainTrust(
+  name: string,
+  { host, caFile, read }: TrustFinding,
+  trustMode: string,
+): Problem | undefined {
+  const about = { subject: `node ${name}`, remedy: `${runUp}, which puts it right` };
+  if (caFile === false)
+    return {
+      code: "ca-file-missing",
+      ...about,
+      seen: `the CA file of ${host} is missing, or not what it was`,
+    };
+  if (read === true) return undefined;
+  const where =
+    trustMode === "certs.d" ? "not in the folder that containerd reads" : "not in the bundle that Go reads";
+  return { code: "ca-not-read", ...about, seen: `the CA of ${host} is in place, but ${where}` };
+}
+
+function judgeReport(name: string, report: ScriptSuccess, stack: DeployedStack, problems: Problem[]): Seen {
+  const registries = registryHosts(stack).map((host) =>
+    judgeTrust(host, certificatesOf(stack, host), report),
+  );
+  for (const finding of registries) {
+    const problem = explainTrust(name, finding, report.trust ?? "system");
+    if (problem) problems.push(problem);
+  }
+  if (report.loaded !== true) {
+    problems.push({
+      code: "containerd-not-restarted",
+      subject: `node ${name}`,
+      seen: "containerd has not been started since the CA was last changed, or does not run",
+      remedy: `${runUp}, which restarts it`,
+    });
+  }
+  return {
+    reachable: true,
+    hostKeyAsPinned: true,
+    trust: report.trust ?? null,
+    containerdStarted: report.containerdStarted ?? null,
+    registries,
+  };
+}
+
+/** Why a node of the cluster or of the state is not one that can be asked. */
+function explainAbsence(
+  name: string,
+  recorded: StackNode | undefined,
+  listed: ClusterNode | undefined,
+): Problem | undefined {
+  const about = { subject: `node ${name}`, remedy: runUp };
+  if (!recorded) return { code: "node-not-in-stack", ...about, seen: "it is not in the stack" };
+  if (!listed) return { code: "node-gone", ...about, seen: "the stack has it, and the cluster no longer" };
+  if (listed.uid !== recorded.target.uid)
+    return { code: "node-replaced", ...about, seen: "the stack has an earlier node of this name" };
+  if (recorded.hostKey === undefined)
+    return { code: "node-not-installed", ...about, seen: "its installation never came to its end" };
+  return undefined;
+}
+
+function judgeNode(name: string, evidence: Evidence, problems: Problem[]): NodeFinding {
+  const { stack } = evidence;
+  const recorded = stack.nodes.find(({ target }) => target.name === name);
+  const listed = evidence.listed.find((node) => node.name === name);
+  const mine: Problem[] = [];
+  const absence = explainAbsence(name, recorded, listed);
+  const observation = absence ? undefined : evidence.observed.get(name);
+  let seen = notObserved(stack, null, null);
+  if (absence) mine.push(absence);
+  else if (observation?.kind === "answered") seen = judgeReport(name, observation.report, stack, mine);
+  else if (observation) {
+    const { problem } = observation;
+    seen = judgeSilence(problem, stack);
+    const moved = listed!.address !== recorded!.target.address;
+    const also = `; the cluster has it at ${listed!.address} by now: run \`pulumi up\``;
+    mine.push({ ...problem, subject: `node ${name}`, remedy: `${problem.remedy}${moved ? also : ""}` });
+  }
+  const pulls = evidence.pulls.get(name) ?? [];
+  for (const { image, ok, message } of pulls) {
+    if (ok) continue;
+    mine.push({
+      code: "pull-failed",
+      subject: `node ${name}`,
+      seen: `${image} could not be pulled: ${message ?? "no reason was given"}`,
+      remedy: "Look at what it says",
+    });
+  }
+  problems.push(...mine);
+  return {
+    name,
+    role: listed?.role ?? null,
+    ok: mine.length === 0,
+    inCluster: listed !== undefined,
+    inStack: recorded !== undefined && (!listed || listed.uid === recorded.target.uid),
+    ...seen,
+    pulls,
+  };
+}
+
+/** Says what the evidence amounts to. */
+export function judge(evidence: Evidence): Findings {
+  const { name, stack, listed, now } = evidence;
+  const problems: Problem[] = [];
+  const warnings = [...stack.warnings];
+  const registries = judgeRegistries(evidence, problems, warnings);
+  const names = [
+    ...new Set([...stack.nodes.map(({ target }) => target.name), ...listed.map((node) => node.name)]),
+  ].sort();
+  const nodes = names.map((node) => judgeNode(node, evidence, problems));
+  for (const node of listed) {
+    if (node.ready) continue;
+    warnings.push({
+      code: "node-not-ready",
+      subject: `node ${node.name}`,
+      seen: "it is not Ready at the moment",
+      remedy: "Look at it with `kubectl describe node`",
+    });
+  }
+  return {
+    version: 1,
+    stack: name,
+    checkedAt: now.toISOString(),
+    ok: problems.length === 0,
+    registries,
+    nodes,
+    problems,
+    warnings,
+  };
+}

@@ -1,0 +1,76 @@
+#!/bin/sh
+# What tkc-registry does on a node of a Tanzu Kubernetes cluster, as root: makes it trust the CA certificates of private
+# registries, takes them away again, and restarts containerd when it has not loaded them. There are two ways:
+#   system       a certificate is in the node's trust store; containerd reads that once, at its start
+#   certs.d      it is in the registry's folder where containerd's configuration has a config_path; containerd reads
+#                that at each pull
+#
+# Input: the variable TKC_REGISTRY_PARAMETERS, lines of "name value":
+#   op           install | remove | restart | status
+#   machineId    base64; what /etc/machine-id must hold. Where it is empty, the host name must be nodeName
+#   nodeName     base64
+#   owner        base64; the stack whose certificates these are
+#   nonce        identifies this installation (install)
+#   certificate  "<file name without extension> <sha256 of the DER> <base64 of the DER> <registry>", repeated (install);
+#                the registry as image names have it: host or host:port, IPv6 in brackets
+#   trust        system | certs.d | auto: the way (install, default system); auto is certs.d where it can be
+#   lockWait     seconds to wait for another run (default 120)
+#   restart      yes | no: whether remove restarts containerd (default yes)
+#
+# Output: key=value lines, all at the end, from "protocol=1" to "end=ok" or "end=failed"; less than 4 KiB for up to 24
+# certificates, each of which adds 73 bytes, and as many again to what status prints.
+#
+# What is kept on the node, in /var/lib/tkc-registry:
+#   owner-<16 hex>  one for each stack. First its way, where that is certs.d, and the paths of its files in folders of
+#                   registries; then its name, the nonce of its last installation, its files in the trust store, and its
+#                   certificates as they were given, which tell what must be in the files
+#   changed         "<boot id> <hundredths of a second since boot>" of our last change of what Go programs trust;
+#                   "pending" from before such a change until it is complete, so that an interrupted one is redone
+#   names-before    the names in /etc/ssl/certs before our first change
+#   folders         the folders for registries that we made, each before those that it is in
+#   new/            where these are written before they get their places
+#
+# Many nodes are asked at once, and what costs here is starting programs. So the shell does itself what it can,
+# functions answer in variables, and one awk reads all files. Lists are variables with one item a line, each with its
+# newline; unquoted they are split there and nowhere else, and patterns of file names count only between "set +f" and
+# "set -f".
+
+report() {
+  result="$result$1=$2
+"
+}
+
+# among ITEM LIST: whether it is one of them.
+among() {
+  case $newline$2 in *"$newline$1$newline"*) return 0 ;; esac
+  return 1
+}
+
+# clean TEXT [LENGTH]: sets $cleaned to one printable line of bounded length.
+clean() {
+  cleaned=$1
+  case $cleaned in *[![:print:]]*) cleaned=$(printf '%s' "$1" | tr -c '[:print:]' '?') ;; esac
+  [ "${#cleaned}" -le "${2:-160}" ] || cleaned=$(printf '%s' "$cleaned" | cut -c "1-${2:-160}")
+}
+
+finish() {
+  trap - EXIT
+  # A reader who is gone is no reason to complain.
+  printf 'protocol=1\n%send=%s\n' "$result" "$1" 2>/dev/null || :
+  if [ "$1" = ok ]; then exit 0; else exit 1; fi
+}
+
+# fail CODE DETAIL [LOG]
+fail() {
+  result=
+  report error "$1"
+  clean "$2" 400
+  report detail "$cleaned"
+  [ -z "${3-}" ] || report log "$(printf '%s' "$3" | tail -c 1500 | base64 | tr -d '\n')"
+  finish failed
+}
+
+# Runs a child that may print, and may leave processes behind, with nothing of ours in its hands.
+captured() {
+  output=$("$@" </dev/null 2>&1 9>&-)
+}

@@ -1,0 +1,51 @@
+prove_identity() {
+  if [ -n "$machine_id" ]; then
+    machine_id=$(base64 -d 2>/dev/null <<END
+$machine_id
+END
+    ) || fail bad-parameter "machineId is not base64"
+    found=
+    for file in /etc/machine-id /var/lib/dbus/machine-id; do
+      [ -r "$file" ] || continue
+      IFS=' ' read -r found <"$file" || :
+      break
+    done
+    clean "$found"
+    [ "$found" = "$machine_id" ] || fail wrong-node "the machine id here is $cleaned, not $machine_id"
+  else
+    [ -n "$node_name" ] || fail bad-parameter "machineId and nodeName are missing"
+    node_name=$(base64 -d 2>/dev/null <<END
+$node_name
+END
+    ) || fail bad-parameter "nodeName is not base64"
+    found=$(uname -n | tr '[:upper:]' '[:lower:]')
+    clean "$found"
+    [ "$found" = "$node_name" ] || fail wrong-node "the host name here is $cleaned, not $node_name"
+  fi
+}
+
+# The lock's file is removed with the last owner; who then holds a lock on a removed file tries again.
+lock() {
+  while :; do
+    exec 9>>"$lock_file"
+    flock -w "$lock_wait" 9 || fail busy "another run of tkc-registry on this node did not end within $lock_wait seconds"
+    # shellcheck disable=SC3013 # dash and bash know -ef, and POSIX since 2024
+    [ ! "/proc/$$/fd/9" -ef "$lock_file" ] || return 0
+  done
+}
+
+# Where a certificate must be put, and the bundle that the system's own tool makes of it. Go reads the first bundle
+# that exists of a list that begins with Debian's and then Photon's, and after it every file of /etc/ssl/certs.
+# So a certificate in the bundle made here is trusted: on Photon our file itself is in that directory too.
+detect_family() {
+  links=/etc/ssl/certs
+  debian_store=/usr/local/share/ca-certificates
+  if [ -x /usr/bin/rehash_ca_certificates.sh ]; then
+    family=photon store=$links extension=.pem bundle=/etc/pki/tls/certs/ca-bundle.crt
+  elif command -v update-ca-certificates >/dev/null 2>&1 && [ -d "$debian_store" ]; then
+    family=debian store=$debian_store extension=.crt bundle=/etc/ssl/certs/ca-certificates.crt
+  else
+    fail unknown-os "neither rehash_ca_certificates.sh nor update-ca-certificates with $debian_store is here; os-release says $(
+      sed -n 's/^PRETTY_NAME=//p' /etc/os-release 2>/dev/null || :)"
+  fi
+}

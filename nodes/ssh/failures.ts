@@ -1,0 +1,142 @@
+/**
+ * Why a login failed: the reasons, and the problem with its remedy that each becomes.
+ * It never decides whether to try again; `connect.ts` does.
+ */
+import type { ProblemCode } from "../../support/catalog";
+import { UserError } from "../../support/errors";
+import { lastWords } from "../../support/text";
+import { DialError, type DialReason, dialErrorOf } from "../routes/transport";
+import { type Endpoint, subjectOf } from "./endpoint";
+
+/** Why an attempt failed. */
+export type Failure =
+  | DialReason
+  | "auth"
+  /** sshd answered, and no common ground was found. */
+  | "handshake"
+  | "host-key";
+
+/** An attempt that failed; {@link explain} makes a {@link UserError} of it. */
+export class AttemptError extends Error {
+  constructor(
+    readonly reason: Failure,
+    readonly seen: string,
+  ) {
+    super(seen);
+  }
+}
+
+/** Failures that a later attempt may not have. */
+export const transient: ReadonlySet<Failure> = new Set<Failure>([
+  "timeout",
+  "refused",
+  "unreachable",
+  "lost",
+  "pod-not-running",
+  "api-unreachable",
+  "relay-failed",
+]);
+
+const codes: Record<Failure, ProblemCode> = {
+  timeout: "ssh-timeout",
+  refused: "ssh-refused",
+  unreachable: "ssh-unreachable",
+  lost: "ssh-lost",
+  auth: "ssh-auth",
+  handshake: "ssh-handshake",
+  "host-key": "host-key-changed",
+  "pod-missing": "relay-pod-missing",
+  "pod-not-running": "relay-pod-not-running",
+  "container-missing": "relay-container-missing",
+  "no-tool": "relay-no-tool",
+  "forwarding-refused": "bastion-forwarding-refused",
+  "no-kubectl": "relay-no-kubectl",
+  "context-missing": "relay-context-missing",
+  "login-expired": "relay-login-expired",
+  forbidden: "relay-forbidden",
+  "api-unreachable": "relay-api-unreachable",
+  "relay-failed": "relay-failed",
+};
+
+/** The codes of failures of the bastion itself. */
+const bastionCodes: Partial<Record<Failure, ProblemCode>> = {
+  timeout: "bastion-ssh-timeout",
+  refused: "bastion-ssh-refused",
+  unreachable: "bastion-ssh-unreachable",
+  lost: "bastion-ssh-lost",
+  auth: "bastion-ssh-auth",
+  handshake: "bastion-ssh-handshake",
+  "host-key": "bastion-host-key-changed",
+};
+
+function remedy(reason: Failure, { role = "node", user, credentials, transport }: Endpoint): string {
+  const remedies: Record<Failure, string> = {
+    timeout: `Check that the ${role} is running, and that a firewall or network policy lets SSH pass ${transport.description}`,
+    refused: `Check that sshd runs on the ${role} and listens on this port`,
+    unreachable: `Check the ${role}'s address, and that there is a route to it ${transport.description}`,
+    lost: `Check sshd's log on the ${role}; a busy sshd (MaxStartups) drops connections, then a later run succeeds`,
+    auth:
+      role === "bastion"
+        ? `Check that the bastion accepts user "${user}" with ${credentials.source}`
+        : `Check that the node accepts user "${user}" with ${credentials.source}; the secret may be of another cluster, or renewed since the node was made`,
+    handshake: "Check that sshd listens on this port and is not older than OpenSSH 7",
+    "host-key": `If the ${role} was reinstalled in place, set its new fingerprint in the settings; otherwise somebody may be in between: do not go on`,
+    "pod-missing": "Run `pulumi up`, which sees that the jumpbox pod is gone and makes it anew",
+    "pod-not-running": "Look at the jumpbox pod's events with `kubectl describe pod`",
+    "container-missing": "Name a container of the jumpbox pod in the settings",
+    "no-tool": "Use a jumpbox image that has a shell and one of bash, nc or socat",
+    "forwarding-refused": "Have the bastion's sshd forward for this user (AllowTcpForwarding, PermitOpen)",
+    "no-kubectl": "Install kubectl and make sure that it is on PATH",
+    "context-missing": "Log in with `npm run login`, or set KUBECONFIG to the file that holds the context",
+    "login-expired": "Log in again (`npm run login`): tokens of a Supervisor last ten hours",
+    forbidden: 'Have the user of this context given the right to "create" "pods/exec" in the namespace',
+    "api-unreachable": "Check that the Supervisor's API server can be reached from here, then try again",
+    "relay-failed": "Run `kubectl exec` into the jumpbox pod by hand to see more",
+  };
+  return remedies[reason];
+}
+
+/** Says what was tried, what failed and what to do. */
+export function explain(endpoint: Endpoint, error: AttemptError, attempts: number): UserError {
+  const tried = `SSH as "${endpoint.user}" ${endpoint.transport.description}`;
+  const special = endpoint.role === "bastion" ? bastionCodes[error.reason] : undefined;
+  return new UserError({
+    code: special ?? codes[error.reason],
+    subject: subjectOf(endpoint),
+    seen: `${tried} failed${attempts > 1 ? ` ${attempts} times` : ""}: ${lastWords(error.seen)}`,
+    remedy: remedy(error.reason, endpoint),
+  });
+}
+
+/** The problem of an endpoint that shows other host keys than the pinned one. */
+export function hostKeyChanged(endpoint: Endpoint, shown: readonly string[]): UserError {
+  return explain(
+    endpoint,
+    new AttemptError(
+      "host-key",
+      `its host key was to be ${endpoint.hostKey ?? ""}, and is ${shown.join(", ")}`,
+    ),
+    1,
+  );
+}
+
+/** Reads the reason from what the transport or ssh2 threw. A {@link UserError} is complete and stays as it is. */
+export function asAttemptError(error: Error & { level?: string; code?: string }): AttemptError | UserError {
+  if (error instanceof AttemptError || error instanceof UserError) return error;
+  if (error instanceof DialError) return new AttemptError(error.reason, error.seen);
+  switch (error.level) {
+    case "client-timeout":
+      return new AttemptError("timeout", "the node answered the connection but not the SSH handshake");
+    case "client-authentication":
+      return new AttemptError("auth", "sshd refused the credentials");
+    case "client-socket":
+    case undefined: {
+      const { reason, seen } = dialErrorOf(error);
+      return new AttemptError(error.code === undefined ? "handshake" : reason, seen);
+    }
+    default:
+      return /connection lost/i.test(error.message)
+        ? new AttemptError("lost", error.message)
+        : new AttemptError("handshake", error.message);
+  }
+}
