@@ -4,7 +4,7 @@ import { Jumpbox } from "./components/jumpbox";
 import { PullSecret } from "./components/pullSecret";
 import { RegistryDeployment } from "./components/registryDeployment";
 import { TrustedNodes } from "./components/trustedNodes";
-import { readSettings } from "./config/config";
+import { readSettings } from "./config/settings";
 import { unreachablePolicy } from "./nodes/protocol/environment";
 import { unreachableCodes } from "./nodes/protocol/spec";
 import { nodeScript } from "./nodes/script/script";

@@ -2,7 +2,7 @@
  * Everything that the program learns from the outside world, and refuses, before its first resource. Nothing here
  * changes anything.
  */
-import type { RegistrySettings, Settings } from "../config/config";
+import type { RegistrySettings, Settings } from "../config/settings";
 import {
   type FoundObject,
   type Right,

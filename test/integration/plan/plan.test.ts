@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { parseSettings } from "../../../config/config";
+import { parseSettings } from "../../../config/settings";
 import { type Plan, preflight } from "../../../plan/plan";
 import type { LastRun } from "../../../state/lastRun";
 import { UserError, describeProblem } from "../../../support/errors";
