@@ -11,7 +11,7 @@ import { nodeScript } from "./nodes/script/script";
 import { NodeService } from "./nodes/service/service";
 import { stackOwner } from "./plan/ownership";
 import { preflight } from "./plan/plan";
-import { lastRun } from "./state/lastRun";
+import { previousState } from "./state/previousState";
 import { assertBuildIsFresh } from "./support/build";
 import { UserError, describeProblem } from "./support/errors";
 
@@ -47,7 +47,7 @@ async function stack() {
   );
   const plan = await preflight(settings, {
     owner,
-    lastRun,
+    previousState,
     parallel: parallel > 0 ? parallel : undefined,
     unreachable,
   }).finally(() => clearTimeout(stillChecking));

@@ -39,7 +39,7 @@ import { manifestReference, parseImageReference } from "../registry/host";
 import { checkPull } from "../registry/pullCheck";
 import { robotStatus } from "../registry/robots";
 import type { RegistryCredential, TrustedCa } from "../registry/types";
-import type { LastRun, RecordedNode, RecordedPod } from "../state/lastRun";
+import type { PreviousState, RecordedNode, RecordedPod } from "../state/previousState";
 import { type Problem, UserError, allChecks } from "../support/errors";
 import { jumpboxContainer } from "../support/names";
 import { checkIdentity } from "../vsphere/identity";
@@ -141,16 +141,16 @@ function clusterRights(settings: Settings): Right[] {
 /** What earlier runs have trusted for a registry, where that decides what this one does. */
 async function knownOf(
   { host, ca }: RegistrySettings,
-  lastRun: () => Promise<LastRun>,
+  previousState: () => Promise<PreviousState>,
 ): Promise<readonly string[]> {
-  return isFromRegistry(ca) && ca.sha256 === undefined ? ((await lastRun()).trusted.get(host) ?? []) : [];
+  return isFromRegistry(ca) && ca.sha256 === undefined ? ((await previousState()).trusted.get(host) ?? []) : [];
 }
 
 async function prepareRegistry(
   settings: RegistrySettings,
   index: number,
   all: Settings,
-  lastRun: () => Promise<LastRun>,
+  previousState: () => Promise<PreviousState>,
 ): Promise<Registry> {
   const subject = `${project}:registries[${index}]`;
   const credential = async (): Promise<RegistryCredential | undefined> => {
@@ -165,7 +165,7 @@ async function prepareRegistry(
     }
   };
   const [ca, given] = await allChecks([
-    knownOf(settings, lastRun).then((known) =>
+    knownOf(settings, previousState).then((known) =>
       obtainCa(settings.host, settings.ca, { subject: `${subject}.ca`, known }),
     ),
     credential(),
@@ -240,7 +240,7 @@ async function settleJumpbox(
   supervisor: KubeContext,
   settings: Settings,
   owner: string,
-  lastRun: () => Promise<LastRun>,
+  previousState: () => Promise<PreviousState>,
 ): Promise<JumpboxPlan> {
   const { namespace, jumpbox, adopt } = settings;
   if (settings.access !== "jumpbox") return { create: false, container: "", running: false };
@@ -267,7 +267,7 @@ async function settleJumpbox(
     return ended ? { ...own, running, dead } : { ...own, running, uid: pod!.metadata!.uid };
   if (ended || phase !== "Running") throw new UserError(dead);
   // The state still has the stack's own pod of this name: left out of the program, it would be deleted by its name.
-  if ((await lastRun()).jumpbox?.name === name) {
+  if ((await previousState()).jumpbox?.name === name) {
     throw new UserError({
       code: "jumpbox-replaced",
       subject: what,
@@ -299,7 +299,7 @@ function replacedPod(
  * @param objects - whether objects that are wanted are there, by `Kind namespace/name`.
  */
 function whatIsGone(
-  last: LastRun,
+  last: PreviousState,
   nodes: readonly ClusterNode[],
   objects: ReadonlyMap<string, boolean>,
   cluster: string,
@@ -380,7 +380,7 @@ function nodeTargets(nodes: readonly ClusterNode[], settings: Settings, way: Nod
 
 /** What the state holds of this very node: another of the same name is a new one. */
 function recordOf(
-  { nodes }: LastRun,
+  { nodes }: PreviousState,
   { name, uid }: { name: string; uid: string },
 ): RecordedNode | undefined {
   const recorded = nodes.get(name);
@@ -390,7 +390,7 @@ function recordOf(
 /** What the nodes say of themselves. A new one has nothing to say yet, but its session is then there when it is needed. */
 function inspect(
   targets: readonly NodeTarget[],
-  last: LastRun,
+  last: PreviousState,
   around: { readonly owner: string; readonly sessions: SessionPool },
 ): ReadonlyMap<string, Promise<Observation>> {
   const questions = targets.map((target) => ({
@@ -550,7 +550,7 @@ export interface Run {
   /** The stack's identity, by which its objects are known. */
   readonly owner: string;
   /** What the state holds; asked for once everything else is settled, or before a pod is adopted or a CA trusted on first use. */
-  readonly lastRun: () => Promise<LastRun>;
+  readonly previousState: () => Promise<PreviousState>;
   /** How many resources the engine works on at once, where that is known. */
   readonly parallel?: number | undefined;
   /** What becomes of nodes that can't be reached. */
@@ -570,8 +570,8 @@ export async function preflight(settings: Settings, run: Run): Promise<Plan> {
     const host = URL.canParse(server) ? new URL(server).hostname : "SUPERVISOR";
     return `npm run login -- --server ${host} --namespace ${namespace} --cluster ${name}`;
   };
-  let asked: Promise<LastRun> | undefined;
-  const lastRun = (): Promise<LastRun> => (asked ??= run.lastRun());
+  let asked: Promise<PreviousState> | undefined;
+  const previousState = (): Promise<PreviousState> => (asked ??= run.previousState());
 
   const clusterSubject = `${project}:clusterContext`;
   const supervisorContext = kubeContext(settings.supervisorContext, {
@@ -617,9 +617,9 @@ export async function preflight(settings: Settings, run: Run): Promise<Plan> {
       }),
       ofSupervisor((supervisor) => readCredentials(sshKey, readSupervisorSecret(supervisor))),
       allChecks(
-        settings.registries.map((registry, index) => prepareRegistry(registry, index, settings, lastRun)),
+        settings.registries.map((registry, index) => prepareRegistry(registry, index, settings, previousState)),
       ),
-      ofSupervisor((supervisor) => settleJumpbox(supervisor, settings, owner, lastRun)),
+      ofSupervisor((supervisor) => settleJumpbox(supervisor, settings, owner, previousState)),
       openBastion(settings),
       ofCluster((cluster) =>
         allChecks(
@@ -651,7 +651,7 @@ export async function preflight(settings: Settings, run: Run): Promise<Plan> {
     });
   }
   // Last, as the engine records that it was asked: a run that is refused leaves nothing in the state.
-  const last = await lastRun();
+  const last = await previousState();
   const { pullSecret } = settings;
   const gone = whatIsGone(
     last,

@@ -6,7 +6,7 @@ import type { ClusterNode } from "../../kubernetes/types";
 import type { Observation } from "../../nodes/operations/inspection";
 import type { ScriptSuccess } from "../../nodes/protocol/report";
 import { parseImageReference } from "../../registry/host";
-import type { DeployedStack, StackNode } from "../../state/stackState";
+import type { DeployedStack, StackNode } from "../../state/exportedState";
 import type { ProblemCode } from "../../support/catalog";
 import { type Problem, describeProblem } from "../../support/errors";
 

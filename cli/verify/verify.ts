@@ -15,7 +15,7 @@ import { type InSession, SessionPool } from "../../nodes/ssh/pool";
 import { ownerMetadata } from "../../plan/ownership";
 import { readSupervisorSecret } from "../../plan/plan";
 import { parseImageReference } from "../../registry/host";
-import { type DeployedStack, type StackNode, readDeployedStack } from "../../state/stackState";
+import { type DeployedStack, type StackNode, readDeployedStack } from "../../state/exportedState";
 import { type Problem, UserError } from "../../support/errors";
 import { lastWords, printable } from "../../support/text";
 import { withProgress } from "../progress";

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { parseSettings } from "../../../config/settings";
 import { type Plan, preflight } from "../../../plan/plan";
-import type { LastRun } from "../../../state/lastRun";
+import type { PreviousState } from "../../../state/previousState";
 import { UserError, describeProblem } from "../../../support/errors";
 import { Pki, type Identity } from "../certificates/pki";
 import { startServer, unusedPort, type Handler, type TestServer } from "../net/server";
@@ -135,9 +135,9 @@ describe("the preflight", () => {
     return parseSettings(Object.fromEntries(text) as Record<string, string>, new Set());
   };
 
-  const nothing: LastRun = { jumpbox: undefined, objects: [], nodes: new Map(), trusted: new Map() };
+  const nothing: PreviousState = { jumpbox: undefined, objects: [], nodes: new Map(), trusted: new Map() };
   const run = (given = settings(), last = nothing): Promise<Plan> =>
-    preflight(given, { owner: "o", lastRun: () => Promise.resolve(last), unreachable: "fail" });
+    preflight(given, { owner: "o", previousState: () => Promise.resolve(last), unreachable: "fail" });
   /** The problems that a run is refused for, one line each. */
   const refused = async (given = settings(), last = nothing): Promise<string[]> => {
     const error: unknown = await run(given, last).then(
@@ -401,7 +401,7 @@ describe("the preflight", () => {
       [ca.sha256],
     );
     assert.match(first.warnings.join("\n"), new RegExp(ca.sha256));
-    const trusted = (sha256: string): LastRun => ({
+    const trusted = (sha256: string): PreviousState => ({
       ...nothing,
       trusted: new Map([[registry.host, [sha256]]]),
     });

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { describeFindings, judge } from "../../../cli/verify/findings";
-import { readLastRun } from "../../../state/lastRun";
-import { readDeployedStack } from "../../../state/stackState";
+import { readPreviousState } from "../../../state/previousState";
+import { readDeployedStack } from "../../../state/exportedState";
 import { hostile, hostileJson, readOrTold, runs, secret } from "../../fuzz";
 import {
   caStdout,
@@ -67,7 +67,7 @@ describe("a hostile state", () => {
     fc.assert(
       fc.property(place, value, fc.boolean(), secret, (pick, what, all, text) => {
         const given = all ? what : changed(answer, pick, what);
-        const read = readOrTold(() => readLastRun(given), [text]);
+        const read = readOrTold(() => readPreviousState(given), [text]);
         for (const [name, { hostKey }] of read?.nodes ?? []) {
           assert.match(name, /^[a-z0-9][a-z0-9.-]*$/);
           if (hostKey !== undefined) assert.match(hostKey, /^SHA256:/);

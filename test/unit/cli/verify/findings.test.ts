@@ -4,7 +4,7 @@ import { type Evidence, describeFindings, judge, nodesToAsk } from "../../../../
 import type { ClusterNode } from "../../../../kubernetes/types";
 import type { Observation } from "../../../../nodes/operations/inspection";
 import type { ScriptSuccess } from "../../../../nodes/protocol/report";
-import { readDeployedStack } from "../../../../state/stackState";
+import { readDeployedStack } from "../../../../state/exportedState";
 import type { Problem } from "../../../../support/errors";
 import { exported, harbor, nodeResources, registriesOutput, stackResource, target } from "../../state/state";
 
