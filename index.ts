@@ -10,7 +10,7 @@ import { unreachableCodes } from "./nodes/protocol/spec";
 import { nodeScript } from "./nodes/script/script";
 import { NodeService } from "./nodes/service/service";
 import { stackOwner } from "./plan/ownership";
-import { preflight } from "./plan/plan";
+import { makePlan } from "./plan/plan";
 import { previousState } from "./state/previousState";
 import { assertBuildIsFresh } from "./support/build";
 import { UserError, describeProblem } from "./support/errors";
@@ -45,7 +45,7 @@ async function stack() {
     () => void pulumi.log.info("checking clusters, nodes and registries…", undefined, undefined, true),
     2000,
   );
-  const plan = await preflight(settings, {
+  const plan = await makePlan(settings, {
     owner,
     previousState,
     parallel: parallel > 0 ? parallel : undefined,
@@ -157,7 +157,7 @@ async function stack() {
 
   for (const uid of [...(pullSecret?.uids ?? []), ...(deployment ? [deployment.uid] : [])]) {
     uid.apply((now) => {
-      const gone = plan.gone.find((each) => each.uid === now);
+      const gone = plan.missing.find((each) => each.uid === now);
       if (gone) throw told(new UserError(gone.problem));
     });
   }

@@ -13,7 +13,7 @@ import { transportFor } from "../../nodes/routes/way";
 import { readCredentials } from "../../nodes/ssh/key";
 import { type InSession, SessionPool } from "../../nodes/ssh/pool";
 import { ownerMetadata } from "../../plan/ownership";
-import { readSupervisorSecret } from "../../plan/plan";
+import { readSupervisorSecret } from "../../plan/route";
 import { parseImageReference } from "../../registry/host";
 import { type DeployedStack, type StackNode, readDeployedStack } from "../../state/exportedState";
 import { type Problem, UserError } from "../../support/errors";
