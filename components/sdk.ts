@@ -30,7 +30,7 @@ const promiseWrapper = /@pulumi[\\/]pulumi[\\/]runtime[\\/]debuggable\.js$/;
  */
 export function skipPromiseStacks(): void {
   if (process.env["PULUMI_DEBUG_PROMISE_LEAKS"]) return;
-  const hooks = Error as StackHooks;
+  const hooks = Error as unknown as StackHooks;
   const format = hooks.prepareStackTrace;
   hooks.prepareStackTrace = (error, frames) => {
     if (promiseWrapper.test(frames[0]?.getFileName() ?? "")) return "";

@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { type StackHooks, printableError, skipPromiseStacks } from "../../components/sdk";
 import { UserError } from "../../support/errors";
 
-const hooks = Error as StackHooks;
+const hooks = Error as unknown as StackHooks;
 const { prepareStackTrace } = hooks;
 afterEach(() => {
   hooks.prepareStackTrace = prepareStackTrace;
