@@ -23,7 +23,7 @@ export const beside = {
 /** Folders of this repository that no room uses. */
 export const outside = ["lab", "test", "docs"];
 /** Where Pulumi's SDK may be imported. Everything else runs without it. */
-const withPulumi = ["index.ts", "components/**/*.ts", "config/**/*.ts", "state/lastRun.ts"];
+const withPulumi = ["index.ts", "components/**/*.ts", "config/**/*.ts", "state/previousState.ts"];
 
 /** How deep folders may be nested in a room. */
 const depths = [1, 2, 3];
@@ -53,7 +53,7 @@ const refuse = (regexes) => ({
 
 const pulumiSdk = {
   regex: "^@pulumi/",
-  message: "Pulumi is for index.ts, components/, config/ and state/lastRun.ts.",
+  message: "Pulumi is for index.ts, components/, config/ and state/previousState.ts.",
 };
 
 const directions = everyRoom.flatMap((room) => {

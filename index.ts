@@ -1,90 +1,48 @@
-import * as k8s from "@pulumi/kubernetes";
+/**
+ * The stack: settings, then the plan, then the components in their order, and the outputs.
+ * It decides nothing itself.
+ */
 import * as pulumi from "@pulumi/pulumi";
+import { clusterProvider } from "./components/clusterProvider";
 import { Jumpbox } from "./components/jumpbox";
+import { failOnMissing } from "./components/missingObjects";
+import { logPlan, logWhileChecking } from "./components/planLog";
 import { PullSecret } from "./components/pullSecret";
 import { RegistryDeployment } from "./components/registryDeployment";
+import { hideAnswers, printableError, skipPromiseStacks } from "./components/sdk";
 import { TrustedNodes } from "./components/trustedNodes";
-import { readSettings } from "./config/config";
+import { readSettings } from "./config/settings";
 import { unreachablePolicy } from "./nodes/protocol/environment";
-import { unreachableCodes } from "./nodes/protocol/spec";
 import { nodeScript } from "./nodes/script/script";
 import { NodeService } from "./nodes/service/service";
 import { stackOwner } from "./plan/ownership";
-import { preflight } from "./plan/plan";
-import { lastRun } from "./state/lastRun";
+import { makePlan } from "./plan/plan";
+import { previousState } from "./state/previousState";
 import { assertBuildIsFresh } from "./support/build";
-import { UserError, describeProblem } from "./support/errors";
-
-/**
- * The provider's class copies $KUBECONFIG into its inputs, and so into the state, where the path would be another
- * operator's. Left out, the plugin reads the same variable of whoever runs it.
- */
-const ambientKubeconfig: pulumi.ResourceTransformation = ({ props, opts }) => ({
-  props: { ...(props as object), kubeconfig: undefined },
-  opts,
-});
-
-/**
- * The SDK's debug messages repeat what the engine answers, secrets in clear, and `--debug` shows them: `RegisterResource
- * RPC finished: …; err: …, resp: …` (`runtime/resource.js` and `invoke.js` of SDK 3.228). They go without the answer.
- */
-function hideAnswers(): void {
-  const log = pulumi.log as { debug: typeof pulumi.log.debug };
-  const { debug } = log;
-  log.debug = (message, ...rest) => debug(message.replace(/, resp: [^]*/, ", resp: not shown"), ...rest);
-}
 
 async function stack() {
   assertBuildIsFresh();
   hideAnswers();
+  skipPromiseStacks();
   const settings = readSettings();
   const owner = stackOwner(pulumi.getProject(), pulumi.getStack());
   const parallel = Number(process.env["PULUMI_NODEJS_PARALLEL"]); // the language host's word for --parallel
   const unreachable = unreachablePolicy(process.env, settings.unreachableNodes);
-  const stillChecking = setTimeout(
-    () => void pulumi.log.info("checking clusters, nodes and registries…", undefined, undefined, true),
-    2000,
+  const plan = await logWhileChecking(
+    makePlan(settings, { owner, previousState, parallel: parallel > 0 ? parallel : undefined, unreachable }),
   );
-  const plan = await preflight(settings, {
-    owner,
-    lastRun,
-    parallel: parallel > 0 ? parallel : undefined,
-    unreachable,
-  }).finally(() => clearTimeout(stillChecking));
-  await pulumi.log.info(["checked beforehand:", ...plan.facts].join("\n  "));
-  for (const warning of plan.warnings) await pulumi.log.warn(warning);
-  for (const observation of plan.observed) {
-    void observation.then(async (seen) => {
-      if (seen.kind !== "silent") return;
-      const skipped = unreachable === "skip" && unreachableCodes.has(seen.problem.code);
-      await pulumi.log.warn(`${skipped ? "skipped: " : ""}${describeProblem(seen.problem)}`);
-    });
-  }
+  await logPlan(plan, unreachable);
   if (!pulumi.runtime.isDryRun()) {
     await NodeService.start({
       owner,
       targets: plan.nodes.map(({ target }) => target),
       readyTimeout: settings.nodes.readyTimeoutSeconds,
-      pems: plan.cas.flatMap(({ certificates }) => certificates.map(({ pem }) => pem)).join(""),
+      certificates: plan.certificatesBySha256,
       inSession: plan.sessions.use,
       readNode: plan.readNode,
       unreachable,
     });
   }
-
-  // The SDK keeps the stack of each of its promises, several a resource: at full length, 256 nodes' take 6 s and 130 MB.
-  Error.stackTraceLimit = 0;
-
-  // Objects whose creation was cut off exist without being in the state, so creating takes over what is there;
-  // the preflight has made sure that nobody else's is. The identifiers never change: a changed one would replace
-  // the provider, and then delete the new objects as the old ones.
-  const common = { enableServerSideApply: true, upsertExistingObjects: true, enableSecretMutable: true };
-  const provider = (name: string, context: string, clusterIdentifier: string): k8s.Provider =>
-    new k8s.Provider(
-      name,
-      { ...common, context, clusterIdentifier },
-      { transformations: [ambientKubeconfig] },
-    );
 
   const jumpbox = plan.jumpbox.create
     ? new Jumpbox(
@@ -96,7 +54,7 @@ async function stack() {
           owner,
           replaces: plan.jumpbox.replaces,
         },
-        { providers: [provider("supervisor", settings.supervisorContext, settings.namespace)] },
+        { providers: [clusterProvider("supervisor", settings.supervisorContext, settings.namespace)] },
       )
     : undefined;
 
@@ -120,7 +78,7 @@ async function stack() {
   // A provider that nothing is made by would be a process for nothing.
   const cluster =
     plan.pullSecrets.length > 0 || plan.deployment
-      ? provider("cluster", settings.clusterContext, `${settings.namespace}/${settings.cluster}`)
+      ? clusterProvider("cluster", settings.clusterContext, `${settings.namespace}/${settings.cluster}`)
       : undefined;
   const providers = cluster ? [cluster] : [];
   const pullSecret =
@@ -155,12 +113,7 @@ async function stack() {
       )
     : undefined;
 
-  for (const uid of [...(pullSecret?.uids ?? []), ...(deployment ? [deployment.uid] : [])]) {
-    uid.apply((now) => {
-      const gone = plan.gone.find((each) => each.uid === now);
-      if (gone) throw told(new UserError(gone.problem));
-    });
-  }
+  failOnMissing([...(pullSecret?.uids ?? []), ...(deployment ? [deployment.uid] : [])], plan.missing);
 
   return {
     jumpbox: jumpbox?.podName ?? null,
@@ -176,20 +129,10 @@ async function stack() {
   };
 }
 
-/**
- * Has an error told without a stack trace: it is the operator's to put right, and says how. The SDK would inspect one
- * all the same, which takes it twenty seconds.
- */
-function told({ message }: UserError): pulumi.RunError {
-  const error = new pulumi.RunError(message);
-  delete error.stack;
-  return error;
-}
-
 export = async () => {
   try {
     return await stack();
   } catch (error) {
-    throw error instanceof UserError ? told(error) : error;
+    throw printableError(error);
   }
 };

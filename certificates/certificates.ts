@@ -13,6 +13,7 @@ import { fingerprintOf, isAuthority, isSelfSigned, issuerOf, subjectOf } from ".
 export interface CaCertificate {
   /** PEM, LF line ends, one final newline, nothing else. */
   readonly pem: string;
+  readonly der: Buffer;
   /** SHA-256 of the DER, lower-case hex without colons. */
   readonly sha256: string;
   readonly subject: string;
@@ -74,6 +75,7 @@ function asCaCertificate(certificate: X509Certificate): CaCertificate {
   const base64 = certificate.raw.toString("base64").replace(/.{1,64}/g, "$&\n");
   return {
     pem: `-----BEGIN CERTIFICATE-----\n${base64}-----END CERTIFICATE-----\n`,
+    der: certificate.raw,
     sha256: fingerprintOf(certificate),
     subject: subjectOf(certificate),
     notAfter: new Date(certificate.validTo).toISOString(),

@@ -3,7 +3,7 @@ export type { ClusterNode } from "../kubernetes/types";
 export type { Access, NodeTarget, SshKeySource, TrustedCertificate } from "../nodes/protocol/spec";
 export { NodeService } from "../nodes/service/service";
 export { SessionPool } from "../nodes/ssh/pool";
-export type { NodePlan } from "../plan/nodePlan";
+export type { NodePlan } from "../plan/nodes";
 export * from "../plan/podTemplate";
 export type { TrustedCa } from "../registry/types";
 export * from "./jumpbox";

@@ -2,7 +2,7 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { type NodeWay, type TrustWay, type TrustedCertificate, wayEnvironment } from "../nodes/protocol/spec";
 import { planLanes } from "../plan/lanes";
-import type { NodePlan } from "../plan/nodePlan";
+import type { NodePlan } from "../plan/nodes";
 import { dependencies } from "./options";
 import {
   type NodeTrust,

@@ -2,7 +2,8 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { z } from "zod";
-import { parseSettings, settingsSchema } from "../config/config";
+import { settingsSchema } from "../config/schema";
+import { parseSettings } from "../config/settings";
 import { catalog } from "../support/catalog";
 import { UserError } from "../support/errors";
 import { type Message, collect } from "./messages";

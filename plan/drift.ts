@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import type { Observation } from "../nodes/operations/inspection";
 import { type TrustedCertificate, type UnreachablePolicy, unreachableCodes } from "../nodes/protocol/spec";
-import type { RecordedNode } from "../state/lastRun";
+import type { RecordedNode } from "../state/previousState";
 
 function derived(...from: readonly unknown[]): string {
   return createHash("sha256").update(JSON.stringify(from)).digest("hex").slice(0, 16);

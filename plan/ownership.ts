@@ -1,6 +1,7 @@
 /** Labels by which our objects are known, also when their creation was cut off before it reached the state. */
 import { createHash } from "node:crypto";
 import type { FoundObject } from "../kubernetes/access";
+import { UserError } from "../support/errors";
 
 /** Values of labels are at most 63 characters of `[A-Za-z0-9_.-]` and begin and end with a letter or digit. */
 const labelValue = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
@@ -66,4 +67,32 @@ export function ownership(found: FoundObject | undefined, owner: string): Owners
   if (stack === undefined || (stack !== owner && adopted)) return { kind: "foreign" };
   if (stack !== owner) return { kind: "foreign", stack };
   return { kind: adopted ? "adopted" : "ours" };
+}
+
+/** Refuses what isn't the stack's own, unless it is to be adopted. */
+export function resolveOwnership(
+  what: string,
+  found: FoundObject | undefined,
+  { owner, adopt, otherName }: { owner: string; adopt: boolean; otherName: string },
+): Ownership["kind"] {
+  const is = ownership(found, owner);
+  if (is.kind !== "foreign") return is.kind;
+  if (adopt && is.stack === undefined) return "adopted";
+  throw new UserError(
+    is.stack === undefined
+      ? {
+          code: "object-exists",
+          subject: what,
+          seen: "it is there already, and this stack did not make it",
+          remedy: `Set \`adopt: true\` to take it over, or another name with ${otherName}`,
+        }
+      : {
+          code: "object-of-another-stack",
+          subject: what,
+          seen: `it belongs to the stack ${is.stack}`,
+          remedy:
+            `Set another name with ${otherName}. If that stack is gone, or was renamed, take its label ` +
+            "`tkc-registry/stack` off the object with `kubectl label`, and set `adopt: true`",
+        },
+  );
 }

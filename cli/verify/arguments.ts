@@ -4,7 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import { parseImageReference } from "../../registry/host";
-import type { DeployedStack } from "../../state/stackState";
+import type { DeployedStack } from "../../state/exportedState";
 import { type Problem, UserError } from "../../support/errors";
 import { printable } from "../../support/text";
 import { registryHosts } from "./judge";

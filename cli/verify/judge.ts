@@ -5,7 +5,7 @@
 import type { ClusterNode } from "../../kubernetes/types";
 import type { Observation } from "../../nodes/operations/inspection";
 import type { ScriptSuccess } from "../../nodes/protocol/report";
-import type { DeployedStack, StackNode } from "../../state/stackState";
+import type { DeployedStack, StackNode } from "../../state/exportedState";
 import type { ProblemCode } from "../../support/catalog";
 import type { Problem } from "../../support/errors";
 import type {

@@ -7,7 +7,7 @@ import type { KubeContext } from "../../kubernetes/client";
 import { type PullResult, tryPulls } from "../../kubernetes/pullPods";
 import type { ClusterNode } from "../../kubernetes/types";
 import { ownerMetadata } from "../../plan/ownership";
-import type { DeployedStack } from "../../state/stackState";
+import type { DeployedStack } from "../../state/exportedState";
 import { UserError } from "../../support/errors";
 import { withProgress } from "../progress";
 import type { PullFinding } from "./findings";

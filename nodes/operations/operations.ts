@@ -5,12 +5,12 @@
 import { randomUUID } from "node:crypto";
 import { UserError } from "../../support/errors";
 import {
+  type CertificatesBySha256,
   type CommandInput,
   type Environment,
+  certificatesFor,
   checkScript,
   pinnedHostKey,
-  readCertificates,
-  readCommandInput,
   readNonce,
   readTrust,
 } from "../protocol/environment";
@@ -75,16 +75,21 @@ export function identity({ target, owner }: Pick<CommandInput, "target" | "owner
 /**
  * Makes the node trust the certificates, and no longer those of an earlier run of the same stack.
  *
- * @param pems - PEM of all certificates that the environment names by SHA-256.
- * @throws UserError of what is given, of the way to the node, and of what happens there.
+ * @param environment - What is to be trusted, what the preview showed, and what the command printed last time.
+ * @param known - The certificates that the environment names by SHA-256.
+ * @throws UserError of what is given, of the route to the node, and of what happens there.
  */
-export async function applyCa(environment: Environment, pems: string, around: Surroundings): Promise<string> {
-  const input = readCommandInput(environment);
+export async function applyCa(
+  input: CommandInput,
+  environment: Environment,
+  known: CertificatesBySha256,
+  around: Surroundings,
+): Promise<string> {
   const { target } = input;
   const tell = (message: string): void => around.tell(`${target.name}: ${message}`);
   checkScript(environment, nodeScript().sha256);
   const wanted = readTrust(environment);
-  const certificates = readCertificates(wanted.certificates, pems);
+  const certificates = certificatesFor(wanted.certificates, known);
   const nonce = readNonce(environment);
   const hostKey = pinnedHostKey(environment, target);
   const common = { version: "1", report: "ca", node: target.name, uid: target.uid } as const;

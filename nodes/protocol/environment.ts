@@ -1,5 +1,4 @@
 /** The readers of what a node command is given: the counterpart of `nodeEnvironment` in spec.ts. */
-import { X509Certificate, createHash } from "node:crypto";
 import { isIP } from "node:net";
 import { z } from "zod";
 import { type Problem, UserError } from "../../support/errors";
@@ -70,9 +69,12 @@ const waySchema = z.object({
   TKC_REGISTRY_OWNER: owner,
   TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(usual.readyTimeout),
 });
-const targetSchema = z.object({
+const identitySchema = z.object({
   TKC_REGISTRY_NODE: objectName,
   TKC_REGISTRY_NODE_UID: z.string().regex(/^[0-9A-Za-z-]{1,64}$/, "is not a UID"),
+});
+const targetSchema = z.object({
+  ...identitySchema.shape,
   TKC_REGISTRY_NODE_MACHINE_ID: z.string().regex(/^([0-9A-Fa-f-]{32,36})?$/, "is not a machine id"),
   TKC_REGISTRY_NODE_ADDRESS: address,
   ...waySchema.shape,
@@ -116,6 +118,9 @@ export interface CommandInput extends CommonInput {
   readonly target: NodeTarget;
 }
 
+/** The certificates that a run knows, by SHA-256. */
+export type CertificatesBySha256 = ReadonlyMap<string, { readonly der: Buffer }>;
+
 /** What the command for all nodes is given. */
 export interface SweepInput extends CommonInput {
   readonly way: NodeWay;
@@ -149,6 +154,16 @@ export function readCommandInput(environment: Environment): CommandInput {
     owner: values.TKC_REGISTRY_OWNER,
     readyTimeout: values.TKC_REGISTRY_READY_TIMEOUT,
   };
+}
+
+/**
+ * Which node a command is for, where the running program knows the rest of it.
+ *
+ * @throws UserError `bad-environment`, with a problem for each variable.
+ */
+export function readNodeIdentity(environment: Environment): { readonly node: string; readonly uid: string } {
+  const values = read(identitySchema, environment);
+  return { node: values.TKC_REGISTRY_NODE, uid: values.TKC_REGISTRY_NODE_UID };
 }
 
 /** @throws UserError `bad-environment`, with a problem for each variable. */
@@ -223,47 +238,30 @@ export function readTrust(environment: Environment): {
 }
 
 /**
- * Matches certificates with those that are to be trusted, by SHA-256: each must be there, and no other.
+ * The certificates that are to be trusted, as the node script takes them.
  *
- * @throws UserError `bad-certificates`
+ * @param certificates - All that the run knows, by SHA-256.
+ * @throws UserError `bad-certificates` where one is not among them.
  */
-export function readCertificates(
+export function certificatesFor(
   trust: readonly TrustedCertificate[],
-  pems: string,
+  certificates: CertificatesBySha256,
 ): readonly NodeCertificate[] {
-  const wrong = (seen: string): UserError =>
-    new UserError({
-      code: "bad-certificates",
-      subject: "the CA certificates",
-      seen,
-      remedy: "Run `pulumi up` again; if it stays so, this is a defect of tkc-registry",
-    });
-  const ders = new Map<string, Buffer>();
-  for (const [pem] of pems.matchAll(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g)) {
-    let der: Buffer;
-    try {
-      der = new X509Certificate(pem).raw;
-    } catch {
-      throw wrong("one of them is not a certificate");
+  const files = trust.map(({ registry, sha256 }): [string, NodeCertificate] => {
+    const certificate = certificates.get(sha256);
+    if (!certificate) {
+      throw new UserError({
+        code: "bad-certificates",
+        subject: "the CA certificates",
+        seen: `${sha256}, to be trusted for ${registry}, is missing`,
+        remedy: "Run `pulumi up` again; if it stays so, this is a defect of tkc-registry",
+      });
     }
-    ders.set(createHash("sha256").update(der).digest("hex"), der);
-  }
-  const known = new Set(trust.map(({ sha256 }) => sha256));
-  for (const sha256 of ders.keys())
-    if (!known.has(sha256)) throw wrong(`${sha256} is none that is to be trusted`);
-  const files = new Map<string, NodeCertificate>();
-  for (const { registry, sha256 } of trust) {
-    const der = ders.get(sha256);
-    if (!der) throw wrong(`${sha256}, to be trusted for ${registry}, is missing`);
+    const { der } = certificate;
     // host and host:443 share a name, not a folder.
-    files.set(`${registry} ${sha256}`, {
-      name: certificateFileName(registry, sha256),
-      registry,
-      sha256,
-      der,
-    });
-  }
-  return [...files.values()];
+    return [`${registry} ${sha256}`, { name: certificateFileName(registry, sha256), registry, sha256, der }];
+  });
+  return [...new Map(files).values()];
 }
 
 /**

@@ -11,8 +11,12 @@ import { text } from "node:stream/consumers";
 import { UserError } from "../../support/errors";
 import { applyCa, restartContainerd, type Surroundings } from "../operations/operations";
 import type { NodeReader } from "../operations/ready";
-import { type CommandInput, readCaOutput } from "../protocol/environment";
-import type { CaReport } from "../protocol/report";
+import {
+  type CertificatesBySha256,
+  type CommandInput,
+  readCaOutput,
+  readNodeIdentity,
+} from "../protocol/environment";
 import type { NodeTarget, UnreachablePolicy } from "../protocol/spec";
 import { packagedShell } from "../script/packaged";
 import type { InSession } from "../ssh/pool";
@@ -26,8 +30,8 @@ export interface NodeServiceOptions {
   readonly targets: readonly NodeTarget[];
   /** Seconds to wait for a Node to be Ready. */
   readonly readyTimeout: number;
-  /** PEM of all certificates that nodes are to trust; a command names those that it means by SHA-256. */
-  readonly pems: string;
+  /** The certificates that nodes are to trust; a command names those that it means by SHA-256. */
+  readonly certificates: CertificatesBySha256;
   readonly inSession: InSession;
   readonly readNode: NodeReader;
   /** What becomes of a node that cannot be reached. */
@@ -160,15 +164,15 @@ export class NodeService {
     response.end(told.join("") + separator + stdout);
   }
 
-  /** A command that restarts never runs without the program, which knows its node: the state need not. */
-  #inputFor({ node, uid }: CaReport): CommandInput {
+  /** The program knows the nodes of its commands: what the environment has of them is for deletes. */
+  #inputFor({ node, uid }: { readonly node: string; readonly uid: string }): CommandInput {
     const { targets, owner, readyTimeout } = this.options;
     const target = targets.find((each) => each.name === node && each.uid === uid);
     if (target) return { target, owner, readyTimeout };
     throw new UserError({
       code: "bad-environment",
-      subject: "TKC_REGISTRY_CA",
-      seen: `it is of a node ${node} that this run is not about`,
+      subject: `node ${node}`,
+      seen: "this run is not about it",
       remedy: "Run `pulumi up` again",
     });
   }
@@ -177,7 +181,12 @@ export class NodeService {
     const { words, environment } = parseCommand(url, body);
     switch (words) {
       case "ca apply":
-        return await applyCa(environment, this.options.pems, around);
+        return await applyCa(
+          this.#inputFor(readNodeIdentity(environment)),
+          environment,
+          this.options.certificates,
+          around,
+        );
       case "containerd restart": {
         const ca = readCaOutput(environment);
         return await restartContainerd(this.#inputFor(ca), ca, around);

@@ -106,8 +106,8 @@ describe("the rooms", () => {
   });
 
   it("work without Pulumi's SDK, but for those that declare, read the settings or read the running stack", async () => {
-    const withPulumi = ["index.ts", "components/anything.ts", "config/anything.ts", "state/lastRun.ts"];
-    const files = [...house.rooms.flat().flatMap(filesOf), "state/lastRun.ts"];
+    const withPulumi = ["index.ts", "components/anything.ts", "config/anything.ts", "state/previousState.ts"];
+    const files = [...house.rooms.flat().flatMap(filesOf), "state/previousState.ts"];
     for (const file of files) {
       const allowed = withPulumi.includes(file) || /^(components|config)\//.test(file);
       await expectEachWay(file, "@pulumi/pulumi", allowed ? "allowed" : "refused");

@@ -133,10 +133,10 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   const serve = async (
     served: NodeTarget,
     {
-      pems = certificate.pem,
+      known = [certificate],
       readyTimeout = 300,
       unreachable = "fail",
-    }: { pems?: string; readyTimeout?: number; unreachable?: UnreachablePolicy } = {},
+    }: { known?: readonly Certificate[]; readyTimeout?: number; unreachable?: UnreachablePolicy } = {},
   ): Promise<void> => {
     await stop();
     pool = new SessionPool({
@@ -145,7 +145,8 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       connect: { attempts: 2, delay: 1 },
     });
     service = await NodeService.start({
-      ...{ owner, targets: [served], readyTimeout, pems },
+      ...{ owner, targets: [served], readyTimeout },
+      certificates: new Map(known.map((each) => [each.sha256, each])),
       ...{ inSession: pool.use, readNode: readNodeByKubectl, unreachable },
     });
   };
@@ -224,10 +225,8 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     assert.equal(changed.code, 1);
     assert.match(changed.stderr, /host key/);
     await succeed(apply({ PULUMI_COMMAND_STDOUT: other.replace("uid-1", "uid-0") }));
-    const configured = await apply({
-      TKC_REGISTRY_HOST_KEY: server.stranger.fingerprint,
-      PULUMI_COMMAND_STDOUT: stdout,
-    });
+    await serve(target({ hostKey: server.stranger.fingerprint }));
+    const configured = await apply({ PULUMI_COMMAND_STDOUT: stdout });
     assert.equal(configured.code, 1);
   });
 
@@ -235,17 +234,17 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const before = root.snapshot();
     const stale = await apply({ TKC_REGISTRY_SCRIPT_SHA256: "0".repeat(64) });
     assert.match(stale.stderr, /preview/);
-    const wrongNode = await apply({ TKC_REGISTRY_NODE_MACHINE_ID: "f".repeat(32) });
-    assert.match(wrongNode.stderr, /machine id/);
+    const unknown = await apply({ TKC_REGISTRY_NODE_UID: "uid-2" });
+    assert.match(unknown.stderr, /node node-1: this run is not about it/);
     const noCa = await restart("");
     assert.match(noCa.stderr, /ca apply/);
-    await serve(target(), { pems: makeCertificate("Other").pem });
+    await serve(target(), { known: [makeCertificate("Other")] });
     const other = await apply();
-    assert.match(other.stderr, /none that is to be trusted/);
-    await serve(target(), { pems: "<html>" });
-    const none = await apply();
-    assert.match(none.stderr, /missing/);
-    for (const { code, stdout } of [stale, other, none, wrongNode, noCa])
+    assert.match(other.stderr, /to be trusted for harbor.example:8443, is missing/);
+    await serve(target({ machineId: "f".repeat(32) }));
+    const wrongNode = await apply();
+    assert.match(wrongNode.stderr, /machine id/);
+    for (const { code, stdout } of [stale, unknown, other, wrongNode, noCa])
       assert.deepEqual([code, stdout], [1, ""]);
     assert.deepEqual(root.snapshot(), before);
   });
@@ -253,9 +252,15 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   it("name every variable that is missing or wrong", async () => {
     const empty = await borrowed("ca apply", {});
     assert.equal(empty.code, 1);
-    assert.match(empty.stderr, /TKC_REGISTRY_NODE_ADDRESS: the variable is not set/);
+    assert.match(empty.stderr, /TKC_REGISTRY_NODE: the variable is not set/);
+    assert.match(empty.stderr, /TKC_REGISTRY_NODE_UID: the variable is not set/);
     assert.doesNotMatch(empty.stderr, /at .*\.ts/);
-    const wrong = await apply({ TKC_REGISTRY_NODE_ADDRESS: "-oProxyCommand=id", TKC_REGISTRY_ACCESS: "{" });
+    const wrong = await command("v1 ca remove", {
+      ...environment(),
+      TKC_REGISTRY_NODE_ADDRESS: "-oProxyCommand=id",
+      TKC_REGISTRY_ACCESS: "{",
+    });
+    assert.equal(wrong.code, 1);
     assert.match(wrong.stderr, /TKC_REGISTRY_NODE_ADDRESS: is neither/);
     assert.match(wrong.stderr, /TKC_REGISTRY_ACCESS: is not JSON/);
   });
@@ -275,7 +280,8 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       fs.symlinkSync(process.execPath, path.join(folder, "node"));
       const { stdout } = await succeed(apply({ PATH: folder }));
       assert.equal(parseCaReport(stdout).uid, "uid-1");
-      const wrong = await apply({ PATH: folder, TKC_REGISTRY_NODE_MACHINE_ID: "f".repeat(32) });
+      await serve(target({ machineId: "f".repeat(32) }));
+      const wrong = await apply({ PATH: folder });
       assert.deepEqual([wrong.code, wrong.stdout], [1, ""]);
       assert.match(wrong.stderr, /machine id/);
     } finally {
@@ -303,7 +309,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     assert.deepEqual([mode("."), mode("socket"), mode("client")], [0o700, 0o600, 0o700]);
     const again = (): Promise<NodeService> =>
       NodeService.start({
-        ...{ owner, targets: [], readyTimeout: 1, pems: "" },
+        ...{ owner, targets: [], readyTimeout: 1, certificates: new Map() },
         ...{ inSession: pool!.use, readNode: readNodeByKubectl, unreachable: "fail" },
       });
     await assert.rejects(again(), /another run of it is going on/);
@@ -318,9 +324,9 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   });
 
   it("pass over a node that can't be reached where it is to be skipped, and install it when it is there", async () => {
-    await serve(target(), { unreachable: "skip" });
-    const port = String(await freePort());
-    const skipped = await succeed(apply({ TKC_REGISTRY_NODE_PORT: port }));
+    const away = target({ port: await freePort() });
+    await serve(away, { unreachable: "skip" });
+    const skipped = await succeed(apply());
     assert.match(
       skipped.stderr,
       /node-1: skipped, to be installed by the first run that reaches it: .*refused/,
@@ -330,22 +336,22 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     assert.match(restarted.stdout, /^skipped=ssh-refused$/m);
     assert.equal(root.lines("lab/restarts"), 0);
 
+    await serve(target(), { unreachable: "skip" });
     const installed = await succeed(apply({ PULUMI_COMMAND_STDOUT: skipped.stdout.trimEnd() }));
     // Later the node is away again, while its certificates change: its host key stays known.
-    const again = await succeed(
-      apply({ TKC_REGISTRY_NODE_PORT: port, PULUMI_COMMAND_STDOUT: installed.stdout.trimEnd() }),
-    );
+    await serve(away, { unreachable: "skip" });
+    const again = await succeed(apply({ PULUMI_COMMAND_STDOUT: installed.stdout.trimEnd() }));
     assert.equal(parseCaReport(again.stdout).hostKey, server.hostKeys.ed25519!.fingerprint);
 
-    await serve(target(), { unreachable: "fail" });
-    const failed = await apply({ TKC_REGISTRY_NODE_PORT: port });
+    await serve(away, { unreachable: "fail" });
+    const failed = await apply();
     assert.equal(failed.code, 1);
     assert.match(failed.stderr, /refused/);
   });
 
   it("never skip a node that is reached and is not the one that it was", async () => {
-    await serve(target(), { unreachable: "skip" });
-    const changed = await apply({ TKC_REGISTRY_HOST_KEY: server.stranger.fingerprint });
+    await serve(target({ hostKey: server.stranger.fingerprint }), { unreachable: "skip" });
+    const changed = await apply();
     assert.equal(changed.code, 1);
     assert.match(changed.stderr, /host key/);
     kubectl.secret("tkc-cluster-1-ssh", { "ssh-privatekey": server.stranger.privateKey });

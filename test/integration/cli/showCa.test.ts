@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { before, describe, it } from "node:test";
-import { parseSettings } from "../../../config/config";
+import { parseSettings } from "../../../config/settings";
 import { Pki, type Identity } from "../certificates/pki";
 import { type CommandResult, runCommand } from "../command";
 import { startServer, unusedPort, type Handler } from "../net/server";

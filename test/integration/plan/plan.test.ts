@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { parseSettings } from "../../../config/config";
-import { type Plan, preflight } from "../../../plan/plan";
-import type { LastRun } from "../../../state/lastRun";
+import { parseSettings } from "../../../config/settings";
+import { type Plan, makePlan } from "../../../plan/plan";
+import type { PreviousState } from "../../../state/previousState";
 import { UserError, describeProblem } from "../../../support/errors";
 import { Pki, type Identity } from "../certificates/pki";
 import { startServer, unusedPort, type Handler, type TestServer } from "../net/server";
@@ -19,7 +19,7 @@ const tokenUntil = (expires: Date): string =>
 const fromNow = (minutes: number): Date => new Date(Date.now() + minutes * 60_000);
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
-describe("the preflight", () => {
+describe("the plan", () => {
   const digest = `sha256:${"ab".repeat(32)}`;
   const environment = { ...process.env };
   let pki: Pki;
@@ -135,9 +135,9 @@ describe("the preflight", () => {
     return parseSettings(Object.fromEntries(text) as Record<string, string>, new Set());
   };
 
-  const nothing: LastRun = { jumpbox: undefined, objects: [], nodes: new Map(), trusted: new Map() };
+  const nothing: PreviousState = { jumpbox: undefined, objects: [], nodes: new Map(), trusted: new Map() };
   const run = (given = settings(), last = nothing): Promise<Plan> =>
-    preflight(given, { owner: "o", lastRun: () => Promise.resolve(last), unreachable: "fail" });
+    makePlan(given, { owner: "o", previousState: () => Promise.resolve(last), unreachable: "fail" });
   /** The problems that a run is refused for, one line each. */
   const refused = async (given = settings(), last = nothing): Promise<string[]> => {
     const error: unknown = await run(given, last).then(
@@ -401,7 +401,7 @@ describe("the preflight", () => {
       [ca.sha256],
     );
     assert.match(first.warnings.join("\n"), new RegExp(ca.sha256));
-    const trusted = (sha256: string): LastRun => ({
+    const trusted = (sha256: string): PreviousState => ({
       ...nothing,
       trusted: new Map([[registry.host, [sha256]]]),
     });

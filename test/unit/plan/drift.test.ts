@@ -4,7 +4,7 @@ import * as fc from "fast-check";
 import type { Observation } from "../../../nodes/operations/inspection";
 import type { ScriptSuccess } from "../../../nodes/protocol/report";
 import { nonceOf } from "../../../plan/drift";
-import type { RecordedNode } from "../../../state/lastRun";
+import type { RecordedNode } from "../../../state/previousState";
 import type { Problem } from "../../../support/errors";
 
 const sha256 = "ab".repeat(32);

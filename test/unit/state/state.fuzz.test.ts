@@ -3,8 +3,8 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { describeFindings } from "../../../cli/verify/describe";
 import { judge } from "../../../cli/verify/judge";
-import { readLastRun } from "../../../state/lastRun";
-import { readDeployedStack } from "../../../state/stackState";
+import { readDeployedStack } from "../../../state/exportedState";
+import { readPreviousState } from "../../../state/previousState";
 import { hostile, hostileJson, readOrTold, runs, secret } from "../../fuzz";
 import {
   caStdout,
@@ -68,7 +68,7 @@ describe("a hostile state", () => {
     fc.assert(
       fc.property(place, value, fc.boolean(), secret, (pick, what, all, text) => {
         const given = all ? what : changed(answer, pick, what);
-        const read = readOrTold(() => readLastRun(given), [text]);
+        const read = readOrTold(() => readPreviousState(given), [text]);
         for (const [name, { hostKey }] of read?.nodes ?? []) {
           assert.match(name, /^[a-z0-9][a-z0-9.-]*$/);
           if (hostKey !== undefined) assert.match(hostKey, /^SHA256:/);

@@ -5,7 +5,7 @@ import { type Evidence, judge, nodesToAsk } from "../../../../cli/verify/judge";
 import type { ClusterNode } from "../../../../kubernetes/types";
 import type { Observation } from "../../../../nodes/operations/inspection";
 import type { ScriptSuccess } from "../../../../nodes/protocol/report";
-import { readDeployedStack } from "../../../../state/stackState";
+import { readDeployedStack } from "../../../../state/exportedState";
 import type { Problem } from "../../../../support/errors";
 import { exported, harbor, nodeResources, registriesOutput, stackResource, target } from "../../state/state";
 

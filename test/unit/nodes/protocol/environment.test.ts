@@ -3,9 +3,9 @@ import { execFileSync } from "node:child_process";
 import { X509Certificate, createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import {
+  certificatesFor,
   checkScript,
   pinnedHostKey,
-  readCertificates,
   readCommandInput,
   readTrust,
 } from "../../../../nodes/protocol/environment";
@@ -19,6 +19,7 @@ import {
   shellQuote,
 } from "../../../../nodes/script/script";
 import { UserError } from "../../../../support/errors";
+import { problem } from "../../../integration/net/server";
 
 const target: NodeTarget = {
   name: "node-1",
@@ -204,13 +205,14 @@ describe("what is sent to a node", () => {
     const der = new X509Certificate(pem).raw;
     const sha256 = createHash("sha256").update(der).digest("hex");
     const trust = ["harbor.example", "harbor.example:443"].map((registry) => ({ registry, sha256 }));
-    const certificates = readCertificates(trust, pem);
+    const certificates = certificatesFor(trust, new Map([[sha256, { der }]]));
     assert.deepEqual(
       certificates.map(({ registry }) => registry),
       ["harbor.example", "harbor.example:443"],
       "two folders, though they share a name in the trust store",
     );
     const operation = { op: "install", machineId: "m", nodeName: "n", owner: "o", certificates } as const;
+    assert.throws(() => certificatesFor(trust, new Map()), problem("bad-certificates", /is missing/));
     const { input } = remoteCommand({ ...operation, trust: "auto" });
     assert.match(input, /^trust auto$/m);
     const { name } = certificates[0]!;

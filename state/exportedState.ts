@@ -1,8 +1,18 @@
 /** What an exported state (`pulumi stack export`) says of a deployed stack: with no program running, as at `destroy`. */
 import { z } from "zod";
 import { pinnedHostKey, readCommandInput, readTrust } from "../nodes/protocol/environment";
-import { type NodeTarget, type TrustedCertificate, trustedCertificateSchema } from "../nodes/protocol/spec";
+import type { NodeTarget, TrustedCertificate } from "../nodes/protocol/spec";
 import { type Problem, UserError } from "../support/errors";
+import {
+  environmentOf,
+  isNodeCommand,
+  placedRecord,
+  resourceTypes,
+  stackRecord,
+  stdoutOf,
+  trustedNodesRecord,
+  unreadableState,
+} from "./records";
 
 /** A node as the last run that touched it left it in the state. */
 export interface StackNode {
@@ -55,42 +65,15 @@ const exportSchema = z.object({
     .nullish(),
 });
 
-/** Values that are encrypted in the state are objects. */
-const commandInputs = z.object({
-  environment: z.record(z.string(), z.unknown()).refine((values) => "TKC_REGISTRY_NODE" in values),
-});
-const commandOutputs = z.object({ stdout: z.string() });
-const trustedNodesInputs = z.object({
-  certificates: z.array(trustedCertificateSchema),
-});
-const placedInputs = z.object({ metadata: z.object({ name: z.string(), namespace: z.string() }) });
-const registriesOutput = z.array(
-  z.object({
-    host: z.string(),
-    certificates: z.array(z.object({ sha256: z.string(), subject: z.string(), notAfter: z.iso.datetime() })),
-  }),
-);
-const stackOutputs = z.object({
-  registries: registriesOutput.optional().catch(undefined),
-  image: z.string().optional().catch(undefined),
-});
-
-function unreadable(subject: string, seen: string): UserError {
-  return new UserError({
-    code: "state-unreadable",
-    subject,
-    seen,
-    remedy: "Use the release of tkc-registry that made the stack, or a newer one",
-  });
-}
+const unreadable = (subject: string, seen: string): UserError =>
+  unreadableState(subject, seen, "Use the release of tkc-registry that made the stack, or a newer one");
 
 function readNode({ urn, inputs, outputs }: Resource): StackNode & { owner: string } {
-  const environment: Record<string, string> = {};
-  for (const [key, value] of Object.entries(commandInputs.parse(inputs).environment)) {
-    if (typeof value === "string") environment[key] = value;
-  }
-  const stdout = commandOutputs.safeParse(outputs).data?.stdout;
-  if (stdout !== undefined) environment["PULUMI_COMMAND_STDOUT"] = stdout;
+  const stdout = stdoutOf(outputs);
+  const environment = {
+    ...environmentOf(inputs),
+    ...(stdout === undefined ? {} : { PULUMI_COMMAND_STDOUT: stdout }),
+  };
   try {
     const { target, owner } = readCommandInput(environment);
     // A key of the settings pins a node that was never installed on, too; asked is only who was.
@@ -123,8 +106,8 @@ export function readDeployedStack(exported: unknown, name: string): DeployedStac
   // What is to be deleted still, its successor being there, says nothing of today.
   const live = (resources ?? []).filter((resource) => resource.delete !== true);
   const ofType = (type: string): Resource[] => live.filter((resource) => resource.type === type);
-  const nodes = ofType("command:local:Command")
-    .filter(({ inputs }) => commandInputs.safeParse(inputs).success)
+  const nodes = ofType(resourceTypes.command)
+    .filter(({ inputs }) => isNodeCommand(inputs))
     .map(readNode)
     .sort((a, b) => (a.target.name < b.target.name ? -1 : 1));
   const [first] = nodes;
@@ -145,11 +128,11 @@ export function readDeployedStack(exported: unknown, name: string): DeployedStac
       remedy: "Run `pulumi up` again",
     });
   }
-  const declared = ofType("tkc-registry:index:TrustedNodes").flatMap(
-    ({ inputs }) => trustedNodesInputs.safeParse(inputs).data?.certificates ?? [],
+  const declared = ofType(resourceTypes.nodes).flatMap(
+    ({ inputs }) => trustedNodesRecord.safeParse(inputs).data?.certificates ?? [],
   );
   const certificates = distinct(declared.length > 0 ? declared : nodes.flatMap((node) => node.certificates));
-  const outputs = stackOutputs.safeParse(ofType("pulumi:pulumi:Stack")[0]?.outputs).data;
+  const outputs = stackRecord.safeParse(ofType(resourceTypes.stack)[0]?.outputs).data;
   const facts = new Map(
     (outputs?.registries ?? []).flatMap((registry) =>
       registry.certificates.map(({ sha256, ...known }) => [sha256, known] as const),
@@ -168,9 +151,9 @@ export function readDeployedStack(exported: unknown, name: string): DeployedStac
 
 function placeOfPulls(ofType: (type: string) => Resource[]): DeployedStack["pulls"] {
   const placed = (type: string): { name: string; namespace: string }[] =>
-    ofType(type).flatMap(({ inputs }) => placedInputs.safeParse(inputs).data?.metadata ?? []);
-  const secrets = placed("kubernetes:core/v1:Secret");
-  const [deployment] = placed("kubernetes:apps/v1:Deployment");
+    ofType(type).flatMap(({ inputs }) => placedRecord.safeParse(inputs).data?.metadata ?? []);
+  const secrets = placed(resourceTypes.secret);
+  const [deployment] = placed(resourceTypes.deployment);
   const beside = secrets.find(({ namespace }) => namespace === deployment?.namespace);
   // A Deployment without a secret beside it pulls without.
   const place = beside ?? deployment ?? secrets[0];

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type Settings, parseSettings } from "../../../config/config";
+import { type Settings, parseSettings } from "../../../config/settings";
 import { hostile, hostileJson, readOrTold, runs, secret } from "../../fuzz";
 
 const sha256 = "ab".repeat(32);

@@ -1,9 +1,20 @@
+/** What the state of the running stack held when this run began, as the engine says it. */
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
+import { readTrust } from "../nodes/protocol/environment";
 import { parseCaReport, parseContainerdReport } from "../nodes/protocol/report";
+import type { TrustedCertificate } from "../nodes/protocol/spec";
 import type { RegistryHost } from "../registry/types";
 import { UserError } from "../support/errors";
-import { replacesVariable } from "../support/names";
+import {
+  environmentOf,
+  objectRecord,
+  replacedUid,
+  resourceTypes,
+  stdoutOf,
+  trustedNodesRecord,
+  unreadableState,
+} from "./records";
 
 /** What the state holds of a node. */
 export interface RecordedNode {
@@ -32,7 +43,7 @@ export interface RecordedPod extends RecordedObject {
 }
 
 /** What the state held when this run began. */
-export interface LastRun {
+export interface PreviousState {
   /** The stack's own jumpbox pod. */
   readonly jumpbox: RecordedPod | undefined;
   /** What the stack has in the workload cluster. */
@@ -44,34 +55,12 @@ export interface LastRun {
 }
 
 const resources = z.record(z.string(), z.object({ type: z.string(), outputs: z.unknown() }));
-const nodeOutputs = z.object({
-  stdout: z.string(),
-  environment: z.object({ TKC_REGISTRY_NONCE: z.string() }),
-});
-const containerdOutputs = z.object({
-  stdout: z.string(),
-  environment: z.object({ TKC_REGISTRY_CA: z.string() }),
-});
-const certificates = z.array(z.object({ registry: z.string(), sha256: z.string() }));
-const nodesOutputs = z.object({ certificates });
-const trustOutputs = z.object({ environment: z.object({ TKC_REGISTRY_TRUST: z.string() }) });
-const objectOutputs = z.object({
-  kind: z.string(),
-  metadata: z.object({ namespace: z.string(), name: z.string(), uid: z.string() }),
-});
-const podOutputs = z.object({
-  spec: z.object({
-    containers: z.array(
-      z.object({ env: z.array(z.object({ name: z.string(), value: z.string().optional() })).optional() }),
-    ),
-  }),
-});
-const clusterTypes = new Set(["kubernetes:core/v1:Secret", "kubernetes:apps/v1:Deployment"]);
+const objectTypes: ReadonlySet<string> = new Set([resourceTypes.secret, resourceTypes.deployment]);
 
-/** A report that this release can't read is no reason to fail: the node is then looked after as a new one. */
-function readReport<T>(parse: (stdout: string) => T, stdout: string): T | undefined {
+/** What this release can't read is no reason to fail: the node is then looked after as a new one. */
+function unlessUnreadable<T>(read: () => T): T | undefined {
   try {
-    return parse(stdout);
+    return read();
   } catch (error) {
     if (error instanceof UserError) return undefined;
     throw error;
@@ -83,15 +72,14 @@ function readReport<T>(parse: (stdout: string) => T, stdout: string): T | undefi
  *
  * @throws UserError `state-unreadable`
  */
-export function readLastRun(answer: unknown): LastRun {
+export function readPreviousState(answer: unknown): PreviousState {
   const parsed = resources.safeParse(answer);
   if (!parsed.success) {
-    throw new UserError({
-      code: "state-unreadable",
-      subject: "the stack's state",
-      seen: "what the engine says of it is not understood",
-      remedy: "Use a release of the Pulumi CLI that package.json's @pulumi/pulumi goes with",
-    });
+    throw unreadableState(
+      "the stack's state",
+      "what the engine says of it is not understood",
+      "Use a release of the Pulumi CLI that package.json's @pulumi/pulumi goes with",
+    );
   }
   const nodes = new Map<string, RecordedNode>();
   const notRestarted = new Set<string>();
@@ -100,28 +88,27 @@ export function readLastRun(answer: unknown): LastRun {
   let ofStack: Map<RegistryHost, Set<string>> | undefined;
   let jumpbox: RecordedPod | undefined;
   for (const { type, outputs } of Object.values(parsed.data)) {
-    if (type === "command:local:Command") {
-      const ca = nodeOutputs.safeParse(outputs).data;
-      const installed = ca && readReport(parseCaReport, ca.stdout);
-      if (installed) {
-        const { uid, hostKey } = installed;
-        const nonce = ca.environment.TKC_REGISTRY_NONCE;
-        nodes.set(installed.node, { uid, hostKey, nonce, skipped: "skipped" in installed });
+    if (type === resourceTypes.command) {
+      const environment = environmentOf(outputs);
+      const { TKC_REGISTRY_NONCE: nonce, TKC_REGISTRY_CA: ca } = environment;
+      const stdout = stdoutOf(outputs) ?? "";
+      const installed = nonce === undefined ? undefined : unlessUnreadable(() => parseCaReport(stdout));
+      if (installed && nonce !== undefined) {
+        const { node, uid, hostKey } = installed;
+        nodes.set(node, { uid, hostKey, nonce, skipped: "skipped" in installed });
       }
-      addCertificates(ofNodes, nodeCertificates(outputs));
-      const containerd = containerdOutputs.safeParse(outputs).data;
-      const loaded = containerd && readReport(parseContainerdReport, containerd.stdout);
+      addCertificates(ofNodes, unlessUnreadable(() => readTrust(environment).certificates) ?? []);
+      const loaded = ca === undefined ? undefined : unlessUnreadable(() => parseContainerdReport(stdout));
       if (loaded && "skipped" in loaded) notRestarted.add(loaded.uid);
-    } else if (type === "tkc-registry:index:TrustedNodes") {
-      const found = nodesOutputs.safeParse(outputs).data;
+    } else if (type === resourceTypes.nodes) {
+      const found = trustedNodesRecord.safeParse(outputs).data;
       if (found) ofStack = addCertificates(new Map(), found.certificates);
-    } else if (type.startsWith("kubernetes:")) {
-      const found = objectOutputs.safeParse(outputs).data;
+    } else if (type === resourceTypes.pod || objectTypes.has(type)) {
+      const found = objectRecord.safeParse(outputs).data;
       if (!found) continue;
-      const { kind, metadata } = found;
-      const object: RecordedObject = { kind, ...metadata };
-      if (type === "kubernetes:core/v1:Pod") jumpbox = { ...object, replaces: replacedPod(outputs) };
-      else if (clusterTypes.has(type)) objects.push(object);
+      const object: RecordedObject = { kind: found.kind, ...found.metadata };
+      if (type === resourceTypes.pod) jumpbox = { ...object, replaces: replacedUid(outputs) };
+      else objects.push(object);
     }
   }
   for (const [name, node] of nodes) {
@@ -134,32 +121,18 @@ export function readLastRun(answer: unknown): LastRun {
 
 function addCertificates(
   to: Map<RegistryHost, Set<string>>,
-  more: z.infer<typeof certificates>,
+  more: readonly TrustedCertificate[],
 ): Map<RegistryHost, Set<string>> {
   for (const { registry, sha256 } of more) to.set(registry, (to.get(registry) ?? new Set()).add(sha256));
   return to;
 }
 
-function nodeCertificates(outputs: unknown): z.infer<typeof certificates> {
-  try {
-    const text = trustOutputs.safeParse(outputs).data?.environment.TKC_REGISTRY_TRUST ?? "[]";
-    return certificates.safeParse(JSON.parse(text)).data ?? [];
-  } catch {
-    return [];
-  }
-}
-
-function replacedPod(outputs: unknown): string | undefined {
-  const containers = podOutputs.safeParse(outputs).data?.spec.containers ?? [];
-  return containers.flatMap(({ env = [] }) => env).find(({ name }) => name === replacesVariable)?.value;
-}
-
-/** Asks the engine for the state of the running stack, as the last run left it. */
-export async function lastRun(): Promise<LastRun> {
+/** Asks the engine for the state of the running stack, as the previous run left it. */
+export async function previousState(): Promise<PreviousState> {
   const stackName = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
   // What `StackReference` asks for is the stack's outputs, which a run that failed has not set.
   const { outputs } = (await pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {
     stackName,
   })) as { outputs: unknown };
-  return readLastRun(outputs);
+  return readPreviousState(outputs);
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
-import { parseSettings } from "../../../config/config";
+import { parseSettings } from "../../../config/settings";
 import { packageRoot } from "../../../support/build";
 import { UserError } from "../../../support/errors";
 

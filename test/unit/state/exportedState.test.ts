@@ -1,6 +1,6 @@
 import * as assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { readDeployedStack } from "../../../state/stackState";
+import { readDeployedStack } from "../../../state/exportedState";
 import { problem } from "../../integration/net/server";
 import {
   caStdout,

@@ -1,7 +1,7 @@
 import * as assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { formatReport } from "../../../nodes/protocol/report";
-import { readLastRun } from "../../../state/lastRun";
+import { readPreviousState } from "../../../state/previousState";
 import { problem } from "../../integration/net/server";
 
 const stdout = formatReport({
@@ -30,10 +30,12 @@ const w1 = {
   skipped: false,
 };
 
+const [ab, cd, ef] = ["ab", "cd", "ef"].map((byte) => byte.repeat(32)) as [string, string, string];
+
 describe("what the state holds", () => {
   it("is each node's UID, host key and nonce, the jumpbox pod, and what is in the cluster", () => {
     const secret = { namespace: "default", name: "harbor-svc-pull-secret", uid: "uid-of-secret" };
-    const { nodes, jumpbox, objects } = readLastRun({
+    const { nodes, jumpbox, objects } = readPreviousState({
       "urn:stack": { type: "pulumi:pulumi:Stack", outputs: { jumpbox: "other" } },
       "urn:w1-ca": command({ stdout, environment }),
       "urn:pod": pod(),
@@ -49,7 +51,7 @@ describe("what the state holds", () => {
 
   it("of which the engine says what nobody understands is told so", () => {
     for (const answer of [undefined, null, "x", { "urn:x": { type: 5 } }])
-      assert.throws(() => readLastRun(answer), problem("state-unreadable"));
+      assert.throws(() => readPreviousState(answer), problem("state-unreadable"));
   });
 
   it("tells which pod the jumpbox was made in place of", () => {
@@ -57,15 +59,15 @@ describe("what the state holds", () => {
       { name: "OTHER", value: "1" },
       { name: "TKC_REGISTRY_REPLACES_POD", value: "uid-0" },
     ];
-    assert.equal(readLastRun({ "urn:pod": pod(env) }).jumpbox?.replaces, "uid-0");
+    assert.equal(readPreviousState({ "urn:pod": pod(env) }).jumpbox?.replaces, "uid-0");
   });
 
   it("tells which nodes were skipped, before or after their installation", () => {
     const skippedCa = "version=1\nreport=ca\nnode=w1\nuid=uid-1\nskipped=ssh-timeout\nnonce=n";
     const skippedRestart = "version=1\nreport=containerd\nnode=w1\nuid=uid-1\nskipped=ssh-lost";
-    const never = readLastRun({ "urn:w1-ca": command({ stdout: skippedCa, environment }) });
+    const never = readPreviousState({ "urn:w1-ca": command({ stdout: skippedCa, environment }) });
     assert.deepEqual(never.nodes.get("w1"), { ...w1, hostKey: undefined, skipped: true });
-    const later = readLastRun({
+    const later = readPreviousState({
       "urn:w1-containerd": command({ stdout: skippedRestart, environment: { TKC_REGISTRY_CA: stdout } }),
       "urn:w1-ca": command({ stdout, environment }),
     });
@@ -73,23 +75,23 @@ describe("what the state holds", () => {
   });
 
   it("is the certificates that nodes were to trust, even of a run that was cut off", () => {
-    const harbor = { registry: "10.0.0.1", sha256: "ab" };
+    const harbor = { registry: "10.0.0.1", sha256: ab };
     const cut = command({
       stdout,
       environment: { ...environment, TKC_REGISTRY_TRUST: JSON.stringify([harbor]) },
     });
-    assert.deepEqual([...readLastRun({ "urn:w1-ca": cut }).trusted], [["10.0.0.1", ["ab"]]]);
+    assert.deepEqual([...readPreviousState({ "urn:w1-ca": cut }).trusted], [["10.0.0.1", [ab]]]);
     const certificates = [
-      { registry: "10.0.0.1", sha256: "cd" },
-      { registry: "10.0.0.1", sha256: "ef" },
+      { registry: "10.0.0.1", sha256: cd },
+      { registry: "10.0.0.1", sha256: ef },
     ];
     const component = { type: "tkc-registry:index:TrustedNodes", outputs: { certificates } };
-    const { trusted } = readLastRun({ "urn:w1-ca": cut, "urn:nodes": component });
-    assert.deepEqual([...trusted], [["10.0.0.1", ["cd", "ef"]]]);
+    const { trusted } = readPreviousState({ "urn:w1-ca": cut, "urn:nodes": component });
+    assert.deepEqual([...trusted], [["10.0.0.1", [cd, ef]]]);
   });
 
   it("is nothing where there is nothing, or what is there is of another kind", () => {
-    assert.deepEqual(readLastRun({}), {
+    assert.deepEqual(readPreviousState({}), {
       jumpbox: undefined,
       objects: [],
       nodes: new Map(),
@@ -103,7 +105,7 @@ describe("what the state holds", () => {
       none: command(null),
       pending: { type: "kubernetes:core/v1:Secret", outputs: {} },
     };
-    const { nodes, objects } = readLastRun(odd);
+    const { nodes, objects } = readPreviousState(odd);
     assert.deepEqual([nodes.size, objects.length], [0, 0]);
   });
 });

@@ -1,0 +1,16 @@
+import type * as pulumi from "@pulumi/pulumi";
+import { type Problem, UserError } from "../support/errors";
+import { printableError } from "./sdk";
+
+/** Fails the run where an object still has the UID of one that is missing: the engine has left it at that. */
+export function failOnMissing(
+  uids: readonly pulumi.Output<string>[],
+  missing: readonly { readonly uid: string; readonly problem: Problem }[],
+): void {
+  for (const uid of uids) {
+    uid.apply((now) => {
+      const found = missing.find((each) => each.uid === now);
+      if (found) throw printableError(new UserError(found.problem)) as Error;
+    });
+  }
+}

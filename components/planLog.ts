@@ -1,0 +1,33 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { Observation } from "../nodes/operations/inspection";
+import { type UnreachablePolicy, unreachableCodes } from "../nodes/protocol/spec";
+import { describeProblem } from "../support/errors";
+
+/** Logs that checks are under way where they take more than two seconds. */
+export async function logWhileChecking<T>(checks: Promise<T>): Promise<T> {
+  const stillChecking = setTimeout(
+    () => void pulumi.log.info("checking clusters, nodes and registries…", undefined, undefined, true),
+    2000,
+  );
+  return await checks.finally(() => clearTimeout(stillChecking));
+}
+
+/** Logs what the checks found; what nodes say, as soon as they do. */
+export async function logPlan(
+  plan: {
+    readonly facts: readonly string[];
+    readonly warnings: readonly string[];
+    readonly observed: readonly Promise<Observation>[];
+  },
+  unreachable: UnreachablePolicy,
+): Promise<void> {
+  await pulumi.log.info(["checked beforehand:", ...plan.facts].join("\n  "));
+  for (const warning of plan.warnings) await pulumi.log.warn(warning);
+  for (const observation of plan.observed) {
+    void observation.then(async (seen) => {
+      if (seen.kind !== "silent") return;
+      const skipped = unreachable === "skip" && unreachableCodes.has(seen.problem.code);
+      await pulumi.log.warn(`${skipped ? "skipped: " : ""}${describeProblem(seen.problem)}`);
+    });
+  }
+}

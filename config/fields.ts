@@ -1,0 +1,72 @@
+/** The shapes of single settings: each answers every mistake with the shape that is allowed. */
+import { z } from "zod";
+import { parseFingerprint } from "../certificates/identity";
+import { parseImageReference } from "../registry/host";
+import { UserError } from "../support/errors";
+
+/** A setting whose every mistake is answered with the same sentence: the shape that is allowed. */
+export const shaped = <T extends z.ZodType>(make: (params: { error: string }) => T, shape: string): T =>
+  make({ error: shape });
+
+export const dnsLabel = (what: string): z.ZodString =>
+  z
+    .string({ error: `Give ${what}: lower-case letters, digits and "-", at most 63 characters` })
+    .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, {
+      error: `Give ${what}: lower-case letters, digits and "-", at most 63 characters`,
+    });
+
+export const objectName = (what: string): z.ZodString =>
+  z
+    .string({ error: `Give ${what}: lower-case letters, digits, "-" and ".", at most 253 characters` })
+    .max(253)
+    .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, {
+      error: `Give ${what}: lower-case letters, digits, "-" and ".", at most 253 characters`,
+    });
+
+export const text = (shape: string): z.ZodString =>
+  shaped((p) => z.string(p), shape).min(1, { error: shape });
+/** A text of one line: what becomes an argument, a path or a name that people are shown. */
+export const line = (shape: string): z.ZodString =>
+  text(shape).regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u, { error: shape });
+export const flag = (): z.ZodBoolean => shaped((p) => z.boolean(p), "Give true or false");
+export const whole = (min: number, max: number, unit: string): z.ZodNumber => {
+  const error = `Give a whole number of ${unit} from ${min} to ${max}`;
+  return z.number({ error }).int({ error }).min(min, { error }).max(max, { error });
+};
+
+/** A text that a parser of ours must take; what the parser says of it is said of the setting. */
+export const parsedBy = (
+  parse: (value: string) => string,
+  shape: string,
+): z.ZodPipe<z.ZodString, z.ZodTransform<string, string>> =>
+  text(shape).transform((value, context) => {
+    try {
+      return parse(value);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      const [problem] = error.problems;
+      context.addIssue({
+        code: "custom",
+        message: problem?.remedy ?? shape,
+        params: { seen: problem?.seen, shape },
+      });
+      return z.NEVER;
+    }
+  });
+
+export const image = (shape: string): ReturnType<typeof parsedBy> =>
+  parsedBy((value) => {
+    parseImageReference(value, { subject: "" });
+    return value.trim();
+  }, shape);
+
+/** A host key, as in the settings of OpenSSH's users. */
+export const hostKey = (what: string): z.ZodString => {
+  const error = `${what} as \`ssh-keygen -lf\` prints it: SHA256: and 43 characters`;
+  return z.string({ error }).regex(/^SHA256:[A-Za-z0-9+/]{43}$/, { error });
+};
+
+export const hostPattern = /^[0-9A-Za-z]([0-9A-Za-z.:-]{0,251}[0-9A-Za-z])?$/;
+
+export const fingerprintShape = "Give a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons";
+export const fingerprint = parsedBy((value) => parseFingerprint(value, { subject: "" }), fingerprintShape);

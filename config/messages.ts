@@ -1,0 +1,106 @@
+/** What is said of settings that the schema refuses. */
+import { z } from "zod";
+import type { Problem } from "../support/errors";
+import { withoutUser } from "../support/text";
+import { secretSettings, settingsSchema } from "./schema";
+import { settingName, settingSubject } from "./names";
+
+/** What is said of a value of the wrong type where the schema has no words of its own. */
+export function shapeOf(issue: { readonly code?: string; readonly expected?: unknown }): string | undefined {
+  if (issue.code !== "invalid_type") return undefined;
+  const shapes: Record<string, string> = {
+    object: "settings",
+    record: "names with their values",
+    array: "a list",
+    string: "text",
+  };
+  return `Give ${shapes[String(issue.expected)] ?? String(issue.expected)}`;
+}
+
+/** Where people may have put a secret, rightly or not. */
+const secretPlaces = new Set<PropertyKey>([...secretSettings, "credentials", "env"]);
+
+/**
+ * What is told of a value that is wrong.
+ *
+ * @param hidden - Where it may be a secret, or hold one: no more than that it is wrong.
+ * @param wanted - The type that belongs there.
+ */
+function seenAt(raw: unknown, path: readonly PropertyKey[], hidden: boolean, wanted: unknown): string {
+  const value = path.reduce<unknown>(
+    (at, part) =>
+      typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[part] : undefined,
+    raw,
+  );
+  if (value === undefined) return "it is missing";
+  if (hidden) return "its value is not of the right shape";
+  if (typeof value === "object" && value !== null)
+    return `it is ${Array.isArray(value) ? "a list" : "an object"}`;
+  // Text in the place of more than a text may hold anything.
+  if (typeof value === "string" && ["object", "record", "array"].includes(String(wanted)))
+    return "it is text";
+  const shown = JSON.stringify(typeof value === "string" ? withoutUser(value) : value);
+  return `it is ${shown.length > 80 ? `${shown.slice(0, 77)}…` : shown}`;
+}
+
+/** The settings of an object schema, for telling which ones an unknown name might have meant. */
+function knownAt(path: readonly PropertyKey[], raw: unknown): string[] {
+  let schema: z.ZodType = settingsSchema;
+  let value: unknown = raw;
+  const unwrap = (at: z.ZodType): z.ZodType => {
+    const inner = (at as { def?: { innerType?: z.ZodType; in?: z.ZodType } }).def;
+    const next = inner?.innerType ?? inner?.in;
+    return next ? unwrap(next) : at;
+  };
+  for (const part of path) {
+    schema = unwrap(schema);
+    value =
+      typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[part] : undefined;
+    if (schema instanceof z.ZodObject)
+      schema = (schema.shape as Record<PropertyKey, z.ZodType>)[part] ?? schema;
+    else if (schema instanceof z.ZodArray) schema = schema.element as z.ZodType;
+  }
+  schema = unwrap(schema);
+  if (schema instanceof z.ZodDiscriminatedUnion) {
+    const from = (value as { from?: unknown } | undefined)?.from;
+    schema =
+      (schema.options as z.ZodObject[]).find(
+        (option) => (option.shape["from"] as z.ZodLiteral).value === from,
+      ) ?? schema;
+  }
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+}
+
+/** A problem for each issue that the schema found, without the value where it may be a secret. */
+export function problemsOf(
+  error: z.ZodError,
+  raw: unknown,
+  project: string | undefined,
+  secretNames: ReadonlySet<string>,
+): Problem[] {
+  const subject = (path: readonly PropertyKey[]): string => settingSubject(settingName(path), project);
+  return error.issues.flatMap((issue): Problem[] => {
+    if (issue.code === "unrecognized_keys") {
+      return issue.keys.map((key) => ({
+        code: "unknown-setting",
+        subject: subject([...issue.path, key]),
+        seen: "there is no such setting",
+        remedy: `Remove it, or use one of: ${knownAt(issue.path, raw).join(", ")}`,
+      }));
+    }
+    const hidden =
+      secretNames.has(String(issue.path[0])) || issue.path.some((part) => secretPlaces.has(part));
+    const told = (issue.code === "custom" && issue.params) as
+      { seen?: string; shape?: string } | undefined | false;
+    const wanted = "expected" in issue ? issue.expected : undefined;
+    const generic = seenAt(raw, issue.path, hidden, wanted);
+    return [
+      {
+        code: generic === "it is missing" ? "missing-setting" : "bad-setting",
+        subject: subject(issue.path),
+        seen: (told && !hidden && told.seen) || generic,
+        remedy: (told && hidden && told.shape) || issue.message,
+      },
+    ];
+  });
+}

@@ -1,0 +1,93 @@
+/**
+ * The stack's settings, read and checked, with defaults filled in.
+ * It never asks anything outside of the configuration.
+ */
+import * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
+import { type Problem, UserError } from "../support/errors";
+import { problemsOf, shapeOf } from "./messages";
+import { settingSubject } from "./names";
+import { type SettingFields, secretSettings, settingsSchema, textSettings } from "./schema";
+
+/** The stack's settings, checked, with defaults filled in. */
+export type Settings = Omit<
+  SettingFields,
+  "supervisorContext" | "clusterContext" | "pullSecret" | "deployment"
+> & {
+  readonly supervisorContext: string;
+  readonly clusterContext: string;
+  readonly pullSecret: SettingFields["pullSecret"] & { readonly namespaces: readonly string[] };
+  readonly deployment: SettingFields["deployment"] & { readonly image: string };
+};
+export type RegistrySettings = Settings["registries"][number];
+
+/**
+ * Checks a stack's raw configuration and fills in the defaults.
+ *
+ * @param raw the project's own settings by name without namespace, each as Pulumi hands it over: text or JSON.
+ * @param secretNames names of the settings that are kept encrypted.
+ * @throws UserError naming every setting that is missing, unknown or of the wrong shape.
+ */
+export function parseSettings(
+  raw: Readonly<Record<string, string>>,
+  secretNames: ReadonlySet<string>,
+  project?: string,
+): Settings {
+  const problems: Problem[] = [];
+  // Without a prototype, as a name of its members is no setting.
+  const values = Object.create(null) as Record<string, unknown>;
+  for (const [name, value] of Object.entries(raw)) {
+    if (secretSettings.has(name) && !secretNames.has(name)) {
+      problems.push({
+        code: "secret-in-clear",
+        subject: settingSubject(name, project),
+        seen: "it is kept in clear in the stack's settings file",
+        remedy: `Change that password, then run: pulumi config rm ${name} && pulumi config set --secret --path '${name}["HOST"]'`,
+      });
+    }
+    try {
+      values[name] =
+        textSettings.has(name) || !Object.hasOwn(settingsSchema.shape, name)
+          ? value
+          : (JSON.parse(value) as unknown);
+    } catch {
+      values[name] = value; // text where something else belongs: the schema says what
+    }
+  }
+  const parsed = settingsSchema.safeParse(values, { error: shapeOf });
+  if (!parsed.success) problems.push(...problemsOf(parsed.error, values, project, secretNames));
+  const [first, ...rest] = problems;
+  if (first) throw new UserError(first, ...rest);
+
+  const settings = parsed.data!;
+  const [registry] = settings.registries;
+  return {
+    ...settings,
+    supervisorContext: settings.supervisorContext ?? settings.namespace,
+    clusterContext: settings.clusterContext ?? settings.cluster,
+    pullSecret: {
+      ...settings.pullSecret,
+      namespaces: settings.pullSecret.namespaces ?? [settings.deployment.namespace],
+    },
+    deployment: {
+      ...settings.deployment,
+      image: settings.deployment.image ?? `${registry!.host}/${settings.namespace}/nginx:latest`,
+    },
+  };
+}
+
+/**
+ * Reads the stack's settings: the one place that does.
+ *
+ * @throws UserError naming every setting that is missing, unknown or of the wrong shape.
+ */
+export function readSettings(): Settings {
+  const project = pulumi.getProject();
+  const ours = Object.entries(pulumi.runtime.allConfig()).flatMap(([key, value]) =>
+    key.startsWith(`${project}:`) ? [[key.slice(project.length + 1), value] as const] : [],
+  );
+  // The names of encrypted settings, as the language host hands them over; the SDK has no public way to ask.
+  const secretKeys = z.array(z.string()).parse(JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]"));
+  const secretNames = new Set(secretKeys.map((key) => key.slice(project.length + 1)));
+  return parseSettings(Object.fromEntries(ours), secretNames, project);
+}

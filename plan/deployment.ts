@@ -1,0 +1,88 @@
+/** The Deployment from the registry: whose it is, and the pod that it runs. */
+import { settingSubject } from "../config/names";
+import type { Settings } from "../config/settings";
+import { dryRunPod, foundObject } from "../kubernetes/access";
+import type { KubeContext } from "../kubernetes/client";
+import { parseImageReference } from "../registry/host";
+import { UserError } from "../support/errors";
+import { resolveOwnership } from "./ownership";
+import { type PodTemplate, podLabels, podSpec } from "./podTemplate";
+import { needsPullSecret } from "./pullSecrets";
+
+/** Whether the Deployment is there, and whether it is one that the stack takes over. */
+export async function resolveDeployment(
+  cluster: KubeContext,
+  settings: Settings,
+  owner: string,
+): Promise<{ exists: boolean; adopted: boolean }> {
+  const { enabled, namespace, name, app } = settings.deployment;
+  if (!enabled) return { exists: false, adopted: false };
+  const action = { verb: "get", resource: "deployments.apps", namespace, name };
+  const live = await cluster.find(action, () => cluster.apps.readNamespacedDeployment({ namespace, name }));
+  const what = `deployment ${namespace}/${name}`;
+  const options = { owner, adopt: settings.adopt, otherName: "`deployment.name`" };
+  const exists = live !== undefined;
+  if (resolveOwnership(what, live && foundObject(live), options) !== "adopted")
+    return { exists, adopted: false };
+  // A selector can't be changed, and a container of another name would stay beside ours.
+  const selector = Object.entries(live?.spec?.selector.matchLabels ?? {});
+  const containers = live?.spec?.template.spec?.containers.map((container) => container.name) ?? [];
+  const fits = selector.length === 1 && selector[0]![0] === "app" && selector[0]![1] === app;
+  if (fits && containers.every((container) => container === app)) return { exists, adopted: true };
+  throw new UserError({
+    code: "adopted-deployment-differs",
+    subject: what,
+    seen:
+      `it is to be adopted, but selects ${selector.map((pair) => pair.join("=")).join(",")} ` +
+      `and has the containers ${containers.join(", ")}; ours selects app=${app} and has the container ${app}`,
+    remedy:
+      "Set `deployment.app` to its label and container name if they are the same, or another `deployment.name`",
+  });
+}
+
+/** The pod that the Deployment runs, with its image as the pods are to name it. */
+export function podTemplate(settings: Settings, image: string): PodTemplate {
+  const { app, command, args, port, probe, runAsUser, writablePaths, env, resources } = settings.deployment;
+  const imagePullSecrets = needsPullSecret(settings) ? [settings.pullSecret.name] : [];
+  return {
+    app,
+    image,
+    command,
+    args,
+    port,
+    probe,
+    runAsUser,
+    writablePaths,
+    env,
+    resources,
+    imagePullSecrets,
+  };
+}
+
+/**
+ * The Deployment's image as its pods are to name it.
+ *
+ * @param digest - What the registry says that it is now.
+ */
+export function deployedImage(
+  { deployment: { image, pinDigest } }: Settings,
+  digest: string | undefined,
+): string {
+  if (!pinDigest || parseImageReference(image, { subject: "" }).digest !== undefined) return image;
+  if (digest !== undefined) return `${image}@${digest}`;
+  throw new UserError({
+    code: "image-digest-unknown",
+    subject: settingSubject("deployment.pinDigest"),
+    seen: `the digest of ${image} can't be found out from here`,
+    remedy: `Run where the registry is reached, or write the digest into \`deployment.image\` (${image}@sha256:…)`,
+  });
+}
+
+/** Has the API server decide on the Deployment's pod. */
+export async function tryPod(cluster: KubeContext, settings: Settings): Promise<void> {
+  const { enabled, namespace, image } = settings.deployment;
+  if (!enabled) return;
+  const pod = podTemplate(settings, image);
+  const manifest = { metadata: { labels: podLabels(pod) }, spec: podSpec(pod) };
+  await dryRunPod(cluster, namespace, manifest, { subject: settingSubject("deployment") });
+}

@@ -1,0 +1,78 @@
+/** The jumpbox pod: the stack's own, or somebody's that is used. */
+import type { Settings } from "../config/settings";
+import { foundObject } from "../kubernetes/access";
+import type { KubeContext } from "../kubernetes/client";
+import type { PreviousState, RecordedPod } from "../state/previousState";
+import { type Problem, UserError } from "../support/errors";
+import { jumpboxContainer } from "../support/names";
+import { resolveOwnership } from "./ownership";
+
+/** The jumpbox pod, as far as it is decided. */
+export interface JumpboxPlan {
+  /** Whether the pod is the stack's own. */
+  readonly create: boolean;
+  readonly container: string;
+  /** Whether nodes can be reached through it now. */
+  readonly running: boolean;
+  /** The UID of the stack's own pod that is there and will stay. */
+  readonly uid?: string | undefined;
+  /** What is wrong with the stack's own pod that is there and will not. */
+  readonly dead?: Problem;
+}
+
+/** The jumpbox pod: ours to create, or somebody's that may be used. */
+export async function resolveJumpbox(
+  supervisor: KubeContext,
+  settings: Settings,
+  owner: string,
+  previousState: () => Promise<PreviousState>,
+): Promise<JumpboxPlan> {
+  const { namespace, jumpbox, adopt } = settings;
+  if (settings.access !== "jumpbox") return { create: false, container: "", running: false };
+  const { name } = jumpbox;
+  const pod = await supervisor.find({ verb: "get", resource: "pods", namespace, name }, () =>
+    supervisor.core.readNamespacedPod({ namespace, name }),
+  );
+  const what = `pod ${namespace}/${name}`;
+  const kind = resolveOwnership(what, pod && foundObject(pod), { owner, adopt, otherName: "`jumpbox.name`" });
+  const own = { create: true, container: jumpboxContainer };
+  if (kind === "absent") return { ...own, running: false };
+  const remove = `kubectl --context ${supervisor.name} -n ${namespace} delete pod ${name}`;
+  const phase = pod?.status?.phase ?? "unknown";
+  const leaving = pod?.metadata?.deletionTimestamp !== undefined;
+  const running = phase === "Running" && !leaving;
+  const dead: Problem = {
+    code: "jumpbox-not-running",
+    subject: what,
+    seen: leaving ? "it is being deleted" : `it is in phase ${phase}`,
+    remedy: `Delete it, so that the stack makes another: ${remove}, then run again`,
+  };
+  const ended = leaving || phase === "Succeeded" || phase === "Failed";
+  if (kind === "ours")
+    return ended ? { ...own, running, dead } : { ...own, running, uid: pod!.metadata!.uid };
+  if (ended || phase !== "Running") throw new UserError(dead);
+  // The state still has the stack's own pod of this name: left out of the program, it would be deleted by its name.
+  if ((await previousState()).jumpbox?.name === name) {
+    throw new UserError({
+      code: "jumpbox-replaced",
+      subject: what,
+      seen: "somebody made it in place of the stack's own",
+      remedy: `Delete it, so that the stack makes its own again: ${remove}, then run again`,
+    });
+  }
+  return { create: false, container: pod!.spec!.containers[0]!.name, running };
+}
+
+/**
+ * The UID of the stack's own pod that is gone, evicted or dead and so is to be replaced; of the one that was before,
+ * where it is well.
+ */
+export function replacedPod(
+  { create, uid, dead }: JumpboxPlan,
+  recorded: RecordedPod | undefined,
+): string | undefined {
+  if (!create) return undefined;
+  // A pod of a run that was cut off: the state can't be told to replace it.
+  if (dead && !recorded) throw new UserError(dead);
+  return recorded?.uid === uid ? recorded?.replaces : recorded?.uid;
+}

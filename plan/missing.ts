@@ -1,0 +1,64 @@
+/** Objects that the state has and the cluster hasn't. */
+import type { Settings } from "../config/settings";
+import type { ClusterNode } from "../kubernetes/types";
+import type { PreviousState } from "../state/previousState";
+import type { Problem } from "../support/errors";
+
+/** An object that the state has and the cluster hasn't. */
+export interface MissingObject {
+  readonly uid: string;
+  /** What is to be said where the run leaves it at that. */
+  readonly problem: Problem;
+}
+
+/**
+ * Finds what the state still has and the cluster doesn't. Nothing would be done about it, as none of its settings have
+ * changed; but in a run that refreshes the state first, all is done, and only the objects' UIDs tell which run this is.
+ *
+ * @param objects - whether objects that are wanted are there, by `Kind namespace/name`.
+ */
+export function missingObjects(
+  previous: PreviousState,
+  nodes: readonly ClusterNode[],
+  objects: ReadonlyMap<string, boolean>,
+  cluster: string,
+): readonly MissingObject[] {
+  const missing = previous.objects
+    .map(({ kind, namespace, name, uid }) => ({ object: `${kind} ${namespace}/${name}`, uid }))
+    .filter(({ object }) => objects.get(object) === false);
+  const live = new Set(nodes.map(({ uid }) => uid));
+  const recorded = [...previous.nodes.values()];
+  const remedy = "Run `pulumi up --refresh`, which sees what is gone and makes it again";
+  const recreated: Problem | undefined =
+    recorded.length === 0 || recorded.some(({ uid }) => live.has(uid))
+      ? undefined
+      : {
+          code: "cluster-recreated",
+          subject: `cluster ${cluster}`,
+          seen: `it was created anew since the last run: none of its ${recorded.length} nodes of then is there, nor is ${missing.map(({ object }) => object).join(", ")}`,
+          remedy,
+        };
+  return missing.map(({ object, uid }) => ({
+    uid,
+    problem: recreated ?? {
+      code: "object-gone",
+      subject: object,
+      seen: "the stack made it, and it is gone",
+      remedy,
+    },
+  }));
+}
+
+/** Whether the objects that the stack wants are there, by `Kind namespace/name`. */
+export function wantedObjects(
+  { pullSecret, deployment }: Settings,
+  secrets: readonly { readonly namespace: string; readonly exists: boolean }[],
+  found: { readonly exists: boolean },
+): ReadonlyMap<string, boolean> {
+  return new Map([
+    ...secrets.map(({ namespace, exists }) => [`Secret ${namespace}/${pullSecret.name}`, exists] as const),
+    ...(deployment.enabled
+      ? [[`Deployment ${deployment.namespace}/${deployment.name}`, found.exists] as const]
+      : []),
+  ]);
+}

@@ -1,0 +1,65 @@
+/** The pull secret, in each namespace where pods need it. */
+import { settingSubject } from "../config/names";
+import type { Settings } from "../config/settings";
+import { dryRunSecret, findSecret } from "../kubernetes/access";
+import type { KubeContext } from "../kubernetes/client";
+import { mergeDockerConfigJson } from "../registry/dockerConfig";
+import { UserError, allChecks } from "../support/errors";
+import { resolveOwnership } from "./ownership";
+
+/** A namespace that is to have the pull secret. */
+export interface PullSecretPlace {
+  readonly namespace: string;
+  /** Whether a Secret of that name is there. */
+  readonly exists: boolean;
+  readonly adopted: boolean;
+  /** What it is to hold, given the stack's own part. */
+  readonly merged: (ours: string) => string;
+}
+
+/** Whether any registry wants a login. */
+export const needsPullSecret = ({ registries }: Settings): boolean =>
+  registries.some(({ credentials }) => credentials.from !== "none");
+
+/** The pull secret's content in one namespace: the stack's registries, and in an adopted one what was there before. */
+async function resolvePullSecret(
+  cluster: KubeContext,
+  namespace: string,
+  settings: Settings,
+  owner: string,
+): Promise<PullSecretPlace> {
+  const { name } = settings.pullSecret;
+  const found = await findSecret(cluster, namespace, name);
+  const what = `secret ${namespace}/${name}`;
+  const otherName = "`pullSecret.name`";
+  const kind = resolveOwnership(what, found, { owner, adopt: settings.adopt, otherName });
+  // Asked of the API server, as the user may well have no right to read namespaces.
+  if (!found) await dryRunSecret(cluster, namespace, settingSubject("pullSecret.namespaces"));
+  const existing = found?.data[".dockerconfigjson"];
+  if (kind === "adopted" && existing === undefined) {
+    throw new UserError({
+      code: "adopted-secret-type",
+      subject: what,
+      seen: "it is to be adopted, but is no kubernetes.io/dockerconfigjson Secret",
+      remedy: `Set another name with ${otherName}`,
+    });
+  }
+  const place = { namespace, exists: found !== undefined };
+  return kind === "adopted"
+    ? {
+        ...place,
+        adopted: true,
+        merged: (ours) => mergeDockerConfigJson(existing!, ours, { subject: what }),
+      }
+    : { ...place, adopted: false, merged: (ours) => ours };
+}
+
+/** Where the pull secret is to be; nowhere if no registry wants a login. */
+export function resolvePullSecrets(
+  cluster: KubeContext,
+  settings: Settings,
+  owner: string,
+): Promise<readonly PullSecretPlace[]> {
+  const namespaces = needsPullSecret(settings) ? settings.pullSecret.namespaces : [];
+  return allChecks(namespaces.map((namespace) => resolvePullSecret(cluster, namespace, settings, owner)));
+}

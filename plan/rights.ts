@@ -1,0 +1,78 @@
+/** The rights that a run needs at the two API servers. */
+import type { Settings } from "../config/settings";
+import { type Right, checkRights } from "../kubernetes/access";
+import { type Problem, UserError, allChecks } from "../support/errors";
+import type { Contexts } from "./contexts";
+import { needsPullSecret } from "./pullSecrets";
+
+/** What the provider does to an object: it also watches it until it is ready, or gone. */
+const change = ["get", "list", "watch", "create", "patch", "delete"];
+
+function supervisorRights({ namespace, cluster, access, nodes }: Settings): Right[] {
+  const key: Right[] =
+    nodes.sshKeyFile === undefined
+      ? [{ verb: "get", resource: "secrets", namespace, name: `${cluster}-ssh` }]
+      : [];
+  if (access !== "jumpbox") return key;
+  const pods = change.map((verb) => ({ verb, resource: "pods", namespace }));
+  return [...key, ...pods, { verb: "create", resource: "pods", subresource: "exec", namespace }];
+}
+
+function clusterRights(settings: Settings): Right[] {
+  const { pullSecret, deployment } = settings;
+  const wanted: Right[] = ["get", "list"].map((verb) => ({ verb, resource: "nodes" }));
+  if (needsPullSecret(settings)) {
+    for (const namespace of pullSecret.namespaces) {
+      wanted.push(...change.map((verb) => ({ verb, resource: "secrets", namespace })));
+      if (pullSecret.defaultServiceAccount) {
+        const accounts = { resource: "serviceaccounts", namespace, name: "default" };
+        wanted.push({ verb: "get", ...accounts }, { verb: "patch", ...accounts });
+      }
+    }
+  }
+  if (deployment.enabled) {
+    const { namespace } = deployment;
+    wanted.push(...change.map((verb) => ({ verb, group: "apps", resource: "deployments", namespace })));
+    wanted.push({ verb: "create", resource: "pods", namespace });
+    // Its rollout is judged by these.
+    for (const verb of ["list", "watch"]) {
+      wanted.push(
+        { verb, resource: "pods", namespace },
+        { verb, group: "apps", resource: "replicasets", namespace },
+      );
+    }
+  }
+  return wanted;
+}
+
+/**
+ * Asks both API servers for all rights that the run needs.
+ *
+ * @throws UserError with every right that is missing.
+ */
+export async function checkAllRights({ supervisor, cluster }: Contexts, settings: Settings): Promise<void> {
+  await allChecks([
+    supervisor.then((context) => checkRights(context, supervisorRights(settings))),
+    cluster.then((context) => checkRights(context, clusterRights(settings))),
+  ]);
+}
+
+/**
+ * What a question was refused for is told once, in the list of missing rights, if that was had.
+ *
+ * @param rights - The check that makes that list.
+ */
+export async function withoutRepetition(error: unknown, rights: Promise<void>): Promise<unknown> {
+  const listed = await rights.then(
+    (): readonly Problem[] => [],
+    (reason: unknown) => (reason instanceof UserError ? reason.problems : []),
+  );
+  if (!(error instanceof UserError)) return error;
+  const [first, ...rest] = error.problems.filter(
+    (problem) =>
+      problem.code !== "no-rights" ||
+      listed.includes(problem) ||
+      !listed.some(({ code, subject }) => code === "no-rights" && subject === problem.subject),
+  );
+  return first ? new UserError(first, ...rest) : error;
+}

@@ -1,0 +1,57 @@
+/** The route to the nodes: by which hop, as which user, with which key. */
+import type { Settings } from "../config/settings";
+import { findSecret } from "../kubernetes/access";
+import type { KubeContext } from "../kubernetes/client";
+import { type Access, type NodeWay, type SshKeySource, usual } from "../nodes/protocol/spec";
+import type { Transport } from "../nodes/routes/transport";
+import { transportFor } from "../nodes/routes/way";
+import type { SecretReader } from "../nodes/ssh/key";
+
+/** Where the SSH key is: in a file, or in the Supervisor's secret of the cluster. */
+export function sshKeySource(settings: Settings): SshKeySource {
+  const { nodes, supervisorContext: context, namespace, cluster } = settings;
+  return nodes.sshKeyFile === undefined
+    ? { from: "supervisor", context, namespace, cluster }
+    : { from: "file", path: nodes.sshKeyFile };
+}
+
+/** {@link SecretReader} by the client that the program has anyway. */
+export const readSupervisorSecret =
+  (supervisor: KubeContext): SecretReader =>
+  async ({ namespace }, name, key) => {
+    const secret = await findSecret(supervisor, namespace, name);
+    return secret && (secret.data[key] ?? "");
+  };
+
+/** How nodes are reached. */
+export function accessOf(settings: Settings, container: string): Access {
+  const { access, bastion, supervisorContext: context, namespace, jumpbox } = settings;
+  switch (access) {
+    case "direct":
+      return { kind: "direct" };
+    case "bastion": {
+      const { host, port, user, hostKey, sshKeyFile } = bastion!;
+      return { kind: "bastion", host, port, user, hostKey, ...(sshKeyFile ? { keyFile: sshKeyFile } : {}) };
+    }
+    case "jumpbox":
+      return { kind: "jumpbox", context, namespace, pod: jumpbox.name, container };
+  }
+}
+
+/** The way through a bastion, which is there before anything of ours is. */
+export async function openBastion(settings: Settings): Promise<Transport | undefined> {
+  if (settings.access !== "bastion") return undefined;
+  const transport = transportFor(accessOf(settings, ""));
+  await transport.check?.();
+  return transport;
+}
+
+/** The route to all nodes, as it is recorded. */
+export function nodeRoute(settings: Settings, access: Access): NodeWay {
+  const { supervisorContext: supervisor, namespace, cluster: name } = settings;
+  return {
+    ...{ port: usual.port, user: settings.nodes.user, access, sshKey: sshKeySource(settings) },
+    clusterContext: settings.clusterContext,
+    cluster: { supervisor, namespace, name },
+  };
+}
