@@ -13,14 +13,15 @@ import type {
   KubeConfig,
   Middleware,
   User,
-} from "@kubernetes/client-node" with { "resolution-mode": "import" };
+} from "@kubernetes/client-node";
 import pLimit from "p-limit";
-import { connectionFailure } from "../net/https";
+import { ConnectionFailure } from "../net/https";
 import type { ProblemCode } from "../support/catalog";
 import { UserError } from "../support/errors";
 import { printable } from "../support/text";
 import { tokenExpiry } from "../support/token";
 import { limitPlugins } from "./credentialPlugin";
+import { httpLibrary } from "./http";
 import { kubeconfigFiles, parseKubeconfigYaml } from "./kubeconfig";
 
 /** What a request is, for messages: `create pods in namespace ns1`. */
@@ -87,7 +88,7 @@ export async function kubeContext(
   options: { subject: string; login?: (server?: string) => string },
 ): Promise<KubeContext> {
   const { subject, login: loginTo = defaultLogin } = options;
-  const client = await import("@kubernetes/client-node");
+  const client = await import("./kubernetesClient.js");
   const config = await loadKubeconfig(client, subject, loginTo());
   const context = config.contexts.find((candidate) => candidate.name === name);
   if (!context) {
@@ -114,6 +115,7 @@ export async function kubeContext(
   limitPlugins(config, { context: name });
   const configuration = client.createConfiguration({
     baseServer: new client.ServerConfiguration(cluster.server, {}),
+    httpApi: httpLibrary(client, requestSeconds),
     authMethods: { default: config },
     promiseMiddleware: [requestMiddleware()],
   });
@@ -176,11 +178,7 @@ function allowPartialChain(agent: unknown): void {
   if (agent instanceof https.Agent) agent.options.allowPartialTrustChain = true;
 }
 
-/**
- * How many requests, and so connections, one context has at once: an API server's work for a run is bounded too. It is not
- * for the agent to bound them: where it hands a connection on to a request that waits, the client's fetch takes the answer
- * before for one that was cut off (`Premature close`).
- */
+/** How many requests, and so connections, one context has at once: an API server's work for a run is bounded too. */
 const requestsAtOnce = 8;
 
 /** Bounds each request in time. The client makes an agent for each, and so a handshake: the first one's serves all. */
@@ -340,33 +338,24 @@ function explainConnection(
   server: string,
   login: string,
 ): Error {
-  const { name, message } = error as NodeJS.ErrnoException;
-  if (name === "AbortError" || name === "TimeoutError") {
-    return problem(
-      "cluster-unreachable",
-      `${server} does not answer within ${requestSeconds} s`,
-      "Check that this machine reaches it",
-    );
-  }
   if (error instanceof TypeError || error instanceof RangeError) return error; // defects, not the cluster's answer
-  if (name !== "FetchError") {
+  if (!(error instanceof ConnectionFailure)) {
     // The rest are failures of what the kubeconfig has run or read for a credential.
     return problem(
       "cluster-credential",
-      `its credential cannot be had: ${printable(message)}`,
+      `its credential cannot be had: ${printable((error as Error).message)}`,
       `Log in again: \`${login}\``,
     );
   }
-  const failure = connectionFailure(error);
-  return failure.kind === "certificate"
+  return error.kind === "certificate"
     ? problem(
         "cluster-certificate",
-        `the kubeconfig's CA does not verify ${server}: ${failure.message}`,
+        `the kubeconfig's CA does not verify ${server}: ${error.message}`,
         `If the cluster's certificates were changed, log in again: \`${login}\`; otherwise somebody may be in between`,
       )
     : problem(
         "cluster-unreachable",
-        `${server} is not reached: ${failure.message}`,
+        `${server} is not reached: ${error.message}`,
         "Check that this machine reaches it",
       );
 }
