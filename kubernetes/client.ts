@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import * as https from "node:https";
 import * as path from "node:path";
 import type {
+  ApisApi,
   AppsV1Api,
   AuthorizationV1Api,
   Cluster,
@@ -50,6 +51,8 @@ export interface KubeContext {
   readonly ca: string;
   /** When the kubeconfig's own token or client certificate ends; undefined where it doesn't say, or a plugin renews it. */
   readonly expires: Date | undefined;
+  /** Which API groups there are. */
+  readonly groups: ApisApi;
   readonly core: CoreV1Api;
   readonly apps: AppsV1Api;
   readonly authorization: AuthorizationV1Api;
@@ -129,6 +132,7 @@ export async function kubeContext(
     server: cluster.server,
     ca: await contentOf(cluster.caData, cluster.caFile),
     expires,
+    groups: make(client.ApisApi),
     core: make(client.CoreV1Api),
     apps: make(client.AppsV1Api),
     authorization: make(client.AuthorizationV1Api),
@@ -261,6 +265,19 @@ async function readKubeconfig(file: string): Promise<string | undefined> {
       remedy: "Correct the path in KUBECONFIG, or the file's permissions",
     });
   }
+}
+
+/** A context of the kubeconfig by its name. */
+export type OpenContext = (name: string) => Promise<KubeContext>;
+
+/** Opens each context once, for a process that finds contexts' names in its environment. */
+export function namedContexts(): OpenContext {
+  const opened = new Map<string, Promise<KubeContext>>();
+  return (name) => {
+    const context = opened.get(name) ?? kubeContext(name, { subject: `context ${name}` });
+    opened.set(name, context);
+    return context;
+  };
 }
 
 /** The API's refusal, if that is what the error is. */

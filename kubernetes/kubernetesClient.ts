@@ -3,6 +3,7 @@
  * time, so this file is imported when a cluster is first asked.
  */
 export {
+  ApisApi,
   AppsV1Api,
   AuthorizationV1Api,
   CoreV1Api,
