@@ -3,34 +3,39 @@
  * for people. Their names, arguments and environment are in state: an interface.
  */
 import { parseArgs } from "node:util";
-import { readNodeByKubectl } from "../nodes/operations/ready";
+import { namedContexts } from "../kubernetes/client";
+import { listNodes } from "../kubernetes/nodes";
+import { nodeReader } from "../nodes/operations/ready";
 import { type RemovalSurroundings, removeCa, sweep } from "../nodes/operations/removal";
 import { unreachablePolicy } from "../nodes/protocol/environment";
 import type { NodeTarget } from "../nodes/protocol/spec";
+import { throughPod } from "../nodes/routes/relay";
 import { transportFor } from "../nodes/routes/way";
 import { borrow } from "../nodes/service/borrow";
-import { readCredentials } from "../nodes/ssh/key";
+import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";
 import { UserError } from "../support/errors";
-import { isClusterGone, listNodesByKubectl } from "../vsphere/cluster";
+import { isClusterGone } from "../vsphere/cluster";
 
 /** Sessions of this process's own, all of the same way, closed whatever happens. */
 async function withOwnSessions(
   options: Pick<RemovalSurroundings, "unreachable" | "restart">,
   act: (around: RemovalSurroundings) => Promise<string>,
 ): Promise<string> {
+  const context = namedContexts();
   let opened: Promise<SessionPool> | undefined;
   const open = async ({ access, sshKey }: NodeTarget): Promise<SessionPool> => {
-    const credentials = await readCredentials(sshKey);
-    return new SessionPool({ transport: transportFor(access), credentials });
+    const credentials = await readCredentials(sshKey, secretReader(context));
+    const jumpbox = access.kind === "jumpbox" ? throughPod(await context(access.context)) : undefined;
+    return new SessionPool({ transport: transportFor(access, jumpbox), credentials });
   };
   try {
     return await act({
       ...options,
       inSession: async (target, hostKey, run) => (await (opened ??= open(target))).use(target, hostKey, run),
-      readNode: readNodeByKubectl,
-      listNodes: listNodesByKubectl,
-      isClusterGone,
+      readNode: nodeReader(context),
+      listNodes: async (name) => listNodes(await context(name)),
+      isClusterGone: async (cluster) => isClusterGone(await context(cluster.supervisor), cluster),
       tell: (line) => void process.stderr.write(`${line}\n`),
     });
   } finally {

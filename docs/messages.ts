@@ -93,10 +93,11 @@ class Sources {
   private readonly calls = new Map<Callable, (ts.CallExpression | ts.NewExpression)[]>();
 
   constructor() {
-    const { config } = ts.readConfigFile(path.join(root, "tsconfig.build.json"), (file) =>
+    const { config } = ts.readConfigFile(path.join(root, "tsconfig.json"), (file) =>
       readFileSync(file, "utf8"),
     ) as { config: unknown };
-    const { fileNames, options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
+    const { fileNames: all, options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
+    const fileNames = all.filter((file) => !/^(?:docs|lab|test)\//.test(path.relative(root, file)));
     const host = ts.createCompilerHost(options);
     // Of packages no type is needed, and to read them all takes its time.
     host.resolveModuleNameLiterals = (literals, from) =>

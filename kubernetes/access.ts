@@ -1,8 +1,6 @@
 /** What the operator may do and what is there already: questions to the clusters that change nothing. */
 /* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment -- the client's models are shapes: it takes literals */
-import type { V1ObjectMeta, V1Pod, V1PodSpec } from "@kubernetes/client-node" with {
-  "resolution-mode": "import",
-};
+import type { V1ObjectMeta, V1Pod, V1PodSpec } from "@kubernetes/client-node";
 import { type Problem, UserError } from "../support/errors";
 import { type KubeContext, apiRefusal, describeObject } from "./client";
 

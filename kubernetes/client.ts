@@ -7,6 +7,7 @@ import { readFile } from "node:fs/promises";
 import * as https from "node:https";
 import * as path from "node:path";
 import type {
+  ApisApi,
   AppsV1Api,
   AuthorizationV1Api,
   Cluster,
@@ -17,14 +18,15 @@ import type {
   KubeConfig,
   Middleware,
   User,
-} from "@kubernetes/client-node" with { "resolution-mode": "import" };
+} from "@kubernetes/client-node";
 import pLimit from "p-limit";
-import { connectionFailure } from "../net/https";
+import { ConnectionFailure } from "../net/https";
 import type { ProblemCode } from "../support/catalog";
 import { UserError } from "../support/errors";
 import { printable } from "../support/text";
 import { tokenExpiry } from "../support/token";
 import { limitPlugins } from "./credentialPlugin";
+import { httpLibrary } from "./http";
 import { kubeconfigFiles, parseKubeconfigYaml } from "./kubeconfig";
 
 /** What a request is, for messages: `create pods in namespace ns1`. */
@@ -53,6 +55,8 @@ export interface KubeContext {
   readonly ca: string;
   /** When the kubeconfig's own token or client certificate ends; undefined where it doesn't say, or a plugin renews it. */
   readonly expires: Date | undefined;
+  /** Which API groups there are. */
+  readonly groups: ApisApi;
   readonly core: CoreV1Api;
   readonly apps: AppsV1Api;
   readonly authorization: AuthorizationV1Api;
@@ -91,7 +95,7 @@ export async function kubeContext(
   options: { subject: string; login?: (server?: string) => string },
 ): Promise<KubeContext> {
   const { subject, login: loginTo = defaultLogin } = options;
-  const client = await import("@kubernetes/client-node");
+  const client = await import("./kubernetesClient.js");
   const config = await loadKubeconfig(client, subject, loginTo());
   const context = config.contexts.find((candidate) => candidate.name === name);
   if (!context) {
@@ -118,6 +122,7 @@ export async function kubeContext(
   limitPlugins(config, { context: name });
   const configuration = client.createConfiguration({
     baseServer: new client.ServerConfiguration(cluster.server, {}),
+    httpApi: httpLibrary(client, requestSeconds),
     authMethods: { default: config },
     promiseMiddleware: [requestMiddleware()],
   });
@@ -131,6 +136,7 @@ export async function kubeContext(
     server: cluster.server,
     ca: await contentOf(cluster.caData, cluster.caFile),
     expires,
+    groups: make(client.ApisApi),
     core: make(client.CoreV1Api),
     apps: make(client.AppsV1Api),
     authorization: make(client.AuthorizationV1Api),
@@ -180,11 +186,7 @@ function allowPartialChain(agent: unknown): void {
   if (agent instanceof https.Agent) agent.options.allowPartialTrustChain = true;
 }
 
-/**
- * How many requests, and so connections, one context has at once: an API server's work for a run is bounded too. It is not
- * for the agent to bound them: where it hands a connection on to a request that waits, the client's fetch takes the answer
- * before for one that was cut off (`Premature close`).
- */
+/** How many requests, and so connections, one context has at once: an API server's work for a run is bounded too. */
 const requestsAtOnce = 8;
 
 /** Bounds each request in time. The client makes an agent for each, and so a handshake: the first one's serves all. */
@@ -269,6 +271,19 @@ async function readKubeconfig(file: string): Promise<string | undefined> {
   }
 }
 
+/** A context of the kubeconfig by its name. */
+export type OpenContext = (name: string) => Promise<KubeContext>;
+
+/** Opens each context once, for a process that finds contexts' names in its environment. */
+export function namedContexts(): OpenContext {
+  const opened = new Map<string, Promise<KubeContext>>();
+  return (name) => {
+    const context = opened.get(name) ?? kubeContext(name, { subject: `context ${name}` });
+    opened.set(name, context);
+    return context;
+  };
+}
+
 /** The API's refusal, if that is what the error is. */
 export function apiRefusal(error: unknown): ApiRefusal | undefined {
   const { code, body } = error as { code?: unknown; body?: unknown };
@@ -344,33 +359,24 @@ function explainConnection(
   server: string,
   login: string,
 ): Error {
-  const { name, message } = error as NodeJS.ErrnoException;
-  if (name === "AbortError" || name === "TimeoutError") {
-    return problem(
-      "cluster-unreachable",
-      `${server} does not answer within ${requestSeconds} s`,
-      "Check that this machine reaches it",
-    );
-  }
   if (error instanceof TypeError || error instanceof RangeError) return error; // defects, not the cluster's answer
-  if (name !== "FetchError") {
+  if (!(error instanceof ConnectionFailure)) {
     // The rest are failures of what the kubeconfig has run or read for a credential.
     return problem(
       "cluster-credential",
-      `its credential cannot be had: ${printable(message)}`,
+      `its credential cannot be had: ${printable((error as Error).message)}`,
       `Log in again: \`${login}\``,
     );
   }
-  const failure = connectionFailure(error);
-  return failure.kind === "certificate"
+  return error.kind === "certificate"
     ? problem(
         "cluster-certificate",
-        `the kubeconfig's CA does not verify ${server}: ${failure.message}`,
+        `the kubeconfig's CA does not verify ${server}: ${error.message}`,
         `If the cluster's certificates were changed, log in again: \`${login}\`; otherwise somebody may be in between`,
       )
     : problem(
         "cluster-unreachable",
-        `${server} is not reached: ${failure.message}`,
+        `${server} is not reached: ${error.message}`,
         "Check that this machine reaches it",
       );
 }

@@ -1,6 +1,6 @@
 /** A kubeconfig's credential plugin (`users[].user.exec`), run with limits and told of without what it printed. */
 import { type ChildProcess, type ExecFileException, execFile } from "node:child_process";
-import type { KubeConfig } from "@kubernetes/client-node" with { "resolution-mode": "import" };
+import type { KubeConfig } from "@kubernetes/client-node";
 import { z } from "zod";
 import { childEnvironment } from "../support/children";
 import { UserError } from "../support/errors";

@@ -63,7 +63,7 @@ function malformed(file: string, seen: string): UserError {
 /** Parses YAML without quoting any of it in messages: a kubeconfig holds tokens and keys. */
 export async function parseKubeconfigYaml(text: string, file: string): Promise<Record<string, unknown>> {
   if (text.replace(/^\s*(?:#.*)?$/gm, "").trim() === "") return {};
-  const { loadYaml } = await import("@kubernetes/client-node");
+  const { loadYaml } = await import("./kubernetesClient.js");
   let value: unknown;
   try {
     value = loadYaml(text);
@@ -110,7 +110,7 @@ export async function mergeKubeconfig(
       ...(entry.namespace === undefined ? {} : { namespace: entry.namespace }),
     }));
   }
-  const { dumpYaml } = await import("@kubernetes/client-node");
+  const { dumpYaml } = await import("./kubernetesClient.js");
   const merged = { apiVersion: "v1", kind: "Config", ...config, ...lists };
   const [first] = entries;
   if (!merged["current-context"] && first) merged["current-context"] = first.context;

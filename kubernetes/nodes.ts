@@ -61,6 +61,16 @@ export async function discoverNodes(context: KubeContext): Promise<ClusterNode[]
   return readNodes(list.items, context.name);
 }
 
+/**
+ * Lists a cluster's nodes, none where there are none.
+ *
+ * @throws UserError as {@link discoverNodes}, but for `no-nodes`.
+ */
+export async function listNodes(context: KubeContext): Promise<ClusterNode[]> {
+  const { items } = await context.request({ verb: "list", resource: "nodes" }, () => context.core.listNode());
+  return items.length === 0 ? [] : readNodes(items, context.name);
+}
+
 /** Reads Node objects as the API gives them. */
 export function readNodes(items: readonly unknown[], contextName: string): ClusterNode[] {
   const problems: Problem[] = [];

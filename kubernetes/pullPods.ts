@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
-import type { V1Pod } from "@kubernetes/client-node" with { "resolution-mode": "import" };
+import type { V1Pod } from "@kubernetes/client-node";
 import type { ProblemCode } from "../support/catalog";
 import { UserError, allChecks, describeProblem } from "../support/errors";
 import { printable } from "../support/text";

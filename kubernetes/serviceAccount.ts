@@ -2,25 +2,16 @@
  * The command behind the pull secret's entry in a ServiceAccount. `imagePullSecrets` is an atomic list: server-side apply
  * would replace other people's entries, so it is read, changed and written back on the condition that nobody wrote in between.
  */
-import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { childEnvironment } from "../support/children";
 import { UserError } from "../support/errors";
 import { objectName } from "../support/names";
 import { printable } from "../support/text";
-import { readAnswer } from "./kubectl";
+import { type KubeContext, apiRefusal, kubeContext } from "./client";
 
 /** Names the entries that this program put in, so that a run that was cut off before it reported knows its own. */
 const oursAnnotation = "tkc-registry/image-pull-secrets";
 const conflictRetries = 10;
-
-export interface KubectlResult {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-export type Kubectl = (args: readonly string[]) => Promise<KubectlResult>;
 
 /** What the entry is about. */
 export interface Attachment {
@@ -127,73 +118,85 @@ export function formatState({ namespace, serviceAccount, pullSecret, preexisting
   return `namespace=${namespace}\nservice-account=${serviceAccount}\npull-secret=${pullSecret}\npreexisting=${preexisting}\n`;
 }
 
-interface Client {
+/** Where ServiceAccounts are. */
+export interface AccountApi {
+  /** The kubeconfig context, for messages. */
   readonly context: string;
-  readonly kubectl: Kubectl;
+  /** The ServiceAccount; `undefined` where it does not exist, nor perhaps its namespace. */
+  read(target: Attachment): Promise<unknown>;
+  /**
+   * Patches it.
+   *
+   * @returns `undefined`, or the refusal of a patch that does not apply: its test fails, for one.
+   */
+  patch(target: Attachment, steps: readonly PatchStep[]): Promise<string | undefined>;
 }
 
-function refused(
-  client: Client,
-  { namespace, serviceAccount }: Attachment,
-  { stderr, code }: KubectlResult,
-): UserError {
-  const said = printable(stderr.trim().split("\n").at(-1) ?? "", 400) || `kubectl ended with code ${code}`;
-  const remedy = /Unauthorized|must be logged in/i.test(said)
-    ? "Log in again: `npm run login -- --server SUPERVISOR --namespace NAMESPACE --cluster CLUSTER`"
-    : said.includes("Forbidden")
-      ? "Have the right given to get and patch serviceaccounts there"
-      : "Check that the context works: `kubectl --context " +
-        client.context +
-        " get serviceaccounts -n " +
-        namespace +
-        "`";
-  return new UserError({
+const subjectOf = ({ namespace, serviceAccount }: Attachment, { context }: AccountApi): string =>
+  `ServiceAccount ${namespace}/${serviceAccount} (context ${context})`;
+
+/** The ServiceAccounts of a cluster. */
+export function accountsOf(cluster: KubeContext): AccountApi {
+  const resource = "serviceaccounts";
+  return {
+    context: cluster.name,
+    read: ({ namespace, serviceAccount: name }) =>
+      cluster.find({ verb: "get", resource, namespace, name }, () =>
+        cluster.core.readNamespacedServiceAccount({ namespace, name }),
+      ),
+    patch: ({ namespace, serviceAccount: name }, steps) =>
+      cluster.request({ verb: "patch", resource, namespace, name }, async () => {
+        try {
+          await cluster.core.patchNamespacedServiceAccount({ namespace, name, body: steps });
+          return undefined;
+        } catch (error) {
+          const refusal = apiRefusal(error);
+          if (refusal?.status === 409 || refusal?.status === 422) return refusal.message;
+          throw error;
+        }
+      }),
+  };
+}
+
+async function read(api: AccountApi, target: Attachment): Promise<Account | undefined> {
+  const found = await api.read(target);
+  if (found === undefined) return undefined;
+  const parsed = accountSchema.safeParse(found);
+  if (parsed.success) return parsed.data;
+  throw new UserError({
     code: "service-account",
-    subject: `ServiceAccount ${namespace}/${serviceAccount} (context ${client.context})`,
-    seen: said,
-    remedy,
+    subject: subjectOf(target, api),
+    seen: "what the API gives is no ServiceAccount",
+    remedy: "Check that the context is of a Kubernetes cluster",
   });
-}
-
-async function read(client: Client, target: Attachment): Promise<Account | undefined> {
-  const { namespace, serviceAccount } = target;
-  const args = ["get", "serviceaccount", serviceAccount, "--namespace", namespace, "--output", "json"];
-  const result = await client.kubectl(["--context", client.context, "--request-timeout", "20s", ...args]);
-  if (result.code === 0) {
-    const subject = `ServiceAccount ${namespace}/${serviceAccount} (context ${client.context})`;
-    return readAnswer(accountSchema, subject, result.stdout);
-  }
-  // Of the namespace or of the ServiceAccount in it, which is all the same here.
-  if (result.stderr.includes("(NotFound)")) return undefined;
-  throw refused(client, target, result);
 }
 
 /** Changes the ServiceAccount by a patch that fails if it was written since it was read, and then tries again. */
 async function change(
-  client: Client,
+  api: AccountApi,
   target: Attachment,
   plan: (account: Account) => readonly PatchStep[],
 ): Promise<Account | undefined> {
-  const { namespace, serviceAccount } = target;
-  let last: KubectlResult | undefined;
+  let refusal = "";
   let lastVersion: string | undefined;
   for (let left = conflictRetries; left > 0; left -= 1) {
-    const account = await read(client, target);
+    const account = await read(api, target);
     if (!account) return undefined;
-    // kubectl tells no conflict of a patch's test from another refusal: it was one if the object has changed.
-    if (last && account.metadata.resourceVersion === lastVersion) throw refused(client, target, last);
+    // A failed test has the status of any patch that does not apply: it was one if the object has changed.
+    if (account.metadata.resourceVersion === lastVersion) break;
     const steps = plan(account);
     if (steps.length === 0) return account;
-    last = await client.kubectl([
-      ...["--context", client.context, "--request-timeout", "20s"],
-      ...["patch", "serviceaccount", serviceAccount, "--namespace", namespace],
-      ...["--type", "json", "--patch", JSON.stringify(steps)],
-    ]);
-    if (last.code === 0) return account;
-    if (/\((?:Forbidden|Unauthorized)\)/.test(last.stderr)) throw refused(client, target, last);
+    const refused = await api.patch(target, steps);
+    if (refused === undefined) return account;
+    refusal = refused;
     lastVersion = account.metadata.resourceVersion;
   }
-  throw refused(client, target, last!);
+  throw new UserError({
+    code: "service-account",
+    subject: subjectOf(target, api),
+    seen: `it can't be changed: ${printable(refusal, 400)}`,
+    remedy: "See what else writes it, then run again",
+  });
 }
 
 /**
@@ -201,20 +204,21 @@ async function change(
  *
  * @param previous - The state that the last run reported.
  * @param options.waitSeconds - How long to wait for the ServiceAccount: in a new namespace it takes a moment to appear.
- * @throws UserError: `service-account`, `service-account-missing`.
+ * @throws UserError: `service-account`, `service-account-missing`, and as for any request.
  */
 export async function attach(
   target: Attachment,
   previous: AttachmentState | undefined,
-  options: Client & { waitSeconds: number },
+  options: { readonly api: AccountApi; readonly waitSeconds: number },
 ): Promise<AttachmentState> {
+  const { api } = options;
   const deadline = performance.now() + options.waitSeconds * 1000;
   let before: Account | undefined;
-  while (!(before = await change(options, target, (account) => attachPatch(account, target.pullSecret)))) {
+  while (!(before = await change(api, target, (account) => attachPatch(account, target.pullSecret)))) {
     if (performance.now() >= deadline) {
       throw new UserError({
         code: "service-account-missing",
-        subject: `ServiceAccount ${target.namespace}/${target.serviceAccount} (context ${options.context})`,
+        subject: subjectOf(target, api),
         seen: `it does not exist, nor came into being within ${options.waitSeconds} s`,
         remedy: "Create the namespace or the ServiceAccount, or correct its name",
       });
@@ -223,7 +227,7 @@ export async function attach(
   }
   const same = previous !== undefined && sameAttachment(previous, target);
   // An entry of another ServiceAccount or namespace, from before the settings were changed.
-  if (previous && !same) await detach(previous, previous, options);
+  if (previous && !same) await detach(previous, previous, api);
   const wasThere = before.imagePullSecrets?.some(({ name }) => name === target.pullSecret) ?? false;
   const wasOurs = namesOfOurs(before).includes(target.pullSecret) || (same && !previous.preexisting);
   return { ...target, preexisting: wasThere && !wasOurs };
@@ -240,17 +244,17 @@ function sameAttachment(a: Attachment, b: Attachment): boolean {
  *
  * @param previous - The state that the last run reported; without it, only an entry that carries our mark is ours.
  * @returns What was done, for people.
- * @throws UserError (`service-account`).
+ * @throws UserError `service-account`, and as for any request.
  */
 export async function detach(
   target: Attachment,
   previous: AttachmentState | undefined,
-  client: Client,
+  api: AccountApi,
 ): Promise<string> {
   const where = `ServiceAccount ${target.namespace}/${target.serviceAccount}`;
   const reported = previous !== undefined && sameAttachment(previous, target) && !previous.preexisting;
   const isOurs = (account: Account): boolean => reported || namesOfOurs(account).includes(target.pullSecret);
-  const before = await change(client, target, (account) =>
+  const before = await change(api, target, (account) =>
     isOurs(account) ? detachPatch(account, target.pullSecret) : [],
   );
   if (!before) return `${where} does not exist any more: nothing to remove`;
@@ -261,24 +265,6 @@ export async function detach(
     ? `${where}: ${target.pullSecret} removed`
     : `${where} had ${target.pullSecret} before: it stays`;
 }
-
-const kubectlLimits = { maxBuffer: 1024 * 1024, timeout: 30_000, killSignal: "SIGKILL" } as const;
-
-const runKubectl: Kubectl = (args) =>
-  new Promise((resolve, reject) => {
-    execFile("kubectl", args, { env: childEnvironment(), ...kubectlLimits }, (error, stdout, stderr) => {
-      if (error?.code === ("ENOENT" as never)) {
-        reject(
-          new UserError({
-            code: "kubectl-missing",
-            subject: "kubectl",
-            seen: "it is not on PATH",
-            remedy: "Install it",
-          }),
-        );
-      } else resolve({ code: error ? Number(error.code) || 1 : 0, stdout, stderr });
-    });
-  });
 
 const environmentSchema = z.object({
   TKC_REGISTRY_CLUSTER_CONTEXT: z.string().min(1),
@@ -312,10 +298,11 @@ export async function serviceAccount(args: readonly string[]): Promise<void> {
     pullSecret: environment.TKC_REGISTRY_PULL_SECRET,
   };
   const previous = parseState(process.env.PULUMI_COMMAND_STDOUT);
-  const client: Client = { context: environment.TKC_REGISTRY_CLUSTER_CONTEXT, kubectl: runKubectl };
+  const name = environment.TKC_REGISTRY_CLUSTER_CONTEXT;
+  const api = accountsOf(await kubeContext(name, { subject: `context ${name}` }));
   if (verb === "attach") {
-    process.stdout.write(formatState(await attach(target, previous, { ...client, waitSeconds: 60 })));
+    process.stdout.write(formatState(await attach(target, previous, { api, waitSeconds: 60 })));
   } else {
-    process.stdout.write(`${await detach(target, previous, client)}\n`);
+    process.stdout.write(`${await detach(target, previous, api)}\n`);
   }
 }

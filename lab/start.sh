@@ -57,7 +57,7 @@ install_dependencies() {
 }
 
 build() {
-    node -e 'require("./dist/support/build.js").assertBuildIsFresh()' >/dev/null 2>&1 && return
+    node -e 'require("./dist/build.js").assertBuildIsFresh()' >/dev/null 2>&1 && return
     echo "Compiling the commands that run on behalf of a stack (npm run build)…" >&2
     npm run --silent build >&2 || fail "npm run build failed; see above."
 }

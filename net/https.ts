@@ -94,8 +94,7 @@ const certificateCodes =
 
 function explainRejection(error: NodeJS.ErrnoException): string {
   const known = error.code === undefined ? undefined : rejections[error.code];
-  // node-fetch puts the URL and the failure's own message into one.
-  return known ?? printable(error.message.replace(/^request to .* failed, reason: /, ""));
+  return known ?? printable(error.message);
 }
 
 const unreachable: Record<string, string> = {

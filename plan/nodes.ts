@@ -4,7 +4,6 @@ import type { KubeContext } from "../kubernetes/client";
 import { checkSystems, discoverNodes } from "../kubernetes/nodes";
 import type { ClusterNode } from "../kubernetes/types";
 import { type Observation, inspectNodes } from "../nodes/operations/inspection";
-import { type NodeReader, nodeState } from "../nodes/operations/ready";
 import {
   type NodeTarget,
   type NodeWay,
@@ -36,16 +35,6 @@ export async function findNodes(cluster: KubeContext): Promise<readonly ClusterN
   checkSystems(found);
   return found;
 }
-
-/** {@link NodeReader} by the client that the program has anyway. */
-export const readClusterNode =
-  (cluster: KubeContext): NodeReader =>
-  async (_context, name) => {
-    const node = await cluster.find({ verb: "get", resource: "nodes", name }, () =>
-      cluster.core.readNode({ name }),
-    );
-    return node && nodeState(node);
-  };
 
 /** Each node with the route to it. */
 export function nodeTargets(nodes: readonly ClusterNode[], settings: Settings, way: NodeWay): NodeTarget[] {

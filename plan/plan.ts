@@ -5,11 +5,11 @@
 import type { CaCertificate } from "../certificates/certificates";
 import type { Settings } from "../config/settings";
 import type { Observation } from "../nodes/operations/inspection";
-import type { NodeReader } from "../nodes/operations/ready";
+import { type NodeReader, nodeReader } from "../nodes/operations/ready";
 import type { NodeWay, TrustedCertificate, UnreachablePolicy } from "../nodes/protocol/spec";
 import { throughPod } from "../nodes/routes/relay";
 import { transportFor } from "../nodes/routes/way";
-import { readCredentials } from "../nodes/ssh/key";
+import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";
 import type { TrustedCa } from "../registry/types";
 import type { PreviousState } from "../state/previousState";
@@ -28,7 +28,6 @@ import {
   nodesFact,
   parallelWarnings,
   planNodes,
-  readClusterNode,
 } from "./nodes";
 import type { PodTemplate } from "./podTemplate";
 import { resolvePullSecrets } from "./pullSecrets";
@@ -40,7 +39,7 @@ import {
   trustedCertificates,
 } from "./registries";
 import { checkAllRights, withoutRepetition } from "./rights";
-import { accessOf, nodeRoute, openBastion, readSupervisorSecret, sshKeySource } from "./route";
+import { accessOf, nodeRoute, openBastion, sshKeySource } from "./route";
 
 /** What the stack is to consist of, as far as the outside world decides it. */
 export interface Plan {
@@ -127,7 +126,10 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     ),
     contexts.cluster.then(findNodes),
     contexts.supervisor.then((context) =>
-      readCredentials(sshKeySource(settings), readSupervisorSecret(context)),
+      readCredentials(
+        sshKeySource(settings),
+        secretReader(() => Promise.resolve(context)),
+      ),
     ),
     prepareRegistries(settings, previousState),
     contexts.supervisor.then((context) => resolveJumpbox(context, settings, owner, previousState)),
@@ -169,7 +171,7 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     certificatesBySha256: certificatesBySha256(registries),
     observed: [...(observed?.values() ?? [])],
     sessions,
-    readNode: readClusterNode(cluster),
+    readNode: nodeReader(() => Promise.resolve(cluster)),
     jumpbox: { create: jumpbox.create, replaces: replacedPod(jumpbox, previous.jumpbox) },
     pullSecrets: places.map(({ namespace: place, adopted, merged }) => ({
       namespace: place,

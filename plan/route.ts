@@ -1,11 +1,8 @@
 /** The route to the nodes: by which hop, as which user, with which key. */
 import type { Settings } from "../config/settings";
-import { findSecret } from "../kubernetes/access";
-import type { KubeContext } from "../kubernetes/client";
 import { type Access, type NodeWay, type SshKeySource, usual } from "../nodes/protocol/spec";
 import type { Transport } from "../nodes/routes/transport";
 import { transportFor } from "../nodes/routes/way";
-import type { SecretReader } from "../nodes/ssh/key";
 
 /** Where the SSH key is: in a file, or in the Supervisor's secret of the cluster. */
 export function sshKeySource(settings: Settings): SshKeySource {
@@ -14,14 +11,6 @@ export function sshKeySource(settings: Settings): SshKeySource {
     ? { from: "supervisor", context, namespace, cluster }
     : { from: "file", path: nodes.sshKeyFile };
 }
-
-/** {@link SecretReader} by the client that the program has anyway. */
-export const readSupervisorSecret =
-  (supervisor: KubeContext): SecretReader =>
-  async ({ namespace }, name, key) => {
-    const secret = await findSecret(supervisor, namespace, name);
-    return secret && (secret.data[key] ?? "");
-  };
 
 /** How nodes are reached. */
 export function accessOf(settings: Settings, container: string): Access {

@@ -1,47 +1,49 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { UserError } from "./errors";
 
-const parent = path.dirname(__dirname);
+/** The package's own folder: this file is in a folder of it as TypeScript, and in `dist/` as part of a bundle. */
+export const packageRoot = path.dirname(__dirname);
 
-/** The package's own folder, whether this file runs as TypeScript or compiled under `dist/`. */
-export const packageRoot = path.basename(parent) === "dist" ? path.dirname(parent) : parent;
+const dist = path.join(packageRoot, "dist");
+/** What is part of the bundles beside the sources: the packages. */
+const lockFile = "package-lock.json";
+/** Says which sources `dist/` was built from. */
+const stampFile = path.join(dist, "sources.json");
 
-/** The sources that are compiled: all but what tsconfig.build.json excludes. Undefined in an installed package. */
-function sourceFiles(): string[] | undefined {
-  const settings = path.join(packageRoot, "tsconfig.build.json");
-  if (!existsSync(settings)) return undefined;
-  const { exclude } = JSON.parse(readFileSync(settings, "utf8")) as { exclude: readonly string[] };
-  return readdirSync(packageRoot, { withFileTypes: true })
-    .filter(({ name }) => !name.startsWith(".") && !exclude.includes(name))
-    .flatMap((entry) => {
-      if (!entry.isDirectory()) return [entry.name];
-      return readdirSync(path.join(packageRoot, entry.name), { recursive: true, encoding: "utf8" }).map(
-        (file) => path.posix.join(entry.name, file.split(path.sep).join("/")),
-      );
-    })
-    .filter((file) => file.endsWith(".ts"))
-    .sort();
+interface Stamp {
+  readonly files: readonly string[];
+  readonly sha256: string;
 }
 
-function sourcesDigest(): string | undefined {
-  const files = sourceFiles();
-  if (!files) return undefined;
+function digest(files: readonly string[]): string {
   const hash = createHash("sha256");
-  for (const file of files)
+  for (const file of files) {
+    const source = path.join(packageRoot, file);
     hash
       .update(file)
       .update("\0")
-      .update(readFileSync(path.join(packageRoot, file)));
+      .update(existsSync(source) ? readFileSync(source) : "");
+  }
   return hash.digest("hex");
 }
 
-const stampFile = path.join(packageRoot, "dist", ".sources-sha256");
-
-/** Records which sources `dist/` was built from; the last step of `npm run build`. */
+/** Records which sources `dist/` was built from, as esbuild's metafile has them; the last step of `npm run build`. */
 export function stampBuild(): void {
-  writeFileSync(stampFile, sourcesDigest() ?? "");
+  const metafile = path.join(dist, "metafile.json");
+  const { inputs } = JSON.parse(readFileSync(metafile, "utf8")) as { inputs: Record<string, unknown> };
+  const sources = Object.keys(inputs).filter((file) => !file.startsWith("node_modules/"));
+  const files = [...sources, lockFile].sort();
+  const stamp: Stamp = { files, sha256: digest(files) };
+  writeFileSync(`${stampFile}.new`, JSON.stringify(stamp));
+  renameSync(`${stampFile}.new`, stampFile);
+  rmSync(metafile);
+}
+
+function readStamp(): Stamp | undefined {
+  if (!existsSync(stampFile)) return undefined;
+  return JSON.parse(readFileSync(stampFile, "utf8")) as Stamp;
 }
 
 /**
@@ -50,17 +52,13 @@ export function stampBuild(): void {
  * @throws UserError when `dist/` is missing or was built from other sources.
  */
 export function assertBuildIsFresh(): void {
-  const expected = sourcesDigest();
-  if (expected === undefined) return;
-  const built = existsSync(stampFile) ? readFileSync(stampFile, "utf8") : undefined;
-  if (built === expected) return;
+  if (!existsSync(path.join(packageRoot, "tsconfig.json"))) return; // an installed package, which has no sources
+  const stamp = readStamp();
+  if (stamp && digest(stamp.files) === stamp.sha256) return;
   throw new UserError({
     code: "stale-build",
     subject: "dist/",
-    seen:
-      built === undefined
-        ? "the compiled program is missing"
-        : "the compiled program is older than its sources",
+    seen: stamp ? "the compiled program is older than its sources" : "the compiled program is missing",
     remedy: "Run `npm run build`, then try again",
   });
 }

@@ -4,17 +4,6 @@
  * an entry there.
  */
 
-const noKubectl =
-  "Where no program of the stack runs, clusters are asked by `kubectl`, which is not installed here.";
-const contextMissing =
-  "The kubeconfig of whoever runs this has no such context: nobody has logged in here, or `KUBECONFIG` names another file.";
-const loginExpired = "A token of a Supervisor ends after ten hours, and a login writes a new one.";
-const forbidden =
-  "The user of this context may log in, but not do this; vSphere's roles on the namespace decide.";
-const apiUnreachable =
-  "Network, VPN or firewall between here and the API server, or the API server itself, is down, or its certificate is not believed.";
-const kubectlFailed = "`kubectl` failed with words that stand for nothing better known.";
-
 const sshTimeout =
   "The machine is off, its address is of a machine that is gone, or something on the way drops packets to its SSH port without a word.";
 const sshRefused =
@@ -61,7 +50,7 @@ export const catalog = {
       "A context of this name may be of another cluster, or be left over from one that was deleted: trust is installed only in the cluster that the Supervisor knows by the name in the settings.",
     "context-incomplete":
       "The kubeconfig was edited: the context is there, and an entry that it refers to is not.",
-    "login-expired": loginExpired,
+    "login-expired": "A token of a Supervisor ends after ten hours, and a login writes a new one.",
     "no-rights": "The user of the context may log in, but has not all the rights that the stack needs.",
     "object-not-found": "An object that is asked for does not exist, or no longer.",
     "cluster-unreachable":
@@ -72,25 +61,6 @@ export const catalog = {
       "The kubeconfig has a program run or a file read for the credential, and that fails.",
     "cluster-failing": "The API server is overloaded, is starting, or has lost its etcd.",
     "cluster-refused": "The API server, or an admission webhook in it, does not take what was asked for.",
-    "kubectl-missing": noKubectl,
-    "cluster-no-kubectl": noKubectl,
-    "supervisor-no-kubectl": noKubectl,
-    "ssh-secret-no-kubectl": noKubectl,
-    "cluster-context-missing": contextMissing,
-    "supervisor-context-missing": contextMissing,
-    "ssh-secret-context-missing": contextMissing,
-    "cluster-login-expired": loginExpired,
-    "supervisor-login-expired": loginExpired,
-    "ssh-secret-login-expired": loginExpired,
-    "cluster-forbidden": forbidden,
-    "supervisor-forbidden": forbidden,
-    "ssh-secret-forbidden": forbidden,
-    "cluster-api-unreachable": apiUnreachable,
-    "supervisor-api-unreachable": apiUnreachable,
-    "ssh-secret-api-unreachable": apiUnreachable,
-    "cluster-failed": kubectlFailed,
-    "supervisor-failed": kubectlFailed,
-    "ssh-secret-failed": kubectlFailed,
   },
 
   "Login (`npm run login`)": {
@@ -207,11 +177,6 @@ export const catalog = {
     "relay-container-missing":
       "The jumpbox pod that is used was made by others, and its container has another name by now.",
     "relay-no-tool": "The jumpbox pod's image has no program that can carry a connection.",
-    "relay-no-kubectl": noKubectl,
-    "relay-context-missing": contextMissing,
-    "relay-login-expired": loginExpired,
-    "relay-forbidden": forbidden,
-    "relay-api-unreachable": apiUnreachable,
     "relay-failed":
       "The connection through the jumpbox pod ended with words that stand for nothing better known.",
   },
@@ -314,8 +279,6 @@ export const catalog = {
   },
 
   "Programs and commands": {
-    "kubectl-answer":
-      "`kubectl` is another program of that name, or of another version, or something stands between it and the API server.",
     "bad-arguments": "A command was given options that it does not take, or not all that it needs.",
     "bad-environment":
       "The commands of the stack's resources find all that they need in their environment, which Pulumi gives them from the state; this one was run by hand, or by another release.",

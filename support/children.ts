@@ -3,7 +3,7 @@ const secrets =
   /^(?:PULUMI_CONFIG(?:_SECRET_KEYS|_PASSPHRASE(?:_FILE)?)?|PULUMI_ACCESS_TOKEN|TKC_REGISTRY_VCENTER_PASSWORD)$/;
 
 /**
- * The environment for a program that we start (kubectl, a kubeconfig's credential plugin, docker's credential helper): ours,
+ * The environment for a program that we start (a kubeconfig's credential plugin, docker's credential helper): ours,
  * without the stack's configuration, which holds `passwords` in clear, its passphrase, and what logs in elsewhere.
  */
 export function childEnvironment(environment: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {

@@ -1,7 +1,7 @@
 /** Names that several rooms give and read, and the shapes that names have. */
 import { z } from "zod";
 
-/** The name of a Kubernetes object, which becomes an argument of `kubectl`: never an option, nor a path. */
+/** The name of a Kubernetes object, which becomes part of paths and arguments: never an option, nor a path. */
 export const objectName = z
   .string()
   .max(253)

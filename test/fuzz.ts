@@ -51,7 +51,6 @@ export const cases = {
   "command lines": 150,
   "client values": 100,
   relay: 300,
-  "kubectl words": 150,
   jumpbox: 100,
 } as const;
 

@@ -1,44 +1,48 @@
-/** The workload cluster and its Supervisor, asked by `kubectl`: where no program with a client of its own runs. */
-import { z } from "zod";
-import { getObject, kubectl, kubectlProblem } from "../kubernetes/kubectl";
-import { readNodes } from "../kubernetes/nodes";
-import type { ClusterNode } from "../kubernetes/types";
+/** Whether a workload cluster still exists, which its Supervisor knows. */
+import type { KubeContext } from "../kubernetes/client";
 import type { ClusterName } from "../nodes/protocol/spec";
-import { UserError } from "../support/errors";
-
-const listSchema = z.object({ items: z.array(z.unknown()) });
-
-/**
- * Lists a cluster's nodes, none where there are none.
- *
- * @throws UserError `cluster-…` when the API can't be asked or refuses to tell, `node-…` for a Node that no kubelet writes.
- */
-export async function listNodesByKubectl(context: string): Promise<readonly ClusterNode[]> {
-  const subject = `the nodes of context ${context}`;
-  const list = await getObject(listSchema, "cluster", subject, context, ["nodes"]);
-  if (!list) throw new UserError(kubectlProblem("cluster", subject, context, "failed", "not found"));
-  const { items } = list;
-  return items.length === 0 ? [] : readNodes(items, context);
-}
 
 /** What a Supervisor keeps a workload cluster as: by its release either of them, or both. */
-const clusterKinds = ["tanzukubernetesclusters.run.tanzu.vmware.com", "clusters.cluster.x-k8s.io"];
+const clusterKinds = [
+  { group: "run.tanzu.vmware.com", plural: "tanzukubernetesclusters" },
+  { group: "cluster.x-k8s.io", plural: "clusters" },
+];
+type Kind = (typeof clusterKinds)[number];
 
 /**
  * Whether the Supervisor, asked with a login that it accepts, says that there is no such cluster.
  *
- * @throws UserError `supervisor-…` when it can't be asked or refuses to tell.
+ * @throws UserError when it can't be asked or refuses to tell.
  */
-export async function isClusterGone({ supervisor, namespace, name }: ClusterName): Promise<boolean> {
-  let known = 0;
+export async function isClusterGone(
+  supervisor: KubeContext,
+  { namespace, name }: Omit<ClusterName, "supervisor">,
+): Promise<boolean> {
+  let known = false;
   for (const kind of clusterKinds) {
-    const result = await kubectl(supervisor, ["get", kind, name, "-n", namespace, "-o", "name"]);
-    if (result.ok) return false;
-    if (result.reason === "not-found") known += 1;
-    else if (!/doesn't have a resource type/.test(result.stderr)) {
-      const subject = `cluster ${namespace}/${name}`;
-      throw new UserError(kubectlProblem("supervisor", subject, supervisor, result.reason, result.stderr));
-    }
+    const version = await servedVersion(supervisor, kind);
+    if (version === undefined) continue;
+    known = true;
+    const { group, plural } = kind;
+    const object: unknown = await supervisor.find(
+      { verb: "get", resource: `${plural}.${group}`, namespace, name },
+      () => supervisor.custom.getNamespacedCustomObject({ ...kind, version, namespace, name }),
+    );
+    if (object !== undefined) return false;
   }
-  return known > 0;
+  return known; // a Supervisor that keeps no clusters at all says nothing of this one
+}
+
+/** A version of the kind that the API server has: a 404 is then for the object. */
+async function servedVersion(supervisor: KubeContext, { group, plural }: Kind): Promise<string | undefined> {
+  const { groups } = await supervisor.request({ verb: "list", resource: "API groups" }, () =>
+    supervisor.groups.getAPIVersions(),
+  );
+  for (const { version } of groups.find((each) => each.name === group)?.versions ?? []) {
+    const { resources } = await supervisor.request({ verb: "list", resource: `resources of ${group}` }, () =>
+      supervisor.custom.getAPIResources({ group, version }),
+    );
+    if (resources.some((resource) => resource.name === plural)) return version;
+  }
+  return undefined;
 }

@@ -8,9 +8,8 @@ import { type Observation, inspectNodes } from "../../nodes/operations/inspectio
 import type { NodeTarget } from "../../nodes/protocol/spec";
 import { throughPod } from "../../nodes/routes/relay";
 import { transportFor } from "../../nodes/routes/way";
-import { readCredentials } from "../../nodes/ssh/key";
+import { readCredentials, secretReader } from "../../nodes/ssh/key";
 import { type InSession, SessionPool } from "../../nodes/ssh/pool";
-import { readSupervisorSecret } from "../../plan/route";
 import { type StackNode, readDeployedStack } from "../../state/exportedState";
 import { UserError } from "../../support/errors";
 import { withProgress } from "../progress";
@@ -42,9 +41,7 @@ async function openSessions(
     if (pools.has(key(target))) continue;
     const { access, sshKey } = target;
     const supervisor = (name: string): Promise<KubeContext> => context(name, "supervisorContext");
-    const credentials = await (sshKey.from === "supervisor"
-      ? readCredentials(sshKey, readSupervisorSecret(await supervisor(sshKey.context)))
-      : readCredentials(sshKey));
+    const credentials = await readCredentials(sshKey, secretReader(supervisor));
     const transport =
       access.kind === "jumpbox"
         ? transportFor(access, throughPod(await supervisor(access.context)))

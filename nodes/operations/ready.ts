@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { getObject } from "../../kubernetes/kubectl";
+import type { OpenContext } from "../../kubernetes/client";
 import type { ProblemCode } from "../../support/catalog";
 import { UserError } from "../../support/errors";
 import type { NodeTarget } from "../protocol/spec";
@@ -54,19 +54,20 @@ export function nodeState(object: unknown): NodeState {
   };
 }
 
-/** {@link NodeReader} by `kubectl`; its errors are `cluster-…`. */
-export const readNodeByKubectl: NodeReader = async (context, name) => {
-  const found = await getObject(z.unknown(), "cluster", `node ${name}`, context, ["node", name]);
-  return found === undefined ? undefined : nodeState(found);
-};
+/** Reads nodes by the API. */
+export const nodeReader =
+  (open: OpenContext): NodeReader =>
+  async (context, name) => {
+    const cluster = await open(context);
+    const node = await cluster.find({ verb: "get", resource: "nodes", name }, () =>
+      cluster.core.readNode({ name }),
+    );
+    return node && nodeState(node);
+  };
 
 const pollInterval = 2000;
 /** The API cannot be asked at the moment: it may run on the very node that is waited for. */
-const passing: ReadonlySet<string> = new Set<ProblemCode>([
-  "cluster-api-unreachable",
-  "cluster-unreachable",
-  "cluster-failing",
-]);
+const transient: ReadonlySet<string> = new Set<ProblemCode>(["cluster-unreachable", "cluster-failing"]);
 
 /**
  * Waits until a node is Ready. An API that does not answer is asked again.
@@ -100,7 +101,7 @@ export async function waitReady(
         remedy: "Look at the kubelet and containerd on the node; when it is Ready, run again",
       });
     } catch (error) {
-      if (!(error instanceof UserError) || !passing.has(error.problems[0]?.code ?? "")) throw error;
+      if (!(error instanceof UserError) || !transient.has(error.problems[0]?.code ?? "")) throw error;
       last = error;
     }
     if (performance.now() >= end) throw last;

@@ -1,6 +1,7 @@
 /** What takes the stack's certificates away again, with no program running. */
 import pLimit from "p-limit";
 import type { ClusterNode } from "../../kubernetes/types";
+import type { ProblemCode } from "../../support/catalog";
 import { UserError, allChecks } from "../../support/errors";
 import {
   type CommandInput,
@@ -28,6 +29,13 @@ export interface RemovalSurroundings extends Surroundings {
   readonly isClusterGone: (cluster: ClusterName) => Promise<boolean>;
 }
 
+/** What is seen of a cluster that is gone: nothing, a load balancer without it, or another machine at its address. */
+const maybeGone: ReadonlySet<string> = new Set<ProblemCode>([
+  "cluster-unreachable",
+  "cluster-failing",
+  "cluster-certificate",
+]);
+
 /**
  * Asks the workload cluster. Where it doesn't answer because it is gone, so is all that was in it.
  *
@@ -41,8 +49,8 @@ async function unlessClusterGone<T>(
   try {
     return await ask();
   } catch (error) {
-    const silent = error instanceof UserError && error.problems[0]!.code === "cluster-api-unreachable";
-    if (silent && cluster && (await isClusterGone(cluster))) return undefined;
+    const suspect = error instanceof UserError && maybeGone.has(error.problems[0]!.code);
+    if (suspect && cluster && (await isClusterGone(cluster))) return undefined;
     throw error;
   }
 }

@@ -1,16 +1,18 @@
 /**
- * The route through the jumpbox pod for a process that has the Kubernetes client.
- * It never starts `kubectl`, and never interprets what it carries.
+ * The route through the jumpbox pod: an `exec` stream of the API server for each connection.
+ * It never interprets what it carries.
  */
 import { Duplex } from "node:stream";
 import { WebSocket } from "ws";
 import type { KubeContext } from "../../kubernetes/client";
+import { connectionFailure } from "../../net/https";
 import { lastWords } from "../../support/text";
 import {
   DialError,
   type JumpboxAccess,
   type Transport,
-  classifyRelay,
+  classifyNode,
+  classifyPod,
   relayWords,
   throughJumpbox,
 } from "./transport";
@@ -24,20 +26,64 @@ const stderrLimit = 16 * 1024;
 /** Milliseconds for the far end to close the stream, after which it is cut. */
 const closeTimeout = 2000;
 
+/** The Status object (`meta.k8s.io/v1`) that a refusal's body is, and that ends an `exec` stream. */
+interface Status {
+  readonly reason?: unknown;
+  readonly message?: unknown;
+}
+
+function parseStatus(text: string): Status | undefined {
+  try {
+    return JSON.parse(text) as Status;
+  } catch {
+    return undefined;
+  }
+}
+
 /** How the API server answers when it opens no stream. */
-function refusal(status: number, body: string): DialError {
-  const said = lastWords(body) || `HTTP status ${status}`;
-  if (status === 401) return new DialError("login-expired", said);
-  if (status === 403) return new DialError("forbidden", said);
-  const reason = classifyRelay(body);
-  if (reason !== "relay-failed") return new DialError(reason, said);
-  return new DialError(status === 404 ? "pod-missing" : reason, said);
+function refusal(code: number, body: string): DialError {
+  const message = parseStatus(body)?.message;
+  const said = lastWords(typeof message === "string" ? message : body) || `HTTP status ${code}`;
+  switch (code) {
+    case 401:
+      return new DialError("login-expired", said);
+    case 403:
+      return new DialError("forbidden", said);
+    case 404:
+      return new DialError("pod-missing", said);
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return new DialError("api-unreachable", said);
+    default:
+      return new DialError(classifyPod(said) ?? "relay-failed", said);
+  }
+}
+
+/** Why the socket to the API server failed. */
+function socketFailure(error: Error): DialError {
+  const { kind, message } = connectionFailure(error);
+  return new DialError(kind === "certificate" ? "api-certificate" : "api-unreachable", message);
+}
+
+/** Why a command in the pod ended before it had a connection: its stderr says it, or the stream's status. */
+function relayFailure(stderr: string, statusText: string): DialError {
+  const status = parseStatus(statusText);
+  const reason = status?.reason;
+  const message = typeof status?.message === "string" ? status.message : "";
+  // A kubelet that does not answer is no node that does not: of the node only the relay's own words count.
+  const ended = reason === undefined || reason === "NonZeroExitCode";
+  const said = stderr.trim() !== "" || ended ? relayWords(stderr) : lastWords(message);
+  const why = classifyPod(`${stderr}\n${message}`) ?? (ended ? classifyNode(stderr) : undefined);
+  return new DialError(why ?? "relay-failed", said || "it ended without a word");
 }
 
 /** stdin and stdout of a command in a pod as one stream. */
 class ExecStream extends Duplex {
   #received = false;
   #stderr = "";
+  #status = "";
   #socket: { ref(): void; unref(): void } | undefined;
 
   constructor(private readonly connection: WebSocket) {
@@ -67,7 +113,7 @@ class ExecStream extends Duplex {
         clearTimeout(timer);
         resolve(this);
       });
-      connection.once("error", ({ message }) => fail(new DialError("api-unreachable", message)));
+      connection.once("error", (error) => fail(socketFailure(error)));
       connection.once("unexpected-response", (_request, response) => {
         let body = "";
         response.setEncoding("utf8").on("data", (text: string) => {
@@ -91,17 +137,17 @@ class ExecStream extends Duplex {
     if (channel === channels.stdout) {
       this.#received = true;
       if (!this.push(data)) this.connection.pause();
-    } else if (channel === channels.stderr || channel === channels.status) {
-      this.#stderr = `${this.#stderr}${data.toString("utf8")}\n`.slice(-stderrLimit);
+    } else if (channel === channels.stderr) {
+      this.#stderr = (this.#stderr + data.toString("utf8")).slice(-stderrLimit);
+    } else if (channel === channels.status) {
+      this.#status = (this.#status + data.toString("utf8")).slice(-stderrLimit);
     }
   }
 
   #ended(): void {
     if (this.destroyed) return;
     if (this.#received) this.push(null);
-    else {
-      this.destroy(new DialError(classifyRelay(this.#stderr), relayWords(this.#stderr)));
-    }
+    else this.destroy(relayFailure(this.#stderr, this.#status));
   }
 
   override _read(): void {

@@ -2,12 +2,9 @@
  * The routes to a node's SSH port: directly, or through a jumpbox pod. Each gives a byte stream.
  * It never sees what the stream carries: the SSH session on it is end to end.
  */
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { connect as connectTcp } from "node:net";
-import { Duplex } from "node:stream";
+import type { Duplex } from "node:stream";
 import pLimit from "p-limit";
-import { type KubectlReason, classifyKubectl } from "../../kubernetes/kubectl";
-import { childEnvironment } from "../../support/children";
 import { lastWords } from "../../support/text";
 import type { Access } from "../protocol/spec";
 import { packagedShell } from "../script/packaged";
@@ -25,14 +22,18 @@ export type DialReason =
   | "no-tool"
   /** A bastion's sshd does not forward. */
   | "forwarding-refused"
-  | Exclude<KubectlReason, "not-found" | "failed">
+  /** The API server that streams to the pod: refuses the login, or the right, is not believed, or does not answer. */
+  | "login-expired"
+  | "forbidden"
+  | "api-certificate"
+  | "api-unreachable"
   | "relay-failed";
 
 /** A connection that failed, without the words for it: the caller knows which node it was for. */
 export class DialError extends Error {
   constructor(
     readonly reason: DialReason,
-    /** What the system, kubectl or the relay said. */
+    /** What the system, the API server or the relay said. */
     readonly seen: string,
   ) {
     super(`${reason}: ${seen}`);
@@ -115,7 +116,8 @@ export const direct: Transport = {
     }),
 };
 
-const relayPatterns: readonly (readonly [DialReason, RegExp])[] = [
+/** What the API server, the kubelet and our relay say of a pod: their answers have no codes for it. */
+const podPatterns: readonly (readonly [DialReason, RegExp])[] = [
   ["pod-missing", /pods "[^"]*" not found/],
   ["container-missing", /container .* is not valid for pod|container not found/],
   [
@@ -138,15 +140,12 @@ const nodePatterns: readonly (readonly [DialReason, RegExp])[] = [
   ["lost", /connection reset/i],
 ];
 
-/** What of kubectl's and the relay's stderr is worth telling: not how kubectl sums it up. */
+/** The line of a relay's stderr that is worth telling. */
 export function relayWords(stderr: string): string {
-  const lines = stderr.split("\n").filter((line) => !/^\{|command terminated with/.test(line));
+  const lines = stderr.split("\n");
   // "bash: connect: Connection refused", and then the same again with the script's line.
   const first = lines.find((line) => classifyNode(line) !== undefined);
-  return (
-    lastWords((first ?? lines.join("\n")).replace(/^(bash|relay|sh): (line \d+: )?/, "")) ||
-    "it ended without a word"
-  );
+  return lastWords((first ?? stderr).replace(/^(bash|relay|sh): (line \d+: )?/, ""));
 }
 
 /** Reads why a node could not be reached from the words of a system; `undefined` where they say nothing of that. */
@@ -154,81 +153,9 @@ export function classifyNode(said: string): DialReason | undefined {
   return nodePatterns.find(([, pattern]) => pattern.test(said))?.[0];
 }
 
-/** Reads what kubectl and the relay in the pod wrote to stderr when the connection ended. */
-export function classifyRelay(stderr: string): DialReason {
-  const reason = relayPatterns.find(([, pattern]) => pattern.test(stderr))?.[0];
-  if (reason) return reason;
-  // Before the node's own words: a refused API server is no refusing node.
-  const kubectlSaid = classifyKubectl(stderr);
-  if (kubectlSaid === "not-found") return "pod-missing";
-  if (kubectlSaid !== "failed") return kubectlSaid;
-  return classifyNode(stderr) ?? "relay-failed";
-}
-
-const stderrLimit = 16 * 1024;
-const closeTimeout = 2000;
-
-/** stdin and stdout of a `kubectl exec` as one stream. */
-class KubectlStream extends Duplex {
-  #received = false;
-  #stderr = "";
-  #exited = false;
-
-  constructor(readonly child: ChildProcessWithoutNullStreams) {
-    super({ allowHalfOpen: false });
-    child.stdout.on("data", (chunk: Buffer) => {
-      this.#received = true;
-      if (!this.push(chunk)) child.stdout.pause();
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      this.#stderr = (this.#stderr + text).slice(-stderrLimit);
-    });
-    // The end of a child that closes its stdin says more than the failed write.
-    child.stdin.on("error", () => undefined);
-    child.on("error", (error: NodeJS.ErrnoException) => {
-      this.#exited = true;
-      this.destroy(
-        error.code === "ENOENT"
-          ? new DialError("no-kubectl", "kubectl is not on PATH")
-          : new DialError("relay-failed", error.message),
-      );
-    });
-    child.on("close", () => {
-      this.#exited = true;
-      if (this.destroyed) return;
-      if (this.#received) this.push(null);
-      else this.destroy(new DialError(classifyRelay(this.#stderr), relayWords(this.#stderr)));
-    });
-  }
-
-  override _read(): void {
-    this.child.stdout.resume();
-  }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    if (!this.child.stdin.writable) done();
-    else this.child.stdin.write(chunk, () => done());
-  }
-
-  override _final(done: () => void): void {
-    if (!this.child.stdin.writable) done();
-    else this.child.stdin.end(() => done());
-  }
-
-  /** The relay in the pod ends by its stdin; a kubectl that does not end with it is ended. */
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.child.stdin.destroy();
-    this.child.stdout.resume();
-    if (this.#exited) {
-      done(error);
-      return;
-    }
-    const timer = setTimeout(() => this.child.kill("SIGKILL"), closeTimeout);
-    this.child.once("close", () => {
-      clearTimeout(timer);
-      done(error);
-    });
-  }
+/** Reads what is wrong with the pod from the words of the API server, the kubelet or the relay. */
+export function classifyPod(said: string): DialReason | undefined {
+  return podPatterns.find(([, pattern]) => pattern.test(said))?.[0];
 }
 
 /** A jumpbox pod. */
@@ -259,17 +186,4 @@ export function throughJumpbox(
     dials: pLimit(hopDials),
     connect: (address, port, timeout) => open(relayCommand(address, port, timeout), timeout),
   };
-}
-
-/** The way through a jumpbox pod by a `kubectl exec` for each stream. */
-export function throughKubectl(access: JumpboxAccess): Transport {
-  const { context, namespace, pod, container } = access;
-  return throughJumpbox(access, (command) => {
-    const exec = ["--context", context, "-n", namespace, "exec", "-i", pod, "-c", container, "--"];
-    const child = spawn("kubectl", [...exec, ...command], {
-      env: childEnvironment(),
-      stdio: ["pipe", "pipe", "pipe"],
-    });
-    return Promise.resolve(new KubectlStream(child));
-  });
 }

@@ -107,7 +107,8 @@ async function attempt(
  * its other keys.
  *
  * @throws UserError with one of the codes `ssh-timeout`, `ssh-refused`, `ssh-unreachable`, `ssh-lost`, `ssh-auth`,
- * `ssh-handshake`, `host-key-changed`, `relay-…`.
+ * `ssh-handshake`, `host-key-changed`, `relay-…`, and of the API server `login-expired`, `no-rights`,
+ * `cluster-certificate`, `cluster-unreachable`.
  */
 export async function connect(endpoint: Endpoint, options: ConnectOptions = {}): Promise<Session> {
   const { attemptTimeout, attempts, timeout, delay, liveness } = { ...connectDefaults, ...options };

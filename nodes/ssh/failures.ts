@@ -50,11 +50,10 @@ const codes: Record<Failure, ProblemCode> = {
   "container-missing": "relay-container-missing",
   "no-tool": "relay-no-tool",
   "forwarding-refused": "bastion-forwarding-refused",
-  "no-kubectl": "relay-no-kubectl",
-  "context-missing": "relay-context-missing",
-  "login-expired": "relay-login-expired",
-  forbidden: "relay-forbidden",
-  "api-unreachable": "relay-api-unreachable",
+  "login-expired": "login-expired",
+  forbidden: "no-rights",
+  "api-certificate": "cluster-certificate",
+  "api-unreachable": "cluster-unreachable",
   "relay-failed": "relay-failed",
 };
 
@@ -86,12 +85,12 @@ function remedy(reason: Failure, { role = "node", user, credentials, transport }
     "container-missing": "Name a container of the jumpbox pod in the settings",
     "no-tool": "Use a jumpbox image that has a shell and one of bash, nc or socat",
     "forwarding-refused": "Have the bastion's sshd forward for this user (AllowTcpForwarding, PermitOpen)",
-    "no-kubectl": "Install kubectl and make sure that it is on PATH",
-    "context-missing": "Log in with `npm run login`, or set KUBECONFIG to the file that holds the context",
     "login-expired": "Log in again (`npm run login`): tokens of a Supervisor last ten hours",
     forbidden: 'Have the user of this context given the right to "create" "pods/exec" in the namespace',
+    "api-certificate":
+      "If the Supervisor's certificates were changed, log in again (`npm run login`); otherwise somebody may be in between",
     "api-unreachable": "Check that the Supervisor's API server can be reached from here, then try again",
-    "relay-failed": "Run `kubectl exec` into the jumpbox pod by hand to see more",
+    "relay-failed": "Look at the jumpbox pod and its log, then try again",
   };
   return remedies[reason];
 }

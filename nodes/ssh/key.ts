@@ -1,13 +1,11 @@
 import { readFileSync } from "node:fs";
 import { type ParsedKey, utils } from "ssh2";
-import { z } from "zod";
-import { getObject } from "../../kubernetes/kubectl";
+import { findSecret } from "../../kubernetes/access";
+import type { OpenContext } from "../../kubernetes/client";
 import { UserError } from "../../support/errors";
 import { expandHome } from "../../support/files";
 import type { SshKeySource } from "../protocol/spec";
 import type { Credentials } from "./endpoint";
-
-const secretSchema = z.object({ data: z.record(z.string(), z.string()).optional() });
 
 function checkedKey(text: string, source: string): Credentials {
   // An OpenSSH file may hold several keys, which the declaration does not say.
@@ -56,30 +54,23 @@ export type SecretReader = (
   key: string,
 ) => Promise<string | undefined>;
 
-const readSecretByKubectl: SecretReader = async ({ context, namespace }, name, key) => {
-  const subject = `secret ${namespace}/${name}`;
-  const secret = await getObject(secretSchema, "ssh-secret", subject, context, [
-    "secret",
-    name,
-    "-n",
-    namespace,
-  ]);
-  if (secret === undefined) return undefined;
-  return Buffer.from(secret.data?.[key] ?? "", "base64").toString("utf8");
-};
+/** Reads secrets by the API. */
+export const secretReader =
+  (open: OpenContext): SecretReader =>
+  async ({ context, namespace }, name, key) => {
+    const secret = await findSecret(await open(context), namespace, name);
+    return secret && (secret.data[key] ?? "");
+  };
 
 /**
  * Reads what logs in to nodes, into memory only. A password is looked for only where there is no key.
  *
- * @param readSecret - How a secret is read: by `kubectl`, unless the caller has something better.
- * @throws UserError `ssh-secret-missing`, `ssh-secret-empty`, `ssh-secret-forbidden`, `ssh-secret-login-expired`, …,
- * `ssh-key-file`, `ssh-key-invalid`.
+ * @param readSecret - Needed where the source is the Supervisor.
+ * @throws UserError `ssh-secret-missing`, `ssh-secret-empty`, `ssh-key-file`, `ssh-key-invalid`, and what the reader throws.
  */
-export async function readCredentials(
-  source: SshKeySource,
-  readSecret: SecretReader = readSecretByKubectl,
-): Promise<Credentials> {
+export async function readCredentials(source: SshKeySource, readSecret?: SecretReader): Promise<Credentials> {
   if (source.from === "file") return readKeyFile(source.path);
+  if (!readSecret) throw new Error("no API is given to read the secret from");
   const { context, namespace, cluster } = source;
   const read = async (name: string, key: string): Promise<string | undefined> => {
     const value = await readSecret(source, name, key);

@@ -7,7 +7,8 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
-import { readNodeByKubectl } from "../../../nodes/operations/ready";
+import { namedContexts } from "../../../kubernetes/client";
+import { nodeReader } from "../../../nodes/operations/ready";
 import { type InstalledReport, parseCaReport } from "../../../nodes/protocol/report";
 import {
   type NodeTarget,
@@ -15,14 +16,16 @@ import {
   nodeEnvironment,
   wayEnvironment,
 } from "../../../nodes/protocol/spec";
+import { throughPod } from "../../../nodes/routes/relay";
 import { transportFor } from "../../../nodes/routes/way";
 import { certificateFileName, nodeScript } from "../../../nodes/script/script";
 import { NodeService } from "../../../nodes/service/service";
 import { serviceCommand, serviceFolder } from "../../../nodes/service/serviceProtocol";
-import { readCredentials } from "../../../nodes/ssh/key";
+import { readCredentials, secretReader } from "../../../nodes/ssh/key";
 import { SessionPool } from "../../../nodes/ssh/pool";
 import { packageRoot } from "../../../support/build";
-import { FakeKubectl } from "../kubernetes/fakeKubectl";
+import { FakeApi } from "../kubernetes/fakeApi";
+import { unusedPort } from "../net/server";
 import { jumpboxAccess } from "../nodes/routes/jumpboxAccess";
 import {
   type Certificate,
@@ -36,7 +39,12 @@ import { SshServer, freePort, sshdImpossible } from "../nodes/ssh/sshServer";
 async function run(program: string, args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Run> {
   const child = spawn(program, args, {
     cwd: packageRoot,
-    env: { PATH: process.env.PATH, PULUMI_HOME: process.env.PULUMI_HOME, ...environment },
+    env: {
+      PATH: process.env.PATH,
+      PULUMI_HOME: process.env.PULUMI_HOME,
+      KUBECONFIG: process.env.KUBECONFIG,
+      ...environment,
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let stdout = "";
@@ -66,7 +74,7 @@ const borrowed = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =
 
 describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
   let server: SshServer;
-  let kubectl: FakeKubectl;
+  let api: FakeApi;
   let root: FakeRoot;
   let certificate: Certificate;
   let programs: string;
@@ -78,9 +86,11 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     process.env.PULUMI_HOME = fs.mkdtempSync("/tmp/tkc-registry-home-");
     programs = fs.mkdtempSync("/tmp/tkc-registry-programs-");
     server = await SshServer.start({ programs });
+    api = await FakeApi.start();
   });
   after(async () => {
     await server.stop();
+    await api.stop();
     fs.rmSync(programs, { recursive: true });
     fs.rmSync(process.env.PULUMI_HOME!, { recursive: true });
     process.env.PULUMI_HOME = pulumiHome;
@@ -94,19 +104,19 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
         mode: 0o755,
       },
     );
-    kubectl = new FakeKubectl();
-    kubectl.secret("tkc-cluster-1-ssh", { "ssh-privatekey": server.client.privateKey });
+    api.reset();
+    api.secret("tkc-cluster-1-ssh", { "ssh-privatekey": server.client.privateKey });
     setNode("uid-1", "True");
     await serve(target());
   });
   afterEach(async () => {
     await stop();
-    kubectl.remove();
+    api.pod.addresses.clear();
     root.remove();
   });
 
   const setNode = (uid: string, ready: string): void =>
-    kubectl.object("node", "node-1", {
+    api.node("node-1", {
       metadata: { uid },
       status: { conditions: [{ type: "Ready", status: ready, message: "PLEG is not healthy" }] },
     });
@@ -139,15 +149,16 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     }: { known?: readonly Certificate[]; readyTimeout?: number; unreachable?: UnreachablePolicy } = {},
   ): Promise<void> => {
     await stop();
+    const context = namedContexts();
     pool = new SessionPool({
-      transport: transportFor(served.access),
-      credentials: await readCredentials(served.sshKey),
+      transport: transportFor(served.access, throughPod(await context("ns1"))),
+      credentials: await readCredentials(served.sshKey, secretReader(context)),
       connect: { attempts: 2, delay: 1 },
     });
     service = await NodeService.start({
       ...{ owner, targets: [served], readyTimeout },
       certificates: new Map(known.map((each) => [each.sha256, each])),
-      ...{ inSession: pool.use, readNode: readNodeByKubectl, unreachable },
+      ...{ inSession: pool.use, readNode: nodeReader(context), unreachable },
     });
   };
   const stop = async (): Promise<void> => {
@@ -191,7 +202,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     );
     assert.match(removed.stderr, /containerd restarted/);
     assert.deepEqual(root.snapshot(), before);
-    for (const text of [kubectl.calls, installed.stdout, installed.stderr])
+    for (const text of [installed.stdout, installed.stderr, removed.stdout, removed.stderr])
       assert.doesNotMatch(text, /PRIVATE KEY/);
   });
 
@@ -201,21 +212,20 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     setNode("uid-2", "True");
     const replaced = await succeed(command("v1 ca remove", environment({ port: 1 })));
     assert.match(replaced.stderr, /replaced/);
-    kubectl.forget("node", "node-1");
+    api.node("node-1", undefined);
     const gone = await succeed(command("v1 ca remove", environment({ port: 1 })));
     assert.match(gone.stderr, /gone/);
     assert.deepEqual(root.snapshot(true), files);
   });
 
   it("do not take an expired login for a node that is gone", async () => {
-    kubectl.fail("error: You must be logged in to the server (Unauthorized)");
+    api.fail("tkc-cluster-1", 401, "Unauthorized");
     const { code, stderr } = await command("v1 ca remove", environment());
     assert.equal(code, 1);
-    assert.match(stderr, /npm run login/);
-    kubectl.fail(
-      "The connection to the server 198.18.0.10:6443 was refused - did you specify the right host or port?",
-    );
-    assert.equal((await command("v1 ca remove", environment())).code, 1);
+    assert.match(stderr, /npm run login.*\[login-expired\]/s);
+    api.fail("tkc-cluster-1", 403, "Forbidden", 'nodes "node-1" is forbidden: User "u" cannot get resource');
+    const forbidden = await command("v1 ca remove", environment());
+    assert.deepEqual([forbidden.code, /\[no-rights\]/.test(forbidden.stderr)], [1, true], forbidden.stderr);
   });
 
   it("insist on the host key of last time on the same node, and only there", async () => {
@@ -310,7 +320,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const again = (): Promise<NodeService> =>
       NodeService.start({
         ...{ owner, targets: [], readyTimeout: 1, certificates: new Map() },
-        ...{ inSession: pool!.use, readNode: readNodeByKubectl, unreachable: "fail" },
+        ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), unreachable: "fail" },
       });
     await assert.rejects(again(), /another run of it is going on/);
     await stop();
@@ -354,7 +364,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const changed = await apply();
     assert.equal(changed.code, 1);
     assert.match(changed.stderr, /host key/);
-    kubectl.secret("tkc-cluster-1-ssh", { "ssh-privatekey": server.stranger.privateKey });
+    api.secret("tkc-cluster-1-ssh", { "ssh-privatekey": server.stranger.privateKey });
     await serve(target(), { unreachable: "skip" });
     const refused = await apply();
     assert.equal(refused.code, 1);
@@ -400,45 +410,73 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   it("say to whom the address of a node that is gone belongs now, and do nothing there", async () => {
     await succeed(apply());
     const files = root.snapshot(true);
-    kubectl.forget("node", "node-1");
-    kubectl.object("nodes", "-o", { items: [nodeObject("node-2", "uid-2", "198.18.1.7")] });
+    api.node("node-1", undefined);
+    api.object("tkc-cluster-1", "/api/v1/nodes", { items: [nodeObject("node-2", "uid-2", "198.18.1.7")] });
     const { stderr } = await succeed(command("v1 ca remove", environment({ address: "198.18.1.7" })));
     assert.match(stderr, /node-1: is gone; its address 198\.18\.1\.7 is now node-2's; nothing to remove/);
     assert.deepEqual(root.snapshot(true), files);
   });
 
   it("take a cluster for gone only where its Supervisor says so", async () => {
-    kubectl.fail("Unable to connect to the server: dial tcp 198.18.1.34:6443: i/o timeout", "tkc-cluster-1");
+    const away = { server: `https://127.0.0.1:${await unusedPort(api.pki.server("away", "IP:127.0.0.1"))}` };
+    const sweep = { ...wayEnvironment(target()), TKC_REGISTRY_OWNER: owner };
+    api.change({ "tkc-cluster-1": away });
     const gone = await succeed(command("v1 ca remove", environment()));
     assert.match(gone.stderr, /its cluster is gone; nothing to remove/);
-    const sweep = { ...wayEnvironment(target()), TKC_REGISTRY_OWNER: owner };
     assert.match((await succeed(command("v1 ca sweep", sweep))).stderr, /cluster is gone/);
 
-    for (const kind of ["tanzukubernetesclusters.run.tanzu.vmware.com", "clusters.cluster.x-k8s.io"]) {
-      kubectl.object(kind, "tkc-cluster-1", {});
-      assert.equal((await command("v1 ca remove", environment())).code, 1, kind);
-      kubectl.forget(kind, "tkc-cluster-1");
+    for (const group of ["run.tanzu.vmware.com", "cluster.x-k8s.io"] as const) {
+      api.cluster(group, {});
+      const there = await command("v1 ca remove", environment());
+      assert.deepEqual([there.code, /\[cluster-unreachable\]/.test(there.stderr)], [1, true], group);
+      api.cluster(group, undefined);
     }
-    kubectl.fail("error: You must be logged in to the server (Unauthorized)", "ns1");
+    api.kinds("cluster.x-k8s.io");
+    await succeed(command("v1 ca remove", environment()));
+    api.kinds();
+    assert.equal((await command("v1 ca remove", environment())).code, 1);
+    api.fail("ns1", 401, "Unauthorized");
     const expired = await command("v1 ca remove", environment());
     assert.equal(expired.code, 1);
     assert.match(expired.stderr, /npm run login/);
-    kubectl.fail('error: the server doesn\'t have a resource type "clusters"', "ns1");
+    api.fail("ns1");
+    api.change({ "tkc-cluster-1": away, ns1: away });
     assert.equal((await command("v1 ca remove", environment())).code, 1);
+  });
+
+  it("give an API server that is not of the kubeconfig's CA no credential, and do not believe it", async () => {
+    await succeed(apply());
+    const files = root.snapshot(true);
+    const others = api.pki.ca("kubernetes");
+    api.requests.length = 0;
+    api.node("node-1", undefined); // what the impostor would say
+    api.cluster("run.tanzu.vmware.com", {});
+    api.change({ "tkc-cluster-1": { ca: others } });
+    const impostor = await command("v1 ca remove", environment());
+    assert.deepEqual([impostor.code, /\[cluster-certificate\]/.test(impostor.stderr)], [1, true]);
+    assert.deepEqual(
+      api.requests.filter((request) => request.startsWith("tkc-cluster-1")),
+      [],
+    );
+    api.cluster("run.tanzu.vmware.com", undefined);
+    api.change({ "tkc-cluster-1": { ca: others }, ns1: { ca: others } });
+    const both = await command("v1 ca remove", environment());
+    assert.deepEqual([both.code, /\[cluster-certificate\]/.test(both.stderr)], [1, true]);
+    assert.deepEqual(root.snapshot(true), files);
   });
 
   it("sweep what a run left on nodes that the state does not know", async () => {
     const before = root.snapshot();
     await succeed(apply());
-    kubectl.object("nodes", "-o", {
+    api.object("tkc-cluster-1", "/api/v1/nodes", {
       items: [nodeObject("node-1", "uid-1", "198.18.1.7"), nodeObject("node-0", "uid-0", "198.18.1.8")],
     });
-    kubectl.object("node", "node-0", { metadata: { uid: "uid-0" }, status: {} });
+    api.node("node-0", { metadata: { uid: "uid-0" }, status: {} });
     const sweep = {
       ...wayEnvironment(target()),
       TKC_REGISTRY_OWNER: owner,
-      POD_ADDRESSES: "198.18.1.7=127.0.0.1 198.18.1.8=127.0.0.2",
     };
+    api.pod.addresses.set("198.18.1.7", "127.0.0.1").set("198.18.1.8", "127.0.0.2");
     const failed = await command("v1 ca sweep", sweep);
     assert.equal(failed.code, 1);
     assert.match(failed.stderr, /node-1: removed our CA certificate/);
@@ -449,7 +487,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
 
   it("say which secret they looked for", async () => {
     await succeed(apply());
-    kubectl.forget("secret", "tkc-cluster-1-ssh");
+    api.secret("tkc-cluster-1-ssh", undefined);
     const { code, stderr } = await command("v1 ca remove", environment());
     assert.equal(code, 1);
     assert.match(stderr, /ns1\/tkc-cluster-1-ssh.*tkc-cluster-1-ssh-password/);

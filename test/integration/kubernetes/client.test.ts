@@ -3,7 +3,7 @@ import { chmodSync, readFileSync } from "node:fs";
 import type { RequestOptions } from "node:https";
 import * as path from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
-import type { Cluster, KubeConfig } from "@kubernetes/client-node" with { "resolution-mode": "import" };
+import type { Cluster, KubeConfig } from "@kubernetes/client-node";
 import { checkRights, dryRunPod, dryRunSecret, findSecret } from "../../../kubernetes/access";
 import { kubeContext, type KubeContext } from "../../../kubernetes/client";
 import { limitPlugins } from "../../../kubernetes/credentialPlugin";

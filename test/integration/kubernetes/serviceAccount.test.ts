@@ -1,27 +1,15 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import * as path from "node:path";
-import { after, before, describe, it } from "node:test";
-
-const root = path.resolve(__dirname, "../../..");
-
-/** Answers `get` with the file `account`, keeps `patch`'s arguments in the file `patch`. */
-const fakeKubectl = `#!/bin/sh
-case " $* " in
-  *" get "*) cat "$FAKE/account" ;;
-  *) printf '%s\\n' "$@" >"$FAKE/patch" ;;
-esac
-`;
+import { after, before, beforeEach, describe, it } from "node:test";
+import { type CommandResult, runCommand } from "../command";
+import { FakeApi } from "./fakeApi";
 
 describe("the command service-account", () => {
-  let folder: string;
-  before(() => {
-    folder = mkdtempSync(path.join(tmpdir(), "tkc-registry-kubectl-"));
-    writeFileSync(path.join(folder, "kubectl"), fakeKubectl, { mode: 0o755 });
+  let api: FakeApi;
+  before(async () => {
+    api = await FakeApi.start();
   });
-  after(() => rmSync(folder, { recursive: true, force: true }));
+  after(() => api.stop());
+  beforeEach(() => api.reset());
 
   const environment = {
     TKC_REGISTRY_CLUSTER_CONTEXT: "tkc-cluster-1",
@@ -29,66 +17,51 @@ describe("the command service-account", () => {
     TKC_REGISTRY_SERVICE_ACCOUNT: "default",
     TKC_REGISTRY_PULL_SECRET: "harbor-svc-pull-secret",
   };
-  const run = async (
-    verb: string,
-    env: NodeJS.ProcessEnv,
-  ): Promise<{ code: number | null; output: string }> => {
-    const child = spawn(
-      process.execPath,
-      [
-        "--import",
-        "tsx",
-        "-e",
-        `require(${JSON.stringify(path.join(root, "cli", "run.ts"))})`,
-        "--",
-        "v1",
-        "service-account",
-        verb,
-      ],
-      {
-        cwd: root,
-        env: { PATH: `${folder}:${process.env.PATH ?? ""}`, FAKE: folder, ...env },
-        stdio: ["ignore", "pipe", "pipe"],
-      },
-    );
-    let output = "";
-    child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
-    child.stderr.on("data", (chunk: Buffer) => (output += chunk.toString()));
-    const code = await new Promise<number | null>((resolve) => child.on("close", resolve));
-    return { code, output };
-  };
+  const place = "/api/v1/namespaces/default/serviceaccounts/default";
+  const account = (resourceVersion: string, ...names: string[]): void =>
+    api.object("tkc-cluster-1", place, {
+      metadata: { resourceVersion },
+      imagePullSecrets: names.map((name) => ({ name })),
+    });
+  const run = (verb: string, env: NodeJS.ProcessEnv): Promise<CommandResult> =>
+    runCommand(["v1", "service-account", verb], { KUBECONFIG: api.kubeconfig, ...env });
 
   it("takes what it is about from the environment, and reports what the next run must know", async () => {
-    writeFileSync(
-      path.join(folder, "account"),
-      '{"metadata":{"resourceVersion":"7"},"imagePullSecrets":[{"name":"a"}]}',
-    );
+    account("7", "a");
     const attached = await run("attach", environment);
     assert.deepEqual(attached, {
       code: 0,
-      output:
+      stdout:
         "namespace=default\nservice-account=default\npull-secret=harbor-svc-pull-secret\npreexisting=false\n",
+      stderr: "",
     });
-    const patch = readFileSync(path.join(folder, "patch"), "utf8");
-    assert.match(patch, /^--context\ntkc-cluster-1\n/);
-    assert.match(patch, /"path":"\/metadata\/resourceVersion","value":"7"/);
+    assert.deepEqual(api.requests, [`tkc-cluster-1 GET ${place}`, `tkc-cluster-1 PATCH ${place}`]);
+    assert.match(JSON.stringify(api.patches), /"path":"\/metadata\/resourceVersion","value":"7"/);
 
-    writeFileSync(
-      path.join(folder, "account"),
-      '{"metadata":{"resourceVersion":"8"},"imagePullSecrets":[{"name":"a"},{"name":"harbor-svc-pull-secret"}]}',
-    );
-    const detached = await run("detach", { ...environment, PULUMI_COMMAND_STDOUT: attached.output });
-    assert.match(detached.output, /harbor-svc-pull-secret removed/);
+    account("8", "a", "harbor-svc-pull-secret");
+    const detached = await run("detach", { ...environment, PULUMI_COMMAND_STDOUT: attached.stdout });
+    assert.match(detached.stdout, /harbor-svc-pull-secret removed/);
     assert.match(
-      readFileSync(path.join(folder, "patch"), "utf8"),
+      JSON.stringify(api.patches[1]),
       /"op":"replace","path":"\/imagePullSecrets","value":\[\{"name":"a"\}\]/,
     );
   });
 
-  it("refuses to run without it, and says when kubectl is missing", async () => {
-    assert.match((await run("attach", {})).output, /TKC_REGISTRY_CLUSTER_CONTEXT/);
-    assert.match((await run("frobnicate", environment)).output, /neither attach nor detach/);
-    const missing = await run("attach", { ...environment, PATH: "/nonexistent" });
-    assert.deepEqual([missing.code, /kubectl: it is not on PATH/.test(missing.output)], [1, true]);
+  it("refuses to run without it", async () => {
+    assert.match((await run("attach", {})).stderr, /TKC_REGISTRY_CLUSTER_CONTEXT/);
+    assert.match((await run("frobnicate", environment)).stderr, /neither attach nor detach/);
+  });
+
+  it("says why the API refuses", async () => {
+    api.fail("tkc-cluster-1", 403, "Forbidden", 'User "u" cannot get resource "serviceaccounts"');
+    const forbidden = await run("detach", environment);
+    assert.deepEqual([forbidden.code, /\[no-rights\]/.test(forbidden.stderr)], [1, true], forbidden.stderr);
+    api.fail("tkc-cluster-1", 401, "Unauthorized");
+    assert.match((await run("detach", environment)).stderr, /npm run login.*\[login-expired\]/s);
+  });
+
+  it("finds nothing to remove where the ServiceAccount is gone", async () => {
+    const gone = await run("detach", environment);
+    assert.deepEqual([gone.code, /does not exist any more/.test(gone.stdout)], [0, true], gone.stderr);
   });
 });

@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, readdirSync } from "node:fs";
 import * as path from "node:path";
-import { text } from "node:stream/consumers";
 import { describe, it } from "node:test";
-import { kubectl } from "../../../kubernetes/kubectl";
-import { throughKubectl } from "../../../nodes/routes/transport";
 import { packageRoot } from "../../../support/build";
 import { childEnvironment } from "../../../support/children";
 
@@ -27,28 +23,6 @@ describe("the environment of a program that we start", () => {
       HTTPS_PROXY: "",
     };
     assert.deepEqual(childEnvironment({ ...theirs, ...ours }), theirs);
-  });
-
-  it("is that of kubectl", async () => {
-    const folder = mkdtempSync(path.join(tmpdir(), "tkc-registry-children-"));
-    const searchPath = process.env.PATH;
-    writeFileSync(path.join(folder, "kubectl"), "#!/bin/sh\nenv\n", { mode: 0o755 });
-    process.env.PATH = `${folder}:${searchPath ?? ""}`;
-    process.env.PULUMI_CONFIG_PASSPHRASE = "hunter2";
-    try {
-      const asked = await kubectl("ns1", ["get", "nodes"]);
-      const stream = await throughKubectl({
-        ...{ kind: "jumpbox", context: "ns1", namespace: "ns1", pod: "jumpbox", container: "jumpbox" },
-      }).connect("10.0.0.1", 22, 1000);
-      for (const said of [asked.ok ? asked.stdout : "", await text(stream)]) {
-        assert.match(said, /^PATH=/m);
-        assert.doesNotMatch(said, /hunter2/);
-      }
-    } finally {
-      process.env.PATH = searchPath;
-      delete process.env.PULUMI_CONFIG_PASSPHRASE;
-      rmSync(folder, { recursive: true });
-    }
   });
 
   it("is given to each of them but `pulumi`, which reads the stack", () => {

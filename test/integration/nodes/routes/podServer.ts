@@ -6,33 +6,38 @@ import { type WebSocket, WebSocketServer } from "ws";
 import type { KubeContext } from "../../../../kubernetes/client";
 
 export class PodServer {
-  readonly #server: Server = createServer();
-  readonly #sockets = new WebSocketServer({
-    server: this.#server,
-    verifyClient: () => this.refusal === undefined,
-  });
+  readonly #sockets: WebSocketServer;
   readonly relays = new Set<ChildProcess>();
   /** The status and body with which the next streams are refused. */
   refusal: { readonly status: number; readonly body: string } | undefined;
   /** The folders in which the pod finds programs. Default: this process's. */
   path: string | undefined;
 
-  static async start(): Promise<PodServer> {
-    const pod = new PodServer();
-    pod.#server.prependListener("upgrade", (_request, socket) => {
-      if (!pod.refusal) return;
-      const { status, body } = pod.refusal;
+  /** Where addresses lead to from the pod. */
+  readonly addresses = new Map<string, string>();
+
+  /** @param server - What its streams are of. */
+  constructor(readonly server: Server) {
+    this.#sockets = new WebSocketServer({ server, verifyClient: () => this.refusal === undefined });
+    server.prependListener("upgrade", (_request, socket) => {
+      if (!this.refusal) return;
+      const { status, body } = this.refusal;
       socket.end(
         `HTTP/1.1 ${status} No\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
       );
     });
-    pod.#sockets.on("connection", (socket, { url }) => pod.#exec(socket, new URL(url!, "http://pod")));
-    await new Promise<void>((resolve) => pod.#server.listen(0, "127.0.0.1", resolve));
+    this.#sockets.on("connection", (socket, { url }) => this.#exec(socket, new URL(url!, "http://pod")));
+  }
+
+  static async start(): Promise<PodServer> {
+    const pod = new PodServer(createServer());
+    await new Promise<void>((resolve) => pod.server.listen(0, "127.0.0.1", resolve));
     return pod;
   }
 
   #exec(socket: WebSocket, { searchParams }: URL): void {
-    const [program = "", ...args] = searchParams.getAll("command");
+    const [program = "", ...words] = searchParams.getAll("command");
+    const args = words.map((word) => this.addresses.get(word) ?? word);
     const child = spawn(program, args, { env: { PATH: this.path ?? process.env.PATH }, stdio: "pipe" });
     this.relays.add(child);
     const send = (channel: number) => (data: Buffer) =>
@@ -48,8 +53,10 @@ export class PodServer {
     socket.on("error", () => undefined);
     child.on("close", (code) => {
       this.relays.delete(child);
-      const status = code === 0 ? "Success" : `Failure: command terminated with exit code ${code}`;
-      send(3)(Buffer.from(status));
+      const message = `command terminated with non-zero exit code: exit status ${code}`;
+      const status =
+        code === 0 ? { status: "Success" } : { status: "Failure", reason: "NonZeroExitCode", message };
+      send(3)(Buffer.from(JSON.stringify(status)));
       socket.close();
     });
   }
@@ -60,7 +67,7 @@ export class PodServer {
   }
 
   get context(): KubeContext {
-    const { port } = this.#server.address() as AddressInfo;
+    const { port } = this.server.address() as AddressInfo;
     const known: Partial<KubeContext> = {
       name: "ns1",
       server: `http://127.0.0.1:${port}`,
@@ -72,6 +79,6 @@ export class PodServer {
   async stop(): Promise<void> {
     this.cut();
     this.#sockets.close();
-    await new Promise((resolve) => this.#server.close(resolve));
+    await new Promise((resolve) => this.server.close(resolve));
   }
 }

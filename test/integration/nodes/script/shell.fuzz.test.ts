@@ -11,13 +11,8 @@ import { text as textOf } from "node:stream/consumers";
 import { promisify } from "node:util";
 import fc from "fast-check";
 import { removalCommand } from "../../../../components/trustedNode";
-import {
-  accessSchema,
-  nodeVariables,
-  trustWays,
-  trustedCertificateSchema,
-} from "../../../../nodes/protocol/spec";
-import { type JumpboxAccess, throughJumpbox, throughKubectl } from "../../../../nodes/routes/transport";
+import { nodeVariables, trustWays, trustedCertificateSchema } from "../../../../nodes/protocol/spec";
+import { type JumpboxAccess, throughJumpbox } from "../../../../nodes/routes/transport";
 import { certificateFileName, nodeScript, remoteCommand, shellQuote } from "../../../../nodes/script/script";
 import {
   parseCommand,
@@ -387,61 +382,5 @@ describe("the relay", () => {
       ),
       runs("relay"),
     );
-  });
-
-  it("is started by a kubectl for which no name is an option", async () => {
-    const place = path.join(folder, "kubectl");
-    const record = path.join(place, "argv");
-    standIn(place, "kubectl", `printf '%s\\0' "$@" >"${record}"`);
-    const part = fc.oneof(
-      { weight: 4, arbitrary: fc.stringMatching(/^[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?$/) },
-      hostileArgument,
-    );
-    const any = fc.record({
-      kind: fc.constant("jumpbox" as const),
-      context: part,
-      namespace: part,
-      pod: part,
-      container: part,
-    });
-    const old = process.env.PATH;
-    process.env.PATH = `${place}:${systemPath}`;
-    process.env["MARK"] = mark;
-    let started = 0;
-    try {
-      await fc.assert(
-        fc.asyncProperty(any, async (wanted) => {
-          const read = accessSchema.safeParse(wanted).data;
-          if (read?.kind !== "jumpbox") return;
-          started += 1;
-          const { context, namespace, pod, container } = read;
-          const stream = await throughKubectl(read).connect("10.0.0.1", 22, 1000);
-          await new Promise((resolve) => stream.once("close", resolve).on("error", () => undefined));
-          const argv = words(fs.readFileSync(record, "utf8"));
-          const before = [
-            "--context",
-            context,
-            "-n",
-            namespace,
-            "exec",
-            "-i",
-            pod,
-            "-c",
-            container,
-            "--",
-            "sh",
-            "-c",
-          ];
-          assert.deepEqual(argv.slice(0, before.length), before);
-          for (const positional of [namespace, pod, container]) assert.doesNotMatch(positional, /^-/);
-          assertUnmarked(JSON.stringify(wanted));
-        }),
-        runs("kubectl words"),
-      );
-    } finally {
-      process.env.PATH = old;
-      delete process.env["MARK"];
-    }
-    assert.ok(started > 10);
   });
 });

@@ -14,7 +14,8 @@ import { connect } from "../../../../nodes/ssh/connect";
 import type { Credentials, Endpoint } from "../../../../nodes/ssh/endpoint";
 import { Session } from "../../../../nodes/ssh/session";
 import { UserError } from "../../../../support/errors";
-import { FakeKubectl } from "../../kubernetes/fakeKubectl";
+import { Pki } from "../../certificates/pki";
+import { startServer } from "../../net/server";
 import { jumpboxAccess } from "../routes/jumpboxAccess";
 import { PodServer } from "../routes/podServer";
 import { SshServer, freePort, sshdImpossible } from "./sshServer";
@@ -38,7 +39,6 @@ async function listen(server: Server): Promise<number> {
 
 describe("SSH to a node", { skip: sshdImpossible() }, () => {
   let server: SshServer;
-  let kubectl: FakeKubectl;
   let pod: PodServer;
   let bastion: SshServer;
   let agent: ChildProcess;
@@ -51,17 +51,15 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
     process.env.SSH_AUTH_SOCK = socket;
     execFileSync("ssh-add", ["-q", path.join(bastion.folder, "client")], { stdio: "ignore" });
     server = await SshServer.start({ hostKeys: ["ed25519", "ecdsa", "rsa"] });
-    kubectl = new FakeKubectl();
   });
   after(async () => {
-    kubectl.remove();
     await server.stop();
     await bastion.stop();
     agent.kill();
     await pod.stop();
   });
   afterEach(() => {
-    kubectl.fail(undefined);
+    pod.path = undefined;
     pod.refusal = undefined;
   });
 
@@ -71,7 +69,7 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
     source: "a key",
   });
   const access = jumpboxAccess;
-  const jumpbox = (): Transport => transportFor(access);
+  const jumpbox = (): Transport => transportFor(access, throughPod(pod.context));
   const bastionAccess = (change: Partial<BastionAccess> = {}): BastionAccess => ({
     kind: "bastion",
     host: "127.0.0.1",
@@ -85,8 +83,7 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
     direct: () => transportFor({ kind: "direct" }),
     "bastion, with a key": () => transportFor(bastionAccess(bastionKey())),
     "bastion, by the SSH agent": () => transportFor(bastionAccess()),
-    "jumpbox, by kubectl": jumpbox,
-    "jumpbox, by the API's own stream": () => transportFor(access, throughPod(pod.context)),
+    jumpbox,
   };
   const endpoint = (change: Partial<Endpoint> = {}): Endpoint => ({
     node: "node-1",
@@ -245,8 +242,8 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
     });
   });
 
-  describe("jumpbox, by the API's own stream", () => {
-    const to = (): Endpoint => endpoint({ transport: throughPod(pod.context)(access) });
+  describe("jumpbox", () => {
+    const to = (change: Partial<Endpoint> = {}): Endpoint => endpoint({ transport: jumpbox(), ...change });
 
     const noRelays = async (): Promise<void> => {
       while ([...pod.relays].length > 0) await sleep(20);
@@ -266,10 +263,12 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
     it("says what the API's refusals mean", async () => {
       for (const [status, body, expected] of [
         [404, 'pods "jumpbox-ubuntu" not found', "relay-pod-missing"],
-        [403, 'pods "jumpbox-ubuntu" is forbidden: User "a" cannot create resource', "relay-forbidden"],
-        [401, "Unauthorized", "relay-login-expired"],
+        [403, 'pods "jumpbox-ubuntu" is forbidden: User "a" cannot create resource', "no-rights"],
+        [401, "Unauthorized", "login-expired"],
         [400, "container x is not valid for pod jumpbox-ubuntu", "relay-container-missing"],
         [500, "cannot exec into a container in a completed pod", "relay-pod-not-running"],
+        [500, "error dialing backend: dial tcp 10.0.0.3:10250: connect: connection refused", "relay-failed"],
+        [503, "the server is currently unable to handle the request", "cluster-unreachable"],
         [500, "something else", "relay-failed"],
       ] as const) {
         pod.refusal = { status, body };
@@ -285,7 +284,47 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
       const { code } = await failure(
         connect(endpoint({ transport: throughPod(gone)(access) }), { ...quick, attempts: 1 }),
       );
-      assert.equal(code, "relay-api-unreachable");
+      assert.equal(code, "cluster-unreachable");
+    });
+
+    it("sends nothing to an API server that is not the kubeconfig's", async () => {
+      const pki = new Pki();
+      const ca = pki.ca("kubernetes");
+      const impostor = pki.server("impostor", "IP:127.0.0.1", pki.ca("kubernetes"));
+      await using server = await startServer(impostor, (_, response) => response.end());
+      const context = {
+        ...pod.context,
+        server: `https://${server.host}`,
+        connectionOptions: () => Promise.resolve({ ca: ca.cert, headers: { authorization: "Bearer t" } }),
+      };
+      const { code } = await failure(connect(to({ transport: throughPod(context)(access) }), quick));
+      assert.equal(code, "cluster-certificate");
+      assert.deepEqual(server.received, []);
+    });
+
+    it("never takes an address for anything but an address", async () => {
+      const folder = fs.mkdtempSync(path.join(bastion.folder, "mark-"));
+      const mark = path.join(folder, "mark");
+      for (const address of [
+        `$(touch ${mark})`,
+        `;touch ${mark};`,
+        "-e/bin/sh",
+        "a b",
+        "' || true",
+        "127.0.0.1,fork",
+      ]) {
+        const { code } = await failure(connect(to({ address }), { ...quick, attempts: 1 }));
+        assert.equal(code, "relay-failed");
+      }
+      assert.equal(fs.existsSync(mark), false);
+    });
+
+    it("says when the image has nothing to relay with", async () => {
+      const folder = fs.mkdtempSync(path.join(bastion.folder, "pod-"));
+      fs.symlinkSync("/bin/sh", path.join(folder, "sh"));
+      pod.path = folder;
+      const { code } = await failure(connect(to(), quick));
+      assert.equal(code, "relay-no-tool");
     });
   });
 
@@ -313,81 +352,6 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
     const { code } = await failure(connect(endpoint({ port }), quick));
     assert.ok(["ssh-handshake", "ssh-lost"].includes(code), code);
     web.close();
-  });
-
-  describe("jumpbox", () => {
-    it("leaves no process in the pod when a session ends, at either side", async () => {
-      const ended = await connect(endpoint({ transport: jumpbox() }));
-      assert.ok(kubectl.relays.length > 0);
-      await ended.close();
-      while (kubectl.relays.length > 0) await sleep(20);
-      const cut = await connect(endpoint({ transport: jumpbox() }));
-      await failure(cut.exec("kill -9 $PPID"));
-      await cut.close();
-      while (kubectl.relays.length > 0) await sleep(20);
-    });
-
-    it("never takes an address for anything but an address", async () => {
-      const mark = path.join(kubectl.folder, "mark");
-      for (const address of [
-        `$(touch ${mark})`,
-        `;touch ${mark};`,
-        "-e/bin/sh",
-        "a b",
-        "' || true",
-        "127.0.0.1,fork",
-      ]) {
-        const { code } = await failure(
-          connect(endpoint({ transport: jumpbox(), address }), { ...quick, attempts: 1 }),
-        );
-        assert.equal(code, "relay-failed");
-      }
-      assert.equal(fs.existsSync(mark), false);
-    });
-
-    it("shows kubectl only names, never a key", async () => {
-      const session = await connect(endpoint({ transport: jumpbox() }));
-      await session.close();
-      assert.match(kubectl.calls, /--context ns1 -n ns1 exec -i jumpbox-ubuntu -c ubuntu -- sh -c/);
-      assert.doesNotMatch(kubectl.calls, /PRIVATE KEY/);
-    });
-
-    it("says when the image has nothing to relay with", async () => {
-      const folder = fs.mkdtempSync(path.join(kubectl.folder, "pod-"));
-      fs.symlinkSync("/bin/sh", path.join(folder, "sh"));
-      process.env.POD_PATH = folder;
-      const { code } = await failure(connect(endpoint({ transport: jumpbox() }), quick));
-      delete process.env.POD_PATH;
-      assert.equal(code, "relay-no-tool");
-    });
-
-    it("says what kubectl's words mean", async () => {
-      for (const [said, expected] of [
-        ['Error from server (NotFound): pods "jumpbox-ubuntu" not found', "relay-pod-missing"],
-        [
-          'Error from server (Forbidden): pods "j" is forbidden: User "u" cannot create resource "pods/exec"',
-          "relay-forbidden",
-        ],
-        ["error: You must be logged in to the server (Unauthorized)", "relay-login-expired"],
-        ['error: context "ns1" does not exist', "relay-context-missing"],
-        [
-          "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?",
-          "relay-api-unreachable",
-        ],
-        [
-          "error: cannot exec into a container in a completed pod; current phase is Succeeded",
-          "relay-pod-not-running",
-        ],
-        ["something else", "relay-failed"],
-      ] as const) {
-        kubectl.fail(said);
-        const { code, message } = await failure(
-          connect(endpoint({ transport: jumpbox() }), { ...quick, attempts: 1 }),
-        );
-        assert.equal(code, expected);
-        assert.match(message, /ns1\/jumpbox-ubuntu/);
-      }
-    });
   });
 });
 

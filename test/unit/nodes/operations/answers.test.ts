@@ -1,24 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { z } from "zod";
-import { readAnswer } from "../../../../kubernetes/kubectl";
 import { runOnNode } from "../../../../nodes/operations/node";
 import { nodeState } from "../../../../nodes/operations/ready";
 import type { Session } from "../../../../nodes/ssh/session";
 import { problem } from "../../../integration/net/server";
 
 describe("an answer that nobody expects", () => {
-  it("of kubectl is told without a word of it, as it may be a secret", () => {
-    const secretSchema = z.object({ data: z.record(z.string(), z.string()) });
-    for (const stdout of ["hunter2", '{"data": "hunter2"}', ""]) {
-      assert.throws(
-        () => readAnswer(secretSchema, "secret ns1/x", stdout),
-        (error: Error) => problem("kubectl-answer")(error) && !error.message.includes("hunter2"),
-      );
-    }
-    assert.throws(() => readAnswer(z.unknown(), "node a", "x"), problem("kubectl-answer"));
-  });
-
   it("of the API about a node is told as one that no kubelet writes", () => {
     for (const object of [null, {}, { metadata: "", status: {} }])
       assert.throws(() => nodeState(object), problem("node-malformed"));

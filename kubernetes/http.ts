@@ -1,0 +1,54 @@
+/** Sends the Kubernetes client's requests by Node's own HTTPS, so that their failures keep the socket's error codes. */
+import * as http from "node:http";
+import * as https from "node:https";
+import { buffer } from "node:stream/consumers";
+import type { HttpLibrary, RequestContext, ResponseContext } from "@kubernetes/client-node";
+import { ConnectionFailure, connectionFailure } from "../net/https";
+
+/**
+ * The client's own library (node-fetch) takes an answer on a connection that is used again for one that was cut off.
+ *
+ * @param seconds - What the signal of each request allows, for messages.
+ */
+export function httpLibrary(client: typeof import("./kubernetesClient.js"), seconds: number): HttpLibrary {
+  const send = async (request: RequestContext): Promise<ResponseContext> => {
+    try {
+      const { status, headers, body } = await exchange(request);
+      return new client.ResponseContext(status, headers, new client.SelfDecodingBody(Promise.resolve(body)));
+    } catch (error) {
+      throw request.getSignal()?.aborted === true
+        ? new ConnectionFailure("slow", `it does not answer within ${seconds} s`)
+        : connectionFailure(error);
+    }
+  };
+  return client.wrapHttpLibrary({ send });
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly body: Buffer;
+}
+
+async function exchange(request: RequestContext): Promise<Answer> {
+  const url = new URL(request.getUrl());
+  const signal = request.getSignal();
+  const options: https.RequestOptions = {
+    method: request.getHttpMethod(),
+    headers: request.getHeaders(),
+    agent: request.getAgent(),
+    ...(signal ? { signal } : {}),
+  };
+  const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
+    const sent = (url.protocol === "https:" ? https : http).request(url, options, resolve);
+    sent.on("error", reject);
+    sent.end(request.getBody());
+  });
+  const body = await buffer(response);
+  const headers = Object.entries(response.headers).map(([name, value]) => [name, String(value)]);
+  return {
+    status: response.statusCode ?? 0,
+    headers: Object.fromEntries(headers) as Record<string, string>,
+    body,
+  };
+}

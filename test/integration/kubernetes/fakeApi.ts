@@ -1,0 +1,166 @@
+/**
+ * The API servers of a Supervisor (context `ns1`) and of a workload cluster (context `tkc-cluster-1`), as one server on
+ * loopback that tells them apart by their tokens; with a kubeconfig for them, and a jumpbox pod behind it.
+ */
+import * as https from "node:https";
+import type { AddressInfo } from "node:net";
+import * as path from "node:path";
+import { type Identity, Pki } from "../certificates/pki";
+import { PodServer } from "../nodes/routes/podServer";
+
+type Context = "ns1" | "tkc-cluster-1";
+
+/** How a context of the kubeconfig differs from the one that works. */
+interface Change {
+  readonly server?: string;
+  readonly ca?: Identity;
+  readonly token?: string;
+}
+
+const plurals = {
+  "run.tanzu.vmware.com": { version: "v1alpha3", plural: "tanzukubernetesclusters" },
+  "cluster.x-k8s.io": { version: "v1beta1", plural: "clusters" },
+} as const;
+type Group = keyof typeof plurals;
+
+export class FakeApi {
+  readonly pki = new Pki();
+  readonly pod: PodServer;
+  readonly kubeconfig = path.join(this.pki.folder, "kubeconfig");
+  /** `CONTEXT METHOD PATH` of all requests. */
+  readonly requests: string[] = [];
+  /** The bodies of patches. */
+  readonly patches: unknown[] = [];
+  readonly #ca = this.pki.ca("kubernetes");
+  readonly #server: https.Server;
+  readonly #objects = new Map<string, unknown>();
+  readonly #failures = new Map<string, { status: number; reason: string; message: string }>();
+  readonly #kubeconfig = process.env.KUBECONFIG;
+  #kinds: readonly Group[] = ["run.tanzu.vmware.com", "cluster.x-k8s.io"];
+
+  private constructor() {
+    const { key, cert } = this.pki.server("kube-apiserver", "IP:127.0.0.1", this.#ca);
+    this.#server = https.createServer({ key, cert }, (request, response) => {
+      const context = /^Bearer (.*)$/.exec(request.headers.authorization ?? "")?.[1] ?? "";
+      const url = (request.url ?? "").replace(/\?.*|\/$/g, "");
+      this.requests.push(`${context} ${request.method} ${url}`);
+      const answer = (status: number, body: unknown): void =>
+        void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+      const refuse = (code: number, reason: string, message: string): void =>
+        answer(code, { kind: "Status", apiVersion: "v1", status: "Failure", reason, message, code });
+      let body = "";
+      request.setEncoding("utf8").on("data", (text: string) => (body += text));
+      request.on("end", () => {
+        const failure = this.#failures.get(context);
+        const found = this.#objects.get(`${context} ${url}`) ?? this.#discovery(url);
+        if (failure) refuse(failure.status, failure.reason, failure.message);
+        else if (!/^(?:ns1|tkc-cluster-1)$/.test(context)) refuse(401, "Unauthorized", "Unauthorized");
+        else if (found === undefined) refuse(404, "NotFound", `${url} not found`);
+        else {
+          if (request.method === "PATCH") this.patches.push(JSON.parse(body));
+          answer(200, found);
+        }
+      });
+    });
+    this.pod = new PodServer(this.#server);
+  }
+
+  static async start(): Promise<FakeApi> {
+    const api = new FakeApi();
+    await new Promise<void>((resolve) => api.#server.listen(0, "127.0.0.1", resolve));
+    api.reset();
+    process.env.KUBECONFIG = api.kubeconfig;
+    return api;
+  }
+
+  /** Forgets all objects, failures and changes. */
+  reset(): void {
+    this.#objects.clear();
+    this.#failures.clear();
+    this.#kinds = ["run.tanzu.vmware.com", "cluster.x-k8s.io"];
+    this.requests.length = this.patches.length = 0;
+    this.change({});
+  }
+
+  /** Writes the kubeconfig, with contexts that differ from those that work. */
+  change(changes: Partial<Record<Context, Change>>): void {
+    const contexts = (["ns1", "tkc-cluster-1"] as const).map((name) => {
+      const { server = this.server, ca = this.#ca, token = name } = changes[name] ?? {};
+      const data = Buffer.from(ca.cert).toString("base64");
+      return { name, cluster: { server, "certificate-authority-data": data }, token };
+    });
+    this.pki.file(
+      "kubeconfig",
+      JSON.stringify({
+        clusters: contexts.map(({ name, cluster }) => ({ name, cluster })),
+        users: contexts.map(({ name, token }) => ({ name, user: { token } })),
+        contexts: contexts.map(({ name }) => ({ name, context: { cluster: name, user: name } })),
+      }),
+    );
+  }
+
+  get server(): string {
+    return `https://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** What is at a path of a context's API; nothing where it is undefined. */
+  object(context: Context, place: string, object: unknown): void {
+    if (object === undefined) this.#objects.delete(`${context} ${place}`);
+    else this.#objects.set(`${context} ${place}`, object);
+  }
+
+  node(name: string, object: unknown): void {
+    this.object("tkc-cluster-1", `/api/v1/nodes/${name}`, object);
+  }
+
+  secret(name: string, data: Record<string, string> | undefined): void {
+    const encoded = Object.entries(data ?? {}).map(([key, value]) => [
+      key,
+      Buffer.from(value).toString("base64"),
+    ]);
+    const secret = data && { data: Object.fromEntries(encoded) as unknown };
+    this.object("ns1", `/api/v1/namespaces/ns1/secrets/${name}`, secret);
+  }
+
+  /** A workload cluster as the Supervisor has it. */
+  cluster(group: Group, object: unknown): void {
+    const { version, plural } = plurals[group];
+    this.object("ns1", `/apis/${group}/${version}/namespaces/ns1/${plural}/tkc-cluster-1`, object);
+  }
+
+  /** Which kinds of workload clusters the Supervisor knows. */
+  kinds(...groups: readonly Group[]): void {
+    this.#kinds = groups;
+  }
+
+  /** Has all requests of a context refused, or none. */
+  fail(context: Context, status?: number, reason = "", message = reason): void {
+    if (status === undefined) this.#failures.delete(context);
+    else this.#failures.set(context, { status, reason, message });
+  }
+
+  #discovery(url: string): unknown {
+    if (url === "/apis") {
+      const groups = this.#kinds.map((name) => {
+        const { version } = plurals[name];
+        return { name, versions: [{ groupVersion: `${name}/${version}`, version }] };
+      });
+      return { kind: "APIGroupList", groups };
+    }
+    const group = this.#kinds.find((name) => url === `/apis/${name}/${plurals[name].version}`);
+    return (
+      group && {
+        kind: "APIResourceList",
+        groupVersion: `${group}/${plurals[group].version}`,
+        resources: [{ name: plurals[group].plural, singularName: "", namespaced: true, kind: "", verbs: [] }],
+      }
+    );
+  }
+
+  async stop(): Promise<void> {
+    if (this.#kubeconfig === undefined) delete process.env.KUBECONFIG;
+    else process.env.KUBECONFIG = this.#kubeconfig;
+    this.#server.closeAllConnections();
+    await this.pod.stop();
+  }
+}
