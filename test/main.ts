@@ -1,4 +1,4 @@
-/** Runs the test suites, one after the other, and closes with a count. See `--help`. */
+/** Runs the test suites, one after the other, and closes with the time of each file and a count. See `--help`. */
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,6 +7,8 @@ import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { parseArgs } from "node:util";
 import { UserError } from "../support/errors";
+import { allVariable } from "./all";
+import { stages } from "./e2e/stages";
 import { sshdRunFolder } from "./integration/nodes/ssh/sshServer";
 
 const suites = ["unit", "components", "integration", "e2e"] as const;
@@ -18,10 +20,11 @@ Runs the unit, component (mocked engine), integration (real servers on loopback)
 The end-to-end tests bring a lab up and take it down again.
 
   --fast         leave out the end-to-end tests (npm run test:fast)
+  --all          also what repeats: more kill points, every peer of the benchmark, every verb of the lab (npm run test:all)
   --suite NAME   only this suite (${suites.join(", ")}); may be repeated
   --help         this text
 
-FILE-PATTERN: only test files whose path below test/ contains it.`;
+FILE-PATTERN: only test files whose path below test/ contains it, one after the other.`;
 
 interface Count {
   passed: number;
@@ -48,32 +51,83 @@ const interruption = new AbortController();
 
 interface TestEvent {
   readonly name: string;
+  readonly nesting: number;
   readonly file?: string | undefined;
   readonly details: object;
   readonly skip?: unknown;
 }
 
-/** Runs one suite's files, each in a process of its own. */
-async function runSuite(outcome: Outcome, files: string[], concurrency: number): Promise<void> {
-  const stream = run({ files, concurrency, signal: interruption.signal });
+interface Work {
+  readonly files: readonly string[];
+  /** How many files run at a time. */
+  readonly concurrency: number;
+  /** What each line of the report begins with. */
+  readonly prefix?: string;
+}
+
+/** Runs files, each in a process of its own. */
+async function runFiles(outcome: Outcome, { files, concurrency, prefix = "" }: Work): Promise<void> {
+  const stream = run({ files: [...files], concurrency, signal: interruption.signal });
   const count = (key: keyof Count) => (data: TestEvent) => {
     const { type, duration_ms } = data.details as { type?: string; duration_ms?: number };
+    if (data.nesting === 0 && data.file !== undefined && duration_ms !== undefined) {
+      // What is at the top has the time of all that is in it, and of what goes before and after.
+      const file = path.relative(__dirname, data.file);
+      outcome.files.set(file, (outcome.files.get(file) ?? 0) + duration_ms / 1000);
+    }
     const skipped = data.skip !== undefined && data.skip !== false;
     // A suite counts by its tests; one that is skipped as a whole has none to count.
-    if (type === "suite" && !skipped) return;
-    outcome[skipped ? "skipped" : key] += 1;
-    if (data.file === undefined || duration_ms === undefined) return;
-    const file = path.relative(__dirname, data.file);
-    outcome.files.set(file, (outcome.files.get(file) ?? 0) + duration_ms / 1000);
+    if (type !== "suite" || skipped) outcome[skipped ? "skipped" : key] += 1;
   };
   stream.on("test:pass", count("passed"));
   stream.on("test:fail", count("failed"));
   await new Promise<void>((resolve, reject) => {
     const report = stream.compose(new spec()) as NodeJS.ReadableStream;
-    report.on("data", (chunk: Buffer) => process.stdout.write(chunk));
-    report.on("end", resolve);
+    let partial = "";
+    const write = (lines: readonly string[]): void =>
+      void process.stdout.write(lines.map((line) => `${prefix}${line}\n`).join(""));
+    report.on("data", (chunk: Buffer) => {
+      const lines = (partial + chunk.toString()).split("\n");
+      partial = lines.pop() ?? "";
+      write(lines);
+    });
+    report.on("end", () => {
+      if (partial !== "") write([partial]);
+      resolve();
+    });
     report.on("error", reject);
   });
+}
+
+/**
+ * Runs the end-to-end files: in stages, whose lanes run side by side. A selection runs one after the other, as it may
+ * bring files together that are far apart in time otherwise.
+ */
+async function runStages(outcome: Outcome, files: readonly string[], selected: boolean): Promise<void> {
+  const named = new Map(files.map((file) => [path.basename(file, ".test.ts"), file]));
+  const planned = stages.map((lanes) =>
+    Object.entries(lanes)
+      .map(([lane, names]) => ({ lane, files: names.flatMap((name) => named.get(name) ?? []) }))
+      .filter((each) => each.files.length > 0),
+  );
+  if (selected) {
+    const inOrder = planned.flat().flatMap((each) => each.files);
+    await runFiles(outcome, { files: inOrder, concurrency: 1 });
+    return;
+  }
+  for (const lanes of planned) {
+    const width = Math.max(...lanes.map(({ lane }) => lane.length));
+    await Promise.all(
+      lanes.map((each) =>
+        runFiles(outcome, {
+          files: each.files,
+          concurrency: 1,
+          ...(lanes.length > 1 ? { prefix: `${each.lane.padEnd(width)} │ ` } : {}),
+        }),
+      ),
+    );
+    if (interruption.signal.aborted) return;
+  }
 }
 
 /** Why the lab can't run on this machine, or undefined where it can. */
@@ -115,12 +169,14 @@ async function claimLab(): Promise<void> {
 /** Whether the lab, if there is one, is to go when this process ends. */
 let labIsOurs = false;
 
-async function runEndToEnd(outcome: Outcome, files: string[]): Promise<void> {
+async function runEndToEnd(outcome: Outcome, files: string[], selected: boolean): Promise<void> {
   const lab = await import("../lab/lab.js");
   labIsOurs = true;
   try {
+    const start = performance.now();
     await lab.up();
-    await runSuite(outcome, files, 1);
+    outcome.files.set("bringing the lab up", (performance.now() - start) / 1000);
+    await runStages(outcome, files, selected);
   } finally {
     if (!interruption.signal.aborted) await lab.down(); // else once everything has stopped
   }
@@ -148,8 +204,7 @@ function printSummary(outcomes: readonly Outcome[], unfinished: number): void {
   process.stdout.write("\nWhere the time went:\n");
   for (const { suite, seconds, files } of outcomes) {
     process.stdout.write(`  ${suite.padEnd(12)} ${seconds.toFixed(0).padStart(5)} s\n`);
-    const slowest = [...files].sort((a, b) => b[1] - a[1]).slice(0, 5);
-    for (const [file, time] of slowest)
+    for (const [file, time] of [...files].sort((a, b) => b[1] - a[1]))
       process.stdout.write(`    ${time.toFixed(1).padStart(7)} s  ${file}\n`);
   }
   const total = (key: keyof Count): number => outcomes.reduce((sum, outcome) => sum + outcome[key], 0);
@@ -166,6 +221,7 @@ async function main(): Promise<void> {
     allowPositionals: true,
     options: {
       fast: { type: "boolean" },
+      all: { type: "boolean" },
       suite: { type: "string", multiple: true },
       help: { type: "boolean" },
     },
@@ -174,6 +230,7 @@ async function main(): Promise<void> {
     process.stdout.write(`${help}\n`);
     return;
   }
+  if (values.all) process.env[allVariable] = "1";
   const unknown = values.suite?.find((suite) => !suites.includes(suite as Suite));
   if (unknown !== undefined) throw new Error(`there is no suite "${unknown}": ${suites.join(", ")}`);
   const wanted = suites
@@ -207,7 +264,9 @@ async function main(): Promise<void> {
     outcomes.push(outcome);
     const start = performance.now();
     try {
-      await (suite === "e2e" ? runEndToEnd(outcome, files) : runSuite(outcome, files, 2));
+      await (suite === "e2e"
+        ? runEndToEnd(outcome, files, positionals.length > 0)
+        : runFiles(outcome, { files, concurrency: 2 }));
     } catch (error) {
       unfinished += 1;
       process.stdout.write(`${suite} did not end: ${told(error)}\n`);
