@@ -51,8 +51,6 @@ const interruption = new AbortController();
 
 interface TestEvent {
   readonly name: string;
-  readonly nesting: number;
-  readonly file?: string | undefined;
   readonly details: object;
   readonly skip?: unknown;
 }
@@ -69,18 +67,18 @@ interface Work {
 async function runFiles(outcome: Outcome, { files, concurrency, prefix = "" }: Work): Promise<void> {
   const stream = run({ files: [...files], concurrency, signal: interruption.signal });
   const count = (key: keyof Count) => (data: TestEvent) => {
-    const { type, duration_ms } = data.details as { type?: string; duration_ms?: number };
-    if (data.nesting === 0 && data.file !== undefined && duration_ms !== undefined) {
-      // What is at the top has the time of all that is in it, and of what goes before and after.
-      const file = path.relative(__dirname, data.file);
-      outcome.files.set(file, (outcome.files.get(file) ?? 0) + duration_ms / 1000);
-    }
+    const { type } = data.details as { type?: string };
     const skipped = data.skip !== undefined && data.skip !== false;
     // A suite counts by its tests; one that is skipped as a whole has none to count.
     if (type !== "suite" || skipped) outcome[skipped ? "skipped" : key] += 1;
   };
   stream.on("test:pass", count("passed"));
   stream.on("test:fail", count("failed"));
+  // A file completes too, after its tests: its time has the start of its process and what goes before and after them.
+  stream.on("test:complete", ({ name, file, details }) => {
+    if (file !== undefined && path.resolve(name) === file)
+      outcome.files.set(path.relative(__dirname, file), details.duration_ms / 1000);
+  });
   await new Promise<void>((resolve, reject) => {
     const report = stream.compose(new spec()) as NodeJS.ReadableStream;
     let partial = "";
