@@ -371,7 +371,7 @@ describe("many nodes", () => {
     const target = (await progress()) + steps;
     const child = spawn(program, rest, { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
     const { pid } = child;
-    let closed = false;
+    let closed = false as boolean;
     // Its programs share the pipes: they close when the last of them has ended.
     const end = new Promise<void>((resolve) => child.on("close", () => resolve())).then(() => {
       closed = true;

@@ -123,7 +123,7 @@ describe("the lab itself", () => {
     });
     after(() => lab.fleetDown());
 
-    testOfAll("has as many control-plane nodes as were asked for", async () => {
+    testOfAll("has as many control-plane nodes as were asked for", () => {
       assert.equal(fleet.nodes.filter(({ controlPlane }) => controlPlane).length, 3);
     });
 
