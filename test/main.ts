@@ -1,5 +1,6 @@
 /** Runs the test suites, one after the other, and closes with the time of each file and a count. See `--help`. */
 import { randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
@@ -48,6 +49,7 @@ const filesOf = (suite: Suite, patterns: readonly string[]): string[] =>
     .map((file) => path.join(__dirname, file));
 
 const interruption = new AbortController();
+setMaxListeners(0, interruption.signal); // each test file listens
 
 interface TestEvent {
   readonly name: string;
@@ -167,13 +169,23 @@ async function claimLab(): Promise<void> {
 /** Whether the lab, if there is one, is to go when this process ends. */
 let labIsOurs = false;
 
-async function runEndToEnd(outcome: Outcome, files: string[], selected: boolean): Promise<void> {
+/** Brings the lab up, and gives the seconds that it took. */
+async function bringLabUp(): Promise<number> {
   const lab = await import("../lab/lab.js");
   labIsOurs = true;
+  const start = performance.now();
+  await lab.up();
+  return (performance.now() - start) / 1000;
+}
+
+async function runEndToEnd(
+  outcome: Outcome,
+  files: string[],
+  { labUp, selected }: { readonly labUp: Promise<number>; readonly selected: boolean },
+): Promise<void> {
+  const lab = await import("../lab/lab.js");
   try {
-    const start = performance.now();
-    await lab.up();
-    outcome.files.set("bringing the lab up", (performance.now() - start) / 1000);
+    outcome.files.set("bringing the lab up", await labUp);
     await runStages(outcome, files, selected);
   } finally {
     if (!interruption.signal.aborted) await lab.down(); // else once everything has stopped
@@ -250,8 +262,14 @@ async function main(): Promise<void> {
 
   const outcomes: Outcome[] = [];
   let unfinished = 0;
+  let labUp: Promise<number> | undefined;
   for (const { suite, files } of wanted) {
     if (interruption.signal.aborted) break;
+    if (wants("e2e") && !obstacle && (suite === "integration" || suite === "e2e")) {
+      // Beside the integration tests: whoever waits for machines that boot leaves the processors to others.
+      labUp ??= bringLabUp();
+      labUp.catch(() => {}); // the end-to-end tests fail with it
+    }
     process.stdout.write(`\n── ${suite} (${files.length} files)\n`);
     if (suite === "e2e" && obstacle) {
       process.stdout.write(`skipped: the lab can't run here: ${obstacle}\n`);
@@ -263,7 +281,7 @@ async function main(): Promise<void> {
     const start = performance.now();
     try {
       await (suite === "e2e"
-        ? runEndToEnd(outcome, files, positionals.length > 0)
+        ? runEndToEnd(outcome, files, { labUp: labUp!, selected: positionals.length > 0 })
         : runFiles(outcome, { files, concurrency: 2 }));
     } catch (error) {
       unfinished += 1;
