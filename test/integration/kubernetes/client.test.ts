@@ -80,7 +80,7 @@ describe("a cluster through a kubeconfig context", () => {
   describe("is opened", () => {
     it("without a request, from the first file that has it, as kubectl reads KUBECONFIG", async () => {
       const first = write("first", { token: "first" });
-      process.env.KUBECONFIG = `/nonexistent:${pki.file("empty", "# none\n")}:${process.env.KUBECONFIG ?? ""}:${first}`;
+      process.env.KUBECONFIG = `/proc/nonexistent:${pki.file("empty", "# none\n")}:${process.env.KUBECONFIG ?? ""}:${first}`;
       const context = await open();
       assert.equal(context.server, `https://${server.host}`);
       assert.deepEqual(server.received, []);
