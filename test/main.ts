@@ -1,5 +1,6 @@
-/** Runs the test suites, one after the other, and closes with a count. See `--help`. */
+/** Runs the test suites, one after the other, and closes with the time of each file and a count. See `--help`. */
 import { randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
@@ -8,6 +9,8 @@ import { spec } from "node:test/reporters";
 import { parseArgs } from "node:util";
 import { UserError } from "../support/errors";
 import { endOnSignals, fail, told } from "../lab/program";
+import { allVariable } from "./all";
+import { stages } from "./e2e/stages";
 import { sshdRunFolder } from "./integration/nodes/ssh/sshServer";
 
 const suites = ["unit", "components", "integration", "e2e"] as const;
@@ -20,10 +23,11 @@ The end-to-end tests bring a lab up and take it down again.
 
   --fast         leave out the end-to-end tests (npm run test:fast)
   --official     only the end-to-end tests, with the official Pulumi that is installed (npm run test:official)
+  --all          also what repeats: more kill points, every peer of the benchmark, every verb of the lab (npm run test:all)
   --suite NAME   only this suite (${suites.join(", ")}); may be repeated
   --help         this text
 
-FILE-PATTERN: only test files whose path below test/ contains it.`;
+FILE-PATTERN: only test files whose path below test/ contains it, one after the other.`;
 
 interface Count {
   passed: number;
@@ -47,35 +51,85 @@ const filesOf = (suite: Suite, patterns: readonly string[]): string[] =>
     .map((file) => path.join(__dirname, file));
 
 const interruption = new AbortController();
+setMaxListeners(0, interruption.signal); // each test file listens
 
 interface TestEvent {
   readonly name: string;
-  readonly file?: string | undefined;
   readonly details: object;
   readonly skip?: unknown;
 }
 
-/** Runs one suite's files, each in a process of its own. */
-async function runSuite(outcome: Outcome, files: string[], concurrency: number): Promise<void> {
-  const stream = run({ files, concurrency, signal: interruption.signal });
+interface Work {
+  readonly files: readonly string[];
+  /** How many files run at a time. */
+  readonly concurrency: number;
+  /** What each line of the report begins with. */
+  readonly prefix?: string;
+}
+
+/** Runs files, each in a process of its own. */
+async function runFiles(outcome: Outcome, { files, concurrency, prefix = "" }: Work): Promise<void> {
+  const stream = run({ files: [...files], concurrency, signal: interruption.signal });
   const count = (key: keyof Count) => (data: TestEvent) => {
-    const { type, duration_ms } = data.details as { type?: string; duration_ms?: number };
+    const { type } = data.details as { type?: string };
     const skipped = data.skip !== undefined && data.skip !== false;
     // A suite counts by its tests; one that is skipped as a whole has none to count.
-    if (type === "suite" && !skipped) return;
-    outcome[skipped ? "skipped" : key] += 1;
-    if (data.file === undefined || duration_ms === undefined) return;
-    const file = path.relative(__dirname, data.file);
-    outcome.files.set(file, (outcome.files.get(file) ?? 0) + duration_ms / 1000);
+    if (type !== "suite" || skipped) outcome[skipped ? "skipped" : key] += 1;
   };
   stream.on("test:pass", count("passed"));
   stream.on("test:fail", count("failed"));
+  // A file completes too, after its tests: its time has the start of its process and what goes before and after them.
+  stream.on("test:complete", ({ name, file, details }) => {
+    if (file !== undefined && path.resolve(name) === file)
+      outcome.files.set(path.relative(__dirname, file), details.duration_ms / 1000);
+  });
   await new Promise<void>((resolve, reject) => {
     const report = stream.compose(new spec()) as NodeJS.ReadableStream;
-    report.on("data", (chunk: Buffer) => process.stdout.write(chunk));
-    report.on("end", resolve);
+    let partial = "";
+    const write = (lines: readonly string[]): void =>
+      void process.stdout.write(lines.map((line) => `${prefix}${line}\n`).join(""));
+    report.on("data", (chunk: Buffer) => {
+      const lines = (partial + chunk.toString()).split("\n");
+      partial = lines.pop() ?? "";
+      write(lines);
+    });
+    report.on("end", () => {
+      if (partial !== "") write([partial]);
+      resolve();
+    });
     report.on("error", reject);
   });
+}
+
+/**
+ * Runs the end-to-end files: in stages, whose lanes run side by side. A selection runs one after the other, as it may
+ * bring files together that are far apart in time otherwise.
+ */
+async function runStages(outcome: Outcome, files: readonly string[], selected: boolean): Promise<void> {
+  const named = new Map(files.map((file) => [path.basename(file, ".test.ts"), file]));
+  const planned = stages.map((lanes) =>
+    Object.entries(lanes)
+      .map(([lane, names]) => ({ lane, files: names.flatMap((name) => named.get(name) ?? []) }))
+      .filter((each) => each.files.length > 0),
+  );
+  if (selected) {
+    const inOrder = planned.flat().flatMap((each) => each.files);
+    await runFiles(outcome, { files: inOrder, concurrency: 1 });
+    return;
+  }
+  for (const lanes of planned) {
+    const width = Math.max(...lanes.map(({ lane }) => lane.length));
+    await Promise.all(
+      lanes.map((each) =>
+        runFiles(outcome, {
+          files: each.files,
+          concurrency: 1,
+          ...(lanes.length > 1 ? { prefix: `${each.lane.padEnd(width)} │ ` } : {}),
+        }),
+      ),
+    );
+    if (interruption.signal.aborted) return;
+  }
 }
 
 /** Why the lab can't run on this machine, or undefined where it can. */
@@ -117,12 +171,24 @@ async function claimLab(): Promise<void> {
 /** Whether the lab, if there is one, is to go when this process ends. */
 let labIsOurs = false;
 
-async function runEndToEnd(outcome: Outcome, files: string[]): Promise<void> {
+/** Brings the lab up, and gives the seconds that it took. */
+async function bringLabUp(): Promise<number> {
   const lab = await import("../lab/lab.js");
   labIsOurs = true;
+  const start = performance.now();
+  await lab.up();
+  return (performance.now() - start) / 1000;
+}
+
+async function runEndToEnd(
+  outcome: Outcome,
+  files: string[],
+  { labUp, selected }: { readonly labUp: Promise<number>; readonly selected: boolean },
+): Promise<void> {
+  const lab = await import("../lab/lab.js");
   try {
-    await lab.up();
-    await runSuite(outcome, files, 1);
+    outcome.files.set("bringing the lab up", await labUp);
+    await runStages(outcome, files, selected);
   } finally {
     if (!interruption.signal.aborted) await lab.down(); // else once everything has stopped
   }
@@ -150,8 +216,7 @@ function printSummary(outcomes: readonly Outcome[], unfinished: number): void {
   process.stdout.write("\nWhere the time went:\n");
   for (const { suite, seconds, files } of outcomes) {
     process.stdout.write(`  ${suite.padEnd(12)} ${seconds.toFixed(0).padStart(5)} s\n`);
-    const slowest = [...files].sort((a, b) => b[1] - a[1]).slice(0, 5);
-    for (const [file, time] of slowest)
+    for (const [file, time] of [...files].sort((a, b) => b[1] - a[1]))
       process.stdout.write(`    ${time.toFixed(1).padStart(7)} s  ${file}\n`);
   }
   const total = (key: keyof Count): number => outcomes.reduce((sum, outcome) => sum + outcome[key], 0);
@@ -169,6 +234,7 @@ async function main(): Promise<void> {
     options: {
       fast: { type: "boolean" },
       official: { type: "boolean" },
+      all: { type: "boolean" },
       suite: { type: "string", multiple: true },
       help: { type: "boolean" },
     },
@@ -185,6 +251,7 @@ async function main(): Promise<void> {
     process.stdout.write(`Pulumi here: ${labTools(await requireOfficialPulumi()).pulumi.join(", ")}\n`);
     values.suite = ["e2e"];
   }
+  if (values.all) process.env[allVariable] = "1";
   const unknown = values.suite?.find((suite) => !suites.includes(suite as Suite));
   if (unknown !== undefined) throw new Error(`there is no suite "${unknown}": ${suites.join(", ")}`);
   const wanted = suites
@@ -206,8 +273,14 @@ async function main(): Promise<void> {
 
   const outcomes: Outcome[] = [];
   let unfinished = 0;
+  let labUp: Promise<number> | undefined;
   for (const { suite, files } of wanted) {
     if (interruption.signal.aborted) break;
+    if (wants("e2e") && !obstacle && (suite === "integration" || suite === "e2e")) {
+      // Beside the integration tests: whoever waits for machines that boot leaves the processors to others.
+      labUp ??= bringLabUp();
+      labUp.catch(() => {}); // the end-to-end tests fail with it
+    }
     process.stdout.write(`\n── ${suite} (${files.length} files)\n`);
     if (suite === "e2e" && obstacle) {
       process.stdout.write(`skipped: the lab can't run here: ${obstacle}\n`);
@@ -218,7 +291,9 @@ async function main(): Promise<void> {
     outcomes.push(outcome);
     const start = performance.now();
     try {
-      await (suite === "e2e" ? runEndToEnd(outcome, files) : runSuite(outcome, files, 2));
+      await (suite === "e2e"
+        ? runEndToEnd(outcome, files, { labUp: labUp!, selected: positionals.length > 0 })
+        : runFiles(outcome, { files, concurrency: 2 }));
     } catch (error) {
       unfinished += 1;
       process.stdout.write(`${suite} did not end: ${told(error)}\n`);

@@ -104,7 +104,8 @@ test("the jumpbox mounts the key read-only, keeps its copy in memory, and has no
   });
   const spec = pod.inputs["spec"] as {
     automountServiceAccountToken: boolean;
-    containers: { securityContext: object; volumeMounts: object[]; resources: { limits: object } }[];
+    containers: { securityContext: object; volumeMounts: object[] }[];
+    initContainers?: object[];
     volumes: object[];
   };
   assert.equal(spec.automountServiceAccountToken, false);
@@ -121,6 +122,13 @@ test("the jumpbox mounts the key read-only, keeps its copy in memory, and has no
     allowPrivilegeEscalation: false,
     capabilities: { drop: ["ALL"], add: ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"] },
   });
+  // It is Ready as soon as it runs: the SSH client that it installs is for people.
+  const waiting = ["readinessProbe", "startupProbe", "lifecycle"];
+  assert.deepEqual(
+    Object.keys(spec.containers[0]!).filter((key) => waiting.includes(key)),
+    [],
+  );
+  assert.deepEqual([spec.containers.length, spec.initContainers], [1, undefined]);
 });
 
 test("nodes wait for the way in, control-plane nodes for each other, workers for their lane", async () => {

@@ -3,7 +3,7 @@ import { chmodSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { exec } from "../../lab/exec";
-import * as lab from "../../lab/lab";
+import * as lab from "./lab";
 import { LabStack } from "../../lab/stack";
 import {
   find,

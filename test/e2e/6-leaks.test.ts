@@ -5,7 +5,7 @@ import * as path from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Client } from "../../lab/exec";
 import { breakContainerd, find, kubectl, mendContainerd, withoutSecrets } from "../../lab/inspect";
-import * as lab from "../../lab/lab";
+import * as lab from "./lab";
 import { projectRoot } from "../../lab/paths";
 import { harborSettings, labFile } from "../../lab/settings";
 import { LabStack } from "../../lab/stack";

@@ -5,7 +5,6 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   containerd,
-  containerdStarts,
   breakContainerd,
   eventually,
   find,
@@ -20,36 +19,18 @@ import {
   trusts,
   writes,
 } from "../../lab/inspect";
-import * as lab from "../../lab/lab";
 import { harborSettings, labFile } from "../../lab/settings";
 import { LabStack, type Run } from "../../lab/stack";
 import { certificateFileName, remoteCommand } from "../../nodes/script/script";
 import { stackOwner } from "../../plan/ownership";
+import * as lab from "./lab";
+import { expectNoChanges, expectRestarts, expectTrust, pemOf, starts } from "./nodes";
 
 const namespace = "default";
 const certsFolder = "/etc/containerd/certs.d";
 
-const pemOf = (file: string): string => new X509Certificate(readFileSync(file)).toString().trim();
 const sh = async (node: string, script: string): Promise<string> =>
   await lab.nodeExec(node, ["sh", "-euc", script]);
-
-/** What is asked of each node's containerd, to be compared with {@link expectRestarts}. */
-const starts = async (): Promise<Record<string, { pid: string; count: number }>> =>
-  await onAllNodes(async (node) => ({
-    pid: (await containerd(node)).pid,
-    count: await containerdStarts(node),
-  }));
-
-/** These nodes' containerds were each started once since, those of all other nodes not at all. */
-async function expectRestarts(earlier: Awaited<ReturnType<typeof starts>>, nodes: string[]): Promise<void> {
-  for (const [node, { pid, count }] of Object.entries(await starts())) {
-    const times = nodes.includes(node) ? 1 : 0;
-    const before = earlier[node];
-    assert.ok(before, `${node} was not there before`);
-    assert.equal(count - before.count, times, `containerd of ${node} was not started ${times} time(s)`);
-    assert.equal(pid !== before.pid, times === 1, `containerd of ${node}`);
-  }
-}
 
 /** The nodes whose CA a preview shows as an update. */
 function shownUpdates({ output }: Run): string[] {
@@ -57,11 +38,6 @@ function shownUpdates({ output }: Run): string[] {
     /^ *~ command:local:Command: \(update\)\n(?: *\[[^\n]*\n)*? *\[urn=[^\n]*::([a-z0-9-]+)-ca\]/gm,
   );
   return [...steps].map(([, node]) => node!).sort();
-}
-
-function expectNoChanges({ code, output }: Run): void {
-  assert.equal(code, 0, output);
-  assert.doesNotMatch(output, /\d+ (created|updated|replaced|deleted)/);
 }
 
 interface NodeOutput {
@@ -152,8 +128,6 @@ describe("nodes come and go, and people interfere", () => {
   const { harbor } = lab.registries();
   const harborPem = pemOf(harbor.caFile);
   const password = { [lab.registries().custom.host]: lab.registries().custom.password };
-  /** Each node's trust store as it was before the stack first touched it. */
-  let stores: Record<string, string> = {};
   /** A worker that is added on the way. */
   let added = "";
 
@@ -181,10 +155,6 @@ describe("nodes come and go, and people interfere", () => {
     assert.equal(code, 0, output);
     return output;
   };
-  const expectTrust = async (...pems: string[]): Promise<void> => {
-    for (const [node, bundle] of Object.entries(await onAllNodes(goBundle)))
-      for (const pem of pems) assert.ok(bundle.includes(pem), `${node} lacks a CA`);
-  };
   /** Takes Harbor's CA out of a node's trust store as its administrator would; containerd has it still. */
   const drop = async (node: string): Promise<void> => {
     await sh(
@@ -196,7 +166,6 @@ describe("nodes come and go, and people interfere", () => {
   };
 
   before(async () => {
-    stores = await onAllNodes(trustStore);
     await stack.configure(both(), password);
   });
   after(async () => {
@@ -495,46 +464,5 @@ describe("nodes come and go, and people interfere", () => {
     await up();
     await expectTrust(harborPem);
     await expectRestarts(earlier, []);
-  });
-
-  test("a cluster created anew under its name: up says so, and up --refresh brings everything", async () => {
-    const nodes = (await lab.nodes()).length;
-    await lab.deleteCluster();
-    await lab.createCluster();
-    stores = await onAllNodes(trustStore);
-    const earlier = await starts();
-    // As `up` makes one first, it is refused before anything is touched.
-    const refused = await stack.preview();
-    assert.notEqual(refused.code, 0, refused.output);
-    assert.match(refused.output, /created anew/);
-    assert.match(refused.output, /`pulumi up --refresh`/);
-    assert.deepEqual(await onAllNodes(trustStore), stores);
-
-    await up({}, ["--refresh"]);
-    await expectTrust(harborPem);
-    await expectRestarts(earlier, await names());
-    assert.equal((await outputs()).size, nodes);
-    assert.ok(await find("workload", "secret", namespace, "harbor-svc-pull-secret"));
-    assert.ok(await find("workload", "deployment", namespace, "tkc-nginx-harbor-svc-deployment"));
-    expectNoChanges(await stack.up());
-  });
-
-  test("a cluster deleted before the stack: destroy ends well, told that what was in it is gone", async () => {
-    await up();
-    await lab.deleteCluster();
-    const { code, output } = await stack.destroy();
-    assert.notEqual(code, 0, output);
-    const ended = await stack.destroy({ PULUMI_K8S_DELETE_UNREACHABLE: "true" });
-    assert.equal(ended.code, 0, ended.output);
-    assert.equal(await stack.resourceCount(), 0);
-    assert.equal(await find("supervisor", "pod", "ns1", "jumpbox-ubuntu"), undefined);
-
-    await lab.createCluster();
-    stores = await onAllNodes(trustStore);
-    await up();
-    await expectTrust(harborPem);
-    const destroyed = await stack.destroy();
-    assert.equal(destroyed.code, 0, destroyed.output);
-    assert.deepEqual(await onAllNodes(trustStore), stores);
   });
 });

@@ -11,7 +11,7 @@ import {
 import { connect } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
 import * as path from "node:path";
-import { after, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { labProcesses } from "../../lab/cgroups";
 import { exec, type ExecOptions, type ExecResult } from "../../lab/exec";
 import type { Fleet, FleetNode } from "../../lab/fleet";
@@ -19,6 +19,7 @@ import { kubectl } from "../../lab/inspect";
 import * as lab from "../../lab/lab";
 import { labFolder, projectRoot, runFolder } from "../../lab/paths";
 import { isDefunct } from "../../lab/processes";
+import { testOfAll } from "../all";
 
 const mountsOfTheLab = (): string[] =>
   readFileSync("/proc/self/mounts", "utf8")
@@ -66,7 +67,7 @@ const npmRunLab = (args: readonly string[], options: ExecOptions = {}): Promise<
     ...options,
   });
 
-/** The last tests: they take the lab down. */
+/** The last tests: they take the lab down. What most of its verbs do shows in the tests of the stack, which need it. */
 describe("the lab itself", () => {
   describe("for people", () => {
     test("shell runs a command as root on a machine, and gives its output and exit code", async () => {
@@ -125,7 +126,7 @@ describe("the lab itself", () => {
     });
   });
 
-  test("a replaced node is another machine of the same name", async () => {
+  testOfAll("a replaced node is another machine of the same name", async () => {
     const worker = (await lab.nodes()).find((node) => node.role === "worker")!;
     const ask = async (): Promise<string[]> => [
       await kubectl("workload", "get", "node", worker.name, "-o", "jsonpath={.metadata.uid}"),
@@ -138,13 +139,13 @@ describe("the lab itself", () => {
     (await ask()).forEach((value, index) => assert.notEqual(value, before[index]));
   });
 
-  test("a rotated registry has another authority, and works with it", async () => {
+  testOfAll("a rotated registry has another authority, and works with it", async () => {
     const before = lab.registries().harbor.caSha256;
     assert.notEqual((await lab.rotateCa("harbor")).caSha256, before);
     assert.ok((await lab.status()).registries.every(({ healthy }) => healthy));
   });
 
-  test("a registry's next authority is the one that a rotation brings, and no later one", async () => {
+  testOfAll("a registry's next authority is the one that a rotation brings, and no later one", async () => {
     const { caSha256 } = await lab.nextCa("custom");
     assert.notEqual(lab.registries().custom.caSha256, caSha256);
     assert.equal((await lab.nextCa("custom")).caSha256, caSha256);
@@ -152,7 +153,7 @@ describe("the lab itself", () => {
     assert.notEqual((await lab.nextCa("custom")).caSha256, caSha256);
   });
 
-  test("a cluster that is deleted is gone, and one that is created is another of its name", async () => {
+  testOfAll("a cluster that is deleted is gone, and one that is created is another of its name", async () => {
     const asOperator = async (context: string, ...args: string[]): Promise<string> => {
       const { env } = await lab.operator();
       const all = ["--context", context, "--request-timeout", "10s", ...args];
@@ -185,29 +186,36 @@ describe("the lab itself", () => {
     const identity = async (node: FleetNode): Promise<string[]> =>
       (await fleet.onNode(node, "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub")).split("\n");
 
-    test("has as many control-plane nodes as were asked for", async () => {
+    before(async () => {
       fleet = await lab.fleetUp(4, { controlPlanes: 3 });
+    });
+    after(() => lab.fleetDown());
+
+    testOfAll("has as many control-plane nodes as were asked for", () => {
       assert.equal(fleet.nodes.filter(({ controlPlane }) => controlPlane).length, 3);
     });
 
-    test("keeps what a node wrote while its power is cut, and nothing of one that is replaced", async () => {
-      const node = fleet.nodes[3]!;
-      await fleet.onNode(node, "touch /etc/ssl/certs/.tkc-registry-a.new; systemctl restart containerd");
-      const before = await identity(node);
-      await fleet.stop(node);
-      assert.equal(await banner(node.address), "ECONNREFUSED");
-      await fleet.start(node);
-      assert.deepEqual(await identity(node), before);
-      assert.equal((await fleet.events()).length, 1);
-      assert.deepEqual((await fleet.leftovers()).get(node.name)?.asides, [
-        "/etc/ssl/certs/.tkc-registry-a.new",
-      ]);
-      const [anew] = await fleet.replace(node);
-      (await identity(anew!)).slice(0, 2).forEach((value, index) => assert.notEqual(value, before[index]));
-      assert.deepEqual((await fleet.leftovers()).get(node.name)?.asides, []);
-    });
+    testOfAll(
+      "keeps what a node wrote while its power is cut, and nothing of one that is replaced",
+      async () => {
+        const node = fleet.nodes[3]!;
+        await fleet.onNode(node, "touch /etc/ssl/certs/.tkc-registry-a.new; systemctl restart containerd");
+        const before = await identity(node);
+        await fleet.stop(node);
+        assert.equal(await banner(node.address), "ECONNREFUSED");
+        await fleet.start(node);
+        assert.deepEqual(await identity(node), before);
+        assert.equal((await fleet.events()).length, 1);
+        assert.deepEqual((await fleet.leftovers()).get(node.name)?.asides, [
+          "/etc/ssl/certs/.tkc-registry-a.new",
+        ]);
+        const [anew] = await fleet.replace(node);
+        (await identity(anew!)).slice(0, 2).forEach((value, index) => assert.notEqual(value, before[index]));
+        assert.deepEqual((await fleet.leftovers()).get(node.name)?.asides, []);
+      },
+    );
 
-    test("gives a removed node's address to another", async () => {
+    testOfAll("gives a removed node's address to another", async () => {
       const { name, address } = fleet.nodes[3]!;
       await fleet.remove(fleet.nodes[3]!);
       assert.equal(await banner(address), "ECONNREFUSED");
@@ -216,7 +224,7 @@ describe("the lab itself", () => {
       assert.equal(await banner(address), "SSH-2.0");
     });
 
-    test("has a containerd that fails where it is told to, and says why", async () => {
+    testOfAll("has a containerd that fails where it is told to, and says why", async () => {
       const [node] = fleet.nodes;
       await fleet.breakContainerd(node!, "fails");
       const restart =
@@ -239,8 +247,6 @@ describe("the lab itself", () => {
       await fleet.clearFaults();
       assert.equal(await banner(address), "SSH-2.0");
     });
-
-    after(() => lab.fleetDown());
   });
 
   test("a second clone's lab says at once which folder holds this one", async () => {

@@ -71,7 +71,7 @@ describe("the login's arguments", () => {
       problem("fingerprint-shape", /--fingerprint/),
     );
     await assert.rejects(
-      loginCommand([...required, "--ca-file", "/nonexistent"]),
+      loginCommand([...required, "--ca-file", "/proc/nonexistent"]),
       problem("file-unreadable", /--ca-file/),
     );
   });

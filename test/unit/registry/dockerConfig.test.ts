@@ -268,10 +268,10 @@ describe("a credential of docker's config.json", () => {
     it("is given up where the helper hangs, its own children too", async () => {
       const pid = path.join(folder, "pid");
       await assert.rejects(
-        ask(`sleep 600 & echo $! > '${pid}'; wait`, 1),
+        ask(`sleep 600 & echo $! > '${pid}'; wait`, 3),
         problem(
           "credential-helper-failed",
-          /docker-credential-test could not be run: it does not end within 1 s/,
+          /docker-credential-test could not be run: it does not end within 3 s/,
         ),
       );
       process.kill(Number(readFileSync(pid, "utf8")));

@@ -36,8 +36,17 @@ describe("the environment of a program that we start", () => {
     }
   });
 
-  it("is otherwise this process's", () => {
-    assert.deepEqual(childEnvironment(), childEnvironment(process.env));
-    assert.equal(childEnvironment().PATH, process.env.PATH);
+  it("is this process's unless another is given, and stays apart from it", () => {
+    process.env.PULUMI_ACCESS_TOKEN = "t";
+    try {
+      const { PULUMI_ACCESS_TOKEN, ...others } = process.env;
+      assert.equal(PULUMI_ACCESS_TOKEN, "t");
+      const child = childEnvironment();
+      assert.deepEqual(child, others);
+      child.PATH = "/changed";
+      assert.equal(process.env.PATH, others.PATH);
+    } finally {
+      delete process.env.PULUMI_ACCESS_TOKEN;
+    }
   });
 });

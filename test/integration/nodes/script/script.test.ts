@@ -459,7 +459,13 @@ for (const [family, shell] of [
       );
       const inode = fs.statSync(root.at("run/tkc-registry.lock")).ino;
       const child = root.begin({ op: "install", nonce: "n-1", certificates: [file(first)] });
-      await sleep(500);
+      // The kernel lists whoever is blocked by a lock with an arrow, and the locked file by its inode.
+      await until(() =>
+        fs
+          .readFileSync("/proc/locks", "utf8")
+          .split("\n")
+          .some((line) => line.includes("-> FLOCK") && line.includes(`:${inode} `)),
+      );
       assert.equal(root.read("var/lib/tkc-registry/changed"), "", "it waits");
       fs.renameSync(root.at("run/tkc-registry.lock"), root.at("lab/removed.lock"));
       process.kill(Number(root.read("lab/holder")));

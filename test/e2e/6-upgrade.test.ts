@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
+import { after, before, describe, test } from "node:test";
+import { exec } from "../../lab/exec";
+import { containerd, find, onAllNodes, trustStore, trusts, writes } from "../../lab/inspect";
+import * as lab from "../../lab/lab";
+import { projectRoot } from "../../lab/paths";
+import { harborSettings } from "../../lab/settings";
+import { LabStack, type Run } from "../../lab/stack";
+import { expectNoChanges, pemOf } from "./nodes";
+
+/** The code that people's stacks were last brought up with: what it left in states and on nodes must stay readable. */
+const earlierCommit = "d4193c9e3756c27b7c813a0a51a7560358fb77ca";
+
+/** Puts that commit into a folder and installs it, as whoever cloned it did. */
+async function installEarlier(folder: string): Promise<void> {
+  const git = (...args: string[]): Promise<{ code: number }> =>
+    exec("git", ["-C", projectRoot, ...args], { allowFailure: true });
+  const { code } = await git("cat-file", "-e", `${earlierCommit}^{commit}`);
+  assert.equal(code, 0, `this clone lacks commit ${earlierCommit}: run \`git fetch --unshallow\` in it`);
+  // An archive, unlike a worktree, leaves nothing in the repository where the test is killed.
+  const archive = `${folder}.tar`;
+  await exec("git", ["-C", projectRoot, "archive", "--output", archive, earlierCommit]);
+  mkdirSync(folder);
+  await exec("tar", ["-xf", archive, "-C", folder]);
+  rmSync(archive);
+  // Its `prepare` script compiles `dist`, which the commands in the state run.
+  await exec("npm", ["ci", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"], {
+    cwd: folder,
+    env: { ...process.env, NODE_OPTIONS: "" },
+  });
+}
+
+describe(`a stack that commit ${earlierCommit.slice(0, 7)} brought up, in the hands of this code`, () => {
+  const parent = mkdtempSync(path.join(tmpdir(), "tkc-registry-earlier-"));
+  const project = path.join(parent, "project");
+  const earlier = new LabStack("e2e-upgrade", { project });
+  const stack = new LabStack("e2e-upgrade");
+  const settings = (): Record<string, unknown> =>
+    harborSettings({
+      pullSecret: { defaultServiceAccount: true },
+      registries: [
+        ...(harborSettings()["registries"] as object[]),
+        {
+          host: lab.registries().custom.host,
+          kind: "generic",
+          ca: { from: "chain", sha256: lab.registries().custom.caSha256 },
+          credentials: { from: "password", username: lab.registries().custom.user },
+        },
+      ],
+    });
+  /** Each node's trust store before the earlier code touched it. */
+  let stores: Record<string, string> = {};
+
+  const succeed = async (run: Promise<Run>): Promise<string> => {
+    const { code, output } = await run;
+    assert.equal(code, 0, output);
+    return output;
+  };
+  /** The inputs of each resource of the state by its URN: what the engine compares the program with. */
+  const recorded = async (): Promise<Map<string, unknown>> => {
+    const { deployment } = JSON.parse(await stack.state()) as {
+      deployment: { resources: { urn: string; inputs?: object }[] };
+    };
+    return new Map(deployment.resources.map(({ urn, inputs }) => [urn, inputs]));
+  };
+  const commands = (state: Map<string, unknown>): Map<string, unknown> =>
+    new Map([...state].filter(([urn]) => urn.includes("command:local:Command")));
+
+  before(async () => {
+    await installEarlier(project);
+    stores = await onAllNodes(trustStore);
+    const { host, password } = lab.registries().custom;
+    await earlier.configure(settings(), { [host]: password });
+    await succeed(earlier.up());
+  });
+  after(async () => {
+    await stack.destroy();
+    rmSync(parent, { recursive: true, force: true });
+  });
+
+  test("up changes nothing, restarts no containerd, writes no byte to a trust store, and leaves the commands in the state as they are", async () => {
+    const [runtimes, written, state] = [
+      await onAllNodes(containerd),
+      await onAllNodes(writes),
+      await recorded(),
+    ];
+    const run = await stack.up();
+    expectNoChanges(run);
+    assert.match(run.output, /\b\d+ unchanged/);
+    assert.deepEqual(await onAllNodes(containerd), runtimes);
+    assert.deepEqual(await onAllNodes(writes), written);
+    const now = await recorded();
+    assert.deepEqual([...now.keys()].sort(), [...state.keys()].sort());
+    assert.ok(commands(state).size > 0);
+    assert.deepEqual(commands(now), commands(state));
+  });
+
+  test("a node that lost a CA shows in the preview, alone, and up repairs it, alone", async () => {
+    const { name } = (await lab.nodes()).find(({ role, os }) => role === "worker" && os === "photon")!;
+    const lose = "rm /etc/ssl/certs/tkc-registry-*.pem && /usr/bin/rehash_ca_certificates.sh >/dev/null";
+    await lab.nodeExec(name, ["sh", "-c", lose]);
+    const runtimes = await onAllNodes(containerd);
+
+    const preview = await succeed(stack.preview());
+    const shown = preview.matchAll(/^ *~ command:local:Command: \(update\)[\s\S]*?::([a-z0-9-]+)-ca\]/gm);
+    assert.deepEqual([...shown].map(([, node]) => node), [name]); // prettier-ignore
+
+    await succeed(stack.up());
+    for (const { caFile } of Object.values(lab.registries()))
+      assert.ok(await trusts(name, pemOf(caFile)), `${name} lacks ${caFile}`);
+    const now = await onAllNodes(containerd);
+    assert.deepEqual(Object.keys(now).filter((node) => now[node]!.pid !== runtimes[node]!.pid), [name]); // prettier-ignore
+  });
+
+  test("destroy leaves every trust store byte for byte as before the first up, and nothing of the stack", async () => {
+    await succeed(stack.destroy());
+    assert.deepEqual(await onAllNodes(trustStore), stores);
+    assert.equal(await stack.resourceCount(), 0);
+    assert.equal(await find("supervisor", "pod", "ns1", "jumpbox-ubuntu"), undefined);
+    assert.equal(await find("workload", "secret", "default", "harbor-svc-pull-secret"), undefined);
+    const deployment = await find("workload", "deployment", "default", "tkc-nginx-harbor-svc-deployment");
+    assert.equal(deployment, undefined);
+  });
+});
