@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # For scripts to source: `await WHAT COMMAND…` runs a command until it succeeds, and gives up after five minutes with a
 # message that WHAT did not happen.
 await() {
