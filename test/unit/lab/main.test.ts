@@ -24,6 +24,7 @@ test("--help names every verb", async () => {
     "replace-node",
     "next-ca",
     "rotate-ca",
+    "record",
     "down",
   ]) {
     assert.match(stdout, new RegExp(`^ {2}${verb}\\b`, "m"));
