@@ -34,7 +34,7 @@ A vSphere with Tanzu in miniature on this machine: a Supervisor, a workload clus
                              a new machine of the same name, at the same address or at a new one
   next-ca [REGISTRY]         the authority that the next rotate-ca brings, to be trusted beforehand
   rotate-ca [REGISTRY]       a new authority for a registry (${registryNames.join(", ")}; default ${registryNames[0]!})
-  record [FILE]              record what the command plugin answers (default: lab/.lab/command.jsonl)
+  record [FILE]              record what the command plugin answers (in lab/.lab/command.jsonl)
   down [--purge]             take everything down; --purge also removes what was built
 `;
 
