@@ -90,8 +90,12 @@ export async function exec(
     killedAfter = timeout;
     if (child.pid !== undefined) signalGroup(child.pid, "SIGKILL");
   }, timeout * 1000);
-  const ended = new Promise<number>((resolve, reject) => {
-    child.on("error", reject);
+  const ended = new Promise<number>((resolve) => {
+    // A program that is not there ends as a shell tells it.
+    child.on("error", (error) => {
+      output.stderr += error.message;
+      resolve(127);
+    });
     child.on("close", (exit, signal) => resolve(exit ?? (signal ? 128 : 1)));
   });
   if (child.pid !== undefined) activity.add(child.pid, ended);

@@ -104,9 +104,20 @@ export async function find(
 /** Tries a pod with an image of a registry and gives what the cluster says of the failed pull. */
 export async function pullFailure(name: string, image: string): Promise<string> {
   await kubectl("workload", "apply", "-f", podFromRegistry(name, image));
+  const uid = await kubectl(
+    "workload",
+    "get",
+    "pod",
+    name,
+    "-n",
+    "default",
+    "-o",
+    "jsonpath={.metadata.uid}",
+  );
   try {
     return await eventually("the pull fails with an x509 error", async () => {
-      const selector = `involvedObject.name=${name}`;
+      // Of this very pod: events outlive theirs by an hour.
+      const selector = `involvedObject.uid=${uid}`;
       const events = await kubectl(
         "workload",
         ...[

@@ -1,6 +1,7 @@
 /** Finds the parts of an official Pulumi, which the lab uses rather than its own. */
 import { spawn } from "node:child_process";
 import { accessSync, constants, existsSync, readdirSync } from "node:fs";
+import { homedir } from "node:os";
 import * as path from "node:path";
 import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
 import { UserError } from "../support/errors";
@@ -89,7 +90,7 @@ async function plugin(env: NodeJS.ProcessEnv, name: PluginName): Promise<Officia
     return version !== undefined && fits(version, name) ? { executable, version } : undefined;
   }
   const ownHome = env.PULUMI_HOME?.startsWith(labFolder + path.sep) === true;
-  const home = !ownHome && env.PULUMI_HOME ? env.PULUMI_HOME : path.join(env.HOME ?? "/root", ".pulumi");
+  const home = !ownHome && env.PULUMI_HOME ? env.PULUMI_HOME : path.join(env.HOME || homedir(), ".pulumi");
   return installedPlugin(path.join(home, "plugins"), name);
 }
 

@@ -1,5 +1,5 @@
-import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, renameSync, symlinkSync } from "node:fs";
 import * as path from "node:path";
 import { exec, type ExecResult } from "./exec";
 import { createFile } from "./wholeFiles";
@@ -13,37 +13,22 @@ export interface PulumiSettings {
   readonly kubeconfig?: string;
 }
 
-const linkTarget = (link: string): string | undefined => {
-  try {
-    return readlinkSync(link);
-  } catch {
-    return undefined;
-  }
-};
-
 /**
- * Has the plugin folder of a PULUMI_HOME hold just these: a link to the executable of each. Runs of the engine may be
- * reading it.
+ * Gives a PULUMI_HOME that has just these plugins: a link to the executable of each. Each set has one of its own, as runs of
+ * the engine may be reading it.
  */
-function preparePlugins(folder: string, plugins: readonly PulumiPlugin[]): void {
-  if (linkTarget(folder) !== undefined) rmSync(folder); // a lab of an earlier release linked to people's own plugins
-  const links = new Map(
-    plugins.map(({ kind, name, version, executable }) => [
-      path.join(`${kind}-${name}-v${version}`, `pulumi-${kind}-${name}`),
-      executable,
-    ]),
-  );
-  for (const [name, executable] of links) {
-    const link = path.join(folder, name);
-    if (linkTarget(link) === executable) continue;
+function homeWith(plugins: readonly PulumiPlugin[], folder: string): string {
+  const set = createHash("sha256").update(JSON.stringify(plugins)).digest("hex").slice(0, 12);
+  const home = path.join(folder, `home-${set}`);
+  for (const { kind, name, version, executable } of plugins) {
+    const link = path.join(home, "plugins", `${kind}-${name}-v${version}`, `pulumi-${kind}-${name}`);
+    if (existsSync(link)) continue;
     mkdirSync(path.dirname(link), { recursive: true, mode: 0o700 });
     const aside = `${link}.partial-${process.pid}`;
     symlinkSync(executable, aside);
     renameSync(aside, link);
   }
-  const wanted = new Set([...links.keys()].map((name) => path.dirname(name)));
-  for (const other of readdirSync(folder).filter((name) => !wanted.has(name)))
-    rmSync(path.join(folder, other), { recursive: true, force: true });
+  return home;
 }
 
 /**
@@ -52,16 +37,14 @@ function preparePlugins(folder: string, plugins: readonly PulumiPlugin[]): void 
  */
 export function pulumiEnvironment(tools: Tools, settings: PulumiSettings = {}): NodeJS.ProcessEnv {
   const folder = settings.folder ?? path.join(runFolder, "pulumi");
-  const [home, state, passphrase] = ["home", "state", "passphrase"].map((name) =>
-    path.join(folder, name),
-  ) as [string, string, string];
-  for (const each of [home, state]) mkdirSync(each, { recursive: true, mode: 0o700 });
-  preparePlugins(path.join(home, "plugins"), tools.plugins);
+  const state = path.join(folder, "state");
+  const passphrase = path.join(folder, "passphrase");
+  mkdirSync(state, { recursive: true, mode: 0o700 });
   createFile(passphrase, randomBytes(24).toString("base64url"));
   return {
     ...process.env,
     PATH: [...tools.path, process.env.PATH ?? ""].join(path.delimiter),
-    PULUMI_HOME: home,
+    PULUMI_HOME: homeWith(tools.plugins, folder),
     // Without metadata: a kill could leave an empty file of them, and then the state beside it can't be read.
     PULUMI_BACKEND_URL: `file://${state}?metadata=skip`,
     PULUMI_CONFIG_PASSPHRASE: undefined, // it would go before the file
@@ -69,7 +52,6 @@ export function pulumiEnvironment(tools: Tools, settings: PulumiSettings = {}): 
     PULUMI_STACK: undefined,
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
     PULUMI_IGNORE_AMBIENT_PLUGINS: "true", // those on PATH that are wanted have a link
-
     PULUMI_SKIP_UPDATE_CHECK: "true",
     KUBECACHEDIR: path.join(folder, "kube-cache"), // where kubectl, whoever runs it, keeps what it learned of an API
     ...(settings.kubeconfig === undefined ? {} : { KUBECONFIG: settings.kubeconfig }),

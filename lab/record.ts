@@ -3,6 +3,7 @@
  * a stack of commands. The stand-in's test replays such a record of the official plugin.
  */
 import { spawn } from "node:child_process";
+import { accessSync, constants } from "node:fs";
 import { mkdir, mkdtemp, realpath, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
@@ -92,7 +93,10 @@ async function startRecorder(program: string, cwd: string, env: NodeJS.ProcessEn
     return answer;
   });
   const stopPlugin = (): void => {
-    void plugin?.then((started) => started.stop());
+    plugin?.then(
+      (started) => started.stop(),
+      () => {}, // whoever called it is told
+    );
     plugin = undefined;
   };
   return {
@@ -112,7 +116,8 @@ async function startRecorder(program: string, cwd: string, env: NodeJS.ProcessEn
 
 /** Makes a record of the plugin that the engine would run; an exchange that came twice is in it once. */
 export async function record(file: string = defaultRecord): Promise<void> {
-  const tools = await ensureTools();
+  const tools = await ensureTools(["pulumi"]);
+  accessSync(path.dirname(file), constants.W_OK); // rather now than when all is recorded
   const project = await makeProject();
   const home = await mkdtemp(path.join(tmpdir(), "tkc-registry-record-"));
   const env = pulumiEnvironment(tools, { folder: home });

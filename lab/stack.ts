@@ -1,7 +1,7 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { type Client, type ExecOptions, type ExecResult, exec } from "./exec";
-import { replaceFile } from "./wholeFiles";
+import { readIfThere, replaceFile } from "./wholeFiles";
 import * as lab from "./lab";
 import { projectRoot, runFolder } from "./paths";
 import { settingsText } from "./settingsFile";
@@ -65,12 +65,16 @@ export class LabStack {
   ): Promise<void> {
     if (!this.exists) {
       mkdirSync(this.folder, { recursive: true });
-      // `stack init` writes the stack's encryption salt beside the Pulumi.yaml that it finds.
+      // It writes the stack's encryption salt beside the Pulumi.yaml that it finds, after the state: a kill in between
+      // leaves a stack without settings.
       copyFileSync(path.join(this.project, "Pulumi.yaml"), path.join(this.folder, "Pulumi.yaml"));
       const { env } = await lab.operator();
-      await exec("pulumi", ["stack", "init", this.name, "--non-interactive"], { cwd: this.folder, env });
+      await exec("pulumi", ["stack", "select", "--create", this.name, "--non-interactive"], {
+        cwd: this.folder,
+        env,
+      });
     }
-    replaceFile(this.settingsFile, settingsText(readFileSync(this.settingsFile, "utf8"), settings));
+    replaceFile(this.settingsFile, settingsText(readIfThere(this.settingsFile) ?? "", settings));
     for (const [host, password] of Object.entries(passwords)) {
       // By stdin, as a person would type it: arguments can be seen by every user of the machine.
       await this.cli(["config", "set", "--secret", "--path", `passwords["${host}"]`], { input: password });

@@ -5,10 +5,11 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
+import { homedir } from "node:os";
 import * as path from "node:path";
 import { exec } from "./exec";
 import { ensureGo } from "./go";
-import { findOfficialPulumi, type OfficialPulumi } from "./official";
+import { findOfficialPulumi, requireOfficialPulumi, type OfficialPulumi } from "./official";
 import { makeLabFolder, toolsFolder } from "./paths";
 import { step, type Report } from "./progress";
 import { standInProgram } from "./standins/install";
@@ -87,6 +88,14 @@ const programs: readonly Program[] = [
     name: "pulumi-resource-kubernetes",
   },
 ];
+
+/** What each module makes, for people. */
+const titles: Readonly<Record<string, string>> = {
+  wcp: "the login server",
+  tlsdial: "a TLS client by Go's rules",
+  pulumi: "the Pulumi CLI",
+  kubernetes: "Kubernetes and Pulumi's provider for it",
+};
 
 const goMod = (module: string): string => readFileSync(path.join(sources, module, "go.mod"), "utf8");
 
@@ -172,7 +181,15 @@ async function goCommand(
 ): Promise<string> {
   const { stdout } = await exec(go, args, {
     cwd: path.join(sources, module),
-    env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "", GOTOOLCHAIN: "local", GOWORK: "off" },
+    // Go keeps its caches below HOME, which a service may lack.
+    env: {
+      HOME: homedir(),
+      ...process.env,
+      CGO_ENABLED: "0",
+      GOFLAGS: "",
+      GOTOOLCHAIN: "local",
+      GOWORK: "off",
+    },
     ...(onLine === undefined ? {} : { onLine }),
   });
   return stdout;
@@ -192,7 +209,7 @@ async function staleCount(go: string, module: string, packages: readonly string[
 async function build(go: string, module: string, wanted: readonly Program[]): Promise<void> {
   const packages = wanted.map((program) => program.package);
   const aside = path.join(toolsFolder, `${module}.partial-${process.pid}`);
-  await step(`building ${wanted.map(({ name }) => name).join(", ")}`, async (report) => {
+  await step(`building ${titles[module] ?? module}`, async (report) => {
     const total = await staleCount(go, module, packages, report);
     const start = performance.now();
     let compiled = 0;
@@ -277,19 +294,30 @@ export function labTools(official: OfficialPulumi = {}): Tools {
   };
 }
 
+/** Set to 1 where only an official Pulumi will do, as in `npm run test:official`. */
+export const officialVariable = "TKC_REGISTRY_LAB_OFFICIAL";
+
+let official: Promise<OfficialPulumi> | undefined;
+
+/** The parts of an official Pulumi; looked for once in a process, as providers are slow to tell their version. */
+const officialPulumi = (): Promise<OfficialPulumi> =>
+  (official ??= process.env[officialVariable] === "1" ? requireOfficialPulumi() : findOfficialPulumi());
+
 /**
- * Makes sure that every program of the lab is there, building what is missing: minutes the first time, nothing later.
+ * Makes sure that the programs of the lab are there, building what is missing: minutes the first time, nothing later.
  *
+ * @param wanted - Those of which folders; all unless told otherwise.
  * @throws UserError when there is no Go to build with; CommandError when a build fails.
  */
-export async function ensureTools(): Promise<Tools> {
+export async function ensureTools(wanted: readonly Folder[] = folders): Promise<Tools> {
   makeLabFolder();
-  const official = await findOfficialPulumi();
+  const found = await officialPulumi();
   const missing = programs.filter(
     (program) =>
+      wanted.includes(program.folder) &&
       !isBuilt(program) &&
-      !(official.cli && program.folder === "pulumi") &&
-      !(official.kubernetes && program.folder === "provider"),
+      !(found.cli && program.folder === "pulumi") &&
+      !(found.kubernetes && program.folder === "provider"),
   );
   const modules = [...new Set(missing.map(({ module }) => module))];
   const [newest] = modules.map(goVersion).sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
@@ -303,7 +331,7 @@ export async function ensureTools(): Promise<Tools> {
       );
     }
   }
-  return labTools(official);
+  return labTools(found);
 }
 
 /** Removes what was built from other sources than the current ones. Only where there is no machine: it may run that. */

@@ -244,11 +244,9 @@ async function main(): Promise<void> {
     return;
   }
   if (values.official) {
-    const [{ requireOfficialPulumi }, { labTools }] = await Promise.all([
-      import("../lab/official.js"),
-      import("../lab/tools.js"),
-    ]);
-    process.stdout.write(`Pulumi here: ${labTools(await requireOfficialPulumi()).pulumi.join(", ")}\n`);
+    const { ensureTools, officialVariable } = await import("../lab/tools.js");
+    process.env[officialVariable] = "1";
+    process.stdout.write(`Pulumi here: ${(await ensureTools([])).pulumi.join(", ")}\n`);
     values.suite = ["e2e"];
   }
   if (values.all) process.env[allVariable] = "1";

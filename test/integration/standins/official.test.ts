@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmod, mkdir, mkdtemp, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readlink, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
@@ -82,14 +82,10 @@ describe("finding the parts of an official Pulumi", () => {
     const tools = labTools(found);
     assert.ok(tools.pulumi.every((line) => line.endsWith("(official)")));
     assert.equal(tools.path[0], path.dirname(cli));
-    // A lab of an earlier release had its plugin folder be a link to people's own.
-    const own = path.join(folder, "home/.pulumi/plugins");
     const settings = { folder: path.join(folder, "lab") };
-    await mkdir(path.join(settings.folder, "home"), { recursive: true });
-    await symlink(own, path.join(settings.folder, "home/plugins"));
     const { PULUMI_HOME = "" } = pulumiEnvironment(tools, settings);
     assert.equal((await given(PULUMI_HOME))[`resource-kubernetes-v${kubernetes}`], provider);
-    assert.equal((await readdir(own)).length, 3);
+    assert.equal((await readdir(path.join(folder, "home/.pulumi/plugins"))).length, 3);
   });
 
   it("names what is missing where all are wanted", async () => {
@@ -104,9 +100,9 @@ describe("finding the parts of an official Pulumi", () => {
     });
   });
 
-  it("replaces what the engine had when other parts are found", async () => {
+  it("gives each set of parts a home of its own, as an engine may be using the other", async () => {
     const settings = { folder: path.join(folder, "lab") };
-    pulumiEnvironment(labTools(), settings);
+    const before = await given(pulumiEnvironment(labTools(), settings).PULUMI_HOME ?? "");
     const plugin = await installed("kubernetes", "4.99.0");
     const { PULUMI_HOME = "" } = pulumiEnvironment(labTools(await findOfficialPulumi(env)), settings);
     const plugins = await given(PULUMI_HOME);
@@ -115,6 +111,7 @@ describe("finding the parts of an official Pulumi", () => {
       ["resource-kubernetes-v4.99.0"],
     );
     assert.equal(plugins["resource-kubernetes-v4.99.0"], plugin);
+    assert.deepEqual(await given(pulumiEnvironment(labTools(), settings).PULUMI_HOME ?? ""), before);
   });
 
   it("takes the newest plugin of the SDK's major version, and none of another", async () => {
