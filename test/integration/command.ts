@@ -1,6 +1,6 @@
-/** Runs one of `cli/run.ts`'s commands as `npm run` does, from the sources. */
+/** Runs the package's commands as `npm run` and the commands in the state do: from what is built. */
 import { spawn } from "node:child_process";
-import * as path from "node:path";
+import { assertBuildIsFresh, packageRoot } from "../../support/build";
 
 export interface CommandResult {
   readonly code: number | null;
@@ -8,18 +8,21 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-const root = path.resolve(__dirname, "../..");
+assertBuildIsFresh();
+
+/** What comes before a command's words. Its working directory is the package's. */
+export const nodeArguments = ["-e", "require('tkc-registry/run')", "--"] as const;
 
 /** @param env - All that the command sees of an environment, beside PATH. */
 export async function runCommand(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
 ): Promise<CommandResult> {
-  const child = spawn(
-    process.execPath,
-    ["--import", "tsx", "-e", `require(${JSON.stringify(path.join(root, "cli", "run.ts"))})`, "--", ...args],
-    { cwd: root, env: { PATH: process.env.PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] },
-  );
+  const child = spawn(process.execPath, [...nodeArguments, ...args], {
+    cwd: packageRoot,
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const output = { stdout: "", stderr: "" };
   child.stdout.on("data", (chunk: Buffer) => (output.stdout += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (output.stderr += chunk.toString()));

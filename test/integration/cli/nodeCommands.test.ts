@@ -24,6 +24,7 @@ import { serviceCommand, serviceFolder } from "../../../nodes/service/servicePro
 import { readCredentials, secretReader } from "../../../nodes/ssh/key";
 import { SessionPool } from "../../../nodes/ssh/pool";
 import { packageRoot } from "../../../support/build";
+import { nodeArguments } from "../command";
 import { FakeApi } from "../kubernetes/fakeApi";
 import { unusedPort } from "../net/server";
 import { jumpboxAccess } from "../nodes/routes/jumpboxAccess";
@@ -55,16 +56,9 @@ async function run(program: string, args: readonly string[], environment: NodeJS
   return { code, stdout, stderr };
 }
 
-/** A command that is a process of its own, as `destroy` runs it, from the sources rather than from what is built. */
+/** A command that is a process of its own, as `destroy` runs it. */
 const command = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
-  run(
-    process.execPath,
-    [
-      ...["--import", "tsx", "-e", `require(${JSON.stringify(path.join(packageRoot, "cli", "run.ts"))})`],
-      ...words.split(" "),
-    ],
-    environment,
-  );
+  run(process.execPath, [...nodeArguments, ...words.split(" ")], environment);
 
 const owner = "demo.dev";
 

@@ -23,6 +23,7 @@ import {
   target,
 } from "../../../unit/state/state";
 import { Pki } from "../../certificates/pki";
+import { nodeArguments } from "../../command";
 import { type Handler, type TestServer, startServer } from "../../net/server";
 import { jumpboxAccess } from "../../nodes/routes/jumpboxAccess";
 import { PodServer } from "../../nodes/routes/podServer";
@@ -227,24 +228,11 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     );
 
   const start = (words: string, searchPath = `${operator}:${process.env.PATH ?? ""}`) =>
-    spawn(
-      process.execPath,
-      [
-        ...[
-          "--import",
-          "tsx",
-          "-e",
-          `require(${JSON.stringify(path.join(packageRoot, "cli", "run.ts"))})`,
-          "--",
-        ],
-        ...`v1 verify ${words}`.trim().split(" "),
-      ],
-      {
-        cwd: packageRoot,
-        env: { PATH: searchPath, KUBECONFIG: kubeconfig, TMPDIR: process.env.TMPDIR },
-        stdio: ["ignore", "pipe", "pipe"],
-      },
-    );
+    spawn(process.execPath, [...nodeArguments, ...`v1 verify ${words}`.trim().split(" ")], {
+      cwd: packageRoot,
+      env: { PATH: searchPath, KUBECONFIG: kubeconfig, TMPDIR: process.env.TMPDIR },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
   const ended = async (child: ReturnType<typeof start>): Promise<Outcome> => {
     let [stdout, stderr] = ["", ""];
     child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
