@@ -62,7 +62,7 @@ async function stack() {
     settings.cluster,
     {
       nodes: plan.nodes,
-      way: plan.way,
+      connection: plan.connection,
       hostKeys: settings.nodes.hostKeys,
       certificates: plan.certificates,
       trustBy: settings.trust,

@@ -10,7 +10,7 @@ import { type RemovalSurroundings, removeCa, sweep } from "../nodes/operations/r
 import { unreachablePolicy } from "../nodes/protocol/environment";
 import type { NodeTarget } from "../nodes/protocol/spec";
 import { throughPod } from "../nodes/routes/relay";
-import { transportFor } from "../nodes/routes/way";
+import { transportFor } from "../nodes/routes/transportFor";
 import { borrow } from "../nodes/service/borrow";
 import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";

@@ -1,6 +1,11 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { type NodeWay, type TrustWay, type TrustedCertificate, wayEnvironment } from "../nodes/protocol/spec";
+import {
+  type NodeConnection,
+  type TrustWay,
+  type TrustedCertificate,
+  connectionEnvironment,
+} from "../nodes/protocol/spec";
 import { planLanes } from "../plan/lanes";
 import type { NodePlan } from "../plan/nodes";
 import { dependencies } from "./options";
@@ -17,7 +22,7 @@ export interface TrustedNodesArgs {
   /** The cluster's nodes; at least one. A plain list, as it decides how many resources there are. */
   readonly nodes: readonly NodePlan[];
   /** The way to the nodes that will be there when the stack goes. */
-  readonly way: NodeWay;
+  readonly connection: NodeConnection;
   /** Host keys by node name, `SHA256:…`, where the settings give them. */
   readonly hostKeys: Readonly<Record<string, string>>;
   /** What each of them is to trust. */
@@ -57,7 +62,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
         create: "true",
         delete: removalCommand("sweep", removal),
         environment: {
-          ...wayEnvironment(args.way),
+          ...connectionEnvironment(args.connection),
           TKC_REGISTRY_OWNER: owner,
           ...(Object.keys(args.hostKeys).length === 0
             ? {}

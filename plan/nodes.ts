@@ -6,7 +6,7 @@ import type { ClusterNode } from "../kubernetes/types";
 import { type Observation, inspectNodes } from "../nodes/operations/inspection";
 import {
   type NodeTarget,
-  type NodeWay,
+  type NodeConnection,
   type TrustedCertificate,
   type UnreachablePolicy,
   pinOf,
@@ -37,9 +37,13 @@ export async function findNodes(cluster: KubeContext): Promise<readonly ClusterN
 }
 
 /** Each node with the route to it. */
-export function nodeTargets(nodes: readonly ClusterNode[], settings: Settings, way: NodeWay): NodeTarget[] {
+export function nodeTargets(
+  nodes: readonly ClusterNode[],
+  settings: Settings,
+  connection: NodeConnection,
+): NodeTarget[] {
   return nodes.map(({ name, uid, machineId, address }) => ({
-    ...{ name, uid, machineId, address, ...way },
+    ...{ name, uid, machineId, address, ...connection },
     hostKey: pinOf(settings.nodes.hostKeys, name),
   }));
 }

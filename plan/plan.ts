@@ -6,9 +6,9 @@ import type { CaCertificate } from "../certificates/certificates";
 import type { Settings } from "../config/settings";
 import type { Observation } from "../nodes/operations/inspection";
 import { type NodeReader, nodeReader } from "../nodes/operations/ready";
-import type { NodeWay, TrustedCertificate, UnreachablePolicy } from "../nodes/protocol/spec";
+import type { NodeConnection, TrustedCertificate, UnreachablePolicy } from "../nodes/protocol/spec";
 import { throughPod } from "../nodes/routes/relay";
-import { transportFor } from "../nodes/routes/way";
+import { transportFor } from "../nodes/routes/transportFor";
 import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";
 import type { TrustedCa } from "../registry/types";
@@ -39,13 +39,13 @@ import {
   trustedCertificates,
 } from "./registries";
 import { checkAllRights, withoutRepetition } from "./rights";
-import { accessOf, nodeRoute, openBastion, sshKeySource } from "./route";
+import { accessOf, nodeConnection, openBastion, sshKeySource } from "./route";
 
 /** What the stack is to consist of, as far as the outside world decides it. */
 export interface Plan {
   readonly nodes: readonly NodePlan[];
   /** The route to all nodes. */
-  readonly way: NodeWay;
+  readonly connection: NodeConnection;
   readonly cas: readonly TrustedCa[];
   /** What each node is to trust. */
   readonly certificates: readonly TrustedCertificate[];
@@ -149,12 +149,12 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
   const previous = await previousState();
 
   const access = accessOf(settings, jumpbox.container);
-  const way = nodeRoute(settings, access);
+  const connection = nodeConnection(settings, access);
   const sessions = new SessionPool({
     transport: bastion ?? transportFor(access, throughPod(supervisor)),
     credentials,
   });
-  const targets = nodeTargets(nodes, settings, way);
+  const targets = nodeTargets(nodes, settings, connection);
   const reachable = access.kind !== "jumpbox" || jumpbox.running;
   const observed =
     settings.nodes.inspect && reachable ? inspect(targets, previous, { owner, sessions }) : undefined;
@@ -165,7 +165,7 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
   );
   return {
     nodes: planNodes(targets, nodes, previous, observed, { certificates, unreachable }),
-    way,
+    connection,
     cas: registries.map(({ ca }) => ca),
     certificates,
     certificatesBySha256: certificatesBySha256(registries),

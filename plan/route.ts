@@ -1,8 +1,8 @@
 /** The route to the nodes: by which hop, as which user, with which key. */
 import type { Settings } from "../config/settings";
-import { type Access, type NodeWay, type SshKeySource, usual } from "../nodes/protocol/spec";
+import { type Access, type NodeConnection, type SshKeySource, usual } from "../nodes/protocol/spec";
 import type { Transport } from "../nodes/routes/transport";
-import { transportFor } from "../nodes/routes/way";
+import { transportFor } from "../nodes/routes/transportFor";
 
 /** Where the SSH key is: in a file, or in the Supervisor's secret of the cluster. */
 export function sshKeySource(settings: Settings): SshKeySource {
@@ -36,7 +36,7 @@ export async function openBastion(settings: Settings): Promise<Transport | undef
 }
 
 /** The route to all nodes, as it is recorded. */
-export function nodeRoute(settings: Settings, access: Access): NodeWay {
+export function nodeConnection(settings: Settings, access: Access): NodeConnection {
   const { supervisorContext: supervisor, namespace, cluster: name } = settings;
   return {
     ...{ port: usual.port, user: settings.nodes.user, access, sshKey: sshKeySource(settings) },

@@ -7,7 +7,7 @@ import { discoverNodes } from "../../kubernetes/nodes";
 import { type Observation, inspectNodes } from "../../nodes/operations/inspection";
 import type { NodeTarget } from "../../nodes/protocol/spec";
 import { throughPod } from "../../nodes/routes/relay";
-import { transportFor } from "../../nodes/routes/way";
+import { transportFor } from "../../nodes/routes/transportFor";
 import { readCredentials, secretReader } from "../../nodes/ssh/key";
 import { type InSession, SessionPool } from "../../nodes/ssh/pool";
 import { type StackNode, readDeployedStack } from "../../state/exportedState";

@@ -136,14 +136,16 @@ const workersAtOnce = 8;
  * @throws UserError with the problems of all nodes.
  */
 export async function sweep(environment: Environment, around: RemovalSurroundings): Promise<string> {
-  const { way, hostKeys, owner, readyTimeout } = readSweepInput(environment);
-  const nodes = await unlessClusterGone(way.cluster, around, () => around.listNodes(way.clusterContext));
+  const { connection, hostKeys, owner, readyTimeout } = readSweepInput(environment);
+  const nodes = await unlessClusterGone(connection.cluster, around, () =>
+    around.listNodes(connection.clusterContext),
+  );
   if (!nodes) {
     around.tell("the cluster is gone; nothing to remove");
     return "";
   }
   const sweepNode = async ({ name, uid, machineId, address }: ClusterNode): Promise<void> => {
-    const target = { name, uid, machineId, address, ...way, hostKey: pinOf(hostKeys, name) };
+    const target = { name, uid, machineId, address, ...connection, hostKey: pinOf(hostKeys, name) };
     try {
       const removed = await removeFromNode({ target, owner, readyTimeout }, target.hostKey, around);
       if (removed === true) await waitReady(target, readyTimeout, around);

@@ -7,7 +7,7 @@ import { type NodeCertificate, certificateFileName } from "../script/script";
 import { type CaReport, certificateLimit, parseCaReport } from "./report";
 import {
   type NodeTarget,
-  type NodeWay,
+  type NodeConnection,
   type TrustWay,
   type TrustedCertificate,
   type UnreachablePolicy,
@@ -59,7 +59,7 @@ const hostKey = z
   .string()
   .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, "is not a fingerprint as OpenSSH prints it (SHA256:…)");
 
-const waySchema = z.object({
+const connectionSchema = z.object({
   TKC_REGISTRY_NODE_PORT: wholeNumber(1, 65535).default(usual.port),
   TKC_REGISTRY_NODE_USER: freeName.default(usual.user),
   TKC_REGISTRY_ACCESS: json(accessSchema),
@@ -77,10 +77,10 @@ const targetSchema = z.object({
   ...identitySchema.shape,
   TKC_REGISTRY_NODE_MACHINE_ID: z.string().regex(/^([0-9A-Fa-f-]{32,36})?$/, "is not a machine id"),
   TKC_REGISTRY_NODE_ADDRESS: address,
-  ...waySchema.shape,
+  ...connectionSchema.shape,
   TKC_REGISTRY_HOST_KEY: hostKey.optional(),
 });
-const sweepSchema = waySchema.extend({
+const sweepSchema = connectionSchema.extend({
   TKC_REGISTRY_HOST_KEYS: json(z.record(z.string(), hostKey)).default({}),
 });
 
@@ -123,12 +123,12 @@ export type CertificatesBySha256 = ReadonlyMap<string, { readonly der: Buffer }>
 
 /** What the command for all nodes is given. */
 export interface SweepInput extends CommonInput {
-  readonly way: NodeWay;
+  readonly connection: NodeConnection;
   /** By node name, where configuration gives them. */
   readonly hostKeys: Readonly<Record<string, string>>;
 }
 
-function wayOf(values: z.output<typeof waySchema>): NodeWay {
+function connectionOf(values: z.output<typeof connectionSchema>): NodeConnection {
   return {
     port: values.TKC_REGISTRY_NODE_PORT,
     user: values.TKC_REGISTRY_NODE_USER,
@@ -148,7 +148,7 @@ export function readCommandInput(environment: Environment): CommandInput {
       uid: values.TKC_REGISTRY_NODE_UID,
       machineId: values.TKC_REGISTRY_NODE_MACHINE_ID,
       address: values.TKC_REGISTRY_NODE_ADDRESS,
-      ...wayOf(values),
+      ...connectionOf(values),
       hostKey: values.TKC_REGISTRY_HOST_KEY,
     },
     owner: values.TKC_REGISTRY_OWNER,
@@ -170,7 +170,7 @@ export function readNodeIdentity(environment: Environment): { readonly node: str
 export function readSweepInput(environment: Environment): SweepInput {
   const values = read(sweepSchema, environment);
   return {
-    way: wayOf(values),
+    connection: connectionOf(values),
     hostKeys: values.TKC_REGISTRY_HOST_KEYS,
     owner: values.TKC_REGISTRY_OWNER,
     readyTimeout: values.TKC_REGISTRY_READY_TIMEOUT,

@@ -79,7 +79,7 @@ export const trustedCertificateSchema = z.object({
 export type TrustedCertificate = z.infer<typeof trustedCertificateSchema>;
 
 /** The way to the nodes of a cluster. */
-export interface NodeWay {
+export interface NodeConnection {
   /** SSH port: 22 on every real node. */
   readonly port: number;
   readonly user: string;
@@ -92,7 +92,7 @@ export interface NodeWay {
 }
 
 /** The node that a command is for, and the way there. */
-export interface NodeTarget extends NodeWay {
+export interface NodeTarget extends NodeConnection {
   /** The Node object's name. */
   readonly name: string;
   /** The Node object's UID: a rebuilt node has another. */
@@ -139,14 +139,14 @@ export const usual = { port: 22, user: "vmware-system-user", readyTimeout: 300, 
 export type NodeEnvironment = Record<`TKC_REGISTRY_${string}`, string>;
 
 /** Writes the way to a cluster's nodes as a command's environment. */
-export function wayEnvironment(way: NodeWay): NodeEnvironment {
+export function connectionEnvironment(connection: NodeConnection): NodeEnvironment {
   return {
-    ...(way.port === usual.port ? {} : { TKC_REGISTRY_NODE_PORT: String(way.port) }),
-    ...(way.user === usual.user ? {} : { TKC_REGISTRY_NODE_USER: way.user }),
-    TKC_REGISTRY_ACCESS: JSON.stringify(way.access),
-    TKC_REGISTRY_SSH_KEY: JSON.stringify(way.sshKey),
-    TKC_REGISTRY_CLUSTER_CONTEXT: way.clusterContext,
-    ...(way.cluster === undefined ? {} : { TKC_REGISTRY_CLUSTER: JSON.stringify(way.cluster) }),
+    ...(connection.port === usual.port ? {} : { TKC_REGISTRY_NODE_PORT: String(connection.port) }),
+    ...(connection.user === usual.user ? {} : { TKC_REGISTRY_NODE_USER: connection.user }),
+    TKC_REGISTRY_ACCESS: JSON.stringify(connection.access),
+    TKC_REGISTRY_SSH_KEY: JSON.stringify(connection.sshKey),
+    TKC_REGISTRY_CLUSTER_CONTEXT: connection.clusterContext,
+    ...(connection.cluster === undefined ? {} : { TKC_REGISTRY_CLUSTER: JSON.stringify(connection.cluster) }),
   };
 }
 
@@ -157,7 +157,7 @@ export function nodeEnvironment(target: NodeTarget): NodeEnvironment {
     TKC_REGISTRY_NODE_UID: target.uid,
     TKC_REGISTRY_NODE_MACHINE_ID: target.machineId,
     TKC_REGISTRY_NODE_ADDRESS: target.address,
-    ...wayEnvironment(target),
+    ...connectionEnvironment(target),
     ...(target.hostKey === undefined ? {} : { TKC_REGISTRY_HOST_KEY: target.hostKey }),
   };
 }

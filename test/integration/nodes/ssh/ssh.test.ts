@@ -9,7 +9,7 @@ import { type Connection, Server as PasswordServer, utils } from "ssh2";
 import type { BastionAccess } from "../../../../nodes/routes/bastion";
 import { throughPod } from "../../../../nodes/routes/relay";
 import type { Transport } from "../../../../nodes/routes/transport";
-import { transportFor } from "../../../../nodes/routes/way";
+import { transportFor } from "../../../../nodes/routes/transportFor";
 import { connect } from "../../../../nodes/ssh/connect";
 import type { Credentials, Endpoint } from "../../../../nodes/ssh/endpoint";
 import { Session } from "../../../../nodes/ssh/session";
