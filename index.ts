@@ -65,7 +65,7 @@ async function stack() {
       connection: plan.connection,
       hostKeys: settings.nodes.hostKeys,
       certificates: plan.certificates,
-      trustBy: settings.trust,
+      trustMode: settings.trust,
       removal: { unreachable: settings.unreachableNodes, restart: settings.restartOnRemoval },
       script: nodeScript(),
       workersAtOnce: settings.nodes.workersAtOnce,

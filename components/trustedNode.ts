@@ -5,7 +5,7 @@ import { parseCaReport, parseContainerdReport } from "../nodes/protocol/report";
 import {
   type NodeEnvironment,
   type NodeTarget,
-  type TrustWay,
+  type TrustMode,
   type TrustedCertificate,
   type UnreachablePolicy,
   nodeEnvironment,
@@ -46,7 +46,7 @@ export interface TrustedNodeArgs {
   /** Names the installation: with another one than last time the node is looked after. */
   readonly nonce: pulumi.Input<string>;
   /** How it trusts them. */
-  readonly trustBy: TrustWay;
+  readonly trustMode: TrustMode;
   /** How the certificates are taken away again. */
   readonly removal: RemovalArgs;
   /** SHA-256 of the script that may run on the node. */
@@ -97,7 +97,7 @@ export class TrustedNode extends pulumi.ComponentResource {
       ...nodeEnvironment(args.target),
       TKC_REGISTRY_OWNER: args.owner,
       TKC_REGISTRY_TRUST: JSON.stringify(args.certificates),
-      ...(args.trustBy === usual.trustBy ? {} : { TKC_REGISTRY_TRUST_BY: args.trustBy }),
+      ...(args.trustMode === usual.trustMode ? {} : { TKC_REGISTRY_TRUST_BY: args.trustMode }),
       TKC_REGISTRY_SCRIPT_SHA256: args.scriptSha256,
       TKC_REGISTRY_NONCE: args.nonce,
       ...readyTimeoutEnvironment(args.readyTimeoutSeconds),

@@ -2,7 +2,7 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import {
   type NodeConnection,
-  type TrustWay,
+  type TrustMode,
   type TrustedCertificate,
   connectionEnvironment,
 } from "../nodes/protocol/spec";
@@ -28,7 +28,7 @@ export interface TrustedNodesArgs {
   /** What each of them is to trust. */
   readonly certificates: readonly TrustedCertificate[];
   /** How they trust it. */
-  readonly trustBy: TrustWay;
+  readonly trustMode: TrustMode;
   /** How they are left. */
   readonly removal: RemovalArgs;
   /** What runs on the nodes; `preview --diff` shows what changed in it. Each command runs only what has this SHA-256. */
@@ -50,7 +50,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
   readonly nodes: pulumi.Output<readonly NodeTrust[]>;
 
   constructor(name: string, args: TrustedNodesArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { certificates, trustBy, removal, script, owner, readyTimeoutSeconds } = args;
+    const { certificates, trustMode, removal, script, owner, readyTimeoutSeconds } = args;
     // What a review is about. Nodes come and go, and show by themselves.
     super("tkc-registry:index:TrustedNodes", name, { script, certificates }, opts);
 
@@ -84,7 +84,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
         {
           ...plans.get(node.name)!,
           certificates,
-          trustBy,
+          trustMode,
           removal,
           scriptSha256: script.sha256,
           owner,

@@ -1,6 +1,6 @@
 /** What settings there are, and what each may be by itself; settings that must agree are in rules.ts. */
 import { z } from "zod";
-import { trustWays, unreachablePolicies, usual } from "../nodes/protocol/spec";
+import { trustModes, unreachablePolicies, usual } from "../nodes/protocol/spec";
 import { parseRegistryHost } from "../registry/host";
 import type { CaSource } from "../registry/types";
 import {
@@ -137,7 +137,7 @@ const settingFields = z.strictObject({
     })
     .optional(),
   unreachableNodes: shaped((p) => z.enum(unreachablePolicies, p), "Give fail or skip").default("fail"),
-  trust: shaped((p) => z.enum(trustWays, p), "Give system, certs.d or auto").default(usual.trustBy),
+  trust: shaped((p) => z.enum(trustModes, p), "Give system, certs.d or auto").default(usual.trustMode),
   restartOnRemoval: flag().default(true),
   jumpbox: z
     .strictObject({

@@ -97,7 +97,7 @@ export async function applyCa(
   const report = await onNode(around, target, hostKey, left, async (session) => ({
     hostKey: session.hostKey,
     ...(await runOnNode(session, {
-      ...{ op: "install", nonce, certificates, trust: wanted.by, ...identity(input) },
+      ...{ op: "install", nonce, certificates, trust: wanted.mode, ...identity(input) },
     })),
   }));
   if ("skipped" in report)

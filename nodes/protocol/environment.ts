@@ -8,13 +8,13 @@ import { type CaReport, certificateLimit, parseCaReport } from "./report";
 import {
   type NodeTarget,
   type NodeConnection,
-  type TrustWay,
+  type TrustMode,
   type TrustedCertificate,
   type UnreachablePolicy,
   accessSchema,
   clusterSchema,
   sshKeySchema,
-  trustWays,
+  trustModes,
   trustedCertificateSchema,
   unreachablePolicies,
   usual,
@@ -89,7 +89,7 @@ const scriptSchema = z.object({
 });
 const trustSchema = z.object({
   TKC_REGISTRY_TRUST: json(z.array(trustedCertificateSchema).min(1).max(certificateLimit)),
-  TKC_REGISTRY_TRUST_BY: z.enum(trustWays, `is none of ${trustWays.join(", ")}`).default(usual.trustBy),
+  TKC_REGISTRY_TRUST_BY: z.enum(trustModes, `is none of ${trustModes.join(", ")}`).default(usual.trustMode),
 });
 
 function read<T>(schema: z.ZodType<T>, environment: Environment): T {
@@ -231,10 +231,10 @@ export function readNonce(environment: Environment): string {
  */
 export function readTrust(environment: Environment): {
   readonly certificates: readonly TrustedCertificate[];
-  readonly by: TrustWay;
+  readonly mode: TrustMode;
 } {
   const { TKC_REGISTRY_TRUST: certificates, TKC_REGISTRY_TRUST_BY: by } = read(trustSchema, environment);
-  return { certificates, by };
+  return { certificates, mode: by };
 }
 
 /**

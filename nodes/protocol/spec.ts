@@ -66,8 +66,8 @@ export const unreachableCodes: ReadonlySet<string> = new Set<ProblemCode>([
 ]);
 
 /** How nodes trust a registry: by the system's trust store, by containerd's folder for it, or whichever each can. */
-export const trustWays = ["system", "certs.d", "auto"] as const;
-export type TrustWay = (typeof trustWays)[number];
+export const trustModes = ["system", "certs.d", "auto"] as const;
+export type TrustMode = (typeof trustModes)[number];
 
 /** One certificate to be trusted for one registry. The PEM itself stays with the running program. */
 export const trustedCertificateSchema = z.object({
@@ -133,7 +133,12 @@ export const nodeVariables = [
 ] as const;
 
 /** What needs no mention in a command's environment: the engine writes the whole state at each of its steps. */
-export const usual = { port: 22, user: "vmware-system-user", readyTimeout: 300, trustBy: "system" } as const;
+export const usual = {
+  port: 22,
+  user: "vmware-system-user",
+  readyTimeout: 300,
+  trustMode: "system",
+} as const;
 
 /** The environment of a node command. All keys begin with `TKC_REGISTRY_`. */
 export type NodeEnvironment = Record<`TKC_REGISTRY_${string}`, string>;

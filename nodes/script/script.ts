@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { UserError } from "../../support/errors";
-import type { TrustWay } from "../protocol/spec";
+import type { TrustMode } from "../protocol/spec";
 import { assembleNodeScript, packagedShell } from "./packaged";
 
 interface NodeScript {
@@ -47,7 +47,7 @@ export interface NodeOperation {
    * How `install` makes the node trust them, the node's trust store by default: `certs.d` is containerd's folder for
    * the registry, which needs no restart; `auto` is that where it can be used.
    */
-  readonly trust?: TrustWay;
+  readonly trust?: TrustMode;
   /** Seconds to wait for another run on the node. */
   readonly lockWait?: number;
   /** Whether `remove` also restarts containerd; it does by default. */

@@ -33,7 +33,7 @@ const connection: NodeConnection = {
 const nodesArgs = (nodes: ClusterNode[], workersAtOnce = 2): TrustedNodesArgs => ({
   connection,
   hostKeys: {},
-  trustBy: "system",
+  trustMode: "system",
   removal: { unreachable: "fail", restart: true },
   nodes: nodes.map((each) => ({
     node: each,
