@@ -9,7 +9,7 @@ import {
   type TrustedCertificate,
   type UnreachablePolicy,
   nodeEnvironment,
-  usual,
+  defaults,
 } from "../nodes/protocol/spec";
 import { serviceCommand } from "../nodes/service/serviceProtocol";
 
@@ -32,7 +32,7 @@ export function removalCommand(verb: "remove" | "sweep", { unreachable, restart 
 
 /** What a node command has in its environment where that is not the usual. */
 export function readyTimeoutEnvironment(seconds: number): NodeEnvironment {
-  return seconds === usual.readyTimeout ? {} : { TKC_REGISTRY_READY_TIMEOUT: String(seconds) };
+  return seconds === defaults.readyTimeout ? {} : { TKC_REGISTRY_READY_TIMEOUT: String(seconds) };
 }
 
 /** Arguments of {@link TrustedNode}. */
@@ -97,7 +97,7 @@ export class TrustedNode extends pulumi.ComponentResource {
       ...nodeEnvironment(args.target),
       TKC_REGISTRY_OWNER: args.owner,
       TKC_REGISTRY_TRUST: JSON.stringify(args.certificates),
-      ...(args.trustMode === usual.trustMode ? {} : { TKC_REGISTRY_TRUST_BY: args.trustMode }),
+      ...(args.trustMode === defaults.trustMode ? {} : { TKC_REGISTRY_TRUST_BY: args.trustMode }),
       TKC_REGISTRY_SCRIPT_SHA256: args.scriptSha256,
       TKC_REGISTRY_NONCE: args.nonce,
       ...readyTimeoutEnvironment(args.readyTimeoutSeconds),

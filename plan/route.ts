@@ -1,6 +1,6 @@
 /** The route to the nodes: by which hop, as which user, with which key. */
 import type { Settings } from "../config/settings";
-import { type Access, type NodeConnection, type SshKeySource, usual } from "../nodes/protocol/spec";
+import { type Access, type NodeConnection, type SshKeySource, defaults } from "../nodes/protocol/spec";
 import type { Transport } from "../nodes/routes/transport";
 import { transportFor } from "../nodes/routes/transportFor";
 
@@ -39,7 +39,7 @@ export async function openBastion(settings: Settings): Promise<Transport | undef
 export function nodeConnection(settings: Settings, access: Access): NodeConnection {
   const { supervisorContext: supervisor, namespace, cluster: name } = settings;
   return {
-    ...{ port: usual.port, user: settings.nodes.user, access, sshKey: sshKeySource(settings) },
+    ...{ port: defaults.port, user: settings.nodes.user, access, sshKey: sshKeySource(settings) },
     clusterContext: settings.clusterContext,
     cluster: { supervisor, namespace, name },
   };

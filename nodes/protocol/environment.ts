@@ -17,7 +17,7 @@ import {
   trustModes,
   trustedCertificateSchema,
   unreachablePolicies,
-  usual,
+  defaults,
 } from "./spec";
 
 /** The environment of a node command. */
@@ -60,14 +60,14 @@ const hostKey = z
   .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, "is not a fingerprint as OpenSSH prints it (SHA256:…)");
 
 const connectionSchema = z.object({
-  TKC_REGISTRY_NODE_PORT: wholeNumber(1, 65535).default(usual.port),
-  TKC_REGISTRY_NODE_USER: freeName.default(usual.user),
+  TKC_REGISTRY_NODE_PORT: wholeNumber(1, 65535).default(defaults.port),
+  TKC_REGISTRY_NODE_USER: freeName.default(defaults.user),
   TKC_REGISTRY_ACCESS: json(accessSchema),
   TKC_REGISTRY_SSH_KEY: json(sshKeySchema),
   TKC_REGISTRY_CLUSTER_CONTEXT: freeName,
   TKC_REGISTRY_CLUSTER: json(clusterSchema).optional(),
   TKC_REGISTRY_OWNER: owner,
-  TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(usual.readyTimeout),
+  TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(defaults.readyTimeout),
 });
 const identitySchema = z.object({
   TKC_REGISTRY_NODE: objectName,
@@ -89,7 +89,9 @@ const scriptSchema = z.object({
 });
 const trustSchema = z.object({
   TKC_REGISTRY_TRUST: json(z.array(trustedCertificateSchema).min(1).max(certificateLimit)),
-  TKC_REGISTRY_TRUST_BY: z.enum(trustModes, `is none of ${trustModes.join(", ")}`).default(usual.trustMode),
+  TKC_REGISTRY_TRUST_BY: z
+    .enum(trustModes, `is none of ${trustModes.join(", ")}`)
+    .default(defaults.trustMode),
 });
 
 function read<T>(schema: z.ZodType<T>, environment: Environment): T {

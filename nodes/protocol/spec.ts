@@ -133,7 +133,7 @@ export const nodeVariables = [
 ] as const;
 
 /** What needs no mention in a command's environment: the engine writes the whole state at each of its steps. */
-export const usual = {
+export const defaults = {
   port: 22,
   user: "vmware-system-user",
   readyTimeout: 300,
@@ -146,8 +146,8 @@ export type NodeEnvironment = Record<`TKC_REGISTRY_${string}`, string>;
 /** Writes the way to a cluster's nodes as a command's environment. */
 export function connectionEnvironment(connection: NodeConnection): NodeEnvironment {
   return {
-    ...(connection.port === usual.port ? {} : { TKC_REGISTRY_NODE_PORT: String(connection.port) }),
-    ...(connection.user === usual.user ? {} : { TKC_REGISTRY_NODE_USER: connection.user }),
+    ...(connection.port === defaults.port ? {} : { TKC_REGISTRY_NODE_PORT: String(connection.port) }),
+    ...(connection.user === defaults.user ? {} : { TKC_REGISTRY_NODE_USER: connection.user }),
     TKC_REGISTRY_ACCESS: JSON.stringify(connection.access),
     TKC_REGISTRY_SSH_KEY: JSON.stringify(connection.sshKey),
     TKC_REGISTRY_CLUSTER_CONTEXT: connection.clusterContext,
