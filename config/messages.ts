@@ -90,7 +90,7 @@ export function problemsOf(
     }
     const hidden =
       secretNames.has(String(issue.path[0])) || issue.path.some((part) => secretPlaces.has(part));
-    const told = (issue.code === "custom" && issue.params) as
+    const custom = (issue.code === "custom" && issue.params) as
       { seen?: string; shape?: string } | undefined | false;
     const wanted = "expected" in issue ? issue.expected : undefined;
     const generic = seenAt(raw, issue.path, hidden, wanted);
@@ -98,8 +98,8 @@ export function problemsOf(
       {
         code: generic === "it is missing" ? "missing-setting" : "bad-setting",
         subject: subject(issue.path),
-        seen: (told && !hidden && told.seen) || generic,
-        remedy: (told && hidden && told.shape) || issue.message,
+        seen: (custom && !hidden && custom.seen) || generic,
+        remedy: (custom && hidden && custom.shape) || issue.message,
       },
     ];
   });

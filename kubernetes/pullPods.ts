@@ -119,8 +119,8 @@ export function readPull({ status }: Pick<V1Pod, "status">): PullState {
   // One that never came to be is told as terminated, too, when its pod is ended.
   if (terminated && terminated.reason !== "ContainerStatusUnknown") return { kind: "pulled" };
   if (status?.phase === "Failed") {
-    const told = [status.reason, status.message].filter((text) => text).join(": ");
-    return { kind: "failed", message: printable(told, 600) || "the pod was ended", bare: told === "" };
+    const cause = [status.reason, status.message].filter((text) => text).join(": ");
+    return { kind: "failed", message: printable(cause, 600) || "the pod was ended", bare: cause === "" };
   }
   return { kind: "open", message: said || reason || "the kubelet has not taken the pod up" };
 }

@@ -61,13 +61,13 @@ function recordOf(
 export function inspect(
   targets: readonly NodeTarget[],
   previous: PreviousState,
-  around: { readonly owner: string; readonly sessions: SessionPool },
+  options: { readonly owner: string; readonly sessions: SessionPool },
 ): ReadonlyMap<string, Promise<Observation>> {
   const questions = targets.map((target) => ({
     target,
     hostKey: target.hostKey ?? recordOf(previous, target)?.hostKey,
   }));
-  return inspectNodes(questions, { owner: around.owner, inSession: around.sessions.use });
+  return inspectNodes(questions, { owner: options.owner, inSession: options.sessions.use });
 }
 
 /**

@@ -23,13 +23,13 @@ import { runOnNode } from "./node";
 import { type NodeReader, waitReady } from "./ready";
 
 /** What an operation works with. */
-export interface Surroundings {
+export interface OperationContext {
   readonly inSession: InSession;
   readonly readNode: NodeReader;
   /** What becomes of a node that cannot be reached. */
   readonly unreachable: UnreachablePolicy;
   /** Takes one line for people. */
-  readonly tell: (line: string) => void;
+  readonly log: (line: string) => void;
   /** Ends the waiting for a node that nobody waits for any more. */
   readonly signal?: AbortSignal;
 }
@@ -46,7 +46,7 @@ interface Skipped {
  * @param left - What is to be said of a node that is passed over: what is left as it is.
  */
 export async function onNode<T extends object>(
-  { inSession, unreachable, tell }: Surroundings,
+  { inSession, unreachable, log }: OperationContext,
   target: NodeTarget,
   hostKey: string | undefined,
   left: string,
@@ -55,14 +55,14 @@ export async function onNode<T extends object>(
   try {
     return await inSession(target, hostKey, async (session) => {
       if (hostKey === undefined)
-        tell(`${target.name}: first contact: trusting its host key ${session.hostKey}`);
+        log(`${target.name}: first contact: trusting its host key ${session.hostKey}`);
       return await act(session);
     });
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const { code } = error.problems[0]!;
     if (unreachable !== "skip" || !unreachableCodes.has(code)) throw error;
-    tell(`${target.name}: skipped, ${left}: ${error.message}`);
+    log(`${target.name}: skipped, ${left}: ${error.message}`);
     return { skipped: code };
   }
 }
@@ -83,10 +83,10 @@ export async function applyCa(
   input: CommandInput,
   environment: Environment,
   known: CertificatesBySha256,
-  around: Surroundings,
+  context: OperationContext,
 ): Promise<string> {
   const { target } = input;
-  const tell = (message: string): void => around.tell(`${target.name}: ${message}`);
+  const log = (message: string): void => context.log(`${target.name}: ${message}`);
   checkScript(environment, nodeScript().sha256);
   const wanted = readTrust(environment);
   const certificates = certificatesFor(wanted.certificates, known);
@@ -94,7 +94,7 @@ export async function applyCa(
   const hostKey = pinnedHostKey(environment, target);
   const common = { version: "1", report: "ca", node: target.name, uid: target.uid } as const;
   const left = "to be installed by the first run that reaches it";
-  const report = await onNode(around, target, hostKey, left, async (session) => ({
+  const report = await onNode(context, target, hostKey, left, async (session) => ({
     hostKey: session.hostKey,
     ...(await runOnNode(session, {
       ...{ op: "install", nonce, certificates, trust: wanted.mode, ...identity(input) },
@@ -111,9 +111,9 @@ export async function applyCa(
       remedy: "Look at the trust store on the node, then run again",
     });
   }
-  for (const path of report.alsoTrustedBy) tell(`also trusted by ${path}, which is not ours and stays`);
+  for (const path of report.alsoTrustedBy) log(`also trusted by ${path}, which is not ours and stays`);
   const place = report.trust === "certs.d" ? "containerd's folders for the registries" : "the trust store";
-  tell(
+  log(
     report.changed
       ? `installed ${certificates.length} CA certificate(s) in ${place}`
       : `the CA certificate(s) are in ${place} already; nothing written`,
@@ -138,14 +138,14 @@ export async function applyCa(
 export async function restartContainerd(
   input: CommandInput,
   ca: CaReport,
-  around: Surroundings,
+  context: OperationContext,
 ): Promise<string> {
   const { target, readyTimeout } = input;
-  const tell = (message: string): void => around.tell(`${target.name}: ${message}`);
+  const log = (message: string): void => context.log(`${target.name}: ${message}`);
   const common = { version: "1", report: "containerd", node: target.name, uid: target.uid } as const;
   if ("skipped" in ca) return formatReport({ ...common, skipped: ca.skipped });
   const left = "its containerd is to be restarted by the first run that reaches it";
-  const report = await onNode(around, target, target.hostKey ?? ca.hostKey, left, (session) =>
+  const report = await onNode(context, target, target.hostKey ?? ca.hostKey, left, (session) =>
     runOnNode(session, { op: "restart", ...identity(input) }),
   );
   if ("skipped" in report) return formatReport({ ...common, skipped: report.skipped });
@@ -164,8 +164,8 @@ export async function restartContainerd(
   const restarted = report.restarted
     ? "containerd restarted"
     : "containerd has loaded the CA already; not restarted";
-  await waitReady(target, readyTimeout, around);
-  tell(`${restarted}; Ready`);
+  await waitReady(target, readyTimeout, context);
+  log(`${restarted}; Ready`);
   return formatReport({
     ...common,
     bootId: report.bootId,

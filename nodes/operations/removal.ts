@@ -12,15 +12,15 @@ import {
 } from "../protocol/environment";
 import { type ClusterName, type NodeTarget, pinOf } from "../protocol/spec";
 import { runOnNode } from "./node";
-import { type Surroundings, identity, onNode } from "./operations";
+import { type OperationContext, identity, onNode } from "./operations";
 import { waitReady } from "./ready";
 
 /** What a removal works with. */
-export interface RemovalSurroundings extends Surroundings {
+export interface RemovalContext extends OperationContext {
   /** Whether a containerd that has loaded the certificates is restarted once they are gone. */
   readonly restart: boolean;
   /** Lists the workload cluster's nodes, given its context. */
-  readonly listNodes: (context: string) => Promise<readonly ClusterNode[]>;
+  readonly listNodes: (clusterContext: string) => Promise<readonly ClusterNode[]>;
   /**
    * Whether the Supervisor says that there is no such cluster.
    *
@@ -43,7 +43,7 @@ const maybeGone: ReadonlySet<string> = new Set<ProblemCode>([
  */
 async function unlessClusterGone<T>(
   cluster: ClusterName | undefined,
-  { isClusterGone }: RemovalSurroundings,
+  { isClusterGone }: RemovalContext,
   ask: () => Promise<T>,
 ): Promise<T | undefined> {
   try {
@@ -59,13 +59,13 @@ async function unlessClusterGone<T>(
 function pinForRemoval(
   environment: Environment,
   target: NodeTarget,
-  { tell }: Surroundings,
+  { log }: OperationContext,
 ): string | undefined {
   try {
     return pinnedHostKey(environment, target);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    tell(`${target.name}: its host key is not known: ${error.message}`);
+    log(`${target.name}: its host key is not known: ${error.message}`);
     return undefined;
   }
 }
@@ -74,19 +74,19 @@ function pinForRemoval(
 async function removeFromNode(
   input: CommandInput,
   hostKey: string | undefined,
-  around: RemovalSurroundings,
+  context: RemovalContext,
 ): Promise<boolean | undefined> {
   const { target } = input;
-  const { restart } = around;
-  const tell = (message: string): void => around.tell(`${target.name}: ${message}`);
+  const { restart } = context;
+  const log = (message: string): void => context.log(`${target.name}: ${message}`);
   const left = "our CA certificate(s), if any, stay on it";
-  const report = await onNode(around, target, hostKey, left, (session) =>
+  const report = await onNode(context, target, hostKey, left, (session) =>
     runOnNode(session, { op: "remove", restart, ...identity(input) }),
   );
   if ("skipped" in report) return undefined;
-  for (const path of report.alsoTrustedBy) tell(`still trusted by ${path}, which is not ours and stays`);
-  if (report.changed) tell("removed our CA certificate(s)");
-  if (report.restarted) tell("containerd restarted");
+  for (const path of report.alsoTrustedBy) log(`still trusted by ${path}, which is not ours and stays`);
+  if (report.changed) log("removed our CA certificate(s)");
+  if (report.restarted) log("containerd restarted");
   return report.changed || report.restarted;
 }
 
@@ -96,20 +96,20 @@ async function removeFromNode(
  *
  * @throws UserError of the way to the node, and of what happens there.
  */
-export async function removeCa(environment: Environment, around: RemovalSurroundings): Promise<string> {
+export async function removeCa(environment: Environment, context: RemovalContext): Promise<string> {
   const input = readCommandInput(environment);
   const { target, readyTimeout } = input;
   const { name, uid, address, clusterContext, cluster } = target;
-  const tell = (message: string): void => around.tell(`${name}: ${message}`);
-  const found = await unlessClusterGone(cluster, around, async () => ({
-    node: await around.readNode(clusterContext, name),
+  const log = (message: string): void => context.log(`${name}: ${message}`);
+  const found = await unlessClusterGone(cluster, context, async () => ({
+    node: await context.readNode(clusterContext, name),
   }));
   if (!found) {
-    tell(`its cluster is gone; nothing to remove`);
+    log(`its cluster is gone; nothing to remove`);
   } else if (found.node?.uid !== uid) {
-    const others = await around.listNodes(clusterContext).catch(() => []);
+    const others = await context.listNodes(clusterContext).catch(() => []);
     const holder = others.find((node) => node.address === address && node.uid !== uid)?.name;
-    tell(
+    log(
       [
         found.node ? "was replaced by another node of this name" : "is gone",
         ...(holder === undefined || holder === name ? [] : [`its address ${address} is now ${holder}'s`]),
@@ -117,10 +117,10 @@ export async function removeCa(environment: Environment, around: RemovalSurround
       ].join("; "),
     );
   } else {
-    const removed = await removeFromNode(input, pinForRemoval(environment, target, around), around);
-    if (removed === false) tell("nothing of ours was left");
+    const removed = await removeFromNode(input, pinForRemoval(environment, target, context), context);
+    if (removed === false) log("nothing of ours was left");
     // Also after a run that was cut off while it waited: the next node must not restart before this one is back.
-    if (removed !== undefined) await waitReady(target, readyTimeout, around);
+    if (removed !== undefined) await waitReady(target, readyTimeout, context);
   }
   return "";
 }
@@ -135,20 +135,20 @@ const workersAtOnce = 8;
  *
  * @throws UserError with the problems of all nodes.
  */
-export async function sweep(environment: Environment, around: RemovalSurroundings): Promise<string> {
+export async function sweep(environment: Environment, context: RemovalContext): Promise<string> {
   const { connection, hostKeys, owner, readyTimeout } = readSweepInput(environment);
-  const nodes = await unlessClusterGone(connection.cluster, around, () =>
-    around.listNodes(connection.clusterContext),
+  const nodes = await unlessClusterGone(connection.cluster, context, () =>
+    context.listNodes(connection.clusterContext),
   );
   if (!nodes) {
-    around.tell("the cluster is gone; nothing to remove");
+    context.log("the cluster is gone; nothing to remove");
     return "";
   }
   const sweepNode = async ({ name, uid, machineId, address }: ClusterNode): Promise<void> => {
     const target = { name, uid, machineId, address, ...connection, hostKey: pinOf(hostKeys, name) };
     try {
-      const removed = await removeFromNode({ target, owner, readyTimeout }, target.hostKey, around);
-      if (removed === true) await waitReady(target, readyTimeout, around);
+      const removed = await removeFromNode({ target, owner, readyTimeout }, target.hostKey, context);
+      if (removed === true) await waitReady(target, readyTimeout, context);
     } catch (error) {
       // Nothing was ever installed where nothing can be.
       if (!(error instanceof UserError) || error.problems[0]!.code !== "node-unknown-os") throw error;

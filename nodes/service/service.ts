@@ -9,7 +9,7 @@ import { createConnection } from "node:net";
 import * as path from "node:path";
 import { text } from "node:stream/consumers";
 import { UserError } from "../../support/errors";
-import { applyCa, restartContainerd, type Surroundings } from "../operations/operations";
+import { applyCa, restartContainerd, type OperationContext } from "../operations/operations";
 import type { NodeReader } from "../operations/ready";
 import {
   type CertificatesBySha256,
@@ -142,26 +142,26 @@ export class NodeService {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const told: string[] = [];
-    const gone = new AbortController();
-    response.on("close", () => gone.abort());
+    const lines: string[] = [];
+    const disconnected = new AbortController();
+    response.on("close", () => disconnected.abort());
     const { inSession, readNode, unreachable } = this.options;
-    const around: Surroundings = {
+    const context: OperationContext = {
       inSession,
       readNode,
       unreachable,
-      tell: (line) => void told.push(`${line}\n`),
-      signal: gone.signal,
+      log: (line) => void lines.push(`${line}\n`),
+      signal: disconnected.signal,
     };
     let [status, stdout] = [200, ""];
     try {
-      stdout = await this.#run(request.url ?? "", await text(request), around);
+      stdout = await this.#run(request.url ?? "", await text(request), context);
     } catch (error) {
       status = 422;
-      told.push(`${error instanceof UserError ? error.message : String((error as Error).stack ?? error)}\n`);
+      lines.push(`${error instanceof UserError ? error.message : String((error as Error).stack ?? error)}\n`);
     }
     response.writeHead(status, { "content-type": "text/plain; charset=utf-8", connection: "close" });
-    response.end(told.join("") + separator + stdout);
+    response.end(lines.join("") + separator + stdout);
   }
 
   /** The program knows the nodes of its commands: what the environment has of them is for deletes. */
@@ -177,7 +177,7 @@ export class NodeService {
     });
   }
 
-  async #run(url: string, body: string, around: Surroundings): Promise<string> {
+  async #run(url: string, body: string, context: OperationContext): Promise<string> {
     const { words, environment } = parseCommand(url, body);
     switch (words) {
       case "ca apply":
@@ -185,11 +185,11 @@ export class NodeService {
           this.#inputFor(readNodeIdentity(environment)),
           environment,
           this.options.certificates,
-          around,
+          context,
         );
       case "containerd restart": {
         const ca = readCaOutput(environment);
-        return await restartContainerd(this.#inputFor(ca), ca, around);
+        return await restartContainerd(this.#inputFor(ca), ca, context);
       }
       default:
         throw new UserError({
