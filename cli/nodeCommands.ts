@@ -11,7 +11,7 @@ import { unreachablePolicy } from "../nodes/protocol/environment";
 import type { NodeTarget } from "../nodes/protocol/spec";
 import { throughPod } from "../nodes/routes/relay";
 import { transportFor } from "../nodes/routes/transportFor";
-import { borrow } from "../nodes/service/borrow";
+import { callService } from "../nodes/service/client";
 import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";
 import { UserError } from "../support/errors";
@@ -77,7 +77,7 @@ export async function ca(args: readonly string[]): Promise<void> {
     );
   };
   const verbs: Record<string, Verb> = {
-    apply: () => borrow("ca apply", process.env),
+    apply: () => callService("ca apply", process.env),
     remove: () => removal(removeCa),
     sweep: () => removal(sweep),
   };
@@ -86,5 +86,9 @@ export async function ca(args: readonly string[]): Promise<void> {
 
 /** `containerd restart`: has the running program restart containerd where it has not loaded the certificates. */
 export async function containerd(args: readonly string[]): Promise<void> {
-  await dispatch("containerd", { restart: () => borrow("containerd restart", process.env) }, args[0] ?? "");
+  await dispatch(
+    "containerd",
+    { restart: () => callService("containerd restart", process.env) },
+    args[0] ?? "",
+  );
 }

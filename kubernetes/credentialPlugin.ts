@@ -2,7 +2,7 @@
 import { type ChildProcess, type ExecFileException, execFile } from "node:child_process";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { z } from "zod";
-import { childEnvironment } from "../support/children";
+import { childEnvironment } from "../support/childEnvironment";
 import { UserError } from "../support/errors";
 import { printable } from "../support/text";
 

@@ -7,7 +7,7 @@ import type { V1Pod } from "@kubernetes/client-node";
 import type { ProblemCode } from "../support/catalog";
 import { UserError, allChecks, describeProblem } from "../support/errors";
 import { printable } from "../support/text";
-import { type PodManifest, checkRights, dryRunPod } from "./access";
+import { type PodManifest, checkRights, dryRunPod } from "./checks";
 import type { KubeContext } from "./client";
 
 /** A pull to be tried. */

@@ -1,7 +1,7 @@
 /** The Deployment from the registry: whose it is, and the pod that it runs. */
 import { settingSubject } from "../config/names";
 import type { Settings } from "../config/settings";
-import { dryRunPod, foundObject } from "../kubernetes/access";
+import { dryRunPod, foundObject } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { parseImageReference } from "../registry/host";
 import { UserError } from "../support/errors";

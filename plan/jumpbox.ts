@@ -1,6 +1,6 @@
 /** The jumpbox pod: the stack's own, or somebody's that is used. */
 import type { Settings } from "../config/settings";
-import { foundObject } from "../kubernetes/access";
+import { foundObject } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import type { PreviousState, RecordedPod } from "../state/previousState";
 import { type Problem, UserError } from "../support/errors";

@@ -1,6 +1,6 @@
 /** Labels by which our objects are known, also when their creation was cut off before it reached the state. */
 import { createHash } from "node:crypto";
-import type { FoundObject } from "../kubernetes/access";
+import type { FoundObject } from "../kubernetes/checks";
 import { UserError } from "../support/errors";
 
 /** Values of labels are at most 63 characters of `[A-Za-z0-9_.-]` and begin and end with a letter or digit. */

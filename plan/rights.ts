@@ -1,6 +1,6 @@
 /** The rights that a run needs at the two API servers. */
 import type { Settings } from "../config/settings";
-import { type Right, checkRights } from "../kubernetes/access";
+import { type Right, checkRights } from "../kubernetes/checks";
 import { type Problem, UserError, allChecks } from "../support/errors";
 import type { Contexts } from "./contexts";
 import { needsPullSecret } from "./pullSecrets";

@@ -6,7 +6,7 @@ import { execFile } from "node:child_process";
 import { z } from "zod";
 import { basicCredential } from "../net/https";
 import type { ProblemCode } from "../support/catalog";
-import { childEnvironment } from "../support/children";
+import { childEnvironment } from "../support/childEnvironment";
 import { UserError } from "../support/errors";
 import { readOperatorFile } from "../support/files";
 import { printable, withoutUser } from "../support/text";

@@ -1,7 +1,7 @@
 /** Whether the workload cluster that a context leads to is the one that the settings name. */
 import { X509Certificate } from "node:crypto";
 import { z } from "zod";
-import { findSecret } from "../kubernetes/access";
+import { findSecret } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { parseKubeconfigYaml } from "../kubernetes/kubeconfig";
 import { UserError } from "../support/errors";

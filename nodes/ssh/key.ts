@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type ParsedKey, utils } from "ssh2";
-import { findSecret } from "../../kubernetes/access";
+import { findSecret } from "../../kubernetes/checks";
 import type { OpenContext } from "../../kubernetes/client";
 import { UserError } from "../../support/errors";
 import { expandHome } from "../../support/files";

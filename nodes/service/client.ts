@@ -13,7 +13,7 @@ import { formatEnvironment, separator } from "./serviceProtocol";
  * @returns what the command is to print.
  * @throws UserError `service-gone`
  */
-export async function borrow(words: string, environment: Environment): Promise<string> {
+export async function callService(words: string, environment: Environment): Promise<string> {
   const folder = environment.TKC_REGISTRY_SERVICE ?? ".";
   const { status, body } = await post(folder, words, formatEnvironment(environment)).catch(
     (error: unknown) => {
