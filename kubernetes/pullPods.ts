@@ -33,7 +33,7 @@ export interface PullPlace {
 /** Pods at once: an API server and a registry have other work too. */
 const atOnce = 16;
 /** Seconds for one pod. */
-const patience = 120;
+const timeout = 120;
 /** Milliseconds between two looks at a pod. */
 const interval = 1000;
 /** How a registry refuses who has no login, or not the right one. */
@@ -49,7 +49,7 @@ function podOf({ node, image }: PullTrial, { pullSecret, labels }: PullPlace): P
       nodeName: node, // by no scheduler: to be tried is the node, whatever room it has
       tolerations: [{ operator: "Exists" }],
       restartPolicy: "Never",
-      activeDeadlineSeconds: patience,
+      activeDeadlineSeconds: timeout,
       terminationGracePeriodSeconds: 1,
       automountServiceAccountToken: false,
       enableServiceLinks: false,
@@ -126,7 +126,7 @@ export function readPull({ status }: Pick<V1Pod, "status">): PullState {
 }
 
 /** Passing troubles of an API server: a pod that is there is looked at again. */
-const passing: ReadonlySet<string> = new Set<ProblemCode>(["cluster-unreachable", "cluster-failing"]);
+const transient: ReadonlySet<string> = new Set<ProblemCode>(["cluster-unreachable", "cluster-failing"]);
 
 /** The pods of one run. */
 class Trials {
@@ -179,13 +179,13 @@ class Trials {
       cluster.core.createNamespacedPod({ namespace, body }),
     );
     try {
-      for (const end = performance.now() + patience * 1000; ;) {
+      for (const end = performance.now() + timeout * 1000; ;) {
         const state = readPull(pod);
         if (state.kind === "pulled") return state;
         if (state.kind === "failed" && !state.bare) return state;
         if (state.kind === "failed" || performance.now() > end) {
           const message = (await this.#lastEvent(pod)) ?? state.message;
-          const late = state.kind === "open" ? `no end in ${patience} s: ` : "";
+          const late = state.kind === "open" ? `no end in ${timeout} s: ` : "";
           return { kind: "failed", message: `${late}${message}`, bare: false };
         }
         await sleep(interval, undefined, { signal: this.signal });
@@ -206,7 +206,7 @@ class Trials {
         cluster.core.readNamespacedPod(at),
       );
     } catch (error) {
-      if (error instanceof UserError && passing.has(error.problems[0]!.code)) return pod;
+      if (error instanceof UserError && transient.has(error.problems[0]!.code)) return pod;
       throw error;
     }
   }

@@ -189,10 +189,10 @@ export async function inspectTls(
       ...(trust === "public-roots" ? {} : { ca: [] }),
       rejectUnauthorized: false,
     });
-    const finish = (settle: () => void): void => {
+    const finish = (complete: () => void): void => {
       clearTimeout(timer);
       socket.destroy();
-      settle();
+      complete();
     };
     const timer = setTimeout(() => finish(() => reject(slow(seconds))), seconds * 1000);
     socket.on("error", (error) => finish(() => reject(connectionFailure(error))));

@@ -20,7 +20,7 @@ export interface Question {
 }
 
 /** Seconds that all nodes together have: a preview that waits for a dead one is not run. */
-const patience = 30;
+const timeout = 30;
 /** Seconds to wait for another run that is at work on a node. */
 const lockWait = 10;
 
@@ -34,7 +34,7 @@ export function inspectNodes(
   { owner, inSession }: { readonly owner: string; readonly inSession: InSession },
 ): ReadonlyMap<string, Promise<Observation>> {
   const over = new AbortController();
-  const timeOut = sleep(patience * 1000, undefined, { signal: over.signal }).then(
+  const timedOut = sleep(timeout * 1000, undefined, { signal: over.signal }).then(
     () => undefined,
     () => undefined,
   );
@@ -44,7 +44,7 @@ export function inspectNodes(
       problem: {
         code: "node-silent",
         subject: `node ${target.name}`,
-        seen: `it did not answer within ${patience} s`,
+        seen: `it did not answer within ${timeout} s`,
         remedy: "Check that the node is running and can be reached",
       },
     };
@@ -52,7 +52,7 @@ export function inspectNodes(
       const answer = inSession(target, hostKey, (session) =>
         runOnNode(session, { op: "status", lockWait, ...identity({ target, owner }) }),
       );
-      const report = await Promise.race([answer, timeOut]);
+      const report = await Promise.race([answer, timedOut]);
       return report ? { kind: "answered", report } : late;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
