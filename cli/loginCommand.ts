@@ -72,7 +72,7 @@ export async function loginCommand(args: readonly string[]): Promise<void> {
     return;
   }
   const { server, namespace, cluster, waitSeconds, apiPort } = checkArguments(values);
-  const trust = await readTrust(values);
+  const trust = await readSupervisorTrust(values);
   const file = values.kubeconfig ?? kubeconfigFiles()[0];
   const user =
     values.user ??
@@ -237,7 +237,7 @@ function parseServer(text: string): Checked["server"] {
   }
 }
 
-async function readTrust(values: Values): Promise<SupervisorTrust> {
+async function readSupervisorTrust(values: Values): Promise<SupervisorTrust> {
   const caFile = values["ca-file"];
   if (caFile !== undefined) {
     const subject = "--ca-file";

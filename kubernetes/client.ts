@@ -128,7 +128,7 @@ export async function kubeContext(
   });
   const expires = await expiryOf(user);
   const failure = (action: Action, error: unknown): Error =>
-    explain(error, action, { name, server: cluster.server, login, expires });
+    requestError(error, action, { name, server: cluster.server, login, expires });
   const limit = pLimit(requestsAtOnce);
   const make = <T>(api: new (configuration: Configuration) => T): T => new api(configuration);
   return {
@@ -300,7 +300,7 @@ export function apiRefusal(error: unknown): ApiRefusal | undefined {
   return { status: code, message: typeof message === "string" ? printable(message, 600) : "" };
 }
 
-function explain(
+function requestError(
   error: unknown,
   action: Action,
   {
@@ -314,7 +314,7 @@ function explain(
   const problem = (code: ProblemCode, seen: string, remedy: string): UserError =>
     new UserError({ code, subject: `context ${name}`, seen, remedy });
   const refusal = apiRefusal(error);
-  if (!refusal) return explainConnection(error, problem, server, login);
+  if (!refusal) return connectionError(error, problem, server, login);
   const { status, message } = refusal;
   const said = message === "" ? `${status}` : `${status}: ${message}`;
   switch (true) {
@@ -353,7 +353,7 @@ function explain(
   }
 }
 
-function explainConnection(
+function connectionError(
   error: unknown,
   problem: (code: ProblemCode, seen: string, remedy: string) => UserError,
   server: string,

@@ -63,11 +63,11 @@ export function inspect(
   previous: PreviousState,
   options: { readonly owner: string; readonly sessions: SessionPool },
 ): ReadonlyMap<string, Promise<Observation>> {
-  const questions = targets.map((target) => ({
+  const inspected = targets.map((target) => ({
     target,
     hostKey: target.hostKey ?? recordOf(previous, target)?.hostKey,
   }));
-  return inspectNodes(questions, { owner: options.owner, inSession: options.sessions.use });
+  return inspectNodes(inspected, { owner: options.owner, inSession: options.sessions.use });
 }
 
 /**

@@ -75,13 +75,13 @@ class Undecided extends Error {}
  * `image-not-found`, `registry-not-a-registry`, `registry-failing`. No message holds a password or a token.
  */
 export async function checkPull(check: PullCheck): Promise<PullCheckResult> {
-  const session = new Session(check);
+  const client = new RegistryClient(check);
   try {
-    await session.login();
-    return check.image ? { digest: await session.manifest(check.image) } : {};
+    await client.login();
+    return check.image ? { digest: await client.manifest(check.image) } : {};
   } catch (error) {
     if (!(error instanceof Undecided)) throw error;
-    const expired = session.expired();
+    const expired = client.expired();
     if (expired) throw expired;
     return { warning: error.message };
   }
@@ -126,7 +126,7 @@ function isManifest(body: Buffer): boolean {
   }
 }
 
-class Session {
+class RegistryClient {
   private readonly address: RegistryAddress;
   private readonly trust: Trust;
   private readonly limits: Limits;

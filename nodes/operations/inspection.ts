@@ -13,7 +13,7 @@ export type Observation =
   | { readonly kind: "silent"; readonly problem: Problem };
 
 /** A node to be asked. */
-export interface Question {
+export interface InspectionTarget {
   readonly target: NodeTarget;
   /** The host key that it showed last time, or that the settings give. */
   readonly hostKey: string | undefined;
@@ -30,7 +30,7 @@ const lockWait = 10;
  * @returns by node name; each as soon as it is known, so that who waits for one need not wait for all.
  */
 export function inspectNodes(
-  questions: readonly Question[],
+  targets: readonly InspectionTarget[],
   { owner, inSession }: { readonly owner: string; readonly inSession: InSession },
 ): ReadonlyMap<string, Promise<Observation>> {
   const over = new AbortController();
@@ -38,7 +38,7 @@ export function inspectNodes(
     () => undefined,
     () => undefined,
   );
-  const ask = async ({ target, hostKey }: Question): Promise<Observation> => {
+  const ask = async ({ target, hostKey }: InspectionTarget): Promise<Observation> => {
     const late: Observation = {
       kind: "silent",
       problem: {
@@ -59,7 +59,7 @@ export function inspectNodes(
       return { kind: "silent", problem: error.problems[0]! };
     }
   };
-  const observations = new Map(questions.map((question) => [question.target.name, ask(question)]));
+  const observations = new Map(targets.map((each) => [each.target.name, ask(each)]));
   void Promise.allSettled(observations.values()).then(() => over.abort());
   return observations;
 }

@@ -4,8 +4,8 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AnyAuthMethod, Client } from "ssh2";
-import type { Endpoint } from "./endpoint";
-import { AttemptError, asAttemptError, explain, hostKeyChanged, transient } from "./failures";
+import type { SshEndpoint } from "./endpoint";
+import { AttemptError, asAttemptError, sshError, hostKeyChanged, transient } from "./failures";
 import { HostKeyCheck, fingerprint } from "./hostKeys";
 import { Session, destroyed } from "./session";
 
@@ -42,7 +42,7 @@ export function backoff(delay: number, failures: number): number {
   return delay * 2 ** (failures - 1) * (0.5 + Math.random());
 }
 
-function authentication({ user, credentials }: Endpoint): AnyAuthMethod[] {
+function authentication({ user, credentials }: SshEndpoint): AnyAuthMethod[] {
   if (credentials.kind === "key") return [{ type: "publickey", username: user, key: credentials.privateKey }];
   if (credentials.kind === "agent") return [{ type: "agent", username: user, agent: credentials.socket }];
   const { password } = credentials;
@@ -59,7 +59,7 @@ function authentication({ user, credentials }: Endpoint): AnyAuthMethod[] {
 }
 
 async function attempt(
-  endpoint: Endpoint,
+  endpoint: SshEndpoint,
   timeout: number,
   hostKeys: HostKeyCheck,
   liveness: number,
@@ -110,7 +110,7 @@ async function attempt(
  * `ssh-handshake`, `host-key-changed`, `relay-…`, and of the API server `login-expired`, `no-rights`,
  * `cluster-certificate`, `cluster-unreachable`.
  */
-export async function connect(endpoint: Endpoint, options: ConnectOptions = {}): Promise<Session> {
+export async function connect(endpoint: SshEndpoint, options: ConnectOptions = {}): Promise<Session> {
   const { attemptTimeout, attempts, timeout, delay, liveness } = { ...connectDefaults, ...options };
   let left = timeout;
   const hostKeys = new HostKeyCheck(endpoint.hostKey);
@@ -136,7 +136,7 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions = {}):
       const pause = backoff(delay, tried);
       left -= pause;
       if (!transient.has(error.reason) || tried >= attempts || left < leastAttempt) {
-        throw explain(endpoint, error, tried);
+        throw sshError(endpoint, error, tried);
       }
       hostKeys.reset();
       await sleep(pause);

@@ -11,7 +11,7 @@ export type Credentials =
   | { readonly kind: "agent"; readonly socket: string; readonly source: string };
 
 /** A node's or a bastion's sshd, and how it is reached. */
-export interface Endpoint {
+export interface SshEndpoint {
   /** What is logged in to, for messages and the codes of errors. Default `node`. */
   readonly role?: "node" | "bastion";
   /** The node's name, for messages. */
@@ -26,6 +26,6 @@ export interface Endpoint {
 }
 
 /** Names the endpoint as the subject of a problem. */
-export function subjectOf({ role = "node", node, address, port }: Endpoint): string {
+export function subjectOf({ role = "node", node, address, port }: SshEndpoint): string {
   return node === address ? `${role} ${node} port ${port}` : `${role} ${node} (${address} port ${port})`;
 }

@@ -6,7 +6,7 @@ import type { ProblemCode } from "../../support/catalog";
 import { UserError } from "../../support/errors";
 import { lastWords } from "../../support/text";
 import { DialError, type DialReason, dialErrorOf } from "../routes/transport";
-import { type Endpoint, subjectOf } from "./endpoint";
+import { type SshEndpoint, subjectOf } from "./endpoint";
 
 /** Why an attempt failed. */
 export type Failure =
@@ -16,7 +16,7 @@ export type Failure =
   | "handshake"
   | "host-key";
 
-/** An attempt that failed; {@link explain} makes a {@link UserError} of it. */
+/** An attempt that failed; {@link sshError} makes a {@link UserError} of it. */
 export class AttemptError extends Error {
   constructor(
     readonly reason: Failure,
@@ -68,7 +68,7 @@ const bastionCodes: Partial<Record<Failure, ProblemCode>> = {
   "host-key": "bastion-host-key-changed",
 };
 
-function remedy(reason: Failure, { role = "node", user, credentials, transport }: Endpoint): string {
+function remedy(reason: Failure, { role = "node", user, credentials, transport }: SshEndpoint): string {
   const remedies: Record<Failure, string> = {
     timeout: `Check that the ${role} is running, and that a firewall or network policy lets SSH pass ${transport.description}`,
     refused: `Check that sshd runs on the ${role} and listens on this port`,
@@ -96,7 +96,7 @@ function remedy(reason: Failure, { role = "node", user, credentials, transport }
 }
 
 /** Says what was tried, what failed and what to do. */
-export function explain(endpoint: Endpoint, error: AttemptError, attempts: number): UserError {
+export function sshError(endpoint: SshEndpoint, error: AttemptError, attempts: number): UserError {
   const tried = `SSH as "${endpoint.user}" ${endpoint.transport.description}`;
   const special = endpoint.role === "bastion" ? bastionCodes[error.reason] : undefined;
   return new UserError({
@@ -108,8 +108,8 @@ export function explain(endpoint: Endpoint, error: AttemptError, attempts: numbe
 }
 
 /** The problem of an endpoint that shows other host keys than the pinned one. */
-export function hostKeyChanged(endpoint: Endpoint, shown: readonly string[]): UserError {
-  return explain(
+export function hostKeyChanged(endpoint: SshEndpoint, shown: readonly string[]): UserError {
+  return sshError(
     endpoint,
     new AttemptError(
       "host-key",

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientChannel } from "ssh2";
 import { type Problem, UserError } from "../../support/errors";
 import { DialError } from "../routes/transport";
-import { type Endpoint, subjectOf } from "./endpoint";
+import { type SshEndpoint, subjectOf } from "./endpoint";
 import { ForwardedStream, forwardingError } from "./forwarding";
 
 export interface ExecOptions {
@@ -45,7 +45,7 @@ export class Session {
   constructor(
     private readonly client: Client,
     private readonly stream: Duplex & Unrefable,
-    private readonly endpoint: Endpoint,
+    private readonly endpoint: SshEndpoint,
     /** The fingerprint that the node showed, `SHA256:…`: the pin for next time. */
     readonly hostKey: string,
     private readonly liveness: number,
