@@ -172,7 +172,7 @@ interface Checked {
   readonly apiPort: number;
 }
 
-/** Tells all that is wrong with the arguments at once. */
+/** Checks all arguments, and throws every problem at once. */
 function checkArguments(values: Values): Checked {
   const problems: Problem[] = [];
   const wrong = (subject: string, seen: string, remedy: string): void =>

@@ -17,7 +17,7 @@ import { SessionPool } from "../nodes/ssh/pool";
 import { UserError } from "../support/errors";
 import { isClusterGone } from "../vsphere/cluster";
 
-/** Sessions of this process's own, all of the same way, closed whatever happens. */
+/** Runs a removal with sessions of this process, and closes them afterwards. */
 async function withOwnSessions(
   options: Pick<RemovalContext, "unreachable" | "restart">,
   act: (context: RemovalContext) => Promise<string>,

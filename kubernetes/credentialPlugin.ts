@@ -1,4 +1,4 @@
-/** A kubeconfig's credential plugin (`users[].user.exec`), run with limits and told of without what it printed. */
+/** Runs a kubeconfig's credential plugin (`users[].user.exec`) with limits. Its output never becomes part of a message. */
 import { type ChildProcess, type ExecFileException, execFile } from "node:child_process";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { z } from "zod";

@@ -16,7 +16,7 @@ export interface PullTrial {
   readonly image: string;
 }
 
-/** What became of it. */
+/** The result of a trial. */
 export interface PullResult extends PullTrial {
   readonly ok: boolean;
   /** What the kubelet said of a failed one. */
@@ -36,7 +36,7 @@ const atOnce = 16;
 const timeout = 120;
 /** Milliseconds between two looks at a pod. */
 const interval = 1000;
-/** How a registry refuses who has no login, or not the right one. */
+/** A registry's refusal of a missing or wrong login. */
 const refusedLogin = /\b(401|403)\b|unauthorized|authorization failed|denied/i;
 const purpose = { "tkc-registry/purpose": "verify-pull" };
 const runLabel = "tkc-registry/run";
@@ -65,7 +65,7 @@ function podOf({ node, image }: PullTrial, { pullSecret, labels }: PullPlace): P
           name: "pull",
           image,
           imagePullPolicy: "Always",
-          // In place of what the image runs. It need not be there: the image has been pulled by then.
+          // Need not exist in the image: the image has been pulled by then.
           command: ["true"],
           // A namespace may insist on them.
           resources: {
@@ -116,7 +116,7 @@ export function readPull({ status }: Pick<V1Pod, "status">): PullState {
     return { kind: "failed", message: said === "" ? reason : said, bare };
   }
   if (running || pullDone.has(reason) || container?.imageID) return { kind: "pulled" };
-  // One that never came to be is told as terminated, too, when its pod is ended.
+  // The kubelet also reports a container that never started as terminated when its pod ends.
   if (terminated && terminated.reason !== "ContainerStatusUnknown") return { kind: "pulled" };
   if (status?.phase === "Failed") {
     const cause = [status.reason, status.message].filter((text) => text).join(": ");
@@ -125,7 +125,7 @@ export function readPull({ status }: Pick<V1Pod, "status">): PullState {
   return { kind: "open", message: said || reason || "the kubelet has not taken the pod up" };
 }
 
-/** Passing troubles of an API server: a pod that is there is looked at again. */
+/** Transient failures of the API server: the pod is read again. */
 const transient: ReadonlySet<string> = new Set<ProblemCode>(["cluster-unreachable", "cluster-failing"]);
 
 /** The pods of one run. */
@@ -144,7 +144,7 @@ class Trials {
 
   async try(trial: PullTrial): Promise<PullResult> {
     try {
-      // One that somebody deleted is made once more: another run clears up at its start.
+      // Retried once if the pod was deleted: another run of verify deletes leftover pods at its start.
       let state = (await this.#tryOnce(trial)) ?? (await this.#tryOnce(trial));
       // A kubelet pulls without a secret that it has not read yet, as it does for the first pod of a node that has it.
       if (state?.kind === "failed" && refusedLogin.test(state.message)) {
@@ -194,7 +194,7 @@ class Trials {
         pod = now;
       }
     } finally {
-      await this.#remove(pod).catch(() => undefined); // once more in the end
+      await this.#remove(pod).catch(() => undefined); // removeAll tries again at the end
     }
   }
 
@@ -211,7 +211,7 @@ class Trials {
     }
   }
 
-  /** What was last told of a pod's trouble; who may not read events does without. */
+  /** The last event of a pod; `undefined` for a user who may not read events. */
   async #lastEvent({ metadata }: V1Pod): Promise<string | undefined> {
     const { cluster } = this;
     const { namespace } = this.place;

@@ -47,7 +47,7 @@ export class ConnectionFailure extends Error {
   }
 }
 
-/** Whom a connection believes: these certificates and no others, Node's own roots, or (for content that is checked otherwise) anyone. */
+/** What a connection trusts: only these certificates, Node's own roots, or (for content that is checked otherwise) any server. */
 export type Trust = { readonly ca: readonly string[] } | "public-roots" | "unverified";
 
 export interface HttpRequest {

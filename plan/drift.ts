@@ -1,6 +1,6 @@
 /**
- * Which nodes a run has to look after, told by a nonce a node. It is an input of the node's command: as long as it is
- * the one of the last installation, nothing is done there.
+ * Decides which nodes need an installation. The nonce is an input of the node's command: Pulumi runs the command only
+ * if the nonce differs from the recorded one.
  */
 import { createHash } from "node:crypto";
 import type { Observation } from "../nodes/operations/inspection";

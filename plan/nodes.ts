@@ -1,4 +1,4 @@
-/** The nodes: which there are, what the state has of them, and what they say of themselves. */
+/** Plans the nodes: discovers them, compares them with the state, and inspects them. */
 import type { Settings } from "../config/settings";
 import type { KubeContext } from "../kubernetes/client";
 import { checkSystems, discoverNodes } from "../kubernetes/nodes";
@@ -19,9 +19,9 @@ import { nonceOf } from "./drift";
 export interface NodePlan {
   /** The node as the workload cluster's API shows it. */
   readonly node: ClusterNode;
-  /** The way to it. */
+  /** How to connect to it. */
   readonly target: NodeTarget;
-  /** Names its installation: with another one than last time the node is looked after. */
+  /** Identifies the installation. A changed nonce makes Pulumi install again. */
   readonly nonce: string | Promise<string>;
 }
 
@@ -36,7 +36,7 @@ export async function findNodes(cluster: KubeContext): Promise<readonly ClusterN
   return found;
 }
 
-/** Each node with the route to it. */
+/** Each node with its connection. */
 export function nodeTargets(
   nodes: readonly ClusterNode[],
   settings: Settings,
@@ -48,7 +48,7 @@ export function nodeTargets(
   }));
 }
 
-/** What the state holds of this very node: another of the same name is a new one. */
+/** The state's record of this node. A node with the same name and another UID is new. */
 function recordOf(
   { nodes }: PreviousState,
   { name, uid }: { name: string; uid: string },
@@ -57,7 +57,7 @@ function recordOf(
   return recorded?.uid === uid ? recorded : undefined;
 }
 
-/** What the nodes say of themselves. A new one has nothing to say yet, but its session is then there when it is needed. */
+/** Inspects the nodes. A new node has nothing to report, but its session is open when the installation needs it. */
 export function inspect(
   targets: readonly NodeTarget[],
   previous: PreviousState,
@@ -73,7 +73,7 @@ export function inspect(
 /**
  * What is to be done on each node.
  *
- * @param observed - What nodes say, by name; undefined where they are not asked.
+ * @param observed - Observations by node name; undefined if nodes are not inspected.
  */
 export function planNodes(
   targets: readonly NodeTarget[],
@@ -85,7 +85,7 @@ export function planNodes(
   return nodes.map((node, index) => {
     const before = recordOf(previous, node);
     const answer = observed?.get(node.name);
-    // What a new node says makes no difference: it is installed.
+    // A new node is installed whatever it reports.
     const nonce =
       answer && before
         ? answer.then((observation) => nonceOf(node.uid, before, observation, wanted))

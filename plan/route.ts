@@ -27,7 +27,7 @@ export function accessOf(settings: Settings, container: string): Access {
   }
 }
 
-/** The way through a bastion, which is there before anything of ours is. */
+/** Opens the bastion, which exists before the stack does. */
 export async function openBastion(settings: Settings): Promise<Transport | undefined> {
   if (settings.access !== "bastion") return undefined;
   const transport = transportFor(accessOf(settings, ""));
@@ -35,7 +35,7 @@ export async function openBastion(settings: Settings): Promise<Transport | undef
   return transport;
 }
 
-/** The route to all nodes, as it is recorded. */
+/** The connection to all nodes, as the state records it. */
 export function nodeConnection(settings: Settings, access: Access): NodeConnection {
   const { supervisorContext: supervisor, namespace, cluster: name } = settings;
   return {

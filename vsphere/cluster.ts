@@ -12,7 +12,7 @@ type Kind = (typeof clusterKinds)[number];
 /**
  * Whether the Supervisor, asked with a login that it accepts, says that there is no such cluster.
  *
- * @throws UserError when it can't be asked or refuses to tell.
+ * @throws UserError when the Supervisor does not answer or refuses.
  */
 export async function isClusterGone(
   supervisor: KubeContext,

@@ -37,7 +37,7 @@ export interface LoginRequest {
   readonly cluster: string;
   /** How long to wait for a Supervisor or cluster that is not ready; 0 asks once. */
   readonly waitSeconds: number;
-  /** Told what is going on, in lines for people. */
+  /** Receives progress lines for people. */
   readonly report: (line: string) => void;
 }
 
@@ -105,7 +105,7 @@ const clusterAnswerSchema = z.object({
   guest_cluster_ca: z.string().min(1),
 });
 
-/** Something that waiting may mend. */
+/** A failure that waiting may mend. */
 class NotYet extends Error {
   constructor(
     readonly code: ProblemCode,

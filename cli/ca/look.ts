@@ -90,7 +90,7 @@ async function speaksAsHarbor({ address, limits }: CaQuery): Promise<boolean> {
     });
     return /service="harbor-registry"/.test(response.headers["www-authenticate"] ?? "");
   } catch {
-    return false; // what is wrong with it, the other questions tell
+    return false; // the other requests report the failure
   }
 }
 
@@ -135,7 +135,7 @@ async function choose(
   for (const { from, certificate } of candidates) {
     const refusal = refusedWith([certificate], chain, address.hostname);
     if (refusal) {
-      // Of what Harbor offers, it is told of all of it together.
+      // For Harbor's certificates, one problem covers all of them.
       if (from === "chain") problems.push(refusedProblem(address.host, subjectOf(certificate), refusal));
       continue;
     }

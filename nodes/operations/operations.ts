@@ -1,6 +1,6 @@
 /**
- * What the stack's commands do on nodes, whoever does it: the running program for those that borrow its sessions, or
- * a process of its own. Each gives what the stack keeps of it, as key=value lines.
+ * The operations behind the stack's node commands. They run in the program, or in a process of their own at `destroy`.
+ * Each returns the report that the stack keeps, as key=value lines.
  */
 import { randomUUID } from "node:crypto";
 import { UserError } from "../../support/errors";
@@ -22,28 +22,28 @@ import type { Session } from "../ssh/session";
 import { runOnNode } from "./node";
 import { type NodeReader, waitReady } from "./ready";
 
-/** What an operation works with. */
+/** What an operation is given besides its input. */
 export interface OperationContext {
   readonly inSession: InSession;
   readonly readNode: NodeReader;
-  /** What becomes of a node that cannot be reached. */
+  /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
-  /** Takes one line for people. */
+  /** Logs one line for people. */
   readonly log: (line: string) => void;
-  /** Ends the waiting for a node that nobody waits for any more. */
+  /** Aborts the wait for a node when the caller has gone. */
   readonly signal?: AbortSignal;
 }
 
-/** A node that can't be reached was passed over: the error's code. */
+/** An unreachable node that was skipped, with the error's code. */
 interface Skipped {
   readonly skipped: string;
 }
 
 /**
- * Does something on the node of a command, and says so where its host key is taken on trust. A node that can't be
- * reached is passed over, where that is the policy.
+ * Runs `act` on a node. Logs the host key when it is trusted on first use. Skips an unreachable node if the policy says
+ * so.
  *
- * @param left - What is to be said of a node that is passed over: what is left as it is.
+ * @param left - What stays undone on a skipped node, for the log.
  */
 export async function onNode<T extends object>(
   { inSession, unreachable, log }: OperationContext,
@@ -67,7 +67,7 @@ export async function onNode<T extends object>(
   }
 }
 
-/** How an operation names itself and its node to the script. */
+/** The script's parameters that identify the node and the stack. */
 export function identity({ target, owner }: Pick<CommandInput, "target" | "owner">) {
   return { machineId: target.machineId, nodeName: target.name, owner };
 }
@@ -75,9 +75,9 @@ export function identity({ target, owner }: Pick<CommandInput, "target" | "owner
 /**
  * Makes the node trust the certificates, and no longer those of an earlier run of the same stack.
  *
- * @param environment - What is to be trusted, what the preview showed, and what the command printed last time.
+ * @param environment - The command's environment, with its last output in `PULUMI_COMMAND_STDOUT`.
  * @param known - The certificates that the environment names by SHA-256.
- * @throws UserError of what is given, of the route to the node, and of what happens there.
+ * @throws UserError for the input, the connection to the node, and the operation itself.
  */
 export async function applyCa(
   input: CommandInput,
@@ -125,7 +125,7 @@ export async function applyCa(
     trust: report.trust,
     sha256: [...new Set(certificates.map(({ sha256 }) => sha256))],
     alsoTrustedBy: report.alsoTrustedBy,
-    nonce: randomUUID(), // every run of it is followed by the restart check
+    nonce: randomUUID(), // a changed output makes Pulumi run the restart check after each installation
   });
 }
 
@@ -133,7 +133,7 @@ export async function applyCa(
  * Restarts containerd where it has not loaded the certificates, and waits until the node is Ready.
  *
  * @param ca - What the node's `ca apply` reported.
- * @throws UserError of the way to the node, and of what happens there.
+ * @throws UserError for the connection to the node, and the operation itself.
  */
 export async function restartContainerd(
   input: CommandInput,

@@ -1,4 +1,4 @@
-/** What takes the stack's certificates away again, with no program running. */
+/** Removes the stack's certificates from nodes. At `destroy` no program runs, so all input comes from the state. */
 import pLimit from "p-limit";
 import type { ClusterNode } from "../../kubernetes/types";
 import type { ProblemCode } from "../../support/catalog";
@@ -15,21 +15,21 @@ import { runOnNode } from "./node";
 import { type OperationContext, identity, onNode } from "./operations";
 import { waitReady } from "./ready";
 
-/** What a removal works with. */
+/** What a removal is given besides its input. */
 export interface RemovalContext extends OperationContext {
-  /** Whether a containerd that has loaded the certificates is restarted once they are gone. */
+  /** Whether to restart a containerd that has loaded the certificates after they are removed. */
   readonly restart: boolean;
   /** Lists the workload cluster's nodes, given its context. */
   readonly listNodes: (clusterContext: string) => Promise<readonly ClusterNode[]>;
   /**
    * Whether the Supervisor says that there is no such cluster.
    *
-   * @throws UserError where it can't be asked, or refuses to tell: that is not "gone".
+   * @throws UserError when the Supervisor does not answer or refuses: the cluster may still exist.
    */
   readonly isClusterGone: (cluster: ClusterName) => Promise<boolean>;
 }
 
-/** What is seen of a cluster that is gone: nothing, a load balancer without it, or another machine at its address. */
+/** How a deleted cluster appears: no answer, a load balancer without a backend, or another machine at its address. */
 const maybeGone: ReadonlySet<string> = new Set<ProblemCode>([
   "cluster-unreachable",
   "cluster-failing",
@@ -37,7 +37,7 @@ const maybeGone: ReadonlySet<string> = new Set<ProblemCode>([
 ]);
 
 /**
- * Asks the workload cluster. Where it doesn't answer because it is gone, so is all that was in it.
+ * Sends a request to the workload cluster, and tells a deleted cluster from one that does not answer.
  *
  * @returns `undefined` where the cluster is gone.
  */
@@ -55,7 +55,7 @@ async function unlessClusterGone<T>(
   }
 }
 
-/** A last output that cannot be read must not block a removal for ever: the node proves itself by its machine id too. */
+/** Unreadable output of the last run must not block a removal for ever: the machine id identifies the node too. */
 function pinForRemoval(
   environment: Environment,
   target: NodeTarget,
@@ -70,7 +70,7 @@ function pinForRemoval(
   }
 }
 
-/** @returns whether anything of ours was there; `undefined` where the node was skipped. */
+/** @returns Whether anything was removed; `undefined` for a skipped node. */
 async function removeFromNode(
   input: CommandInput,
   hostKey: string | undefined,
@@ -91,10 +91,10 @@ async function removeFromNode(
 }
 
 /**
- * Takes the stack's certificates away again, restarts containerd and waits until the node is Ready; a node that is
- * gone or was replaced is left alone, and so is one whose cluster is gone.
+ * Removes the stack's certificates, restarts containerd and waits until the node is Ready. Does nothing if the node or
+ * its cluster was deleted, or the node was replaced.
  *
- * @throws UserError of the way to the node, and of what happens there.
+ * @throws UserError for the connection to the node, and the operation itself.
  */
 export async function removeCa(environment: Environment, context: RemovalContext): Promise<string> {
   const input = readCommandInput(environment);
@@ -119,19 +119,18 @@ export async function removeCa(environment: Environment, context: RemovalContext
   } else {
     const removed = await removeFromNode(input, pinForRemoval(environment, target, context), context);
     if (removed === false) log("nothing of ours was left");
-    // Also after a run that was cut off while it waited: the next node must not restart before this one is back.
+    // Also when nothing was removed: an interrupted run may have left the node restarting, and the next one must wait.
     if (removed !== undefined) await waitReady(target, readyTimeout, context);
   }
   return "";
 }
 
-/** Workers that are swept at once. */
+/** Workers swept at once. */
 const workersAtOnce = 8;
 
 /**
- * Takes the stack's certificates away from every node that the cluster has: also from those that the state knows nothing
- * of, as a run was killed while it installed them. Workers side by side, then control-plane nodes one at a time; what
- * can't be done on one node doesn't keep it from the others.
+ * Removes the stack's certificates from every node of the cluster, also from nodes that a killed run did not record.
+ * Sweeps workers in parallel, then control-plane nodes one at a time. A failure on one node does not stop the others.
  *
  * @throws UserError with the problems of all nodes.
  */
@@ -150,7 +149,7 @@ export async function sweep(environment: Environment, context: RemovalContext): 
       const removed = await removeFromNode({ target, owner, readyTimeout }, target.hostKey, context);
       if (removed === true) await waitReady(target, readyTimeout, context);
     } catch (error) {
-      // Nothing was ever installed where nothing can be.
+      // Nothing can be installed on an unknown operating system.
       if (!(error instanceof UserError) || error.problems[0]!.code !== "node-unknown-os") throw error;
     }
   };

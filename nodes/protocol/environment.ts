@@ -1,4 +1,4 @@
-/** The readers of what a node command is given: the counterpart of `nodeEnvironment` in spec.ts. */
+/** Parses the environment of node commands: the counterpart of `nodeEnvironment` in spec.ts. */
 import { isIP } from "node:net";
 import { z } from "zod";
 import { type Problem, UserError } from "../../support/errors";
@@ -107,7 +107,7 @@ function read<T>(schema: z.ZodType<T>, environment: Environment): T {
   throw new UserError(...(problems as [Problem, ...Problem[]]));
 }
 
-/** What every command is given. */
+/** The input that all commands share. */
 interface CommonInput {
   /** The stack whose certificates these are. */
   readonly owner: string;
@@ -115,7 +115,7 @@ interface CommonInput {
   readonly readyTimeout: number;
 }
 
-/** What a command for one node is given. */
+/** The input of a command for one node. */
 export interface CommandInput extends CommonInput {
   readonly target: NodeTarget;
 }
@@ -123,7 +123,7 @@ export interface CommandInput extends CommonInput {
 /** The certificates that a run knows, by SHA-256. */
 export type CertificatesBySha256 = ReadonlyMap<string, { readonly der: Buffer }>;
 
-/** What the command for all nodes is given. */
+/** The input of the command for all nodes. */
 export interface SweepInput extends CommonInput {
   readonly connection: NodeConnection;
   /** By node name, where configuration gives them. */
@@ -159,7 +159,7 @@ export function readCommandInput(environment: Environment): CommandInput {
 }
 
 /**
- * Which node a command is for, where the running program knows the rest of it.
+ * Reads which node a command is for. The running program knows the rest of the target.
  *
  * @throws UserError `bad-environment`, with a problem for each variable.
  */
@@ -180,7 +180,7 @@ export function readSweepInput(environment: Environment): SweepInput {
 }
 
 /**
- * The script that the stack showed must be the one that would run.
+ * Checks that the installed script is the one that the preview showed.
  *
  * @throws UserError `bad-environment`, `other-script`
  */
@@ -200,13 +200,13 @@ const nonceSchema = z.object({
   TKC_REGISTRY_NONCE: z.string().regex(/^[0-9A-Za-z-]{1,64}$/, "is not 1 to 64 letters, digits and -"),
 });
 
-/** Says what becomes of unreachable nodes in this run, whatever the settings or the command's words say. */
+/** Overrides, for one run, what the settings or the command's options say of unreachable nodes. */
 const policyVariable = "TKC_REGISTRY_UNREACHABLE_NODES";
 
 /**
- * What becomes of nodes that can't be reached.
+ * Whether unreachable nodes fail the run or are skipped.
  *
- * @param otherwise - what holds where the environment says nothing.
+ * @param otherwise - The policy if the environment does not set one.
  * @throws UserError `bad-environment`
  */
 export function unreachablePolicy(environment: Environment, otherwise: string): UnreachablePolicy {
@@ -227,7 +227,7 @@ export function readNonce(environment: Environment): string {
 }
 
 /**
- * What is to be trusted, and how.
+ * Reads the certificates to trust, and the trust mode.
  *
  * @throws UserError `bad-environment`
  */
@@ -240,10 +240,10 @@ export function readTrust(environment: Environment): {
 }
 
 /**
- * The certificates that are to be trusted, as the node script takes them.
+ * Looks up the certificates to trust, for the node script.
  *
- * @param certificates - All that the run knows, by SHA-256.
- * @throws UserError `bad-certificates` where one is not among them.
+ * @param certificates - All certificates of the run, by SHA-256.
+ * @throws UserError `bad-certificates` if one is missing.
  */
 export function certificatesFor(
   trust: readonly TrustedCertificate[],
@@ -260,14 +260,14 @@ export function certificatesFor(
       });
     }
     const { der } = certificate;
-    // host and host:443 share a name, not a folder.
+    // host and host:443 share a file name, but not a folder of containerd.
     return [`${registry} ${sha256}`, { name: certificateFileName(registry, sha256), registry, sha256, der }];
   });
   return [...new Map(files).values()];
 }
 
 /**
- * The report of the `ca` command on a node, which is all that the `containerd` command is given.
+ * Reads the report of `ca apply`, the only input of `containerd restart`.
  *
  * @throws UserError `bad-node-report`
  */
@@ -276,9 +276,9 @@ export function readCaOutput(environment: Environment): CaReport {
 }
 
 /**
- * The host key to insist on: the one in the settings, or else the one that this very node showed last time.
+ * The host key to pin: from the settings, or else from the report of the last run on this node.
  *
- * @throws UserError `bad-node-report` where the last output is there and cannot be read.
+ * @throws UserError `bad-node-report` if the last output is unreadable.
  */
 export function pinnedHostKey(environment: Environment, target: NodeTarget): string | undefined {
   if (target.hostKey !== undefined) return target.hostKey;

@@ -81,7 +81,7 @@ export function shellQuote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** The shell that reads parameters would drop these of a value, or take what follows for another parameter. */
+/** The shell drops a NUL or a trailing newline from a parameter's value. */
 const lost = /\0|\n$/;
 const notOneWord = /[^\x21-\x7e]/;
 

@@ -1,5 +1,5 @@
 /**
- * What is logged in to, and with what: an address, a user, the credentials and the route there.
+ * An SSH endpoint: address, user, credentials and transport.
  * It never opens a connection, and never reads a key.
  */
 import type { Transport } from "../routes/transport";
@@ -12,7 +12,7 @@ export type Credentials =
 
 /** A node's or a bastion's sshd, and how it is reached. */
 export interface SshEndpoint {
-  /** What is logged in to, for messages and the codes of errors. Default `node`. */
+  /** The kind of machine, for messages and error codes. Default `node`. */
   readonly role?: "node" | "bastion";
   /** The node's name, for messages. */
   readonly node: string;

@@ -1,5 +1,5 @@
 /**
- * Why a login failed: the reasons, and the problem with its remedy that each becomes.
+ * The reasons why a login fails, and the problem that each becomes.
  * It never decides whether to try again; `connect.ts` does.
  */
 import type { ProblemCode } from "../../support/catalog";
@@ -12,7 +12,7 @@ import { type SshEndpoint, subjectOf } from "./endpoint";
 export type Failure =
   | DialReason
   | "auth"
-  /** sshd answered, and no common ground was found. */
+  /** sshd answered, and the two sides have no algorithm in common. */
   | "handshake"
   | "host-key";
 
@@ -26,7 +26,7 @@ export class AttemptError extends Error {
   }
 }
 
-/** Failures that a later attempt may not have. */
+/** Failures that a retry may mend. */
 export const transient: ReadonlySet<Failure> = new Set<Failure>([
   "timeout",
   "refused",
@@ -95,7 +95,7 @@ function remedy(reason: Failure, { role = "node", user, credentials, transport }
   return remedies[reason];
 }
 
-/** Says what was tried, what failed and what to do. */
+/** Makes a {@link UserError} of the last failed attempt. */
 export function sshError(endpoint: SshEndpoint, error: AttemptError, attempts: number): UserError {
   const tried = `SSH as "${endpoint.user}" ${endpoint.transport.description}`;
   const special = endpoint.role === "bastion" ? bastionCodes[error.reason] : undefined;
@@ -107,7 +107,7 @@ export function sshError(endpoint: SshEndpoint, error: AttemptError, attempts: n
   });
 }
 
-/** The problem of an endpoint that shows other host keys than the pinned one. */
+/** The error for an endpoint whose host keys differ from the pinned one. */
 export function hostKeyChanged(endpoint: SshEndpoint, shown: readonly string[]): UserError {
   return sshError(
     endpoint,
@@ -119,7 +119,7 @@ export function hostKeyChanged(endpoint: SshEndpoint, shown: readonly string[]):
   );
 }
 
-/** Reads the reason from what the transport or ssh2 threw. A {@link UserError} is complete and stays as it is. */
+/** Maps an error of the transport or of ssh2 to a reason. A {@link UserError} is returned unchanged. */
 export function asAttemptError(error: Error & { level?: string; code?: string }): AttemptError | UserError {
   if (error instanceof AttemptError || error instanceof UserError) return error;
   if (error instanceof DialError) return new AttemptError(error.reason, error.seen);
