@@ -189,7 +189,7 @@ function allowPartialChain(agent: unknown): void {
 /** Requests, and so connections, of one context at once, to bound the load on the API server. */
 const requestsAtOnce = 8;
 
-/** Limits each request's time, and shares the first request's agent: the client makes one for each, with a new handshake. */
+/** Limits each request's time, and shares one agent: the client would make one for each request, with a handshake. */
 function requestMiddleware(): Middleware {
   let shared: https.Agent | undefined;
   return {

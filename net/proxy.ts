@@ -5,8 +5,8 @@ import type { Endpoint } from "./https";
 const variables = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 /**
- * Connections here are direct, as the nodes' are: what they trust must be what the registry itself shows, not what a
- * proxy of this machine does. Where one fails and programs like curl would have used a proxy, that is why.
+ * Connections are direct, as the nodes' are: the trusted chain must be the registry's, not that of a proxy of this
+ * machine. This explains a failure where curl would have used a proxy.
  *
  * @returns A sentence for the end of a message, empty if no proxy applies to this host. It never repeats the variable's
  * value, which may hold a password.

@@ -21,7 +21,7 @@ import {
   subjectOf,
 } from "../certificates/identity";
 
-/** What obtaining a CA may cost: the time of one exchange with the registry, the size of the file or answer. */
+/** Limits for obtaining a CA: time for one exchange with the registry, size of the file or answer. */
 export const caLimits: Limits = { seconds: 10, bytes: 64 * 1024 };
 
 /** Where Harbor serves the CA that its administrator put there: v2, then v1. */
@@ -30,14 +30,14 @@ const getcertPaths = [
   { path: "/api/systeminfo/getcert", name: "harbor getcert v1" },
 ] as const;
 
-/** Whether a CA comes from the registry itself, and so is believed by its fingerprint or on first use only. */
+/** Whether a CA comes from the registry itself, so that it needs a pin or trust on first use. */
 export const isFromRegistry = (source: CaSource): source is Extract<CaSource, { from: "harbor" | "chain" }> =>
   source.from === "harbor" || source.from === "chain";
 
-/** What a source gave, not yet checked. */
+/** Unchecked certificates from a source. */
 export interface Found {
   readonly source: string;
-  /** What the messages about it name. */
+  /** The subject of messages about it. */
   readonly subject: string;
   readonly certificates: readonly X509Certificate[];
 }
@@ -93,7 +93,7 @@ export async function obtainCa(
   };
 }
 
-/** Which registry is asked, for which setting, and at what cost. */
+/** Which registry to ask, for which setting, within which limits. */
 export interface CaQuery {
   readonly address: RegistryAddress;
   /** For messages. */
@@ -131,9 +131,8 @@ async function find(source: CaSource, query: PinnedCaQuery): Promise<Found> {
 
 /**
  * The download is the one exchange here that does not verify the server: the CA that would verify it is what is
- * being downloaded. The connection is therefore taken for hostile: nothing secret is sent, and of what comes back only
- * a certificate whose SHA-256 is the pin is ever used. To pass another one off is to find a second preimage of SHA-256. Trust on
- * first use has no pin the first time, and says so.
+ * being downloaded. The connection is therefore untrusted: nothing secret is sent, and only a certificate whose
+ * SHA-256 is the pin is used. Trust on first use has no pin the first time, and warns.
  *
  * @throws UserError: `ca-getcert-absent`, `ca-getcert-failed`, `registry-unreachable`, and those of {@link readCertificates}.
  */
@@ -200,13 +199,13 @@ function cannotFetch(error: unknown, url: string, { subject, address }: CaQuery)
   });
 }
 
-/** A word about this machine's proxy, where that may be why. */
+/** A hint at this machine's proxy, if that may be the cause. */
 function proxyOf({ kind }: ConnectionFailure, address: RegistryAddress): string {
   return kind === "unreachable" || kind === "slow" ? unusedProxy(address) : "";
 }
 
 /**
- * What the registry shows in the TLS handshake, of which only what is pinned, or known or trusted on first use, will be believed.
+ * The chain from the TLS handshake. The caller trusts only a pinned certificate, or one known or trusted on first use.
  *
  * @throws UserError (`registry-unreachable`).
  */
@@ -218,7 +217,7 @@ export async function servedChain(query: CaQuery): Promise<Found> {
   return { source: "served TLS chain", subject, certificates: chain };
 }
 
-/** With a pin, the pinned certificate is the only one that is trusted, whatever came along with it. */
+/** With a pin, only the pinned certificate is trusted. */
 function pinned(found: Found, pin: string, source: CaSource, query: PinnedCaQuery): X509Certificate {
   const certificate = found.certificates.find((candidate) => fingerprintOf(candidate) === pin);
   if (certificate) return certificate;
@@ -242,8 +241,8 @@ function pinned(found: Found, pin: string, source: CaSource, query: PinnedCaQuer
 }
 
 /**
- * What is trusted without a pin: of Harbor's answer all authorities, of the chain the one nearest to its root. Later, what the
- * first use has made known, and nothing else.
+ * Trust without a pin. First use: all authorities of Harbor's answer, or the chain's certificate nearest to the root.
+ * Later: exactly the certificates of the first use.
  */
 function firstUsed(
   found: Found,
@@ -253,7 +252,7 @@ function firstUsed(
 ): readonly X509Certificate[] {
   const authorities = found.certificates.filter(isAuthority);
   const chosen = source.from === "chain" ? found.certificates.slice(-1) : authorities;
-  if (chosen.length === 0) return found.certificates; // servers' certificates only: refused as such
+  if (chosen.length === 0) return found.certificates; // only servers' certificates: checkCertificates refuses them
   if (known.length === 0) return chosen;
   const now = chosen.map(fingerprintOf);
   if (now.length === known.length && now.every((sha256) => known.includes(sha256))) return chosen;

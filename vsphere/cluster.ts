@@ -2,7 +2,7 @@
 import type { KubeContext } from "../kubernetes/client";
 import type { ClusterName } from "../nodes/protocol/spec";
 
-/** What a Supervisor keeps a workload cluster as: by its release either of them, or both. */
+/** The kinds of a workload cluster: a Supervisor has either or both, by its release. */
 const clusterKinds = [
   { group: "run.tanzu.vmware.com", plural: "tanzukubernetesclusters" },
   { group: "cluster.x-k8s.io", plural: "clusters" },
@@ -30,7 +30,7 @@ export async function isClusterGone(
     );
     if (object !== undefined) return false;
   }
-  return known; // a Supervisor that keeps no clusters at all says nothing of this one
+  return known; // without any of the kinds, the Supervisor cannot say whether the cluster exists
 }
 
 /** A version of the kind that the API server has: a 404 is then for the object. */

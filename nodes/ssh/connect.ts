@@ -15,7 +15,7 @@ export interface ConnectOptions {
   readonly attemptTimeout?: number;
   /** Attempts in all, where the failure is transient. Default 4. */
   readonly attempts?: number;
-  /** Milliseconds for all attempts and the pauses between them, without the wait for a free place on the route. Default 25 s. */
+  /** Milliseconds for all attempts and pauses, without the wait for a free place on the route. Default 25 s. */
   readonly timeout?: number;
   /** Milliseconds before the second attempt; doubled for each further one, and varied by half. Default 1 s. */
   readonly delay?: number;
