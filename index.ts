@@ -62,10 +62,10 @@ async function stack() {
     settings.cluster,
     {
       nodes: plan.nodes,
-      way: plan.way,
+      connection: plan.connection,
       hostKeys: settings.nodes.hostKeys,
       certificates: plan.certificates,
-      trustBy: settings.trust,
+      trustMode: settings.trust,
       removal: { unreachable: settings.unreachableNodes, restart: settings.restartOnRemoval },
       script: nodeScript(),
       workersAtOnce: settings.nodes.workersAtOnce,

@@ -21,7 +21,7 @@ export interface CaCertificate {
   readonly notAfter: string;
 }
 
-/** Certificates that were read and checked, with what the operator should know about them. */
+/** Checked certificates, with warnings for the operator. */
 export interface ParsedCertificates {
   readonly certificates: readonly CaCertificate[];
   readonly warnings: readonly string[];

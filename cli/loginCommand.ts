@@ -25,23 +25,24 @@ const help = `Usage: npm run login -- --server HOST --namespace NAMESPACE --clus
 Logs in to a Supervisor and to one of its workload clusters with a vCenter user, and writes two contexts into the
 kubeconfig: NAMESPACE for the Supervisor namespace, and CLUSTER for the workload cluster.
 
-  --server HOST          the Supervisor's control plane address (not vCenter's); HOST:PORT where it is not 443
+  --server HOST          address of the Supervisor's control plane (not vCenter's); HOST:PORT if not 443
   --namespace NAMESPACE  the Supervisor namespace that holds the cluster
   --cluster CLUSTER      the workload cluster
-  --user USER            vCenter user, such as administrator@vsphere.local; else TKC_REGISTRY_VCENTER_USER, else asked for
+  --user USER            vCenter user, such as administrator@vsphere.local
+                         (default: TKC_REGISTRY_VCENTER_USER, or a prompt)
 
-Whom to believe (without either, the certificate must be a public one):
+How to verify the Supervisor (without either option, its certificate must be public):
   --ca-file FILE         PEM file of the CA of the Supervisor's certificate
-  --fingerprint SHA256   of a certificate that the Supervisor serves, as its administrator tells it
+  --fingerprint SHA256   fingerprint of a certificate that the Supervisor serves, from its administrator
 
-  --kubeconfig FILE      else the first file of KUBECONFIG, else ~/.kube/config
-  --force                replace entries of the same names that are for other servers
-  --wait SECONDS         wait that long for a Supervisor or cluster that is not ready (default 0)
-  --api-port PORT        of the Supervisor's Kubernetes API (default 6443)
+  --kubeconfig FILE      default: the first file of KUBECONFIG, or ~/.kube/config
+  --force                replace entries with the same names for other servers
+  --wait SECONDS         wait for a Supervisor or cluster that is not ready (default 0)
+  --api-port PORT        port of the Supervisor's Kubernetes API (default 6443)
   --help                 this text
 
-The password is read from TKC_REGISTRY_VCENTER_PASSWORD, or asked for at a terminal. It is never an argument: those are
-seen by every user of the machine, and kept in the shell's history.
+The password is read from TKC_REGISTRY_VCENTER_PASSWORD or from a prompt. It is never an argument: every user of the
+machine can see arguments, and the shell's history keeps them.
 `;
 
 const options = {
@@ -72,7 +73,7 @@ export async function loginCommand(args: readonly string[]): Promise<void> {
     return;
   }
   const { server, namespace, cluster, waitSeconds, apiPort } = checkArguments(values);
-  const trust = await readTrust(values);
+  const trust = await readSupervisorTrust(values);
   const file = values.kubeconfig ?? kubeconfigFiles()[0];
   const user =
     values.user ??
@@ -81,7 +82,7 @@ export async function loginCommand(args: readonly string[]): Promise<void> {
   const password =
     process.env.TKC_REGISTRY_VCENTER_PASSWORD ??
     (await ask(`Password of ${printable(user, 100)}: `, "TKC_REGISTRY_VCENTER_PASSWORD", true));
-  // Basic authentication ends the user at the first colon, and an empty password may be accepted by a directory as anonymous.
+  // Basic authentication ends the user at the first colon. A directory may accept an empty password as anonymous.
   if (user === "" || user.includes(":"))
     throw badArgument(
       "--user",
@@ -139,7 +140,7 @@ function badArgument(subject: string, seen: string, remedy: string): UserError {
 const seeHelp = "See `npm run login -- --help`";
 
 function readArguments(args: readonly string[]): Values {
-  // Refused before anything else looks at the arguments, so that no message repeats it.
+  // Checked before the arguments are parsed, so that no message repeats the password.
   if (args.some((arg) => /^(?:--pass|-p)/.test(arg))) {
     throw badArgument(
       "--password",
@@ -150,7 +151,7 @@ function readArguments(args: readonly string[]): Values {
   try {
     return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
   } catch (error) {
-    // Neither an option's value nor a word on its own is repeated: it may be the password after all.
+    // The message repeats neither a value nor a stray argument: either may be a password.
     const option = /'(--?[A-Za-z0-9-]+)/.exec((error as Error).message)?.[1];
     throw badArgument(
       "arguments",
@@ -172,7 +173,7 @@ interface Checked {
   readonly apiPort: number;
 }
 
-/** Tells all that is wrong with the arguments at once. */
+/** Checks all arguments, and throws every problem at once. */
 function checkArguments(values: Values): Checked {
   const problems: Problem[] = [];
   const wrong = (subject: string, seen: string, remedy: string): void =>
@@ -221,7 +222,7 @@ function checkArguments(values: Values): Checked {
   return { server, namespace: values.namespace!, cluster: values.cluster!, waitSeconds, apiPort };
 }
 
-/** A Supervisor's address has the shape of a registry's, but for names without a dot, which resolvers take. */
+/** A Supervisor's address has the same form as a registry's, except that a name without a dot is allowed. */
 function parseServer(text: string): Checked["server"] {
   const bare = /^[a-z0-9-]+$/i.test(text) ? `${text}:443` : text;
   try {
@@ -237,7 +238,7 @@ function parseServer(text: string): Checked["server"] {
   }
 }
 
-async function readTrust(values: Values): Promise<SupervisorTrust> {
+async function readSupervisorTrust(values: Values): Promise<SupervisorTrust> {
   const caFile = values["ca-file"];
   if (caFile !== undefined) {
     const subject = "--ca-file";
@@ -252,7 +253,7 @@ async function readTrust(values: Values): Promise<SupervisorTrust> {
   return "public-roots";
 }
 
-/** Asks at the terminal; a hidden answer is not shown as it is typed. */
+/** Prompts at the terminal. Does not echo a hidden answer. */
 async function ask(question: string, variable: string, hidden: boolean): Promise<string> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
     throw badArgument(
@@ -262,7 +263,7 @@ async function ask(question: string, variable: string, hidden: boolean): Promise
     );
   }
   process.stderr.write(question);
-  // readline shows what is typed by writing it to its output: for a hidden answer, that is nowhere.
+  // readline echoes by writing to its output, so a hidden answer is discarded there.
   const output = new Writable({
     write(chunk, encoding, done) {
       if (hidden) done();

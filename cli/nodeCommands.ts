@@ -6,37 +6,37 @@ import { parseArgs } from "node:util";
 import { namedContexts } from "../kubernetes/client";
 import { listNodes } from "../kubernetes/nodes";
 import { nodeReader } from "../nodes/operations/ready";
-import { type RemovalSurroundings, removeCa, sweep } from "../nodes/operations/removal";
+import { type RemovalContext, removeCa, sweep } from "../nodes/operations/removal";
 import { unreachablePolicy } from "../nodes/protocol/environment";
 import type { NodeTarget } from "../nodes/protocol/spec";
 import { throughPod } from "../nodes/routes/relay";
-import { transportFor } from "../nodes/routes/way";
-import { borrow } from "../nodes/service/borrow";
+import { transportFor } from "../nodes/routes/transportFor";
+import { callService } from "../nodes/service/client";
 import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";
 import { UserError } from "../support/errors";
 import { isClusterGone } from "../vsphere/cluster";
 
-/** Sessions of this process's own, all of the same way, closed whatever happens. */
+/** Runs a removal with sessions of this process, and closes them afterwards. */
 async function withOwnSessions(
-  options: Pick<RemovalSurroundings, "unreachable" | "restart">,
-  act: (around: RemovalSurroundings) => Promise<string>,
+  options: Pick<RemovalContext, "unreachable" | "restart">,
+  act: (context: RemovalContext) => Promise<string>,
 ): Promise<string> {
-  const context = namedContexts();
+  const openContext = namedContexts();
   let opened: Promise<SessionPool> | undefined;
   const open = async ({ access, sshKey }: NodeTarget): Promise<SessionPool> => {
-    const credentials = await readCredentials(sshKey, secretReader(context));
-    const jumpbox = access.kind === "jumpbox" ? throughPod(await context(access.context)) : undefined;
+    const credentials = await readCredentials(sshKey, secretReader(openContext));
+    const jumpbox = access.kind === "jumpbox" ? throughPod(await openContext(access.context)) : undefined;
     return new SessionPool({ transport: transportFor(access, jumpbox), credentials });
   };
   try {
     return await act({
       ...options,
       inSession: async (target, hostKey, run) => (await (opened ??= open(target))).use(target, hostKey, run),
-      readNode: nodeReader(context),
-      listNodes: async (name) => listNodes(await context(name)),
-      isClusterGone: async (cluster) => isClusterGone(await context(cluster.supervisor), cluster),
-      tell: (line) => void process.stderr.write(`${line}\n`),
+      readNode: nodeReader(openContext),
+      listNodes: async (name) => listNodes(await openContext(name)),
+      isClusterGone: async (cluster) => isClusterGone(await openContext(cluster.supervisor), cluster),
+      log: (line) => void process.stderr.write(`${line}\n`),
     });
   } finally {
     await (await opened?.catch(() => undefined))?.close();
@@ -72,12 +72,12 @@ export async function ca(args: readonly string[]): Promise<void> {
   });
   const removal = (act: typeof removeCa): Promise<string> => {
     const unreachable = unreachablePolicy(process.env, values.unreachable ?? "fail");
-    return withOwnSessions({ unreachable, restart: values["no-restart"] !== true }, (around) =>
-      act(process.env, around),
+    return withOwnSessions({ unreachable, restart: values["no-restart"] !== true }, (context) =>
+      act(process.env, context),
     );
   };
   const verbs: Record<string, Verb> = {
-    apply: () => borrow("ca apply", process.env),
+    apply: () => callService("ca apply", process.env),
     remove: () => removal(removeCa),
     sweep: () => removal(sweep),
   };
@@ -86,5 +86,9 @@ export async function ca(args: readonly string[]): Promise<void> {
 
 /** `containerd restart`: has the running program restart containerd where it has not loaded the certificates. */
 export async function containerd(args: readonly string[]): Promise<void> {
-  await dispatch("containerd", { restart: () => borrow("containerd restart", process.env) }, args[0] ?? "");
+  await dispatch(
+    "containerd",
+    { restart: () => callService("containerd restart", process.env) },
+    args[0] ?? "",
+  );
 }

@@ -2,7 +2,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { type Problem, UserError } from "../support/errors";
 import { printableError } from "./sdk";
 
-/** Fails the run where an object still has the UID of one that is missing: the engine has left it at that. */
+/** Fails the run if an object still has the UID of a missing one: the engine did not recreate it. */
 export function failOnMissing(
   uids: readonly pulumi.Output<string>[],
   missing: readonly { readonly uid: string; readonly problem: Problem }[],

@@ -1,8 +1,8 @@
 import type * as pulumi from "@pulumi/pulumi";
 
 /**
- * What a component was told to wait for, for handing on to its children: the SDK doesn't, so without this they
- * would start while their component's dependencies are still being made.
+ * The `dependsOn` of a component, for its children. The SDK does not pass it on, so the children would start before the
+ * component's dependencies exist.
  */
 export function dependencies(
   opts: pulumi.ComponentResourceOptions | undefined,

@@ -3,7 +3,7 @@ import type { Observation } from "../nodes/operations/inspection";
 import { type UnreachablePolicy, unreachableCodes } from "../nodes/protocol/spec";
 import { describeProblem } from "../support/errors";
 
-/** Logs that checks are under way where they take more than two seconds. */
+/** Logs a progress message if the checks take more than two seconds. */
 export async function logWhileChecking<T>(checks: Promise<T>): Promise<T> {
   const stillChecking = setTimeout(
     () => void pulumi.log.info("checking clusters, nodes and registries…", undefined, undefined, true),
@@ -12,7 +12,7 @@ export async function logWhileChecking<T>(checks: Promise<T>): Promise<T> {
   return await checks.finally(() => clearTimeout(stillChecking));
 }
 
-/** Logs what the checks found; what nodes say, as soon as they do. */
+/** Logs the findings of the checks at once, and unreachable nodes as their inspections end. */
 export async function logPlan(
   plan: {
     readonly facts: readonly string[];

@@ -1,10 +1,10 @@
-/** What the program changes in Pulumi's SDK: what it logs, what it keeps of its promises, how it prints an error. */
+/** Changes to Pulumi's SDK: its debug log, the stacks of its promises, how it prints an error. */
 import * as pulumi from "@pulumi/pulumi";
 import { UserError } from "../support/errors";
 
 /**
- * The SDK's debug messages repeat what the engine answers, secrets in clear, and `--debug` shows them: `RegisterResource
- * RPC finished: …; err: …, resp: …` (`runtime/resource.js` and `invoke.js` of SDK 3.228). They go without the answer.
+ * The SDK's debug messages repeat the engine's answers with secrets in clear, and `--debug` shows them:
+ * `RegisterResource RPC finished: …; err: …, resp: …` (`runtime/resource.js` and `invoke.js` of SDK 3.228). The answer is cut out.
  */
 export function hideAnswers(): void {
   const log = pulumi.log as { debug: typeof pulumi.log.debug };
@@ -25,8 +25,8 @@ export interface StackHooks {
 const promiseWrapper = /@pulumi[\\/]pulumi[\\/]runtime[\\/]debuggable\.js$/;
 
 /**
- * The SDK formats and keeps the stack of each of its promises, several a resource, for looking for those that leak: 256
- * nodes' take 6 s and 130 MB. Only those are left out; `PULUMI_DEBUG_PROMISE_LEAKS` keeps them, as it prints them.
+ * The SDK formats and keeps a stack for each of its promises, to find leaks: 6 s and 130 MB for 256 nodes. Only these
+ * stacks are skipped. `PULUMI_DEBUG_PROMISE_LEAKS` prints them, and so keeps them.
  */
 export function skipPromiseStacks(): void {
   if (process.env["PULUMI_DEBUG_PROMISE_LEAKS"]) return;
@@ -41,8 +41,8 @@ export function skipPromiseStacks(): void {
 }
 
 /**
- * An error for Pulumi to print. One for the operator goes without a stack, which the SDK would print, and take twenty
- * seconds for; any other is a defect and keeps it.
+ * An error for Pulumi to print. A {@link UserError} loses its stack, which the SDK would take twenty seconds to print.
+ * Any other error is a defect and keeps its stack.
  */
 export function printableError(error: unknown): unknown {
   if (!(error instanceof UserError)) return error;

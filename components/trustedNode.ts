@@ -5,23 +5,23 @@ import { parseCaReport, parseContainerdReport } from "../nodes/protocol/report";
 import {
   type NodeEnvironment,
   type NodeTarget,
-  type TrustWay,
+  type TrustMode,
   type TrustedCertificate,
   type UnreachablePolicy,
   nodeEnvironment,
-  usual,
+  defaults,
 } from "../nodes/protocol/spec";
 import { serviceCommand } from "../nodes/service/serviceProtocol";
 
-/** How nodes are left, which happens with no program running. */
+/** How to remove the certificates. At `destroy` no program runs. */
 export interface RemovalArgs {
-  /** What becomes of a node that cannot be reached. */
+  /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
-  /** Whether a containerd that has loaded the certificates is restarted once they are gone. */
+  /** Whether to restart a containerd that has loaded the certificates after they are removed. */
   readonly restart: boolean;
 }
 
-/** The command of a removal, in state: all that it needs is in its words and its environment. */
+/** The delete command that the state records. Its arguments and environment hold all that it needs. */
 export function removalCommand(verb: "remove" | "sweep", { unreachable, restart }: RemovalArgs): string {
   const options = [
     ...(unreachable === "fail" ? [] : ["--unreachable", unreachable]),
@@ -30,24 +30,24 @@ export function removalCommand(verb: "remove" | "sweep", { unreachable, restart 
   return [`node -e "require('tkc-registry/run')" v1 ca ${verb}`, ...options].join(" ");
 }
 
-/** What a node command has in its environment where that is not the usual. */
+/** The environment for a timeout that differs from the default. */
 export function readyTimeoutEnvironment(seconds: number): NodeEnvironment {
-  return seconds === usual.readyTimeout ? {} : { TKC_REGISTRY_READY_TIMEOUT: String(seconds) };
+  return seconds === defaults.readyTimeout ? {} : { TKC_REGISTRY_READY_TIMEOUT: String(seconds) };
 }
 
 /** Arguments of {@link TrustedNode}. */
 export interface TrustedNodeArgs {
   /** The node as the workload cluster's API shows it. */
   readonly node: ClusterNode;
-  /** The way to the node. */
+  /** How to connect to the node. */
   readonly target: NodeTarget;
   /** The certificates that the node is to trust. */
   readonly certificates: readonly TrustedCertificate[];
-  /** Names the installation: with another one than last time the node is looked after. */
+  /** Identifies the installation. A changed nonce makes Pulumi install again. */
   readonly nonce: pulumi.Input<string>;
-  /** How it trusts them. */
-  readonly trustBy: TrustWay;
-  /** How the certificates are taken away again. */
+  /** The trust mode. */
+  readonly trustMode: TrustMode;
+  /** How to remove the certificates. */
   readonly removal: RemovalArgs;
   /** SHA-256 of the script that may run on the node. */
   readonly scriptSha256: string;
@@ -59,7 +59,7 @@ export interface TrustedNodeArgs {
   readonly after: readonly pulumi.Input<pulumi.Resource>[];
 }
 
-/** A node, and what it said of itself at the last run that touched it. */
+/** A node and its report from the last run that reached it. */
 export interface NodeTrust extends Pick<
   ClusterNode,
   "name" | "role" | "address" | "osImage" | "containerRuntime"
@@ -85,7 +85,7 @@ export interface NodeTrust extends Pick<
  * again and restarts containerd. The program has to run a `NodeService` for its commands.
  */
 export class TrustedNode extends pulumi.ComponentResource {
-  /** The node as the API has it, and what it said when it was last touched. */
+  /** The node and its last report. */
   readonly trust: pulumi.Output<NodeTrust>;
   /** Exists when the node is done: what comes after the node need wait for nothing else of it. */
   readonly done: pulumi.Resource;
@@ -97,7 +97,7 @@ export class TrustedNode extends pulumi.ComponentResource {
       ...nodeEnvironment(args.target),
       TKC_REGISTRY_OWNER: args.owner,
       TKC_REGISTRY_TRUST: JSON.stringify(args.certificates),
-      ...(args.trustBy === usual.trustBy ? {} : { TKC_REGISTRY_TRUST_BY: args.trustBy }),
+      ...(args.trustMode === defaults.trustMode ? {} : { TKC_REGISTRY_TRUST_BY: args.trustMode }),
       TKC_REGISTRY_SCRIPT_SHA256: args.scriptSha256,
       TKC_REGISTRY_NONCE: args.nonce,
       ...readyTimeoutEnvironment(args.readyTimeoutSeconds),

@@ -1,6 +1,11 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { type NodeWay, type TrustWay, type TrustedCertificate, wayEnvironment } from "../nodes/protocol/spec";
+import {
+  type NodeConnection,
+  type TrustMode,
+  type TrustedCertificate,
+  connectionEnvironment,
+} from "../nodes/protocol/spec";
 import { planLanes } from "../plan/lanes";
 import type { NodePlan } from "../plan/nodes";
 import { dependencies } from "./options";
@@ -16,17 +21,17 @@ import {
 export interface TrustedNodesArgs {
   /** The cluster's nodes; at least one. A plain list, as it decides how many resources there are. */
   readonly nodes: readonly NodePlan[];
-  /** The way to the nodes that will be there when the stack goes. */
-  readonly way: NodeWay;
+  /** How to connect to the nodes that exist when the stack is destroyed. */
+  readonly connection: NodeConnection;
   /** Host keys by node name, `SHA256:…`, where the settings give them. */
   readonly hostKeys: Readonly<Record<string, string>>;
   /** What each of them is to trust. */
   readonly certificates: readonly TrustedCertificate[];
-  /** How they trust it. */
-  readonly trustBy: TrustWay;
-  /** How they are left. */
+  /** The trust mode. */
+  readonly trustMode: TrustMode;
+  /** How to remove the certificates. */
   readonly removal: RemovalArgs;
-  /** What runs on the nodes; `preview --diff` shows what changed in it. Each command runs only what has this SHA-256. */
+  /** The node script. `preview --diff` shows its changes; each command runs only the script with this SHA-256. */
   readonly script: { readonly text: string; readonly sha256: string };
   /** How many workers are done at once. Control-plane nodes always go one at a time. */
   readonly workersAtOnce: number;
@@ -45,19 +50,19 @@ export class TrustedNodes extends pulumi.ComponentResource {
   readonly nodes: pulumi.Output<readonly NodeTrust[]>;
 
   constructor(name: string, args: TrustedNodesArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { certificates, trustBy, removal, script, owner, readyTimeoutSeconds } = args;
-    // What a review is about. Nodes come and go, and show by themselves.
+    const { certificates, trustMode, removal, script, owner, readyTimeoutSeconds } = args;
+    // Only what a reviewer of the preview needs. Nodes are resources and appear by themselves.
     super("tkc-registry:index:TrustedNodes", name, { script, certificates }, opts);
 
     const plans = new Map(args.nodes.map((plan) => [plan.node.name, plan]));
-    // Made before all nodes and so deleted after them: a run that is killed leaves nodes that the state doesn't know of.
+    // Created before all nodes and so deleted after them: a killed run may have changed nodes that the state lacks.
     const sweep = new command.local.Command(
       `${name}-sweep`,
       {
         create: "true",
         delete: removalCommand("sweep", removal),
         environment: {
-          ...wayEnvironment(args.way),
+          ...connectionEnvironment(args.connection),
           TKC_REGISTRY_OWNER: owner,
           ...(Object.keys(args.hostKeys).length === 0
             ? {}
@@ -79,7 +84,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
         {
           ...plans.get(node.name)!,
           certificates,
-          trustBy,
+          trustMode,
           removal,
           scriptSha256: script.sha256,
           owner,
@@ -93,8 +98,8 @@ export class TrustedNodes extends pulumi.ComponentResource {
     }
 
     this.nodes = pulumi.all([...trusted.values()].map((node) => node.trust));
-    // The engine writes the whole state at each step: the nodes are in the stack's outputs once. Those are only set by a
-    // run that came to its end; what later runs hold a registry to is kept from the first moment.
+    // A small state matters, as the engine writes all of it at each step: the nodes are only in the stack's outputs. A
+    // failed run does not set those, and later runs need the trusted certificates, so they are registered here.
     this.registerOutputs({ certificates });
   }
 }

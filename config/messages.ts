@@ -17,14 +17,14 @@ export function shapeOf(issue: { readonly code?: string; readonly expected?: unk
   return `Give ${shapes[String(issue.expected)] ?? String(issue.expected)}`;
 }
 
-/** Where people may have put a secret, rightly or not. */
+/** Places where people may have put a secret. */
 const secretPlaces = new Set<PropertyKey>([...secretSettings, "credentials", "env"]);
 
 /**
- * What is told of a value that is wrong.
+ * Describes a wrong value.
  *
- * @param hidden - Where it may be a secret, or hold one: no more than that it is wrong.
- * @param wanted - The type that belongs there.
+ * @param hidden - Whether it may hold a secret: then the value is not repeated.
+ * @param wanted - The expected type.
  */
 function seenAt(raw: unknown, path: readonly PropertyKey[], hidden: boolean, wanted: unknown): string {
   const value = path.reduce<unknown>(
@@ -43,7 +43,7 @@ function seenAt(raw: unknown, path: readonly PropertyKey[], hidden: boolean, wan
   return `it is ${shown.length > 80 ? `${shown.slice(0, 77)}…` : shown}`;
 }
 
-/** The settings of an object schema, for telling which ones an unknown name might have meant. */
+/** The known settings at a path, for the remedy of an unknown one. */
 function knownAt(path: readonly PropertyKey[], raw: unknown): string[] {
   let schema: z.ZodType = settingsSchema;
   let value: unknown = raw;
@@ -90,7 +90,7 @@ export function problemsOf(
     }
     const hidden =
       secretNames.has(String(issue.path[0])) || issue.path.some((part) => secretPlaces.has(part));
-    const told = (issue.code === "custom" && issue.params) as
+    const custom = (issue.code === "custom" && issue.params) as
       { seen?: string; shape?: string } | undefined | false;
     const wanted = "expected" in issue ? issue.expected : undefined;
     const generic = seenAt(raw, issue.path, hidden, wanted);
@@ -98,8 +98,8 @@ export function problemsOf(
       {
         code: generic === "it is missing" ? "missing-setting" : "bad-setting",
         subject: subject(issue.path),
-        seen: (told && !hidden && told.seen) || generic,
-        remedy: (told && hidden && told.shape) || issue.message,
+        seen: (custom && !hidden && custom.seen) || generic,
+        remedy: (custom && hidden && custom.shape) || issue.message,
       },
     ];
   });

@@ -1,6 +1,6 @@
 /** What settings there are, and what each may be by itself; settings that must agree are in rules.ts. */
 import { z } from "zod";
-import { trustWays, unreachablePolicies, usual } from "../nodes/protocol/spec";
+import { trustModes, unreachablePolicies, defaults } from "../nodes/protocol/spec";
 import { parseRegistryHost } from "../registry/host";
 import type { CaSource } from "../registry/types";
 import {
@@ -137,7 +137,7 @@ const settingFields = z.strictObject({
     })
     .optional(),
   unreachableNodes: shaped((p) => z.enum(unreachablePolicies, p), "Give fail or skip").default("fail"),
-  trust: shaped((p) => z.enum(trustWays, p), "Give system, certs.d or auto").default(usual.trustBy),
+  trust: shaped((p) => z.enum(trustModes, p), "Give system, certs.d or auto").default(defaults.trustMode),
   restartOnRemoval: flag().default(true),
   jumpbox: z
     .strictObject({
@@ -147,12 +147,12 @@ const settingFields = z.strictObject({
     .prefault({}),
   nodes: z
     .strictObject({
-      user: line("Give the SSH user of the nodes").default(usual.user),
+      user: line("Give the SSH user of the nodes").default(defaults.user),
       sshKeyFile: line("Give the path of a private key").optional(),
       hostKeys: z.record(z.string(), hostKey("Give the host key's fingerprint")).default({}),
       workersAtOnce: whole(1, 256, "workers").default(8),
       inspect: flag().default(true),
-      readyTimeoutSeconds: whole(10, 3600, "seconds").default(usual.readyTimeout),
+      readyTimeoutSeconds: whole(10, 3600, "seconds").default(defaults.readyTimeout),
     })
     .prefault({}),
   registries: shaped(

@@ -128,7 +128,7 @@ export async function kubeContext(
   });
   const expires = await expiryOf(user);
   const failure = (action: Action, error: unknown): Error =>
-    explain(error, action, { name, server: cluster.server, login, expires });
+    requestError(error, action, { name, server: cluster.server, login, expires });
   const limit = pLimit(requestsAtOnce);
   const make = <T>(api: new (configuration: Configuration) => T): T => new api(configuration);
   return {
@@ -165,7 +165,7 @@ export async function kubeContext(
   };
 }
 
-/** What an entry gives in base64, or as a file's path; empty where there is none, or it can't be read: requests tell that. */
+/** Reads an entry given in base64 or as a file's path. Empty if absent or unreadable: the first request then fails. */
 async function contentOf(data: string | undefined, file: string | undefined): Promise<string> {
   if (data !== undefined) return Buffer.from(data, "base64").toString("utf8");
   return file === undefined ? "" : await readFile(file, "utf8").catch(() => "");
@@ -181,15 +181,15 @@ async function expiryOf({ token, certData, certFile }: User): Promise<Date | und
   }
 }
 
-/** As kubectl does, and OpenSSL by itself does not: a CA of the kubeconfig need not be a root. */
+/** Accepts a kubeconfig CA that is not a root, as kubectl does and OpenSSL by default does not. */
 function allowPartialChain(agent: unknown): void {
   if (agent instanceof https.Agent) agent.options.allowPartialTrustChain = true;
 }
 
-/** How many requests, and so connections, one context has at once: an API server's work for a run is bounded too. */
+/** Requests, and so connections, of one context at once, to bound the load on the API server. */
 const requestsAtOnce = 8;
 
-/** Bounds each request in time. The client makes an agent for each, and so a handshake: the first one's serves all. */
+/** Limits each request's time, and shares one agent: the client would make one for each request, with a handshake. */
 function requestMiddleware(): Middleware {
   let shared: https.Agent | undefined;
   return {
@@ -229,7 +229,7 @@ async function loadKubeconfig(
     await parseKubeconfigYaml(text, file);
     const config = new client.KubeConfig();
     try {
-      // Entries that lack something are other contexts' concern.
+      // Incomplete entries may belong to other contexts.
       if (text.trim() !== "") config.loadFromString(text, { onInvalidEntry: "filter" });
       config.makePathsAbsolute(path.dirname(path.resolve(file)));
     } catch {
@@ -300,7 +300,7 @@ export function apiRefusal(error: unknown): ApiRefusal | undefined {
   return { status: code, message: typeof message === "string" ? printable(message, 600) : "" };
 }
 
-function explain(
+function requestError(
   error: unknown,
   action: Action,
   {
@@ -314,7 +314,7 @@ function explain(
   const problem = (code: ProblemCode, seen: string, remedy: string): UserError =>
     new UserError({ code, subject: `context ${name}`, seen, remedy });
   const refusal = apiRefusal(error);
-  if (!refusal) return explainConnection(error, problem, server, login);
+  if (!refusal) return connectionError(error, problem, server, login);
   const { status, message } = refusal;
   const said = message === "" ? `${status}` : `${status}: ${message}`;
   switch (true) {
@@ -353,15 +353,15 @@ function explain(
   }
 }
 
-function explainConnection(
+function connectionError(
   error: unknown,
   problem: (code: ProblemCode, seen: string, remedy: string) => UserError,
   server: string,
   login: string,
 ): Error {
-  if (error instanceof TypeError || error instanceof RangeError) return error; // defects, not the cluster's answer
+  if (error instanceof TypeError || error instanceof RangeError) return error; // defects of this program
   if (!(error instanceof ConnectionFailure)) {
-    // The rest are failures of what the kubeconfig has run or read for a credential.
+    // All other errors come from the kubeconfig's credential: a plugin or a file.
     return problem(
       "cluster-credential",
       `its credential cannot be had: ${printable((error as Error).message)}`,

@@ -1,8 +1,8 @@
-/** A kubeconfig's credential plugin (`users[].user.exec`), run with limits and told of without what it printed. */
+/** Runs a kubeconfig's credential plugin (`users[].user.exec`) with limits. No message repeats its output. */
 import { type ChildProcess, type ExecFileException, execFile } from "node:child_process";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { z } from "zod";
-import { childEnvironment } from "../support/children";
+import { childEnvironment } from "../support/childEnvironment";
 import { UserError } from "../support/errors";
 import { printable } from "../support/text";
 
@@ -17,8 +17,8 @@ type Start = (
 const credentialSchema = z.looseObject({ status: z.looseObject({ token: z.string().optional() }) });
 
 /**
- * The client starts a plugin with no limit of time, and with all of our environment, and quotes what it printed. Here it
- * gets {@link childEnvironment}, nothing to read, and `seconds`; it fails as a {@link UserError} `cluster-credential`.
+ * The client runs a plugin without a time limit, with the whole environment, and quotes its output. Here a plugin gets
+ * {@link childEnvironment}, an empty stdin and `seconds`, and fails with the {@link UserError} `cluster-credential`.
  */
 export function limitPlugins(
   config: KubeConfig,

@@ -6,7 +6,7 @@ import type { HttpLibrary, RequestContext, ResponseContext } from "@kubernetes/c
 import { ConnectionFailure, connectionFailure } from "../net/https";
 
 /**
- * The client's own library (node-fetch) takes an answer on a connection that is used again for one that was cut off.
+ * The client's own library (node-fetch) takes a response on a reused connection for one that was cut off.
  *
  * @param seconds - What the signal of each request allows, for messages.
  */

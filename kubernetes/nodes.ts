@@ -6,7 +6,7 @@ import { printable } from "../support/text";
 import type { KubeContext } from "./client";
 import type { ClusterNode } from "./types";
 
-/** Ranges in which no node's address is: SSH to them would end on this machine, or on nobody's in particular. */
+/** Ranges that no node's address is in: SSH to them would reach this machine, or no single host. */
 const forbiddenRanges = ["unspecified", "loopback", "linkLocal", "multicast", "broadcast", "ipv4Mapped"];
 
 /** The systems whose trust stores the node script knows, as kubelets name them. */

@@ -7,7 +7,7 @@ import type { V1Pod } from "@kubernetes/client-node";
 import type { ProblemCode } from "../support/catalog";
 import { UserError, allChecks, describeProblem } from "../support/errors";
 import { printable } from "../support/text";
-import { type PodManifest, checkRights, dryRunPod } from "./access";
+import { type PodManifest, checkRights, dryRunPod } from "./checks";
 import type { KubeContext } from "./client";
 
 /** A pull to be tried. */
@@ -16,7 +16,7 @@ export interface PullTrial {
   readonly image: string;
 }
 
-/** What became of it. */
+/** The result of a trial. */
 export interface PullResult extends PullTrial {
   readonly ok: boolean;
   /** What the kubelet said of a failed one. */
@@ -33,10 +33,10 @@ export interface PullPlace {
 /** Pods at once: an API server and a registry have other work too. */
 const atOnce = 16;
 /** Seconds for one pod. */
-const patience = 120;
+const timeout = 120;
 /** Milliseconds between two looks at a pod. */
 const interval = 1000;
-/** How a registry refuses who has no login, or not the right one. */
+/** A registry's refusal of a missing or wrong login. */
 const refusedLogin = /\b(401|403)\b|unauthorized|authorization failed|denied/i;
 const purpose = { "tkc-registry/purpose": "verify-pull" };
 const runLabel = "tkc-registry/run";
@@ -49,7 +49,7 @@ function podOf({ node, image }: PullTrial, { pullSecret, labels }: PullPlace): P
       nodeName: node, // by no scheduler: to be tried is the node, whatever room it has
       tolerations: [{ operator: "Exists" }],
       restartPolicy: "Never",
-      activeDeadlineSeconds: patience,
+      activeDeadlineSeconds: timeout,
       terminationGracePeriodSeconds: 1,
       automountServiceAccountToken: false,
       enableServiceLinks: false,
@@ -65,7 +65,7 @@ function podOf({ node, image }: PullTrial, { pullSecret, labels }: PullPlace): P
           name: "pull",
           image,
           imagePullPolicy: "Always",
-          // In place of what the image runs. It need not be there: the image has been pulled by then.
+          // Need not exist in the image: the image has been pulled by then.
           command: ["true"],
           // A namespace may insist on them.
           resources: {
@@ -116,17 +116,17 @@ export function readPull({ status }: Pick<V1Pod, "status">): PullState {
     return { kind: "failed", message: said === "" ? reason : said, bare };
   }
   if (running || pullDone.has(reason) || container?.imageID) return { kind: "pulled" };
-  // One that never came to be is told as terminated, too, when its pod is ended.
+  // The kubelet also reports a container that never started as terminated when its pod ends.
   if (terminated && terminated.reason !== "ContainerStatusUnknown") return { kind: "pulled" };
   if (status?.phase === "Failed") {
-    const told = [status.reason, status.message].filter((text) => text).join(": ");
-    return { kind: "failed", message: printable(told, 600) || "the pod was ended", bare: told === "" };
+    const cause = [status.reason, status.message].filter((text) => text).join(": ");
+    return { kind: "failed", message: printable(cause, 600) || "the pod was ended", bare: cause === "" };
   }
   return { kind: "open", message: said || reason || "the kubelet has not taken the pod up" };
 }
 
-/** Passing troubles of an API server: a pod that is there is looked at again. */
-const passing: ReadonlySet<string> = new Set<ProblemCode>(["cluster-unreachable", "cluster-failing"]);
+/** Transient failures of the API server: the pod is read again. */
+const transient: ReadonlySet<string> = new Set<ProblemCode>(["cluster-unreachable", "cluster-failing"]);
 
 /** The pods of one run. */
 class Trials {
@@ -144,7 +144,7 @@ class Trials {
 
   async try(trial: PullTrial): Promise<PullResult> {
     try {
-      // One that somebody deleted is made once more: another run clears up at its start.
+      // Retried once if the pod was deleted: another run of verify deletes leftover pods at its start.
       let state = (await this.#tryOnce(trial)) ?? (await this.#tryOnce(trial));
       // A kubelet pulls without a secret that it has not read yet, as it does for the first pod of a node that has it.
       if (state?.kind === "failed" && refusedLogin.test(state.message)) {
@@ -179,13 +179,13 @@ class Trials {
       cluster.core.createNamespacedPod({ namespace, body }),
     );
     try {
-      for (const end = performance.now() + patience * 1000; ;) {
+      for (const end = performance.now() + timeout * 1000; ;) {
         const state = readPull(pod);
         if (state.kind === "pulled") return state;
         if (state.kind === "failed" && !state.bare) return state;
         if (state.kind === "failed" || performance.now() > end) {
           const message = (await this.#lastEvent(pod)) ?? state.message;
-          const late = state.kind === "open" ? `no end in ${patience} s: ` : "";
+          const late = state.kind === "open" ? `no end in ${timeout} s: ` : "";
           return { kind: "failed", message: `${late}${message}`, bare: false };
         }
         await sleep(interval, undefined, { signal: this.signal });
@@ -194,7 +194,7 @@ class Trials {
         pod = now;
       }
     } finally {
-      await this.#remove(pod).catch(() => undefined); // once more in the end
+      await this.#remove(pod).catch(() => undefined); // removeAll tries again at the end
     }
   }
 
@@ -206,12 +206,12 @@ class Trials {
         cluster.core.readNamespacedPod(at),
       );
     } catch (error) {
-      if (error instanceof UserError && passing.has(error.problems[0]!.code)) return pod;
+      if (error instanceof UserError && transient.has(error.problems[0]!.code)) return pod;
       throw error;
     }
   }
 
-  /** What was last told of a pod's trouble; who may not read events does without. */
+  /** The last event of a pod; `undefined` for a user who may not read events. */
   async #lastEvent({ metadata }: V1Pod): Promise<string | undefined> {
     const { cluster } = this;
     const { namespace } = this.place;

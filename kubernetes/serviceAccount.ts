@@ -1,6 +1,6 @@
 /**
  * The command behind the pull secret's entry in a ServiceAccount. `imagePullSecrets` is an atomic list: server-side apply
- * would replace other people's entries, so it is read, changed and written back on the condition that nobody wrote in between.
+ * would replace other people's entries, so it is read, changed and written back if nobody else wrote in between.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
@@ -9,20 +9,20 @@ import { objectName } from "../support/names";
 import { printable } from "../support/text";
 import { type KubeContext, apiRefusal, kubeContext } from "./client";
 
-/** Names the entries that this program put in, so that a run that was cut off before it reported knows its own. */
+/** Records the entries that this program added, so that a later run knows them after an interrupted one. */
 const oursAnnotation = "tkc-registry/image-pull-secrets";
 const conflictRetries = 10;
 
-/** What the entry is about. */
+/** An entry: this secret in the list of this ServiceAccount. */
 export interface Attachment {
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly pullSecret: string;
 }
 
-/** What the command's stdout says, and the next run reads: no more than must be known. */
+/** The command's stdout, which the next run reads. */
 export interface AttachmentState extends Attachment {
-  /** The entry was there before us: it stays when we go. */
+  /** The entry existed before the stack, and outlives it. */
   readonly preexisting: boolean;
 }
 
@@ -171,7 +171,7 @@ async function read(api: AccountApi, target: Attachment): Promise<Account | unde
   });
 }
 
-/** Changes the ServiceAccount by a patch that fails if it was written since it was read, and then tries again. */
+/** Patches the ServiceAccount on the condition that it has not changed since it was read, and retries if it has. */
 async function change(
   api: AccountApi,
   target: Attachment,
@@ -182,7 +182,7 @@ async function change(
   for (let left = conflictRetries; left > 0; left -= 1) {
     const account = await read(api, target);
     if (!account) return undefined;
-    // A failed test has the status of any patch that does not apply: it was one if the object has changed.
+    // A failed test has the same status as any bad patch. It was the test if the object has changed.
     if (account.metadata.resourceVersion === lastVersion) break;
     const steps = plan(account);
     if (steps.length === 0) return account;

@@ -11,7 +11,7 @@ import { GoRefusal } from "../certificates/go/goCertificate";
 import { goHostRefusal, goRefusal } from "../certificates/go/goVerify";
 import { printable } from "../support/text";
 
-/** What one exchange may cost. */
+/** Limits of one exchange. */
 export interface Limits {
   /** For the whole of it, from the name's resolution to the last byte. */
   readonly seconds: number;
@@ -47,7 +47,7 @@ export class ConnectionFailure extends Error {
   }
 }
 
-/** Whom a connection believes: these certificates and no others, Node's own roots, or (for content that is checked otherwise) anyone. */
+/** What a connection trusts: these certificates, Node's own roots, or anything (for content that is checked later). */
 export type Trust = { readonly ca: readonly string[] } | "public-roots" | "unverified";
 
 export interface HttpRequest {
@@ -108,7 +108,7 @@ const unreachable: Record<string, string> = {
   EPIPE: "the connection was cut",
 };
 
-/** Tells the kind of a failure from the error of Node's `net`, `tls`, `dns` or `http`. */
+/** Classifies an error of Node's `net`, `tls`, `dns` or `http`. */
 export function connectionFailure(error: unknown): ConnectionFailure {
   if (error instanceof ConnectionFailure) return error;
   const { code = "", message } = error as NodeJS.ErrnoException;
@@ -122,8 +122,8 @@ export function connectionFailure(error: unknown): ConnectionFailure {
 }
 
 /**
- * Asked once OpenSSL has verified the chain, before anything is sent: Go's rules must hold too, so that nothing is
- * believed here that containerd and kubectl refuse.
+ * Called after OpenSSL has verified the chain, before anything is sent. Applies Go's rules too, so that a chain that
+ * containerd and kubectl refuse is refused here.
  */
 function checkServerIdentity(trust: Trust) {
   return (hostname: string, certificate: tls.PeerCertificate): Error | undefined => {
@@ -133,7 +133,7 @@ function checkServerIdentity(trust: Trust) {
   };
 }
 
-/** What Go says; of public certificates only whether they are for the host, as OpenSSL has verified the rest. */
+/** Go's verdict. For public roots it covers only the host name, since OpenSSL has verified the chain. */
 function refusalOf(
   chain: readonly X509Certificate[],
   trust: Trust,
@@ -167,8 +167,7 @@ function slow(seconds: number): ConnectionFailure {
 }
 
 /**
- * Shakes hands, looks at what the server shows, and hangs up. Nothing is sent, so that looking at an unverified
- * server gives nothing away.
+ * Connects, reads the served chain, and disconnects. It sends no data, so an unverified server learns nothing.
  *
  * Node.js shows of the served certificates those that lead from the server's own upwards, one issuer for each: of an authority
  * that was certified twice (cross-signed), the first is looked at.
@@ -185,14 +184,14 @@ export async function inspectTls(
   return await new Promise<ServedTls>((resolve, reject) => {
     const socket = tls.connect({
       ...tlsOptions(endpoint, trust),
-      // With a store, Node.js would end the chain with a certificate of that, as if it had been served.
+      // With a store, Node.js would append a certificate of the store to the served chain.
       ...(trust === "public-roots" ? {} : { ca: [] }),
       rejectUnauthorized: false,
     });
-    const finish = (settle: () => void): void => {
+    const finish = (complete: () => void): void => {
       clearTimeout(timer);
       socket.destroy();
-      settle();
+      complete();
     };
     const timer = setTimeout(() => finish(() => reject(slow(seconds))), seconds * 1000);
     socket.on("error", (error) => finish(() => reject(connectionFailure(error))));
@@ -237,7 +236,7 @@ function chainOf(served: tls.PeerCertificate): X509Certificate[] {
 }
 
 /**
- * One request on a connection of its own. Redirects are given back, not followed.
+ * Sends one request on a new connection. Returns redirects, and does not follow them.
  *
  * @throws ConnectionFailure.
  */

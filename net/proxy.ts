@@ -5,11 +5,11 @@ import type { Endpoint } from "./https";
 const variables = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 /**
- * Connections here are direct, as the nodes' are: what they trust must be what the registry itself shows, not what a
- * proxy of this machine does. Where one fails and programs like curl would have used a proxy, that is why.
+ * Connections are direct, as the nodes' are: the trusted chain must be the registry's, not that of a proxy of this
+ * machine. This explains a failure where curl would have used a proxy.
  *
- * @returns Words to end a message with, none where no proxy is set for this host. The variable's value is not told: it may
- * have a password in it.
+ * @returns A sentence for the end of a message, empty if no proxy applies to this host. It never repeats the variable's
+ * value, which may hold a password.
  */
 export function unusedProxy(endpoint: Endpoint, environment: NodeJS.ProcessEnv = process.env): string {
   const name = variables.find((variable) => environment[variable]);

@@ -7,7 +7,7 @@ import { type KubeContext, kubeContext } from "../kubernetes/client";
 export interface Contexts {
   readonly supervisor: Promise<KubeContext>;
   readonly cluster: Promise<KubeContext>;
-  /** The command that logs in to them anew, given the Supervisor's URL where that is known. */
+  /** The command that renews both logins, given the Supervisor's URL if it is known. */
   readonly login: (server?: string) => string;
 }
 
@@ -37,7 +37,7 @@ export function openContexts(settings: Settings): Contexts {
 
 const minute = 60_000;
 
-/** How long a context's login lasts, as a fact or, where that is less than an hour, as a warning. */
+/** How long a context's login lasts: a warning if it is less than an hour, and else a fact. */
 export function loginTime(
   { name, expires }: KubeContext,
   login: string,

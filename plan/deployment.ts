@@ -1,7 +1,7 @@
-/** The Deployment from the registry: whose it is, and the pod that it runs. */
+/** The Deployment from the registry: its ownership, and the pod that it runs. */
 import { settingSubject } from "../config/names";
 import type { Settings } from "../config/settings";
-import { dryRunPod, foundObject } from "../kubernetes/access";
+import { dryRunPod, foundObject } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { parseImageReference } from "../registry/host";
 import { UserError } from "../support/errors";
@@ -9,7 +9,7 @@ import { resolveOwnership } from "./ownership";
 import { type PodTemplate, podLabels, podSpec } from "./podTemplate";
 import { needsPullSecret } from "./pullSecrets";
 
-/** Whether the Deployment is there, and whether it is one that the stack takes over. */
+/** Whether the Deployment exists, and whether the stack adopts it. */
 export async function resolveDeployment(
   cluster: KubeContext,
   settings: Settings,
@@ -24,7 +24,7 @@ export async function resolveDeployment(
   const exists = live !== undefined;
   if (resolveOwnership(what, live && foundObject(live), options) !== "adopted")
     return { exists, adopted: false };
-  // A selector can't be changed, and a container of another name would stay beside ours.
+  // A selector is immutable, and server-side apply would keep a container with another name beside ours.
   const selector = Object.entries(live?.spec?.selector.matchLabels ?? {});
   const containers = live?.spec?.template.spec?.containers.map((container) => container.name) ?? [];
   const fits = selector.length === 1 && selector[0]![0] === "app" && selector[0]![1] === app;
@@ -40,7 +40,7 @@ export async function resolveDeployment(
   });
 }
 
-/** The pod that the Deployment runs, with its image as the pods are to name it. */
+/** The pod that the Deployment runs. */
 export function podTemplate(settings: Settings, image: string): PodTemplate {
   const { app, command, args, port, probe, runAsUser, writablePaths, env, resources } = settings.deployment;
   const imagePullSecrets = needsPullSecret(settings) ? [settings.pullSecret.name] : [];
@@ -60,9 +60,9 @@ export function podTemplate(settings: Settings, image: string): PodTemplate {
 }
 
 /**
- * The Deployment's image as its pods are to name it.
+ * The Deployment's image, pinned to its digest if the settings say so.
  *
- * @param digest - What the registry says that it is now.
+ * @param digest - The image's digest at the registry.
  */
 export function deployedImage(
   { deployment: { image, pinDigest } }: Settings,
@@ -78,7 +78,7 @@ export function deployedImage(
   });
 }
 
-/** Has the API server decide on the Deployment's pod. */
+/** Checks that the API server would admit the Deployment's pod. */
 export async function tryPod(cluster: KubeContext, settings: Settings): Promise<void> {
   const { enabled, namespace, image } = settings.deployment;
   if (!enabled) return;

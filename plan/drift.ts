@@ -1,6 +1,6 @@
 /**
- * Which nodes a run has to look after, told by a nonce a node. It is an input of the node's command: as long as it is
- * the one of the last installation, nothing is done there.
+ * Decides which nodes need an installation. The nonce is an input of the node's command: Pulumi runs the command only
+ * if the nonce differs from the recorded one.
  */
 import { createHash } from "node:crypto";
 import type { Observation } from "../nodes/operations/inspection";
@@ -13,13 +13,13 @@ function derived(...from: readonly unknown[]): string {
 
 /**
  * @param uid - The Node's UID.
- * @param recorded - What the state holds of the very node; undefined where it holds nothing.
- * @param observed - What the node said; undefined where it was not asked.
- * @param wanted - What it is to trust, and what becomes of it where it can't be reached.
- * @returns a nonce that follows from these alone, so that the preview and the update agree: the recorded one where all
- *   is well, nothing is known, or the node can't be reached and is to be skipped; the node's own where it is well and was
- *   installed by a run that could not record it; another one where the node has to be looked after, as one does that was
- *   skipped and is there again.
+ * @param recorded - The state's record of this node; undefined if there is none.
+ * @param observed - The node's observation; undefined if it was not inspected.
+ * @param wanted - What the node should trust, and the policy for unreachable nodes.
+ * @returns A nonce derived from these alone, so that preview and update agree:
+ *   - the recorded nonce if the node is in order, was not inspected, or is unreachable and skipped;
+ *   - the node's own nonce if it is in order, and an interrupted run installed it without recording it;
+ *   - a new nonce if the node needs an installation, as one does that was skipped and is reachable again.
  */
 export function nonceOf(
   uid: string,

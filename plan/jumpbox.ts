@@ -1,13 +1,13 @@
 /** The jumpbox pod: the stack's own, or somebody's that is used. */
 import type { Settings } from "../config/settings";
-import { foundObject } from "../kubernetes/access";
+import { foundObject } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import type { PreviousState, RecordedPod } from "../state/previousState";
 import { type Problem, UserError } from "../support/errors";
 import { jumpboxContainer } from "../support/names";
 import { resolveOwnership } from "./ownership";
 
-/** The jumpbox pod, as far as it is decided. */
+/** The decisions about the jumpbox pod. */
 export interface JumpboxPlan {
   /** Whether the pod is the stack's own. */
   readonly create: boolean;
@@ -51,7 +51,7 @@ export async function resolveJumpbox(
   if (kind === "ours")
     return ended ? { ...own, running, dead } : { ...own, running, uid: pod!.metadata!.uid };
   if (ended || phase !== "Running") throw new UserError(dead);
-  // The state still has the stack's own pod of this name: left out of the program, it would be deleted by its name.
+  // The state still records the stack's own pod of this name. Left out of the program, Pulumi would delete it by name.
   if ((await previousState()).jumpbox?.name === name) {
     throw new UserError({
       code: "jumpbox-replaced",
@@ -64,15 +64,15 @@ export async function resolveJumpbox(
 }
 
 /**
- * The UID of the stack's own pod that is gone, evicted or dead and so is to be replaced; of the one that was before,
- * where it is well.
+ * The UID of the pod that the stack's own pod replaces. A pod that was deleted, evicted or failed is replaced; a running
+ * pod keeps the recorded value.
  */
 export function replacedPod(
   { create, uid, dead }: JumpboxPlan,
   recorded: RecordedPod | undefined,
 ): string | undefined {
   if (!create) return undefined;
-  // A pod of a run that was cut off: the state can't be told to replace it.
+  // An interrupted run left this pod unrecorded, so Pulumi cannot replace it.
   if (dead && !recorded) throw new UserError(dead);
   return recorded?.uid === uid ? recorded?.replaces : recorded?.uid;
 }

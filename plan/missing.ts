@@ -1,19 +1,19 @@
-/** Objects that the state has and the cluster hasn't. */
+/** Objects that the state records and the cluster lacks. */
 import type { Settings } from "../config/settings";
 import type { ClusterNode } from "../kubernetes/types";
 import type { PreviousState } from "../state/previousState";
 import type { Problem } from "../support/errors";
 
-/** An object that the state has and the cluster hasn't. */
+/** An object that the state records and the cluster lacks. */
 export interface MissingObject {
   readonly uid: string;
-  /** What is to be said where the run leaves it at that. */
+  /** Reported if the run does not recreate the object. */
   readonly problem: Problem;
 }
 
 /**
- * Finds what the state still has and the cluster doesn't. Nothing would be done about it, as none of its settings have
- * changed; but in a run that refreshes the state first, all is done, and only the objects' UIDs tell which run this is.
+ * Finds objects that the state records and the cluster lacks. Pulumi recreates them only in a run with `--refresh`. The
+ * program learns which run it is from the UIDs at the end.
  *
  * @param objects - whether objects that are wanted are there, by `Kind namespace/name`.
  */

@@ -1,4 +1,4 @@
-/** The nodes: which there are, what the state has of them, and what they say of themselves. */
+/** Plans the nodes: discovers them, compares them with the state, and inspects them. */
 import type { Settings } from "../config/settings";
 import type { KubeContext } from "../kubernetes/client";
 import { checkSystems, discoverNodes } from "../kubernetes/nodes";
@@ -6,7 +6,7 @@ import type { ClusterNode } from "../kubernetes/types";
 import { type Observation, inspectNodes } from "../nodes/operations/inspection";
 import {
   type NodeTarget,
-  type NodeWay,
+  type NodeConnection,
   type TrustedCertificate,
   type UnreachablePolicy,
   pinOf,
@@ -19,9 +19,9 @@ import { nonceOf } from "./drift";
 export interface NodePlan {
   /** The node as the workload cluster's API shows it. */
   readonly node: ClusterNode;
-  /** The way to it. */
+  /** How to connect to it. */
   readonly target: NodeTarget;
-  /** Names its installation: with another one than last time the node is looked after. */
+  /** Identifies the installation. A changed nonce makes Pulumi install again. */
   readonly nonce: string | Promise<string>;
 }
 
@@ -36,15 +36,19 @@ export async function findNodes(cluster: KubeContext): Promise<readonly ClusterN
   return found;
 }
 
-/** Each node with the route to it. */
-export function nodeTargets(nodes: readonly ClusterNode[], settings: Settings, way: NodeWay): NodeTarget[] {
+/** Each node with its connection. */
+export function nodeTargets(
+  nodes: readonly ClusterNode[],
+  settings: Settings,
+  connection: NodeConnection,
+): NodeTarget[] {
   return nodes.map(({ name, uid, machineId, address }) => ({
-    ...{ name, uid, machineId, address, ...way },
+    ...{ name, uid, machineId, address, ...connection },
     hostKey: pinOf(settings.nodes.hostKeys, name),
   }));
 }
 
-/** What the state holds of this very node: another of the same name is a new one. */
+/** The state's record of this node. A node with the same name and another UID is new. */
 function recordOf(
   { nodes }: PreviousState,
   { name, uid }: { name: string; uid: string },
@@ -53,23 +57,23 @@ function recordOf(
   return recorded?.uid === uid ? recorded : undefined;
 }
 
-/** What the nodes say of themselves. A new one has nothing to say yet, but its session is then there when it is needed. */
+/** Inspects the nodes. A new node has nothing to report, but its session is open when the installation needs it. */
 export function inspect(
   targets: readonly NodeTarget[],
   previous: PreviousState,
-  around: { readonly owner: string; readonly sessions: SessionPool },
+  options: { readonly owner: string; readonly sessions: SessionPool },
 ): ReadonlyMap<string, Promise<Observation>> {
-  const questions = targets.map((target) => ({
+  const inspected = targets.map((target) => ({
     target,
     hostKey: target.hostKey ?? recordOf(previous, target)?.hostKey,
   }));
-  return inspectNodes(questions, { owner: around.owner, inSession: around.sessions.use });
+  return inspectNodes(inspected, { owner: options.owner, inSession: options.sessions.use });
 }
 
 /**
  * What is to be done on each node.
  *
- * @param observed - What nodes say, by name; undefined where they are not asked.
+ * @param observed - Observations by node name; undefined if nodes are not inspected.
  */
 export function planNodes(
   targets: readonly NodeTarget[],
@@ -81,7 +85,7 @@ export function planNodes(
   return nodes.map((node, index) => {
     const before = recordOf(previous, node);
     const answer = observed?.get(node.name);
-    // What a new node says makes no difference: it is installed.
+    // A new node is installed whatever it reports.
     const nonce =
       answer && before
         ? answer.then((observation) => nonceOf(node.uid, before, observation, wanted))

@@ -1,6 +1,6 @@
-/** Labels by which our objects are known, also when their creation was cut off before it reached the state. */
+/** Labels that identify the stack's objects, also after a run that was interrupted before it wrote the state. */
 import { createHash } from "node:crypto";
-import type { FoundObject } from "../kubernetes/access";
+import type { FoundObject } from "../kubernetes/checks";
 import { UserError } from "../support/errors";
 
 /** Values of labels are at most 63 characters of `[A-Za-z0-9_.-]` and begin and end with a letter or digit. */
@@ -27,8 +27,8 @@ export function stackOwner(project: string, stack: string): string {
 }
 
 /**
- * What the stack writes on its objects. One field manager for all runs, and by force: the provider makes up another at
- * each creation, and a run that was cut off would leave fields to a manager that nobody is any more.
+ * The labels and annotations of the stack's objects. All runs use one field manager, by force: the provider would make up
+ * a new one at each creation, and an interrupted run would leave fields to a manager that no later run uses.
  *
  * @param adopted whether the object was there before the stack.
  */

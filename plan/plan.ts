@@ -1,14 +1,14 @@
 /**
- * What a run will do, decided before its first resource: each question to the outside world is asked once, side by side.
+ * Decides what a run will do, before its first resource. Each check runs once, in parallel with the others.
  * It never changes anything.
  */
 import type { CaCertificate } from "../certificates/certificates";
 import type { Settings } from "../config/settings";
 import type { Observation } from "../nodes/operations/inspection";
 import { type NodeReader, nodeReader } from "../nodes/operations/ready";
-import type { NodeWay, TrustedCertificate, UnreachablePolicy } from "../nodes/protocol/spec";
+import type { NodeConnection, TrustedCertificate, UnreachablePolicy } from "../nodes/protocol/spec";
 import { throughPod } from "../nodes/routes/relay";
-import { transportFor } from "../nodes/routes/way";
+import { transportFor } from "../nodes/routes/transportFor";
 import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";
 import type { TrustedCa } from "../registry/types";
@@ -39,27 +39,27 @@ import {
   trustedCertificates,
 } from "./registries";
 import { checkAllRights, withoutRepetition } from "./rights";
-import { accessOf, nodeRoute, openBastion, sshKeySource } from "./route";
+import { accessOf, nodeConnection, openBastion, sshKeySource } from "./route";
 
-/** What the stack is to consist of, as far as the outside world decides it. */
+/** What the stack consists of. */
 export interface Plan {
   readonly nodes: readonly NodePlan[];
-  /** The route to all nodes. */
-  readonly way: NodeWay;
+  /** How to connect to the nodes. */
+  readonly connection: NodeConnection;
   readonly cas: readonly TrustedCa[];
   /** What each node is to trust. */
   readonly certificates: readonly TrustedCertificate[];
   /** The same certificates themselves, by SHA-256. */
   readonly certificatesBySha256: ReadonlyMap<string, CaCertificate>;
-  /** What the nodes that were asked say. */
+  /** The observations of the nodes that are inspected. */
   readonly observed: readonly Promise<Observation>[];
-  /** The sessions on nodes, those that were asked among them. */
+  /** The sessions on nodes; inspection has opened some of them. */
   readonly sessions: SessionPool;
   /** Reads a Node of the workload cluster. */
   readonly readNode: NodeReader;
   /** Whether the jumpbox pod is the stack's own, and the UID of the one that it is made in place of. */
   readonly jumpbox: { readonly create: boolean; readonly replaces: string | undefined };
-  /** Where the pull secret is to be; nowhere if no registry needs one. */
+  /** The namespaces that get the pull secret; none if no registry needs a login. */
   readonly pullSecrets: readonly {
     readonly namespace: string;
     readonly dockerConfigJson: string;
@@ -67,11 +67,11 @@ export interface Plan {
   }[];
   /** Undefined where no Deployment is wanted. */
   readonly deployment: { readonly pod: PodTemplate; readonly adopted: boolean } | undefined;
-  /** Objects that the state has and the cluster hasn't. */
+  /** Objects that the state records and the cluster lacks. */
   readonly missing: readonly MissingObject[];
-  /** What was found well, for a review of the run. */
+  /** Findings of the checks, for the log. */
   readonly facts: readonly string[];
-  /** What the operator should know, and that stops nothing. */
+  /** Warnings that do not stop the run. */
   readonly warnings: readonly string[];
 }
 
@@ -79,16 +79,16 @@ export interface Plan {
 export interface Run {
   /** The stack's identity, by which its objects are known. */
   readonly owner: string;
-  /** What the state holds; asked for once everything else is settled, or before a pod is adopted or a CA trusted on first use. */
+  /** Reads the previous state: after all other checks, or earlier to adopt a pod or to trust a CA on first use. */
   readonly previousState: () => Promise<PreviousState>;
   /** How many resources the engine works on at once, where that is known. */
   readonly parallel?: number | undefined;
-  /** What becomes of nodes that can't be reached. */
+  /** Whether unreachable nodes fail the run or are skipped. */
   readonly unreachable: UnreachablePolicy;
 }
 
 /**
- * Checks everything that can be checked before anything changes, and gives back what the stack is to consist of.
+ * Runs all checks before anything changes, and returns what the stack consists of.
  *
  * @throws UserError with every problem that was found.
  */
@@ -145,16 +145,16 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
   const pod = podTemplate(settings, deployedImage(settings, digest));
   const certificates = trustedCertificates(registries);
   const dockerConfig = dockerConfigOf(registries);
-  // Last, as the engine records that it was asked: a run that is refused leaves nothing in the state.
+  // Last, since the engine records this read: a run that the checks refuse must leave the state unchanged.
   const previous = await previousState();
 
   const access = accessOf(settings, jumpbox.container);
-  const way = nodeRoute(settings, access);
+  const connection = nodeConnection(settings, access);
   const sessions = new SessionPool({
     transport: bastion ?? transportFor(access, throughPod(supervisor)),
     credentials,
   });
-  const targets = nodeTargets(nodes, settings, way);
+  const targets = nodeTargets(nodes, settings, connection);
   const reachable = access.kind !== "jumpbox" || jumpbox.running;
   const observed =
     settings.nodes.inspect && reachable ? inspect(targets, previous, { owner, sessions }) : undefined;
@@ -165,7 +165,7 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
   );
   return {
     nodes: planNodes(targets, nodes, previous, observed, { certificates, unreachable }),
-    way,
+    connection,
     cas: registries.map(({ ca }) => ca),
     certificates,
     certificatesBySha256: certificatesBySha256(registries),

@@ -29,7 +29,7 @@ export function podLabels(template: PodTemplate): Record<string, string> {
   return { app: template.app };
 }
 
-/** A pod spec that Pod Security's `restricted` profile takes. */
+/** A pod spec that Pod Security's `restricted` profile admits. */
 export function podSpec(template: PodTemplate) {
   return {
     automountServiceAccountToken: false,

@@ -1,7 +1,7 @@
 /** The pull secret, in each namespace where pods need it. */
 import { settingSubject } from "../config/names";
 import type { Settings } from "../config/settings";
-import { dryRunSecret, findSecret } from "../kubernetes/access";
+import { dryRunSecret, findSecret } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { mergeDockerConfigJson } from "../registry/dockerConfig";
 import { UserError, allChecks } from "../support/errors";

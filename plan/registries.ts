@@ -1,4 +1,4 @@
-/** The registries: their CAs and credentials, tried before any node is touched. */
+/** The registries' CAs and credentials, checked before any node is changed. */
 import { settingSubject } from "../config/names";
 import type { RegistrySettings, Settings } from "../config/settings";
 import type { CaCertificate } from "../certificates/certificates";
@@ -27,7 +27,7 @@ export interface Registry {
 
 const imageSubject = settingSubject("deployment.image");
 
-/** What earlier runs have trusted for a registry, where that decides what this one does. */
+/** The certificates that earlier runs trusted for a registry, for trust on first use. */
 async function knownOf(
   { host, ca }: RegistrySettings,
   previousState: () => Promise<PreviousState>,
@@ -85,7 +85,7 @@ async function prepareRegistry(
   return { settings, ca, credential: given, digest, expires, warnings };
 }
 
-/** Gets every registry's CA and credential, and tries them where the registry is reached. */
+/** Reads each registry's CA and credential, and tries them if the registry can be reached. */
 export function prepareRegistries(
   settings: Settings,
   previousState: () => Promise<PreviousState>,
@@ -129,7 +129,7 @@ export function dockerConfigOf(registries: readonly Registry[]): string {
   );
 }
 
-/** What is good to know of each registry: when its robot account expires. */
+/** When each registry's robot account expires, for the log. */
 export function registryFacts(registries: readonly Registry[]): readonly string[] {
   return registries.flatMap(({ settings: { host }, expires }) =>
     expires ? [`${host}: the robot account expires at ${expires.toISOString()}`] : [],

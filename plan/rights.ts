@@ -1,11 +1,11 @@
 /** The rights that a run needs at the two API servers. */
 import type { Settings } from "../config/settings";
-import { type Right, checkRights } from "../kubernetes/access";
+import { type Right, checkRights } from "../kubernetes/checks";
 import { type Problem, UserError, allChecks } from "../support/errors";
 import type { Contexts } from "./contexts";
 import { needsPullSecret } from "./pullSecrets";
 
-/** What the provider does to an object: it also watches it until it is ready, or gone. */
+/** The provider's verbs for an object. It also watches the object until it is ready or deleted. */
 const change = ["get", "list", "watch", "create", "patch", "delete"];
 
 function supervisorRights({ namespace, cluster, access, nodes }: Settings): Right[] {
@@ -34,7 +34,7 @@ function clusterRights(settings: Settings): Right[] {
     const { namespace } = deployment;
     wanted.push(...change.map((verb) => ({ verb, group: "apps", resource: "deployments", namespace })));
     wanted.push({ verb: "create", resource: "pods", namespace });
-    // Its rollout is judged by these.
+    // The provider watches the rollout by these.
     for (const verb of ["list", "watch"]) {
       wanted.push(
         { verb, resource: "pods", namespace },
@@ -58,7 +58,7 @@ export async function checkAllRights({ supervisor, cluster }: Contexts, settings
 }
 
 /**
- * What a question was refused for is told once, in the list of missing rights, if that was had.
+ * Drops errors about missing rights that the list of missing rights already has.
  *
  * @param rights - The check that makes that list.
  */

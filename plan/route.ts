@@ -1,8 +1,8 @@
 /** The route to the nodes: by which hop, as which user, with which key. */
 import type { Settings } from "../config/settings";
-import { type Access, type NodeWay, type SshKeySource, usual } from "../nodes/protocol/spec";
+import { type Access, type NodeConnection, type SshKeySource, defaults } from "../nodes/protocol/spec";
 import type { Transport } from "../nodes/routes/transport";
-import { transportFor } from "../nodes/routes/way";
+import { transportFor } from "../nodes/routes/transportFor";
 
 /** Where the SSH key is: in a file, or in the Supervisor's secret of the cluster. */
 export function sshKeySource(settings: Settings): SshKeySource {
@@ -27,7 +27,7 @@ export function accessOf(settings: Settings, container: string): Access {
   }
 }
 
-/** The way through a bastion, which is there before anything of ours is. */
+/** Opens the bastion, which exists before the stack does. */
 export async function openBastion(settings: Settings): Promise<Transport | undefined> {
   if (settings.access !== "bastion") return undefined;
   const transport = transportFor(accessOf(settings, ""));
@@ -35,11 +35,11 @@ export async function openBastion(settings: Settings): Promise<Transport | undef
   return transport;
 }
 
-/** The route to all nodes, as it is recorded. */
-export function nodeRoute(settings: Settings, access: Access): NodeWay {
+/** The connection to all nodes, as the state records it. */
+export function nodeConnection(settings: Settings, access: Access): NodeConnection {
   const { supervisorContext: supervisor, namespace, cluster: name } = settings;
   return {
-    ...{ port: usual.port, user: settings.nodes.user, access, sshKey: sshKeySource(settings) },
+    ...{ port: defaults.port, user: settings.nodes.user, access, sshKey: sshKeySource(settings) },
     clusterContext: settings.clusterContext,
     cluster: { supervisor, namespace, name },
   };

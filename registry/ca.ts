@@ -21,7 +21,7 @@ import {
   subjectOf,
 } from "../certificates/identity";
 
-/** What obtaining a CA may cost: the time of one exchange with the registry, the size of the file or answer. */
+/** Limits for obtaining a CA: time for one exchange with the registry, size of the file or answer. */
 export const caLimits: Limits = { seconds: 10, bytes: 64 * 1024 };
 
 /** Where Harbor serves the CA that its administrator put there: v2, then v1. */
@@ -30,14 +30,14 @@ const getcertPaths = [
   { path: "/api/systeminfo/getcert", name: "harbor getcert v1" },
 ] as const;
 
-/** Whether a CA comes from the registry itself, and so is believed by its fingerprint or on first use only. */
+/** Whether a CA comes from the registry itself, so that it needs a pin or trust on first use. */
 export const isFromRegistry = (source: CaSource): source is Extract<CaSource, { from: "harbor" | "chain" }> =>
   source.from === "harbor" || source.from === "chain";
 
-/** What a source gave, not yet checked. */
+/** Unchecked certificates from a source. */
 export interface Found {
   readonly source: string;
-  /** What the messages about it name. */
+  /** The subject of messages about it. */
   readonly subject: string;
   readonly certificates: readonly X509Certificate[];
 }
@@ -74,40 +74,40 @@ export async function obtainCa(
       remedy: "Give `sha256`, the fingerprint of the CA, or `trustOnFirstUse: true`",
     });
   }
-  const context: Context = { address, subject, limits, now, pin };
-  const found = await find(source, context);
+  const query: PinnedCaQuery = { address, subject, limits, now, pin };
+  const found = await find(source, query);
   const chosen =
     pin !== undefined
-      ? [pinned(found, pin, source, context)]
+      ? [pinned(found, pin, source, query)]
       : fromRegistry
-        ? firstUsed(found, source, known, context)
+        ? firstUsed(found, source, known, query)
         : found.certificates;
   const { certificates, warnings } = checkCertificates(chosen, { subject: found.subject, now });
-  const unverified = await verifyServedChain(certificates, source, context);
+  const unverified = await verifyServedChain(certificates, source, query);
   const first = fromRegistry && pin === undefined && known.length === 0;
   return {
     registry: address.host,
     source: found.source,
     certificates,
-    warnings: [...warnings, ...unverified, ...(first ? [firstUse(certificates, context)] : [])],
+    warnings: [...warnings, ...unverified, ...(first ? [firstUse(certificates, query)] : [])],
   };
 }
 
-/** Which registry is asked, for which setting, and at what cost. */
-export interface Question {
+/** Which registry to ask, for which setting, within which limits. */
+export interface CaQuery {
   readonly address: RegistryAddress;
   /** For messages. */
   readonly subject: string;
   readonly limits: Limits;
 }
 
-interface Context extends Question {
+interface PinnedCaQuery extends CaQuery {
   readonly now: Date;
   readonly pin: string | undefined;
 }
 
-async function find(source: CaSource, context: Context): Promise<Found> {
-  const { subject: setting, limits } = context;
+async function find(source: CaSource, query: PinnedCaQuery): Promise<Found> {
+  const { subject: setting, limits } = query;
   switch (source.from) {
     case "file": {
       const subject = `${setting}.path`;
@@ -123,31 +123,30 @@ async function find(source: CaSource, context: Context): Promise<Found> {
       return { source: "inline", subject, certificates: readCertificates(source.pem, { subject }) };
     }
     case "harbor":
-      return await downloadFromHarbor(context);
+      return await downloadFromHarbor(query);
     case "chain":
-      return await servedChain(context);
+      return await servedChain(query);
   }
 }
 
 /**
  * The download is the one exchange here that does not verify the server: the CA that would verify it is what is
- * being downloaded. The connection is therefore taken for hostile: nothing secret is sent, and of what comes back only
- * a certificate whose SHA-256 is the pin is ever used. To pass another one off is to find a second preimage of SHA-256. Trust on
- * first use has no pin the first time, and says so.
+ * being downloaded. The connection is therefore untrusted: nothing secret is sent, and only a certificate whose
+ * SHA-256 is the pin is used. Trust on first use has no pin the first time, and warns.
  *
  * @throws UserError: `ca-getcert-absent`, `ca-getcert-failed`, `registry-unreachable`, and those of {@link readCertificates}.
  */
-export async function downloadFromHarbor(context: Question): Promise<Found> {
-  const { address, subject: setting, limits } = context;
+export async function downloadFromHarbor(query: CaQuery): Promise<Found> {
+  const { address, subject: setting, limits } = query;
   for (const { path, name } of getcertPaths) {
     const url = `https://${address.host}${path}`;
     const response = await httpsRequest(address, { method: "GET", path, trust: "unverified", limits }).catch(
       (error: unknown) => {
-        throw cannotFetch(error, url, context);
+        throw cannotFetch(error, url, query);
       },
     );
     if (response.status === 404) continue;
-    if (response.status !== 200) throw getcertFailed(response, url, context);
+    if (response.status !== 200) throw getcertFailed(response, url, query);
     const subject = `${setting} (${url})`;
     return { source: name, subject, certificates: readCertificates(response.body, { subject }) };
   }
@@ -163,7 +162,7 @@ export async function downloadFromHarbor(context: Question): Promise<Found> {
 
 const anotherSource = "give the CA with `from: file`, `inline` or `chain`";
 
-function getcertFailed({ status, headers }: HttpResponse, url: string, { subject }: Question): UserError {
+function getcertFailed({ status, headers }: HttpResponse, url: string, { subject }: CaQuery): UserError {
   const fail = (seen: string, remedy: string): UserError =>
     new UserError({ code: "ca-getcert-failed", subject, seen: `${url} ${seen}`, remedy });
   if (status >= 300 && status < 400) {
@@ -181,7 +180,7 @@ function getcertFailed({ status, headers }: HttpResponse, url: string, { subject
   return fail(`answers ${status}`, `Try again when the registry is well, or ${anotherSource}`);
 }
 
-function cannotFetch(error: unknown, url: string, { subject, address }: Question): unknown {
+function cannotFetch(error: unknown, url: string, { subject, address }: CaQuery): unknown {
   if (!(error instanceof ConnectionFailure)) return error;
   if (error.kind === "oversized") {
     return new UserError({
@@ -200,26 +199,26 @@ function cannotFetch(error: unknown, url: string, { subject, address }: Question
   });
 }
 
-/** A word about this machine's proxy, where that may be why. */
+/** A hint at this machine's proxy, if that may be the cause. */
 function proxyOf({ kind }: ConnectionFailure, address: RegistryAddress): string {
   return kind === "unreachable" || kind === "slow" ? unusedProxy(address) : "";
 }
 
 /**
- * What the registry shows in the TLS handshake, of which only what is pinned, or known or trusted on first use, will be believed.
+ * The chain from the TLS handshake. The caller trusts only a pinned certificate, or one known or trusted on first use.
  *
  * @throws UserError (`registry-unreachable`).
  */
-export async function servedChain(context: Question): Promise<Found> {
-  const { address, subject, limits } = context;
+export async function servedChain(query: CaQuery): Promise<Found> {
+  const { address, subject, limits } = query;
   const { chain } = await inspectTls(address, { ca: [] }, limits.seconds).catch((error: unknown) => {
-    throw cannotFetch(error, `https://${address.host}`, context);
+    throw cannotFetch(error, `https://${address.host}`, query);
   });
   return { source: "served TLS chain", subject, certificates: chain };
 }
 
-/** With a pin, the pinned certificate is the only one that is trusted, whatever came along with it. */
-function pinned(found: Found, pin: string, source: CaSource, context: Context): X509Certificate {
+/** With a pin, only the pinned certificate is trusted. */
+function pinned(found: Found, pin: string, source: CaSource, query: PinnedCaQuery): X509Certificate {
   const certificate = found.certificates.find((candidate) => fingerprintOf(candidate) === pin);
   if (certificate) return certificate;
   const observed = found.certificates
@@ -228,8 +227,8 @@ function pinned(found: Found, pin: string, source: CaSource, context: Context): 
   const rootIsAbsent = source.from === "chain" && !found.certificates.some(isSelfSigned);
   throw new UserError({
     code: "ca-fingerprint-mismatch",
-    subject: `${context.subject}.sha256`,
-    seen: `no certificate of ${context.address.host} (${found.source}) has the SHA-256 ${pin}; there is ${observed}`,
+    subject: `${query.subject}.sha256`,
+    seen: `no certificate of ${query.address.host} (${found.source}) has the SHA-256 ${pin}; there is ${observed}`,
     remedy:
       (rootIsAbsent
         ? "The registry does not serve its root: to trust that, give it with `from: file` or `inline`. "
@@ -242,18 +241,18 @@ function pinned(found: Found, pin: string, source: CaSource, context: Context): 
 }
 
 /**
- * What is trusted without a pin: of Harbor's answer all authorities, of the chain the one nearest to its root. Later, what the
- * first use has made known, and nothing else.
+ * Trust without a pin. First use: all authorities of Harbor's answer, or the chain's certificate nearest to the root.
+ * Later: exactly the certificates of the first use.
  */
 function firstUsed(
   found: Found,
   source: CaSource,
   known: readonly string[],
-  { address, subject }: Context,
+  { address, subject }: PinnedCaQuery,
 ): readonly X509Certificate[] {
   const authorities = found.certificates.filter(isAuthority);
   const chosen = source.from === "chain" ? found.certificates.slice(-1) : authorities;
-  if (chosen.length === 0) return found.certificates; // servers' certificates only: refused as such
+  if (chosen.length === 0) return found.certificates; // only servers' certificates: checkCertificates refuses them
   if (known.length === 0) return chosen;
   const now = chosen.map(fingerprintOf);
   if (now.length === known.length && now.every((sha256) => known.includes(sha256))) return chosen;
@@ -270,7 +269,7 @@ function firstUsed(
   });
 }
 
-function firstUse(certificates: readonly CaCertificate[], { subject, address }: Context): string {
+function firstUse(certificates: readonly CaCertificate[], { subject, address }: PinnedCaQuery): string {
   const named = certificates.map((certificate) => `${certificate.sha256} (${certificate.subject})`);
   return (
     `${subject}: the CA of ${address.host} is trusted on first use, as nothing vouches for it: SHA-256 ${named.join(" and ")}. ` +
@@ -285,15 +284,15 @@ function firstUse(certificates: readonly CaCertificate[], { subject, address }: 
 async function verifyServedChain(
   certificates: readonly CaCertificate[],
   source: CaSource,
-  context: Context,
+  query: PinnedCaQuery,
 ): Promise<readonly string[]> {
-  const { address, subject, limits, now } = context;
+  const { address, subject, limits, now } = query;
   let served;
   try {
     served = await inspectTls(address, { ca: certificates.map(({ pem }) => pem) }, limits.seconds, now);
   } catch (error) {
     if (!(error instanceof ConnectionFailure) || isFromRegistry(source) || error.kind === "not-tls") {
-      throw cannotFetch(error, `https://${address.host}`, context);
+      throw cannotFetch(error, `https://${address.host}`, query);
     }
     return [
       `${subject}: not checked against ${address.host}, which this machine does not reach: ${error.message}${proxyOf(error, address)}`,

@@ -6,7 +6,7 @@ import { execFile } from "node:child_process";
 import { z } from "zod";
 import { basicCredential } from "../net/https";
 import type { ProblemCode } from "../support/catalog";
-import { childEnvironment } from "../support/children";
+import { childEnvironment } from "../support/childEnvironment";
 import { UserError } from "../support/errors";
 import { readOperatorFile } from "../support/files";
 import { printable, withoutUser } from "../support/text";
@@ -35,7 +35,7 @@ const entrySchema = z.looseObject({
 });
 type Entry = z.infer<typeof entrySchema>;
 
-/** Entries are looked into only once one is wanted. */
+/** Each entry is parsed only when it is used. */
 const configSchema = z.looseObject({
   auths: z.record(z.string(), z.unknown()).optional(),
   credHelpers: z.record(z.string(), z.string()).optional(),
@@ -145,7 +145,7 @@ function parseKey(key: string): EntryKey {
   return { host: host.toLowerCase(), path: path.replace(/^\/(?:v[12]\/?)?$/, "") };
 }
 
-/** Docker compares text; that `host` and `host:443` are one registry is all that is added. */
+/** Docker compares text. In addition, `host` and `host:443` are one registry here. */
 function sameRegistry(key: string, host: RegistryHost): boolean {
   const withoutDefault = (name: string): string => name.replace(/:443$/, "");
   return withoutDefault(parseKey(key).host) === withoutDefault(host.toLowerCase());
@@ -250,7 +250,7 @@ async function askHelper(
       );
     }
     if (result.code === 0) return readHelperAnswer(result.stdout, program, subject);
-    // The protocol has no code for it: this is the text that every helper prints.
+    // The protocol has no code for this case; every helper prints this text.
     if (/credentials not found/i.test(result.stdout + result.stderr)) continue;
     throw fail(
       "credential-helper-failed",
@@ -282,7 +282,7 @@ function readHelperAnswer(stdout: string, program: string, subject: string): Reg
     });
   }
   const { Username: username, Secret: password } = answer.data;
-  // The helpers' way to say that the secret is an identity token.
+  // Helpers mark an identity token by this user name.
   if (username === "<token>") throw identityToken(subject);
   return { username, password };
 }
@@ -347,6 +347,6 @@ export function mergeDockerConfigJson(
     parseKey(key).path === "" && Object.keys(added).some((host) => sameRegistry(key, host));
   const { auths = {}, ...others } = theirs;
   const kept = Object.entries(auths).filter(([key]) => !replaced(key));
-  // In an order that stays, or the next run would write it anew.
+  // A stable order, or the next run would show a change.
   return JSON.stringify({ auths: { ...Object.fromEntries(kept), ...added }, ...others });
 }

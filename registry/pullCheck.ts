@@ -20,7 +20,7 @@ import { parseRegistryHost, type RegistryAddress } from "./host";
 import { expiryProblem } from "./robots";
 import type { RegistryCredential, RegistryHost } from "./types";
 
-/** What is asked of the registry: could a node log in, and pull this image? */
+/** A check whether a node could log in to the registry, and pull the image. */
 export interface PullCheck {
   readonly host: RegistryHost;
   /** PEM of the CAs that nodes will trust for it; none for a registry with a public certificate. */
@@ -34,7 +34,7 @@ export interface PullCheck {
     /** A tag or a digest. */
     readonly reference: string;
   };
-  /** The settings at fault when it is not so: of the image, and of the credential. */
+  /** The settings to name in problems: of the image, and of the credential. */
   readonly subject: { readonly image: string; readonly credential: string };
   readonly limits?: Limits;
 }
@@ -42,7 +42,7 @@ export interface PullCheck {
 export interface PullCheckResult {
   /** The manifest's digest: as the registry says it, else of what it serves. None where no image was asked for. */
   readonly digest?: string;
-  /** Why nothing could be found out from here. Nodes may reach what this machine does not. */
+  /** Why the check came to no result. Nodes may reach what this machine does not. */
   readonly warning?: string;
 }
 
@@ -64,7 +64,7 @@ class Undecided extends Error {}
  * `HEAD`, and again with what the registry challenges for (OCI Distribution 1.1, Docker Registry token authentication);
  * by `GET` where it does not do `HEAD` or gives no digest.
  *
- * The login is tried for itself, as Harbor gives a wrong password a token too, with no rights in it but everybody's
+ * The login is tried separately, since Harbor gives a token with public rights also for a wrong password
  * (`src/core/service/token/creator.go`). Where `/v2/` is open to everyone, the credential is tried where the image is not.
  *
  * Where the challenge sends us to a token service, the credential goes there only by HTTPS and only if its host is the
@@ -75,13 +75,13 @@ class Undecided extends Error {}
  * `image-not-found`, `registry-not-a-registry`, `registry-failing`. No message holds a password or a token.
  */
 export async function checkPull(check: PullCheck): Promise<PullCheckResult> {
-  const session = new Session(check);
+  const client = new RegistryClient(check);
   try {
-    await session.login();
-    return check.image ? { digest: await session.manifest(check.image) } : {};
+    await client.login();
+    return check.image ? { digest: await client.manifest(check.image) } : {};
   } catch (error) {
     if (!(error instanceof Undecided)) throw error;
-    const expired = session.expired();
+    const expired = client.expired();
     if (expired) throw expired;
     return { warning: error.message };
   }
@@ -126,7 +126,7 @@ function isManifest(body: Buffer): boolean {
   }
 }
 
-class Session {
+class RegistryClient {
   private readonly address: RegistryAddress;
   private readonly trust: Trust;
   private readonly limits: Limits;
@@ -211,7 +211,7 @@ class Session {
     return this.unexpected(response, path);
   }
 
-  /** Logs in for nothing: what can be wrong then is the credential alone. */
+  /** Requests a token without a scope, so that only the credential can be at fault. */
   private async tryToken(challenge: Challenge): Promise<void> {
     if (!this.check.credential || this.accepted) return;
     await this.token(challenge);
@@ -224,7 +224,7 @@ class Session {
     const query = new URLSearchParams(realm.search);
     if (parameters.service !== undefined) query.set("service", parameters.service);
     if (repository !== undefined) {
-      // The registry may ask for more than that, as one does that fetches the image from another.
+      // The registry may ask for further scopes, as a proxy cache does.
       const wanted = (parameters.scope ?? "").split(" ").filter((scope) => scope !== "");
       for (const scope of new Set([...wanted, `repository:${repository}:pull`])) query.append("scope", scope);
     }
@@ -319,7 +319,7 @@ class Session {
     }
   }
 
-  /** That the credential has expired, where it tells so itself. */
+  /** The problem if the credential itself says that it has expired. */
   expired(): UserError | undefined {
     const { credential, subject } = this.check;
     const expires = credential && tokenExpiry(credential.password);

@@ -42,13 +42,13 @@ export interface RobotQuestion {
 /** Both are left out where the account does not expire, or where nothing tells. */
 export interface RobotStatus {
   readonly expires?: Date;
-  /** Said from 30 days before on. */
+  /** Set from 30 days before the expiry. */
   readonly warning?: string;
 }
 
 /**
- * Asks Harbor whether the account is a robot's, and until when. Most robots may not ask that about themselves (they need
- * the right to list robots); then nothing is said. A robot that Harbor refuses already is told by the login.
+ * Asks Harbor when a robot account expires. Most robots lack the right to list robots; the result is then empty. The
+ * login check reports a robot that Harbor refuses.
  *
  * @throws UserError: `robot-expired`, `robot-disabled`.
  */

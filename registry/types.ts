@@ -11,10 +11,10 @@ export type CaSource =
   | FromRegistry<"harbor">
   | FromRegistry<"chain">;
 
-/** What comes from the registry itself is believed by its fingerprint, or the first time, as `ssh` does. One of the two is needed. */
+/** A CA from the registry itself needs a fingerprint, or trust on first use as in `ssh`. */
 interface FromRegistry<From> {
   readonly from: From;
-  /** With both, this decides: it is how a change of what was trusted on first use is accepted. */
+  /** Wins over trust on first use, so it can accept a changed CA. */
   readonly sha256?: string | undefined;
   readonly trustOnFirstUse?: boolean | undefined;
 }
@@ -25,7 +25,7 @@ export interface TrustedCa {
   /** Where it was found, for people: `harbor getcert v2`, `file ./ca.crt`. */
   readonly source: string;
   readonly certificates: readonly CaCertificate[];
-  /** Things that the operator should know and that stop nothing. */
+  /** Warnings that do not stop the run. */
   readonly warnings: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** What an exported state (`pulumi stack export`) says of a deployed stack: with no program running, as at `destroy`. */
+/** Reads a deployed stack from its exported state (`pulumi stack export`). */
 import { z } from "zod";
 import { pinnedHostKey, readCommandInput, readTrust } from "../nodes/protocol/environment";
 import type { NodeTarget, TrustedCertificate } from "../nodes/protocol/spec";
@@ -17,7 +17,7 @@ import {
 /** A node as the last run that touched it left it in the state. */
 export interface StackNode {
   readonly target: NodeTarget;
-  /** The host key to insist on; missing where the node's installation never came to its end. */
+  /** The pinned host key; undefined if the installation never finished. */
   readonly hostKey: string | undefined;
   /** What the node is to trust. */
   readonly certificates: readonly TrustedCertificate[];
@@ -36,7 +36,7 @@ export interface DeployedStack {
   readonly owner: string;
   /** In the order of their names; at least one. */
   readonly nodes: readonly StackNode[];
-  /** What every node is to trust: what the last run set out to bring about, whether or not it came to its end. */
+  /** The certificates that every node should trust, by the last run, finished or not. */
   readonly certificates: readonly TrustedCertificate[];
   /** By SHA-256. */
   readonly facts: ReadonlyMap<string, CertificateFacts>;
@@ -76,7 +76,7 @@ function readNode({ urn, inputs, outputs }: Resource): StackNode & { owner: stri
   };
   try {
     const { target, owner } = readCommandInput(environment);
-    // A key of the settings pins a node that was never installed on, too; asked is only who was.
+    // The settings may pin a node that was never installed; only installed nodes are inspected.
     const hostKey = stdout === undefined ? undefined : pinnedHostKey(environment, target);
     return { target, owner, hostKey, certificates: readTrust(environment).certificates };
   } catch (error) {
@@ -103,7 +103,7 @@ export function readDeployedStack(exported: unknown, name: string): DeployedStac
   const subject = `stack ${name}`;
   if (!parsed.success) throw unreadable(subject, "what `pulumi stack export` printed is not a stack's state");
   const { resources, pending_operations: pending } = parsed.data.deployment ?? {};
-  // What is to be deleted still, its successor being there, says nothing of today.
+  // Resources that await deletion after a replacement are outdated.
   const live = (resources ?? []).filter((resource) => resource.delete !== true);
   const ofType = (type: string): Resource[] => live.filter((resource) => resource.type === type);
   const nodes = ofType(resourceTypes.command)
@@ -155,7 +155,7 @@ function placeOfPulls(ofType: (type: string) => Resource[]): DeployedStack["pull
   const secrets = placed(resourceTypes.secret);
   const [deployment] = placed(resourceTypes.deployment);
   const beside = secrets.find(({ namespace }) => namespace === deployment?.namespace);
-  // A Deployment without a secret beside it pulls without.
+  // Without a secret in its namespace, the Deployment pulls without one.
   const place = beside ?? deployment ?? secrets[0];
   return {
     namespace: place?.namespace ?? "default",

@@ -1,4 +1,4 @@
-/** What the state of the running stack held when this run began, as the engine says it. */
+/** The state of the running stack as the previous run left it, read through the engine. */
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { readTrust } from "../nodes/protocol/environment";
@@ -57,7 +57,7 @@ export interface PreviousState {
 const resources = z.record(z.string(), z.object({ type: z.string(), outputs: z.unknown() }));
 const objectTypes: ReadonlySet<string> = new Set([resourceTypes.secret, resourceTypes.deployment]);
 
-/** What this release can't read is no reason to fail: the node is then looked after as a new one. */
+/** Unreadable output does not fail the run: the node is then installed as a new one. */
 function unlessUnreadable<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -68,7 +68,7 @@ function unlessUnreadable<T>(read: () => T): T | undefined {
 }
 
 /**
- * Reads what the engine says of the stack's resources, by URN.
+ * Parses the engine's answer: the stack's resources by URN.
  *
  * @throws UserError `state-unreadable`
  */
@@ -114,7 +114,7 @@ export function readPreviousState(answer: unknown): PreviousState {
   for (const [name, node] of nodes) {
     if (notRestarted.has(node.uid)) nodes.set(name, { ...node, skipped: true });
   }
-  // A run that was cut off may have reached nodes and not said for all of them what it was about.
+  // An interrupted run may have changed nodes before it registered the certificates of the stack.
   const trusted = [...(ofStack ?? ofNodes)].map(([registry, sha256]) => [registry, [...sha256]] as const);
   return { jumpbox, objects, nodes, trusted: new Map(trusted) };
 }

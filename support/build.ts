@@ -7,7 +7,7 @@ import { UserError } from "./errors";
 export const packageRoot = path.dirname(__dirname);
 
 const dist = path.join(packageRoot, "dist");
-/** What is part of the bundles beside the sources: the packages. */
+/** Pins the packages, which are part of the bundles too. */
 const lockFile = "package-lock.json";
 /** Says which sources `dist/` was built from. */
 const stampFile = path.join(dist, "sources.json");
@@ -47,7 +47,7 @@ function readStamp(): Stamp | undefined {
 }
 
 /**
- * What runs is the compiled JavaScript: it must be of the sources that are there.
+ * Checks that the compiled JavaScript was built from the present sources.
  *
  * @throws UserError when `dist/` is missing or was built from other sources.
  */

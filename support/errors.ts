@@ -32,7 +32,7 @@ export function describeProblem(problem: Problem): string {
   return `${about}. ${then}`;
 }
 
-/** The same over two lines, as one of several: what to do stands out below what was seen. */
+/** Writes one of several problems on two lines: the remedy below what was seen. */
 function listProblem(problem: Problem, number: number): string {
   const { about, then } = partsOf(problem);
   return `  ${number}. ${about}\n     → ${then}`;

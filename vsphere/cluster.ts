@@ -2,7 +2,7 @@
 import type { KubeContext } from "../kubernetes/client";
 import type { ClusterName } from "../nodes/protocol/spec";
 
-/** What a Supervisor keeps a workload cluster as: by its release either of them, or both. */
+/** The kinds of a workload cluster: a Supervisor has either or both, by its release. */
 const clusterKinds = [
   { group: "run.tanzu.vmware.com", plural: "tanzukubernetesclusters" },
   { group: "cluster.x-k8s.io", plural: "clusters" },
@@ -12,7 +12,7 @@ type Kind = (typeof clusterKinds)[number];
 /**
  * Whether the Supervisor, asked with a login that it accepts, says that there is no such cluster.
  *
- * @throws UserError when it can't be asked or refuses to tell.
+ * @throws UserError when the Supervisor does not answer or refuses.
  */
 export async function isClusterGone(
   supervisor: KubeContext,
@@ -30,7 +30,7 @@ export async function isClusterGone(
     );
     if (object !== undefined) return false;
   }
-  return known; // a Supervisor that keeps no clusters at all says nothing of this one
+  return known; // without any of the kinds, the Supervisor cannot say whether the cluster exists
 }
 
 /** A version of the kind that the API server has: a 404 is then for the object. */

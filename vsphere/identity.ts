@@ -1,15 +1,15 @@
 /** Whether the workload cluster that a context leads to is the one that the settings name. */
 import { X509Certificate } from "node:crypto";
 import { z } from "zod";
-import { findSecret } from "../kubernetes/access";
+import { findSecret } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { parseKubeconfigYaml } from "../kubernetes/kubeconfig";
 import { UserError } from "../support/errors";
 import { printable } from "../support/text";
 
-/** What the Supervisor says of a workload cluster's API. */
+/** What the Supervisor knows about a workload cluster's API. */
 interface Known {
-  /** What says it, for messages. */
+  /** The source, for messages. */
   readonly source: string;
   /** Of each endpoint, `host:port`. */
   readonly endpoints: readonly string[];
@@ -27,11 +27,11 @@ export interface NamedCluster {
 /**
  * Compares the workload cluster's context with what the Supervisor has of the cluster: its secret `<cluster>-kubeconfig`,
  * else the TanzuKubernetesCluster's `status.apiEndpoints`. An address of another name for the same cluster (a load
- * balancer, a tunnel) is told by the CA, which each cluster has for itself.
+ * balancer, a tunnel) is recognized by the CA, which is different for each cluster.
  *
  * @param options.subject - The setting that names the context.
  * @param options.login - The command that makes the right context, for messages.
- * @returns Why it could not be told, where it couldn't.
+ * @returns A warning if the check was not possible.
  * @throws UserError (`wrong-cluster`).
  */
 export async function checkIdentity(
@@ -91,7 +91,7 @@ const kubeconfigSchema = z.object({
     .min(1),
 });
 
-/** Of the administrator's kubeconfig, its cluster alone is looked at. */
+/** Reads only the cluster's entry of the administrator's kubeconfig. */
 async function fromSecret(
   supervisor: KubeContext,
   { namespace, name }: NamedCluster,
@@ -138,7 +138,7 @@ async function fromObject(
   return undefined;
 }
 
-/** Takes what the user may not see for absent. */
+/** Treats an object that the user may not read as absent. */
 async function permitted<T>(question: Promise<T>): Promise<T | undefined> {
   try {
     return await question;

@@ -37,7 +37,7 @@ export interface LoginRequest {
   readonly cluster: string;
   /** How long to wait for a Supervisor or cluster that is not ready; 0 asks once. */
   readonly waitSeconds: number;
-  /** Told what is going on, in lines for people. */
+  /** Receives progress lines for people. */
   readonly report: (line: string) => void;
 }
 
@@ -105,7 +105,7 @@ const clusterAnswerSchema = z.object({
   guest_cluster_ca: z.string().min(1),
 });
 
-/** Something that waiting may mend. */
+/** A failure that waiting may mend. */
 class NotYet extends Error {
   constructor(
     readonly code: ProblemCode,
@@ -286,7 +286,7 @@ class LoginSession {
 
   /** Repeats what is not ready until the time is up. */
   private async persist<T>(attempt: () => Promise<T>): Promise<T> {
-    for (let told = ""; ;) {
+    for (let reported = ""; ;) {
       try {
         return await attempt();
       } catch (error) {
@@ -301,9 +301,9 @@ class LoginSession {
               : "Check its address and state, or let the login wait for it with --wait SECONDS",
           );
         }
-        if (told !== error.seen)
+        if (reported !== error.seen)
           this.request.report(`Waiting, for up to ${Math.ceil(left / 1000)} s: ${error.seen}`);
-        told = error.seen;
+        reported = error.seen;
         await sleep(Math.min(pollSeconds * 1000, left));
       }
     }

@@ -8,7 +8,7 @@ import { goRefusal } from "../../certificates/go/goVerify";
 import { httpsRequest } from "../../net/https";
 import {
   type Found,
-  type Question,
+  type CaQuery,
   caLimits,
   downloadFromHarbor,
   obtainCa,
@@ -27,18 +27,18 @@ import { fingerprintOf, isAuthority, isSelfSigned, issuerOf, subjectOf } from ".
  */
 export async function look(host: string, seconds: number): Promise<Shown> {
   const address = parseRegistryHost(host, { subject: "HOST" });
-  const question: Question = { address, subject: address.host, limits: { ...caLimits, seconds } };
+  const query: CaQuery = { address, subject: address.host, limits: { ...caLimits, seconds } };
   const [served, offered, isHarbor] = await Promise.all([
-    orProblems(servedChain(question)),
-    orProblems(downloadFromHarbor(question)),
-    speaksAsHarbor(question),
+    orProblems(servedChain(query)),
+    orProblems(downloadFromHarbor(query)),
+    speaksAsHarbor(query),
   ]);
   if (!("certificates" in served)) return { ...nothing, registry: address.host, problems: served };
   const chain = served.certificates;
   const getcert = "certificates" in offered ? offered : undefined;
   const kind = getcert || isHarbor ? "harbor" : "generic";
   const refusal = getcert && refusedWith(getcert.certificates.filter(isAuthority), chain, address.hostname);
-  const { configuration, warnings, problems } = await choose(question, kind, chain, getcert);
+  const { configuration, warnings, problems } = await choose(query, kind, chain, getcert);
   return {
     registry: address.host,
     served: chain.map(show),
@@ -80,7 +80,7 @@ const distinct = (problems: readonly Problem[]): Problem[] => [
 ];
 
 /** Harbor names itself in where it sends clients for a token. */
-async function speaksAsHarbor({ address, limits }: Question): Promise<boolean> {
+async function speaksAsHarbor({ address, limits }: CaQuery): Promise<boolean> {
   try {
     const response = await httpsRequest(address, {
       method: "GET",
@@ -90,7 +90,7 @@ async function speaksAsHarbor({ address, limits }: Question): Promise<boolean> {
     });
     return /service="harbor-registry"/.test(response.headers["www-authenticate"] ?? "");
   } catch {
-    return false; // what is wrong with it, the other questions tell
+    return false; // the other requests report the failure
   }
 }
 
@@ -121,12 +121,12 @@ type Choice = Pick<Shown, "configuration" | "warnings" | "problems">;
  * its root on.
  */
 async function choose(
-  question: Question,
+  query: CaQuery,
   kind: Configuration["kind"],
   chain: readonly X509Certificate[],
   getcert: Found | undefined,
 ): Promise<Choice> {
-  const { address, subject, limits } = question;
+  const { address, subject, limits } = query;
   const candidates = [
     ...(getcert?.certificates ?? []).map((certificate) => ({ from: "harbor" as const, certificate })),
     ...[...chain].reverse().map((certificate) => ({ from: "chain" as const, certificate })),
@@ -135,7 +135,7 @@ async function choose(
   for (const { from, certificate } of candidates) {
     const refusal = refusedWith([certificate], chain, address.hostname);
     if (refusal) {
-      // Of what Harbor offers, it is told of all of it together.
+      // For Harbor's certificates, one problem covers all of them.
       if (from === "chain") problems.push(refusedProblem(address.host, subjectOf(certificate), refusal));
       continue;
     }

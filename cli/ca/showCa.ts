@@ -12,15 +12,15 @@ import { look } from "./look";
 
 const help = `Usage: npm run ca -- HOST[:PORT] [options]
 
-Shows which certificates a registry serves, and which CA it offers for download where it is a Harbor; whether nodes would
-take it with that CA, by the rules of Go, in which containerd is written; and the configuration to paste. Sends no
-credentials, believes nothing that it sees, and changes nothing.
+Shows the certificates that a registry serves, the CA that Harbor offers for download, whether containerd would accept
+the registry with that CA, and the configuration to paste. Sends no credentials and changes nothing. Trusts nothing
+that it sees: ask the registry's administrator for the fingerprint, and compare.
 
-  --json             print what was found as JSON (npm run --silent ca -- ...)
+  --json             print JSON (npm run --silent ca -- ...)
   --timeout SECONDS  for each exchange with the registry (default ${caLimits.seconds})
   --help             this text
 
-Exit code: 0; 1 where the registry is not reached, or gives no CA that nodes could use.
+Exit code: 0, or 1 if the registry cannot be reached or gives no CA that nodes could use.
 `;
 
 /** `npm run ca -- …`: see the text of `--help`. */

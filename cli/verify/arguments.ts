@@ -11,20 +11,20 @@ import { registryHosts } from "./judge";
 
 export const help = `Usage: npm run verify -- --stack NAME [options]
 
-Says for each node and registry of a deployed stack what is true now: whether the node is reached and shows the host key
-that is pinned, whether the CA's file is in place, is where containerd reads it and was loaded by containerd, and how long
-the CA is valid. Nothing is changed on nodes. What the stack consists of is read from its state, by \`pulumi stack export\`.
+Checks each node and registry of a deployed stack: whether the node can be reached and has the pinned host key, whether
+the CA's file is in place, is part of what containerd reads and was loaded by it, and how long the CA is valid. Changes
+nothing on nodes. Reads the stack from its state, by \`pulumi stack export\`.
 
   --stack NAME           the stack, as pulumi has it
-  --pull                 also pull an image on each node, by a pod that is deleted again at once
+  --pull                 also pull an image on each node, by a short-lived pod
   --image REF            the image for --pull, of one of the stack's registries; may be repeated.
                          Default: the image of the stack's Deployment
-  --expires-within DAYS  warn of a CA that expires within so many days (default 30)
-  --json                 print one JSON object instead of a table, whose fields are in cli/verify/findings.ts;
-                         \`npm run --silent verify\` keeps npm's own line out of it
+  --expires-within DAYS  warn about a CA that expires within this many days (default 30)
+  --json                 print JSON instead of a table; the fields are in cli/verify/findings.ts.
+                         Use \`npm run --silent verify\` to suppress npm's own output
   --help                 this text
 
-Exit code: 0 if all is well, 1 if something is not, 2 if that could not be found out.
+Exit code: 0 without problems, 1 with problems, 2 if the check itself failed.
 `;
 
 const options = {
@@ -50,7 +50,7 @@ function badArgument(subject: string, seen: string, remedy = seeHelp): Problem {
   return { code: "bad-arguments", subject, seen, remedy };
 }
 
-/** @returns `undefined` where help is asked for. */
+/** @returns `undefined` for `--help`. */
 export function readArguments(args: readonly string[]): Request | undefined {
   const values = (() => {
     try {

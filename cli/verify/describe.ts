@@ -1,6 +1,6 @@
 /**
  * Writes findings for people: a table, the problems and warnings, one sentence at the end.
- * It never judges; whether all is well is in the findings.
+ * It never judges; the findings say whether the stack is in order.
  */
 import { parseImageReference } from "../../registry/host";
 import { type Problem, describeProblem } from "../../support/errors";
@@ -32,7 +32,7 @@ function aligned(rows: readonly (readonly string[])[]): string[] {
 
 const namedAtMost = 5;
 
-/** One line for several problems alike: a jumpbox that is gone is listed once and not once for each node. */
+/** Groups equal problems into one line: a missing jumpbox is listed once, not once for each node. */
 function grouped(problems: readonly Problem[]): string[] {
   const alike = new Map<string, Problem[]>();
   for (const problem of problems) {

@@ -1,5 +1,5 @@
 /**
- * Judges what the clusters and the nodes reported: which certificates, nodes and pulls are all right, and why not.
+ * Judges what the clusters and the nodes reported: which certificates, nodes and pulls are in order, and why not.
  * It never asks anything; the evidence is given to it.
  */
 import type { ClusterNode } from "../../kubernetes/types";
@@ -18,7 +18,7 @@ import type {
   TrustFinding,
 } from "./findings";
 
-/** What the clusters and the nodes were asked, and said. */
+/** The evidence: what the clusters and the nodes answered. */
 export interface Evidence {
   /** The name that the operator gave. */
   readonly name: string;
@@ -90,7 +90,7 @@ function judgeRegistries(evidence: Evidence, problems: Problem[], warnings: Prob
   });
 }
 
-/** What a node itself shows. */
+/** The part of a finding that the node itself reports. */
 type Seen = Pick<NodeFinding, "reachable" | "hostKeyAsPinned" | "trust" | "containerdStarted" | "registries">;
 
 /** Of a node that reported nothing. */
@@ -116,7 +116,7 @@ function judgeSilence({ code }: Problem, stack: DeployedStack): Seen {
 function judgeTrust(host: string, wanted: readonly string[], report: ScriptSuccess): TrustFinding {
   const { trusted, present, loaded = false } = report;
   const read = wanted.every((sha256) => trusted.includes(sha256));
-  // What counts as trusted has its file in place.
+  // A trusted certificate has its file in place.
   const caFile = wanted.every((sha256) => present.includes(sha256) || trusted.includes(sha256));
   return { host, ok: read && loaded, caFile, read: caFile ? read : null, loaded };
 }
@@ -164,7 +164,7 @@ function judgeReport(name: string, report: ScriptSuccess, stack: DeployedStack, 
   };
 }
 
-/** Why a node of the cluster or of the state is not one that can be asked. */
+/** Why a node of the cluster or of the state cannot be inspected. */
 function explainAbsence(
   name: string,
   recorded: StackNode | undefined,
@@ -219,7 +219,7 @@ function judgeNode(name: string, evidence: Evidence, problems: Problem[]): NodeF
   };
 }
 
-/** Says what the evidence amounts to. */
+/** Derives the findings from the evidence. */
 export function judge(evidence: Evidence): Findings {
   const { name, stack, listed, now } = evidence;
   const problems: Problem[] = [];

@@ -39,9 +39,9 @@ export async function pullOnNodes(
       pullSecret: stack.pulls.secret,
       labels: ownerMetadata(stack.owner).labels,
     };
-    const around = { signal: interruption.signal, onResult: () => void (done += 1) };
+    const options = { signal: interruption.signal, onResult: () => void (done += 1) };
     const results: PullResult[] = await withProgress(
-      tryPulls(cluster, trials, place, around),
+      tryPulls(cluster, trials, place, options),
       () => `Pulling: ${done} of ${trials.length} are known`,
     );
     const byNode = new Map<string, PullFinding[]>();

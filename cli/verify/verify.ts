@@ -7,7 +7,7 @@ import { discoverNodes } from "../../kubernetes/nodes";
 import { type Observation, inspectNodes } from "../../nodes/operations/inspection";
 import type { NodeTarget } from "../../nodes/protocol/spec";
 import { throughPod } from "../../nodes/routes/relay";
-import { transportFor } from "../../nodes/routes/way";
+import { transportFor } from "../../nodes/routes/transportFor";
 import { readCredentials, secretReader } from "../../nodes/ssh/key";
 import { type InSession, SessionPool } from "../../nodes/ssh/pool";
 import { type StackNode, readDeployedStack } from "../../state/exportedState";
@@ -75,7 +75,7 @@ async function askNodes(
   );
 }
 
-/** Finds out what is true of a deployed stack. */
+/** Collects the findings for a deployed stack. */
 async function findOut(request: Request): Promise<Findings> {
   const { stack: name, expiresWithin } = request;
   const exported = await withProgress(exportState(name), () => "Reading the stack's state");
@@ -95,7 +95,7 @@ const print = (text: string): Promise<void> =>
 
 /** `npm run verify -- …`: see the text of `--help`. */
 export async function verify(args: readonly string[]): Promise<void> {
-  process.exitCode = 2; // until it is known better
+  process.exitCode = 2; // until the findings are known
   const request = readArguments(args);
   if (!request) {
     await print(help);
@@ -113,6 +113,6 @@ export async function verify(args: readonly string[]): Promise<void> {
       return 2;
     },
   );
-  // Nobody waits for a node that is still being dialled.
+  // Connections that are still being opened must not delay the exit.
   process.exit(exitCode);
 }

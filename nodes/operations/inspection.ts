@@ -1,4 +1,4 @@
-/** What all nodes say of themselves, asked side by side: changes nothing there. */
+/** Inspects all nodes in parallel: what they trust, and whether containerd has loaded it. Changes nothing on them. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Problem, UserError } from "../../support/errors";
 import type { ScriptSuccess } from "../protocol/report";
@@ -7,44 +7,44 @@ import type { InSession } from "../ssh/pool";
 import { runOnNode } from "./node";
 import { identity } from "./operations";
 
-/** What became of the question to one node. */
+/** The result of inspecting one node. */
 export type Observation =
   | { readonly kind: "answered"; readonly report: ScriptSuccess }
   | { readonly kind: "silent"; readonly problem: Problem };
 
-/** A node to be asked. */
-export interface Question {
+/** A node to inspect. */
+export interface InspectionTarget {
   readonly target: NodeTarget;
-  /** The host key that it showed last time, or that the settings give. */
+  /** The pinned host key: from the settings, or recorded by an earlier run. */
   readonly hostKey: string | undefined;
 }
 
-/** Seconds that all nodes together have: a preview that waits for a dead one is not run. */
-const patience = 30;
-/** Seconds to wait for another run that is at work on a node. */
+/** Seconds for all nodes together, so that a dead node does not hold up a preview. */
+const timeout = 30;
+/** Seconds to wait for the lock that another run holds on a node. */
 const lockWait = 10;
 
 /**
- * Asks nodes what they trust, and whether containerd has loaded it.
+ * Inspects nodes.
  *
- * @returns by node name; each as soon as it is known, so that who waits for one need not wait for all.
+ * @returns A promise by node name. Each resolves by itself.
  */
 export function inspectNodes(
-  questions: readonly Question[],
+  targets: readonly InspectionTarget[],
   { owner, inSession }: { readonly owner: string; readonly inSession: InSession },
 ): ReadonlyMap<string, Promise<Observation>> {
   const over = new AbortController();
-  const timeOut = sleep(patience * 1000, undefined, { signal: over.signal }).then(
+  const timedOut = sleep(timeout * 1000, undefined, { signal: over.signal }).then(
     () => undefined,
     () => undefined,
   );
-  const ask = async ({ target, hostKey }: Question): Promise<Observation> => {
+  const ask = async ({ target, hostKey }: InspectionTarget): Promise<Observation> => {
     const late: Observation = {
       kind: "silent",
       problem: {
         code: "node-silent",
         subject: `node ${target.name}`,
-        seen: `it did not answer within ${patience} s`,
+        seen: `it did not answer within ${timeout} s`,
         remedy: "Check that the node is running and can be reached",
       },
     };
@@ -52,14 +52,14 @@ export function inspectNodes(
       const answer = inSession(target, hostKey, (session) =>
         runOnNode(session, { op: "status", lockWait, ...identity({ target, owner }) }),
       );
-      const report = await Promise.race([answer, timeOut]);
+      const report = await Promise.race([answer, timedOut]);
       return report ? { kind: "answered", report } : late;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       return { kind: "silent", problem: error.problems[0]! };
     }
   };
-  const observations = new Map(questions.map((question) => [question.target.name, ask(question)]));
+  const observations = new Map(targets.map((each) => [each.target.name, ask(each)]));
   void Promise.allSettled(observations.values()).then(() => over.abort());
   return observations;
 }

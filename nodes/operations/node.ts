@@ -1,4 +1,4 @@
-/** What can be done to a node over a session. */
+/** Runs the node script over a session, and explains its failures. */
 import { type Problem, UserError } from "../../support/errors";
 import { lastWords } from "../../support/text";
 import { type ScriptFailure, type ScriptSuccess, parseScriptOutput } from "../protocol/report";
@@ -6,12 +6,12 @@ import { type NodeOperation, remoteCommand } from "../script/script";
 import type { Session } from "../ssh/session";
 
 const lockWait = 120;
-/** Waiting for the lock, rebuilding the trust store and restarting containerd all have bounds of their own. */
+/** A last resort: the script itself limits the lock, the trust store's rebuild and the restart. */
 const operationTimeout = (lockWait + 600) * 1000;
 
 const runAgain = "Run again; if it stays so, this is a defect of tkc-registry";
 
-/** By what the script says is wrong. */
+/** By the error that the script reports. */
 const remedies = {
   "wrong-node":
     "Nothing was touched. Run `pulumi up` again: nodes were replaced and their addresses changed hands",
@@ -35,13 +35,13 @@ const remedies = {
   internal: runAgain,
 } as const;
 
-/** What the script says is text from outside: a word that is not known is told as a step that failed. */
+/** The script's output is untrusted: an unknown error is reported as `internal`. */
 const isKnown = (error: string): error is keyof typeof remedies => Object.hasOwn(remedies, error);
 
-/** What systemd says of any unit that fails: not why. */
+/** systemd's own log lines about a failed unit. They do not say why. */
 const systemdsOwn = /^(\S+\.service: |(Starting|Started|Stopping|Stopped|Failed to start) )/;
 
-/** The end of a log: of what the program itself said, where it said anything. */
+/** The end of a log: the program's own lines if there are any. */
 function logTail(log: string): string {
   const own = log.split("\n").filter((line) => line.trim() !== "" && !systemdsOwn.test(line));
   return lastWords(own.length > 0 ? own.join("\n") : log, 600);

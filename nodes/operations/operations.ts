@@ -1,6 +1,6 @@
 /**
- * What the stack's commands do on nodes, whoever does it: the running program for those that borrow its sessions, or
- * a process of its own. Each gives what the stack keeps of it, as key=value lines.
+ * The operations behind the stack's node commands. They run in the program, or in a process of their own at `destroy`.
+ * Each returns the report that the stack keeps, as key=value lines.
  */
 import { randomUUID } from "node:crypto";
 import { UserError } from "../../support/errors";
@@ -22,31 +22,31 @@ import type { Session } from "../ssh/session";
 import { runOnNode } from "./node";
 import { type NodeReader, waitReady } from "./ready";
 
-/** What an operation works with. */
-export interface Surroundings {
+/** What an operation is given besides its input. */
+export interface OperationContext {
   readonly inSession: InSession;
   readonly readNode: NodeReader;
-  /** What becomes of a node that cannot be reached. */
+  /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
-  /** Takes one line for people. */
-  readonly tell: (line: string) => void;
-  /** Ends the waiting for a node that nobody waits for any more. */
+  /** Logs one line for people. */
+  readonly log: (line: string) => void;
+  /** Aborts the wait for a node when the caller has gone. */
   readonly signal?: AbortSignal;
 }
 
-/** A node that can't be reached was passed over: the error's code. */
+/** An unreachable node that was skipped, with the error's code. */
 interface Skipped {
   readonly skipped: string;
 }
 
 /**
- * Does something on the node of a command, and says so where its host key is taken on trust. A node that can't be
- * reached is passed over, where that is the policy.
+ * Runs `act` on a node. Logs the host key when it is trusted on first use. Skips an unreachable node if the policy says
+ * so.
  *
- * @param left - What is to be said of a node that is passed over: what is left as it is.
+ * @param left - What stays undone on a skipped node, for the log.
  */
 export async function onNode<T extends object>(
-  { inSession, unreachable, tell }: Surroundings,
+  { inSession, unreachable, log }: OperationContext,
   target: NodeTarget,
   hostKey: string | undefined,
   left: string,
@@ -55,19 +55,19 @@ export async function onNode<T extends object>(
   try {
     return await inSession(target, hostKey, async (session) => {
       if (hostKey === undefined)
-        tell(`${target.name}: first contact: trusting its host key ${session.hostKey}`);
+        log(`${target.name}: first contact: trusting its host key ${session.hostKey}`);
       return await act(session);
     });
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const { code } = error.problems[0]!;
     if (unreachable !== "skip" || !unreachableCodes.has(code)) throw error;
-    tell(`${target.name}: skipped, ${left}: ${error.message}`);
+    log(`${target.name}: skipped, ${left}: ${error.message}`);
     return { skipped: code };
   }
 }
 
-/** How an operation names itself and its node to the script. */
+/** The script's parameters that identify the node and the stack. */
 export function identity({ target, owner }: Pick<CommandInput, "target" | "owner">) {
   return { machineId: target.machineId, nodeName: target.name, owner };
 }
@@ -75,18 +75,18 @@ export function identity({ target, owner }: Pick<CommandInput, "target" | "owner
 /**
  * Makes the node trust the certificates, and no longer those of an earlier run of the same stack.
  *
- * @param environment - What is to be trusted, what the preview showed, and what the command printed last time.
+ * @param environment - The command's environment, with its last output in `PULUMI_COMMAND_STDOUT`.
  * @param known - The certificates that the environment names by SHA-256.
- * @throws UserError of what is given, of the route to the node, and of what happens there.
+ * @throws UserError for the input, the connection to the node, and the operation itself.
  */
 export async function applyCa(
   input: CommandInput,
   environment: Environment,
   known: CertificatesBySha256,
-  around: Surroundings,
+  context: OperationContext,
 ): Promise<string> {
   const { target } = input;
-  const tell = (message: string): void => around.tell(`${target.name}: ${message}`);
+  const log = (message: string): void => context.log(`${target.name}: ${message}`);
   checkScript(environment, nodeScript().sha256);
   const wanted = readTrust(environment);
   const certificates = certificatesFor(wanted.certificates, known);
@@ -94,10 +94,10 @@ export async function applyCa(
   const hostKey = pinnedHostKey(environment, target);
   const common = { version: "1", report: "ca", node: target.name, uid: target.uid } as const;
   const left = "to be installed by the first run that reaches it";
-  const report = await onNode(around, target, hostKey, left, async (session) => ({
+  const report = await onNode(context, target, hostKey, left, async (session) => ({
     hostKey: session.hostKey,
     ...(await runOnNode(session, {
-      ...{ op: "install", nonce, certificates, trust: wanted.by, ...identity(input) },
+      ...{ op: "install", nonce, certificates, trust: wanted.mode, ...identity(input) },
     })),
   }));
   if ("skipped" in report)
@@ -111,9 +111,9 @@ export async function applyCa(
       remedy: "Look at the trust store on the node, then run again",
     });
   }
-  for (const path of report.alsoTrustedBy) tell(`also trusted by ${path}, which is not ours and stays`);
+  for (const path of report.alsoTrustedBy) log(`also trusted by ${path}, which is not ours and stays`);
   const place = report.trust === "certs.d" ? "containerd's folders for the registries" : "the trust store";
-  tell(
+  log(
     report.changed
       ? `installed ${certificates.length} CA certificate(s) in ${place}`
       : `the CA certificate(s) are in ${place} already; nothing written`,
@@ -125,7 +125,7 @@ export async function applyCa(
     trust: report.trust,
     sha256: [...new Set(certificates.map(({ sha256 }) => sha256))],
     alsoTrustedBy: report.alsoTrustedBy,
-    nonce: randomUUID(), // every run of it is followed by the restart check
+    nonce: randomUUID(), // a changed output makes Pulumi run the restart check after each installation
   });
 }
 
@@ -133,19 +133,19 @@ export async function applyCa(
  * Restarts containerd where it has not loaded the certificates, and waits until the node is Ready.
  *
  * @param ca - What the node's `ca apply` reported.
- * @throws UserError of the way to the node, and of what happens there.
+ * @throws UserError for the connection to the node, and the operation itself.
  */
 export async function restartContainerd(
   input: CommandInput,
   ca: CaReport,
-  around: Surroundings,
+  context: OperationContext,
 ): Promise<string> {
   const { target, readyTimeout } = input;
-  const tell = (message: string): void => around.tell(`${target.name}: ${message}`);
+  const log = (message: string): void => context.log(`${target.name}: ${message}`);
   const common = { version: "1", report: "containerd", node: target.name, uid: target.uid } as const;
   if ("skipped" in ca) return formatReport({ ...common, skipped: ca.skipped });
   const left = "its containerd is to be restarted by the first run that reaches it";
-  const report = await onNode(around, target, target.hostKey ?? ca.hostKey, left, (session) =>
+  const report = await onNode(context, target, target.hostKey ?? ca.hostKey, left, (session) =>
     runOnNode(session, { op: "restart", ...identity(input) }),
   );
   if ("skipped" in report) return formatReport({ ...common, skipped: report.skipped });
@@ -164,8 +164,8 @@ export async function restartContainerd(
   const restarted = report.restarted
     ? "containerd restarted"
     : "containerd has loaded the CA already; not restarted";
-  await waitReady(target, readyTimeout, around);
-  tell(`${restarted}; Ready`);
+  await waitReady(target, readyTimeout, context);
+  log(`${restarted}; Ready`);
   return formatReport({
     ...common,
     bootId: report.bootId,

@@ -14,11 +14,11 @@ const nodeSchema = z.object({
   }),
 });
 
-/** A Node object, as far as it is of interest here. */
+/** The parts of a Node object that are used here. */
 export interface NodeState {
   readonly uid: string;
   readonly ready: boolean;
-  /** What the kubelet says of its readiness. */
+  /** The message of its Ready condition. */
   readonly message: string;
 }
 
@@ -26,12 +26,12 @@ export interface NodeState {
  * Asks the workload cluster's API for a node.
  *
  * @returns `undefined` only where the API answers that there is no such node.
- * @throws UserError when the API cannot be asked or refuses to tell: that is not "gone".
+ * @throws UserError when the API does not answer or refuses: the node may still exist.
  */
 export type NodeReader = (context: string, name: string) => Promise<NodeState | undefined>;
 
 /**
- * Reads what is of interest of a Node object as the API gives it.
+ * Parses a Node object.
  *
  * @throws UserError `node-malformed`
  */
@@ -66,7 +66,7 @@ export const nodeReader =
   };
 
 const pollInterval = 2000;
-/** The API cannot be asked at the moment: it may run on the very node that is waited for. */
+/** The API may run on the very node that restarts, so its failures are retried. */
 const transient: ReadonlySet<string> = new Set<ProblemCode>(["cluster-unreachable", "cluster-failing"]);
 
 /**

@@ -1,4 +1,4 @@
-/** What takes the stack's certificates away again, with no program running. */
+/** Removes the stack's certificates from nodes. At `destroy` no program runs, so all input comes from the state. */
 import pLimit from "p-limit";
 import type { ClusterNode } from "../../kubernetes/types";
 import type { ProblemCode } from "../../support/catalog";
@@ -12,24 +12,24 @@ import {
 } from "../protocol/environment";
 import { type ClusterName, type NodeTarget, pinOf } from "../protocol/spec";
 import { runOnNode } from "./node";
-import { type Surroundings, identity, onNode } from "./operations";
+import { type OperationContext, identity, onNode } from "./operations";
 import { waitReady } from "./ready";
 
-/** What a removal works with. */
-export interface RemovalSurroundings extends Surroundings {
-  /** Whether a containerd that has loaded the certificates is restarted once they are gone. */
+/** What a removal is given besides its input. */
+export interface RemovalContext extends OperationContext {
+  /** Whether to restart a containerd that has loaded the certificates after they are removed. */
   readonly restart: boolean;
   /** Lists the workload cluster's nodes, given its context. */
-  readonly listNodes: (context: string) => Promise<readonly ClusterNode[]>;
+  readonly listNodes: (clusterContext: string) => Promise<readonly ClusterNode[]>;
   /**
    * Whether the Supervisor says that there is no such cluster.
    *
-   * @throws UserError where it can't be asked, or refuses to tell: that is not "gone".
+   * @throws UserError when the Supervisor does not answer or refuses: the cluster may still exist.
    */
   readonly isClusterGone: (cluster: ClusterName) => Promise<boolean>;
 }
 
-/** What is seen of a cluster that is gone: nothing, a load balancer without it, or another machine at its address. */
+/** How a deleted cluster appears: no answer, a load balancer without a backend, or another machine at its address. */
 const maybeGone: ReadonlySet<string> = new Set<ProblemCode>([
   "cluster-unreachable",
   "cluster-failing",
@@ -37,13 +37,13 @@ const maybeGone: ReadonlySet<string> = new Set<ProblemCode>([
 ]);
 
 /**
- * Asks the workload cluster. Where it doesn't answer because it is gone, so is all that was in it.
+ * Sends a request to the workload cluster, and tells a deleted cluster from one that does not answer.
  *
  * @returns `undefined` where the cluster is gone.
  */
 async function unlessClusterGone<T>(
   cluster: ClusterName | undefined,
-  { isClusterGone }: RemovalSurroundings,
+  { isClusterGone }: RemovalContext,
   ask: () => Promise<T>,
 ): Promise<T | undefined> {
   try {
@@ -55,61 +55,61 @@ async function unlessClusterGone<T>(
   }
 }
 
-/** A last output that cannot be read must not block a removal for ever: the node proves itself by its machine id too. */
+/** Unreadable output of the last run must not block a removal for ever: the machine id identifies the node too. */
 function pinForRemoval(
   environment: Environment,
   target: NodeTarget,
-  { tell }: Surroundings,
+  { log }: OperationContext,
 ): string | undefined {
   try {
     return pinnedHostKey(environment, target);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    tell(`${target.name}: its host key is not known: ${error.message}`);
+    log(`${target.name}: its host key is not known: ${error.message}`);
     return undefined;
   }
 }
 
-/** @returns whether anything of ours was there; `undefined` where the node was skipped. */
+/** @returns Whether anything was removed; `undefined` for a skipped node. */
 async function removeFromNode(
   input: CommandInput,
   hostKey: string | undefined,
-  around: RemovalSurroundings,
+  context: RemovalContext,
 ): Promise<boolean | undefined> {
   const { target } = input;
-  const { restart } = around;
-  const tell = (message: string): void => around.tell(`${target.name}: ${message}`);
+  const { restart } = context;
+  const log = (message: string): void => context.log(`${target.name}: ${message}`);
   const left = "our CA certificate(s), if any, stay on it";
-  const report = await onNode(around, target, hostKey, left, (session) =>
+  const report = await onNode(context, target, hostKey, left, (session) =>
     runOnNode(session, { op: "remove", restart, ...identity(input) }),
   );
   if ("skipped" in report) return undefined;
-  for (const path of report.alsoTrustedBy) tell(`still trusted by ${path}, which is not ours and stays`);
-  if (report.changed) tell("removed our CA certificate(s)");
-  if (report.restarted) tell("containerd restarted");
+  for (const path of report.alsoTrustedBy) log(`still trusted by ${path}, which is not ours and stays`);
+  if (report.changed) log("removed our CA certificate(s)");
+  if (report.restarted) log("containerd restarted");
   return report.changed || report.restarted;
 }
 
 /**
- * Takes the stack's certificates away again, restarts containerd and waits until the node is Ready; a node that is
- * gone or was replaced is left alone, and so is one whose cluster is gone.
+ * Removes the stack's certificates, restarts containerd and waits until the node is Ready. Does nothing if the node or
+ * its cluster was deleted, or the node was replaced.
  *
- * @throws UserError of the way to the node, and of what happens there.
+ * @throws UserError for the connection to the node, and the operation itself.
  */
-export async function removeCa(environment: Environment, around: RemovalSurroundings): Promise<string> {
+export async function removeCa(environment: Environment, context: RemovalContext): Promise<string> {
   const input = readCommandInput(environment);
   const { target, readyTimeout } = input;
   const { name, uid, address, clusterContext, cluster } = target;
-  const tell = (message: string): void => around.tell(`${name}: ${message}`);
-  const found = await unlessClusterGone(cluster, around, async () => ({
-    node: await around.readNode(clusterContext, name),
+  const log = (message: string): void => context.log(`${name}: ${message}`);
+  const found = await unlessClusterGone(cluster, context, async () => ({
+    node: await context.readNode(clusterContext, name),
   }));
   if (!found) {
-    tell(`its cluster is gone; nothing to remove`);
+    log(`its cluster is gone; nothing to remove`);
   } else if (found.node?.uid !== uid) {
-    const others = await around.listNodes(clusterContext).catch(() => []);
+    const others = await context.listNodes(clusterContext).catch(() => []);
     const holder = others.find((node) => node.address === address && node.uid !== uid)?.name;
-    tell(
+    log(
       [
         found.node ? "was replaced by another node of this name" : "is gone",
         ...(holder === undefined || holder === name ? [] : [`its address ${address} is now ${holder}'s`]),
@@ -117,38 +117,39 @@ export async function removeCa(environment: Environment, around: RemovalSurround
       ].join("; "),
     );
   } else {
-    const removed = await removeFromNode(input, pinForRemoval(environment, target, around), around);
-    if (removed === false) tell("nothing of ours was left");
-    // Also after a run that was cut off while it waited: the next node must not restart before this one is back.
-    if (removed !== undefined) await waitReady(target, readyTimeout, around);
+    const removed = await removeFromNode(input, pinForRemoval(environment, target, context), context);
+    if (removed === false) log("nothing of ours was left");
+    // Also when nothing was removed: an interrupted run may have left the node restarting, and the next one must wait.
+    if (removed !== undefined) await waitReady(target, readyTimeout, context);
   }
   return "";
 }
 
-/** Workers that are swept at once. */
+/** Workers swept at once. */
 const workersAtOnce = 8;
 
 /**
- * Takes the stack's certificates away from every node that the cluster has: also from those that the state knows nothing
- * of, as a run was killed while it installed them. Workers side by side, then control-plane nodes one at a time; what
- * can't be done on one node doesn't keep it from the others.
+ * Removes the stack's certificates from every node of the cluster, also from nodes that a killed run did not record.
+ * Sweeps workers in parallel, then control-plane nodes one at a time. A failure on one node does not stop the others.
  *
  * @throws UserError with the problems of all nodes.
  */
-export async function sweep(environment: Environment, around: RemovalSurroundings): Promise<string> {
-  const { way, hostKeys, owner, readyTimeout } = readSweepInput(environment);
-  const nodes = await unlessClusterGone(way.cluster, around, () => around.listNodes(way.clusterContext));
+export async function sweep(environment: Environment, context: RemovalContext): Promise<string> {
+  const { connection, hostKeys, owner, readyTimeout } = readSweepInput(environment);
+  const nodes = await unlessClusterGone(connection.cluster, context, () =>
+    context.listNodes(connection.clusterContext),
+  );
   if (!nodes) {
-    around.tell("the cluster is gone; nothing to remove");
+    context.log("the cluster is gone; nothing to remove");
     return "";
   }
   const sweepNode = async ({ name, uid, machineId, address }: ClusterNode): Promise<void> => {
-    const target = { name, uid, machineId, address, ...way, hostKey: pinOf(hostKeys, name) };
+    const target = { name, uid, machineId, address, ...connection, hostKey: pinOf(hostKeys, name) };
     try {
-      const removed = await removeFromNode({ target, owner, readyTimeout }, target.hostKey, around);
-      if (removed === true) await waitReady(target, readyTimeout, around);
+      const removed = await removeFromNode({ target, owner, readyTimeout }, target.hostKey, context);
+      if (removed === true) await waitReady(target, readyTimeout, context);
     } catch (error) {
-      // Nothing was ever installed where nothing can be.
+      // Nothing can be installed on an unknown operating system.
       if (!(error instanceof UserError) || error.problems[0]!.code !== "node-unknown-os") throw error;
     }
   };

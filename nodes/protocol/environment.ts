@@ -1,4 +1,4 @@
-/** The readers of what a node command is given: the counterpart of `nodeEnvironment` in spec.ts. */
+/** Parses the environment of node commands: the counterpart of `nodeEnvironment` in spec.ts. */
 import { isIP } from "node:net";
 import { z } from "zod";
 import { type Problem, UserError } from "../../support/errors";
@@ -7,17 +7,17 @@ import { type NodeCertificate, certificateFileName } from "../script/script";
 import { type CaReport, certificateLimit, parseCaReport } from "./report";
 import {
   type NodeTarget,
-  type NodeWay,
-  type TrustWay,
+  type NodeConnection,
+  type TrustMode,
   type TrustedCertificate,
   type UnreachablePolicy,
   accessSchema,
   clusterSchema,
   sshKeySchema,
-  trustWays,
+  trustModes,
   trustedCertificateSchema,
   unreachablePolicies,
-  usual,
+  defaults,
 } from "./spec";
 
 /** The environment of a node command. */
@@ -59,15 +59,15 @@ const hostKey = z
   .string()
   .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, "is not a fingerprint as OpenSSH prints it (SHA256:…)");
 
-const waySchema = z.object({
-  TKC_REGISTRY_NODE_PORT: wholeNumber(1, 65535).default(usual.port),
-  TKC_REGISTRY_NODE_USER: freeName.default(usual.user),
+const connectionSchema = z.object({
+  TKC_REGISTRY_NODE_PORT: wholeNumber(1, 65535).default(defaults.port),
+  TKC_REGISTRY_NODE_USER: freeName.default(defaults.user),
   TKC_REGISTRY_ACCESS: json(accessSchema),
   TKC_REGISTRY_SSH_KEY: json(sshKeySchema),
   TKC_REGISTRY_CLUSTER_CONTEXT: freeName,
   TKC_REGISTRY_CLUSTER: json(clusterSchema).optional(),
   TKC_REGISTRY_OWNER: owner,
-  TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(usual.readyTimeout),
+  TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(defaults.readyTimeout),
 });
 const identitySchema = z.object({
   TKC_REGISTRY_NODE: objectName,
@@ -77,10 +77,10 @@ const targetSchema = z.object({
   ...identitySchema.shape,
   TKC_REGISTRY_NODE_MACHINE_ID: z.string().regex(/^([0-9A-Fa-f-]{32,36})?$/, "is not a machine id"),
   TKC_REGISTRY_NODE_ADDRESS: address,
-  ...waySchema.shape,
+  ...connectionSchema.shape,
   TKC_REGISTRY_HOST_KEY: hostKey.optional(),
 });
-const sweepSchema = waySchema.extend({
+const sweepSchema = connectionSchema.extend({
   TKC_REGISTRY_HOST_KEYS: json(z.record(z.string(), hostKey)).default({}),
 });
 
@@ -89,7 +89,9 @@ const scriptSchema = z.object({
 });
 const trustSchema = z.object({
   TKC_REGISTRY_TRUST: json(z.array(trustedCertificateSchema).min(1).max(certificateLimit)),
-  TKC_REGISTRY_TRUST_BY: z.enum(trustWays, `is none of ${trustWays.join(", ")}`).default(usual.trustBy),
+  TKC_REGISTRY_TRUST_BY: z
+    .enum(trustModes, `is none of ${trustModes.join(", ")}`)
+    .default(defaults.trustMode),
 });
 
 function read<T>(schema: z.ZodType<T>, environment: Environment): T {
@@ -105,7 +107,7 @@ function read<T>(schema: z.ZodType<T>, environment: Environment): T {
   throw new UserError(...(problems as [Problem, ...Problem[]]));
 }
 
-/** What every command is given. */
+/** The input that all commands share. */
 interface CommonInput {
   /** The stack whose certificates these are. */
   readonly owner: string;
@@ -113,7 +115,7 @@ interface CommonInput {
   readonly readyTimeout: number;
 }
 
-/** What a command for one node is given. */
+/** The input of a command for one node. */
 export interface CommandInput extends CommonInput {
   readonly target: NodeTarget;
 }
@@ -121,14 +123,14 @@ export interface CommandInput extends CommonInput {
 /** The certificates that a run knows, by SHA-256. */
 export type CertificatesBySha256 = ReadonlyMap<string, { readonly der: Buffer }>;
 
-/** What the command for all nodes is given. */
+/** The input of the command for all nodes. */
 export interface SweepInput extends CommonInput {
-  readonly way: NodeWay;
+  readonly connection: NodeConnection;
   /** By node name, where configuration gives them. */
   readonly hostKeys: Readonly<Record<string, string>>;
 }
 
-function wayOf(values: z.output<typeof waySchema>): NodeWay {
+function connectionOf(values: z.output<typeof connectionSchema>): NodeConnection {
   return {
     port: values.TKC_REGISTRY_NODE_PORT,
     user: values.TKC_REGISTRY_NODE_USER,
@@ -148,7 +150,7 @@ export function readCommandInput(environment: Environment): CommandInput {
       uid: values.TKC_REGISTRY_NODE_UID,
       machineId: values.TKC_REGISTRY_NODE_MACHINE_ID,
       address: values.TKC_REGISTRY_NODE_ADDRESS,
-      ...wayOf(values),
+      ...connectionOf(values),
       hostKey: values.TKC_REGISTRY_HOST_KEY,
     },
     owner: values.TKC_REGISTRY_OWNER,
@@ -157,7 +159,7 @@ export function readCommandInput(environment: Environment): CommandInput {
 }
 
 /**
- * Which node a command is for, where the running program knows the rest of it.
+ * Reads which node a command is for. The running program knows the rest of the target.
  *
  * @throws UserError `bad-environment`, with a problem for each variable.
  */
@@ -170,7 +172,7 @@ export function readNodeIdentity(environment: Environment): { readonly node: str
 export function readSweepInput(environment: Environment): SweepInput {
   const values = read(sweepSchema, environment);
   return {
-    way: wayOf(values),
+    connection: connectionOf(values),
     hostKeys: values.TKC_REGISTRY_HOST_KEYS,
     owner: values.TKC_REGISTRY_OWNER,
     readyTimeout: values.TKC_REGISTRY_READY_TIMEOUT,
@@ -178,7 +180,7 @@ export function readSweepInput(environment: Environment): SweepInput {
 }
 
 /**
- * The script that the stack showed must be the one that would run.
+ * Checks that the installed script is the one that the preview showed.
  *
  * @throws UserError `bad-environment`, `other-script`
  */
@@ -198,13 +200,13 @@ const nonceSchema = z.object({
   TKC_REGISTRY_NONCE: z.string().regex(/^[0-9A-Za-z-]{1,64}$/, "is not 1 to 64 letters, digits and -"),
 });
 
-/** Says what becomes of unreachable nodes in this run, whatever the settings or the command's words say. */
+/** Overrides, for one run, what the settings or the command's options say of unreachable nodes. */
 const policyVariable = "TKC_REGISTRY_UNREACHABLE_NODES";
 
 /**
- * What becomes of nodes that can't be reached.
+ * Whether unreachable nodes fail the run or are skipped.
  *
- * @param otherwise - what holds where the environment says nothing.
+ * @param otherwise - The policy if the environment does not set one.
  * @throws UserError `bad-environment`
  */
 export function unreachablePolicy(environment: Environment, otherwise: string): UnreachablePolicy {
@@ -225,23 +227,23 @@ export function readNonce(environment: Environment): string {
 }
 
 /**
- * What is to be trusted, and how.
+ * Reads the certificates to trust, and the trust mode.
  *
  * @throws UserError `bad-environment`
  */
 export function readTrust(environment: Environment): {
   readonly certificates: readonly TrustedCertificate[];
-  readonly by: TrustWay;
+  readonly mode: TrustMode;
 } {
   const { TKC_REGISTRY_TRUST: certificates, TKC_REGISTRY_TRUST_BY: by } = read(trustSchema, environment);
-  return { certificates, by };
+  return { certificates, mode: by };
 }
 
 /**
- * The certificates that are to be trusted, as the node script takes them.
+ * Looks up the certificates to trust, for the node script.
  *
- * @param certificates - All that the run knows, by SHA-256.
- * @throws UserError `bad-certificates` where one is not among them.
+ * @param certificates - All certificates of the run, by SHA-256.
+ * @throws UserError `bad-certificates` if one is missing.
  */
 export function certificatesFor(
   trust: readonly TrustedCertificate[],
@@ -258,14 +260,14 @@ export function certificatesFor(
       });
     }
     const { der } = certificate;
-    // host and host:443 share a name, not a folder.
+    // host and host:443 share a file name, but not a folder of containerd.
     return [`${registry} ${sha256}`, { name: certificateFileName(registry, sha256), registry, sha256, der }];
   });
   return [...new Map(files).values()];
 }
 
 /**
- * The report of the `ca` command on a node, which is all that the `containerd` command is given.
+ * Reads the report of `ca apply`, the only input of `containerd restart`.
  *
  * @throws UserError `bad-node-report`
  */
@@ -274,9 +276,9 @@ export function readCaOutput(environment: Environment): CaReport {
 }
 
 /**
- * The host key to insist on: the one in the settings, or else the one that this very node showed last time.
+ * The host key to pin: from the settings, or else from the report of the last run on this node.
  *
- * @throws UserError `bad-node-report` where the last output is there and cannot be read.
+ * @throws UserError `bad-node-report` if the last output is unreadable.
  */
 export function pinnedHostKey(environment: Environment, target: NodeTarget): string | undefined {
   if (target.hostKey !== undefined) return target.hostKey;

@@ -1,6 +1,6 @@
 /**
- * The key=value lines that the script on a node prints, and those that node commands print for the stack: written,
- * read and checked here. Pure: the program uses it on its commands' outputs. What a node says is not trusted.
+ * Formats and parses the key=value lines that the node script prints, and those that node commands print for the stack.
+ * It never trusts a node's output.
  */
 import { z } from "zod";
 import { UserError } from "../../support/errors";
@@ -25,7 +25,7 @@ function parseLines(text: string): Lines | undefined {
   return lines;
 }
 
-/** A value that is there once. */
+/** A key with exactly one value. */
 const one = <T extends z.ZodType>(schema: T) =>
   z
     .tuple([z.string()])
@@ -51,7 +51,7 @@ const uid = z.string().regex(/^[0-9A-Za-z-]{1,64}$/);
 const osFamily = z.enum(["photon", "debian"]);
 const trustWay = z.enum(["system", "certs.d"]);
 
-/** How many certificates one node can be given: what the commands print about them must stay under 8 KiB. */
+/** The most certificates for one node: the reports about them must stay under 8 KiB. */
 export const certificateLimit = 24;
 
 const scriptSuccess = z.object({
@@ -63,7 +63,7 @@ const scriptSuccess = z.object({
   restarted: one(flag),
   loaded: optional(flag),
   trusted: many(sha256, 64),
-  /** What `status` says of files that are in place, whether or not they are in the bundle. */
+  /** `status`: certificates whose file is in place, also if the bundle lacks them. */
   present: many(sha256, 64),
   /** Missing where nothing is installed, and from scripts of earlier releases. */
   trust: optional(trustWay),
@@ -79,13 +79,13 @@ const scriptFailure = z.object({
   log: optional(z.string().regex(/^[A-Za-z0-9+/=]*$/)),
 });
 
-/** What the script on the node did and found. */
+/** A successful report of the script. */
 export type ScriptSuccess = z.output<typeof scriptSuccess>;
-/** What went wrong on the node. */
+/** A failure report of the script. */
 export type ScriptFailure = z.output<typeof scriptFailure>;
 
 /**
- * Reads what a command on a node printed; what a login shell printed before is passed over.
+ * Parses the output of a command on a node. Ignores what the login shell printed before.
  *
  * @returns `undefined` where there is no complete report.
  */
@@ -103,7 +103,7 @@ const reportOf = <K extends string>(kind: K) => ({
   node: one(nodeName),
   uid: one(uid),
 });
-/** A node that could not be reached and was left as it was: why, as an error's code. */
+/** The error's code for an unreachable node that was skipped. */
 const skipped = one(z.string().regex(/^[a-z-]{1,40}$/));
 
 const caReport = z.object({
@@ -116,7 +116,7 @@ const caReport = z.object({
   nonce: one(nonce),
 });
 
-/** The host key is the one that the node showed earlier, if it ever did. */
+/** The host key is the one of an earlier run, if there was one. */
 const skippedCaReport = z.object({
   ...reportOf("ca"),
   skipped,
@@ -135,11 +135,11 @@ const containerdReport = z.object({
 
 /** stdout of `ca apply` on a node that was reached. */
 export type InstalledReport = z.output<typeof caReport>;
-/** stdout of `ca apply` where the node was not reached, and is to be skipped. */
+/** stdout of `ca apply` for an unreachable node that is skipped. */
 export type SkippedReport = z.output<typeof skippedCaReport>;
 /** stdout of `ca apply`. */
 export type CaReport = InstalledReport | SkippedReport;
-/** stdout of `containerd restart`: the same until containerd is started again. */
+/** stdout of `containerd restart`. It does not change until containerd restarts again. */
 export type ContainerdReport = z.output<typeof containerdReport> | z.output<typeof skippedContainerdReport>;
 
 /** Writes a report as key=value lines, a list as repeated keys. */
@@ -173,7 +173,7 @@ function parseAs<T, S>(
 }
 
 /**
- * Reads stdout of `ca apply`. Keys that this release doesn't know are passed over.
+ * Reads stdout of `ca apply`. Ignores unknown keys, which a newer release may have written.
  *
  * @throws UserError `bad-node-report`
  */

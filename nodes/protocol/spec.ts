@@ -1,6 +1,6 @@
 /**
- * What travels from the program to a node command: through the command's `environment`, and so through the state.
- * It is an interface: a `destroy` by a newer release reads what an older one wrote. Names may be added, never changed.
+ * The `environment` of node commands. It is stored in the state, so it is an interface: a `destroy` by a newer release
+ * reads what an older one wrote. Names may be added, never changed.
  */
 import { z } from "zod";
 import type { ProblemCode } from "../../support/catalog";
@@ -30,7 +30,7 @@ export const accessSchema = z.discriminatedUnion("kind", [
 ]);
 export type Access = z.infer<typeof accessSchema>;
 
-/** Where the SSH credentials are; they themselves never travel. */
+/** Where the SSH credentials are. The credentials themselves are never stored. */
 export const sshKeySchema = z.discriminatedUnion("from", [
   z.object({
     /** Supervisor secret `<cluster>-ssh` (`ssh-privatekey`), or where that is absent `<cluster>-ssh-password`. */
@@ -43,7 +43,7 @@ export const sshKeySchema = z.discriminatedUnion("from", [
 ]);
 export type SshKeySource = z.infer<typeof sshKeySchema>;
 
-/** The workload cluster as the Supervisor knows it: what tells whether a cluster that does not answer is gone. */
+/** The workload cluster in the Supervisor, which is asked whether a cluster that does not answer was deleted. */
 export const clusterSchema = z.object({
   /** kubeconfig context of the Supervisor. */
   supervisor: freeName,
@@ -52,11 +52,11 @@ export const clusterSchema = z.object({
 });
 export type ClusterName = z.infer<typeof clusterSchema>;
 
-/** What becomes of a run for which a node that the cluster lists cannot be reached. */
+/** Whether an unreachable node fails the run or is skipped. */
 export const unreachablePolicies = ["fail", "skip"] as const;
 export type UnreachablePolicy = (typeof unreachablePolicies)[number];
 
-/** Codes of errors that say that a node cannot be reached. That it refuses the key, or shows another host key, is no such thing. */
+/** Codes of errors for unreachable nodes. A node that refuses the key or shows another host key is reachable. */
 export const unreachableCodes: ReadonlySet<string> = new Set<ProblemCode>([
   "ssh-timeout",
   "ssh-refused",
@@ -66,8 +66,8 @@ export const unreachableCodes: ReadonlySet<string> = new Set<ProblemCode>([
 ]);
 
 /** How nodes trust a registry: by the system's trust store, by containerd's folder for it, or whichever each can. */
-export const trustWays = ["system", "certs.d", "auto"] as const;
-export type TrustWay = (typeof trustWays)[number];
+export const trustModes = ["system", "certs.d", "auto"] as const;
+export type TrustMode = (typeof trustModes)[number];
 
 /** One certificate to be trusted for one registry. The PEM itself stays with the running program. */
 export const trustedCertificateSchema = z.object({
@@ -78,8 +78,8 @@ export const trustedCertificateSchema = z.object({
 });
 export type TrustedCertificate = z.infer<typeof trustedCertificateSchema>;
 
-/** The way to the nodes of a cluster. */
-export interface NodeWay {
+/** How to connect to the nodes of a cluster. */
+export interface NodeConnection {
   /** SSH port: 22 on every real node. */
   readonly port: number;
   readonly user: string;
@@ -87,12 +87,12 @@ export interface NodeWay {
   readonly sshKey: SshKeySource;
   /** kubeconfig context of the workload cluster, for waiting until a node is Ready. */
   readonly clusterContext: string;
-  /** Undefined in what a release that did not record it left in the state. */
+  /** Undefined in states of releases that did not record it. */
   readonly cluster?: ClusterName | undefined;
 }
 
-/** The node that a command is for, and the way there. */
-export interface NodeTarget extends NodeWay {
+/** The node that a command is for, and how to connect to it. */
+export interface NodeTarget extends NodeConnection {
   /** The Node object's name. */
   readonly name: string;
   /** The Node object's UID: a rebuilt node has another. */
@@ -101,11 +101,11 @@ export interface NodeTarget extends NodeWay {
   readonly machineId: string;
   /** InternalIP. */
   readonly address: string;
-  /** `SHA256:…` as OpenSSH prints it, where configuration gives it; otherwise the first contact's is kept. */
+  /** `SHA256:…` as OpenSSH prints it, if the settings give it. Otherwise the key is trusted on first use. */
   readonly hostKey?: string | undefined;
 }
 
-/** The host key that the settings give a node, whose name may well be that of what every object has: `constructor`. */
+/** The host key that the settings give for a node. `hasOwn`, since a node may be named `constructor`. */
 export const pinOf = (hostKeys: Readonly<Record<string, string>>, name: string): string | undefined =>
   Object.hasOwn(hostKeys, name) ? hostKeys[name] : undefined;
 
@@ -132,21 +132,26 @@ export const nodeVariables = [
   "PULUMI_COMMAND_STDOUT",
 ] as const;
 
-/** What needs no mention in a command's environment: the engine writes the whole state at each of its steps. */
-export const usual = { port: 22, user: "vmware-system-user", readyTimeout: 300, trustBy: "system" } as const;
+/** Values that a command's environment leaves out: a small state matters, as the engine writes all of it at each step. */
+export const defaults = {
+  port: 22,
+  user: "vmware-system-user",
+  readyTimeout: 300,
+  trustMode: "system",
+} as const;
 
 /** The environment of a node command. All keys begin with `TKC_REGISTRY_`. */
 export type NodeEnvironment = Record<`TKC_REGISTRY_${string}`, string>;
 
-/** Writes the way to a cluster's nodes as a command's environment. */
-export function wayEnvironment(way: NodeWay): NodeEnvironment {
+/** Writes a connection as a command's environment. */
+export function connectionEnvironment(connection: NodeConnection): NodeEnvironment {
   return {
-    ...(way.port === usual.port ? {} : { TKC_REGISTRY_NODE_PORT: String(way.port) }),
-    ...(way.user === usual.user ? {} : { TKC_REGISTRY_NODE_USER: way.user }),
-    TKC_REGISTRY_ACCESS: JSON.stringify(way.access),
-    TKC_REGISTRY_SSH_KEY: JSON.stringify(way.sshKey),
-    TKC_REGISTRY_CLUSTER_CONTEXT: way.clusterContext,
-    ...(way.cluster === undefined ? {} : { TKC_REGISTRY_CLUSTER: JSON.stringify(way.cluster) }),
+    ...(connection.port === defaults.port ? {} : { TKC_REGISTRY_NODE_PORT: String(connection.port) }),
+    ...(connection.user === defaults.user ? {} : { TKC_REGISTRY_NODE_USER: connection.user }),
+    TKC_REGISTRY_ACCESS: JSON.stringify(connection.access),
+    TKC_REGISTRY_SSH_KEY: JSON.stringify(connection.sshKey),
+    TKC_REGISTRY_CLUSTER_CONTEXT: connection.clusterContext,
+    ...(connection.cluster === undefined ? {} : { TKC_REGISTRY_CLUSTER: JSON.stringify(connection.cluster) }),
   };
 }
 
@@ -157,7 +162,7 @@ export function nodeEnvironment(target: NodeTarget): NodeEnvironment {
     TKC_REGISTRY_NODE_UID: target.uid,
     TKC_REGISTRY_NODE_MACHINE_ID: target.machineId,
     TKC_REGISTRY_NODE_ADDRESS: target.address,
-    ...wayEnvironment(target),
+    ...connectionEnvironment(target),
     ...(target.hostKey === undefined ? {} : { TKC_REGISTRY_HOST_KEY: target.hostKey }),
   };
 }

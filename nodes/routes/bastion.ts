@@ -15,7 +15,7 @@ import { type Transport, direct, hopDials } from "./transport";
 export type BastionAccess = Extract<Access, { kind: "bastion" }>;
 
 /**
- * What logs in to the bastion: a key file, or else the operator's SSH agent.
+ * The credentials for the bastion: a key file, or else the operator's SSH agent.
  *
  * @throws UserError `ssh-key-file`, `ssh-key-invalid`, `ssh-agent-missing`.
  */
@@ -31,7 +31,7 @@ function bastionCredentials({ keyFile }: BastionAccess): Credentials {
   });
 }
 
-/** The way through a bastion. Its session is opened when it is first needed, and anew where it was lost. */
+/** The transport through a bastion. The session opens at first use, and reopens after it was lost. */
 export function throughBastion(access: BastionAccess): Transport {
   const { host, port, user, hostKey } = access;
   let opened: Promise<Session> | undefined;

@@ -17,7 +17,7 @@ import {
   throughJumpbox,
 } from "./transport";
 
-/** The protocol of `exec` streams in which a client can end stdin (Kubernetes 1.30), and the one before. */
+/** v5 lets the client close stdin (Kubernetes 1.30); v4 is for older API servers. */
 const protocols = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
 /** The first byte of each message says which stream it is of. */
 const channels = { stdin: 0, stdout: 1, stderr: 2, status: 3, close: 255 } as const;
@@ -72,7 +72,7 @@ function relayFailure(stderr: string, statusText: string): DialError {
   const status = parseStatus(statusText);
   const reason = status?.reason;
   const message = typeof status?.message === "string" ? status.message : "";
-  // A kubelet that does not answer is no node that does not: of the node only the relay's own words count.
+  // An unreachable kubelet does not mean an unreachable node: only the relay's own message classifies the node.
   const ended = reason === undefined || reason === "NonZeroExitCode";
   const said = stderr.trim() !== "" || ended ? relayWords(stderr) : lastWords(message);
   const why = classifyPod(`${stderr}\n${message}`) ?? (ended ? classifyNode(stderr) : undefined);
@@ -162,7 +162,7 @@ class ExecStream extends Duplex {
     this.#send(channels.close, Buffer.of(channels.stdin), done);
   }
 
-  /** A stream that is gone tells so by its end, which says more than the failed write. */
+  /** Ignores writes after the close: the error at the end of the stream says more than a failed write. */
   #send(channel: number, data: Buffer, done: () => void): void {
     if (this.connection.readyState === WebSocket.OPEN) {
       this.connection.send(Buffer.concat([Buffer.of(channel), data]), () => done());
@@ -181,12 +181,12 @@ class ExecStream extends Duplex {
       clearTimeout(cut);
       done(error);
     });
-    if (connection.readyState === WebSocket.OPEN) connection.resume(); // what is paused does not see its end
+    if (connection.readyState === WebSocket.OPEN) connection.resume(); // a paused socket does not emit "close"
     connection.close();
   }
 }
 
-/** The transport through a jumpbox pod, by the API server of a context. */
+/** Creates transports through a jumpbox pod, by `exec` streams of the Supervisor's API server. */
 export function throughPod(supervisor: KubeContext): (access: JumpboxAccess) => Transport {
   return (access) =>
     throughJumpbox(access, async (command, timeout) => {

@@ -29,7 +29,7 @@ export type DialReason =
   | "api-unreachable"
   | "relay-failed";
 
-/** A connection that failed, without the words for it: the caller knows which node it was for. */
+/** A failed connection. It has no message for people: the caller knows which node it was for. */
 export class DialError extends Error {
   constructor(
     readonly reason: DialReason,
@@ -41,22 +41,22 @@ export class DialError extends Error {
   }
 }
 
-/** A way to nodes. */
+/** Opens connections to nodes. */
 export interface Transport {
   /** For messages: `through pod ns1/jumpbox-ubuntu (context "ns1")`. */
   readonly description: string;
-  /** Bounds how many dials are under way at once: who dials holds a place from the first packet to the login. */
+  /** Limits how many connections are opened at once. A caller holds its place from the first packet to the login. */
   readonly dials: pLimit.Limit;
   /**
-   * Opens a stream to a port of a node. A stream that turns out to lead nowhere is destroyed with a
-   * {@link DialError}; to destroy it ends whatever was started for it.
+   * Opens a stream to a port of a node. If the connection fails later, the stream is destroyed with a
+   * {@link DialError}. Destroying the stream ends the relay behind it.
    *
    * @param timeout - milliseconds for connecting
    * @throws DialError
    */
   connect(address: string, port: number, timeout: number): Promise<Duplex>;
   /**
-   * Makes sure that the way itself is there, where there is something to be made sure of before any node is reached.
+   * Checks the hop itself, before any node is reached. Only a bastion has something to check.
    *
    * @throws UserError
    */
@@ -70,25 +70,25 @@ const systemReasons: Record<string, DialReason> = {
   EPIPE: "lost",
 };
 
-/** Tells the reason from a socket's error. */
+/** Maps a socket's error to a reason. */
 export function dialErrorOf(error: NodeJS.ErrnoException): DialError {
   if (error instanceof DialError) return error;
   return new DialError(systemReasons[error.code ?? ""] ?? "unreachable", error.message);
 }
 
 /**
- * Dials at once where every node is a hop of its own. Each sshd sees one of them; the bound is for the operator's
- * machine, which has to answer each handshake in time.
+ * Direct connections opened at once. Each sshd sees only one; the limit protects the operator's machine, which must
+ * answer each handshake in time.
  */
 const directDials = 32;
 
 /**
- * Dials at once through one hop: fewer than the ten not logged in yet from which on an sshd of default settings
- * (MaxStartups 10:30:100) drops connections, and few enough for the Supervisor's API server and the jumpbox pod.
+ * Connections opened at once through one hop. An sshd with default settings drops connections from the tenth that is
+ * not logged in yet (MaxStartups 10:30:100). The Supervisor's API server and the jumpbox pod bear as many.
  */
 export const hopDials = 8;
 
-/** The way where the nodes' port can be reached from here. */
+/** The transport for nodes whose port can be reached from this machine. */
 export const direct: Transport = {
   description: "directly",
   dials: pLimit(directDials),
@@ -116,7 +116,7 @@ export const direct: Transport = {
     }),
 };
 
-/** What the API server, the kubelet and our relay say of a pod: their answers have no codes for it. */
+/** Messages of the API server, the kubelet and the relay about a pod. They have no codes for these cases. */
 const podPatterns: readonly (readonly [DialReason, RegExp])[] = [
   ["pod-missing", /pods "[^"]*" not found/],
   ["container-missing", /container .* is not valid for pod|container not found/],
@@ -140,20 +140,20 @@ const nodePatterns: readonly (readonly [DialReason, RegExp])[] = [
   ["lost", /connection reset/i],
 ];
 
-/** The line of a relay's stderr that is worth telling. */
+/** The line of a relay's stderr that explains the failure. */
 export function relayWords(stderr: string): string {
   const lines = stderr.split("\n");
-  // "bash: connect: Connection refused", and then the same again with the script's line.
+  // bash prints "bash: connect: Connection refused", and then repeats it with the script's line number.
   const first = lines.find((line) => classifyNode(line) !== undefined);
   return lastWords((first ?? stderr).replace(/^(bash|relay|sh): (line \d+: )?/, ""));
 }
 
-/** Reads why a node could not be reached from the words of a system; `undefined` where they say nothing of that. */
+/** Classifies a system's message about a failed connection to a node; `undefined` for any other message. */
 export function classifyNode(said: string): DialReason | undefined {
   return nodePatterns.find(([, pattern]) => pattern.test(said))?.[0];
 }
 
-/** Reads what is wrong with the pod from the words of the API server, the kubelet or the relay. */
+/** Classifies a message of the API server, the kubelet or the relay about the pod; `undefined` for any other. */
 export function classifyPod(said: string): DialReason | undefined {
   return podPatterns.find(([, pattern]) => pattern.test(said))?.[0];
 }
@@ -161,7 +161,7 @@ export function classifyPod(said: string): DialReason | undefined {
 /** A jumpbox pod. */
 export type JumpboxAccess = Extract<Access, { kind: "jumpbox" }>;
 
-/** The command that relays in the pod, given the milliseconds for connecting. */
+/** Builds the relay's command in the pod; `timeout` is in milliseconds. */
 export type RelayCommand = (address: string, port: number, timeout: number) => string[];
 
 const relayCommand: RelayCommand = (address, port, timeout) => {
@@ -173,7 +173,7 @@ const relayCommand: RelayCommand = (address, port, timeout) => {
 };
 
 /**
- * The way through a jumpbox pod, whatever carries the stream to it.
+ * The transport through a jumpbox pod.
  *
  * @param open - runs a command in the pod, with stdin and stdout as one stream
  */

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { UserError } from "../../support/errors";
-import type { TrustWay } from "../protocol/spec";
+import type { TrustMode } from "../protocol/spec";
 import { assembleNodeScript, packagedShell } from "./packaged";
 
 interface NodeScript {
@@ -47,7 +47,7 @@ export interface NodeOperation {
    * How `install` makes the node trust them, the node's trust store by default: `certs.d` is containerd's folder for
    * the registry, which needs no restart; `auto` is that where it can be used.
    */
-  readonly trust?: TrustWay;
+  readonly trust?: TrustMode;
   /** Seconds to wait for another run on the node. */
   readonly lockWait?: number;
   /** Whether `remove` also restarts containerd; it does by default. */
@@ -81,7 +81,7 @@ export function shellQuote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** The shell that reads parameters would drop these of a value, or take what follows for another parameter. */
+/** The shell drops a NUL or a trailing newline from a parameter's value. */
 const lost = /\0|\n$/;
 const notOneWord = /[^\x21-\x7e]/;
 

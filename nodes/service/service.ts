@@ -1,7 +1,7 @@
 /**
- * The running program's end of the node commands. While the engine creates and updates, the program is there, with a
- * session on each node: a command hands its environment over through a private socket and gets back what to print. The
- * command itself is a shell and curl, as a Node.js process each would cost more than all that is done on the node.
+ * The server for node commands. During `up` the program holds a session on each node: a command sends its environment
+ * through a private socket and receives its output. The command itself is a shell with curl, since a Node.js process for
+ * each command would cost more than the work on the node.
  */
 import { chmodSync, lstatSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
@@ -9,7 +9,7 @@ import { createConnection } from "node:net";
 import * as path from "node:path";
 import { text } from "node:stream/consumers";
 import { UserError } from "../../support/errors";
-import { applyCa, restartContainerd, type Surroundings } from "../operations/operations";
+import { applyCa, restartContainerd, type OperationContext } from "../operations/operations";
 import type { NodeReader } from "../operations/ready";
 import {
   type CertificatesBySha256,
@@ -22,26 +22,26 @@ import { packagedShell } from "../script/packaged";
 import type { InSession } from "../ssh/pool";
 import { parseCommand, separator, serviceFolder } from "./serviceProtocol";
 
-/** What the commands of one run are served with. */
+/** Options of {@link NodeService}. */
 export interface NodeServiceOptions {
-  /** The stack's identity: the socket's place follows from it. */
+  /** The stack's identity, from which the socket's path is derived. */
   readonly owner: string;
-  /** The nodes that the run is about. */
+  /** The nodes of the run. */
   readonly targets: readonly NodeTarget[];
   /** Seconds to wait for a Node to be Ready. */
   readonly readyTimeout: number;
-  /** The certificates that nodes are to trust; a command names those that it means by SHA-256. */
+  /** The certificates that commands name by SHA-256. */
   readonly certificates: CertificatesBySha256;
   readonly inSession: InSession;
   readonly readNode: NodeReader;
-  /** What becomes of a node that cannot be reached. */
+  /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
 }
 
-/** The longest path that a socket can have, on Linux and on macOS. */
+/** The limit for a socket's path on Linux and macOS. */
 const socketPathLimit = 103;
 
-/** Says so where a folder would not be ours alone. */
+/** Creates a folder for this user only. Refuses one that belongs to another user. */
 function makePrivateFolder(folder: string): void {
   const refuse = (seen: string): never => {
     throw new UserError({
@@ -63,7 +63,7 @@ function makePrivateFolder(folder: string): void {
   }
 }
 
-/** Whether a program answers at a socket; one that was killed leaves only the file. */
+/** Whether a program answers at a socket: a killed program leaves the file behind. */
 function isServed(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const connection = createConnection(socket);
@@ -75,7 +75,7 @@ function isServed(socket: string): Promise<boolean> {
   });
 }
 
-/** Relative, where that is what fits: a socket's path has a limit, which a deep folder exceeds. */
+/** The shorter of the absolute and the relative path: a socket's path is limited. */
 function shortest(file: string): string {
   const relative = path.relative(process.cwd(), file);
   return relative.length < file.length ? relative : file;
@@ -133,7 +133,7 @@ export class NodeService {
 
   readonly #clear = (): void => rmSync(this.folder, { recursive: true, force: true });
 
-  /** Stops serving, and removes the socket. Sessions are their pool's. */
+  /** Stops serving, and removes the socket. The pool closes the sessions. */
   async close(): Promise<void> {
     process.off("exit", this.#clear);
     this.#server.closeAllConnections();
@@ -142,29 +142,29 @@ export class NodeService {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const told: string[] = [];
-    const gone = new AbortController();
-    response.on("close", () => gone.abort());
+    const lines: string[] = [];
+    const disconnected = new AbortController();
+    response.on("close", () => disconnected.abort());
     const { inSession, readNode, unreachable } = this.options;
-    const around: Surroundings = {
+    const context: OperationContext = {
       inSession,
       readNode,
       unreachable,
-      tell: (line) => void told.push(`${line}\n`),
-      signal: gone.signal,
+      log: (line) => void lines.push(`${line}\n`),
+      signal: disconnected.signal,
     };
     let [status, stdout] = [200, ""];
     try {
-      stdout = await this.#run(request.url ?? "", await text(request), around);
+      stdout = await this.#run(request.url ?? "", await text(request), context);
     } catch (error) {
       status = 422;
-      told.push(`${error instanceof UserError ? error.message : String((error as Error).stack ?? error)}\n`);
+      lines.push(`${error instanceof UserError ? error.message : String((error as Error).stack ?? error)}\n`);
     }
     response.writeHead(status, { "content-type": "text/plain; charset=utf-8", connection: "close" });
-    response.end(told.join("") + separator + stdout);
+    response.end(lines.join("") + separator + stdout);
   }
 
-  /** The program knows the nodes of its commands: what the environment has of them is for deletes. */
+  /** The targets come from the program; those in the environment are for deletes. */
   #inputFor({ node, uid }: { readonly node: string; readonly uid: string }): CommandInput {
     const { targets, owner, readyTimeout } = this.options;
     const target = targets.find((each) => each.name === node && each.uid === uid);
@@ -177,7 +177,7 @@ export class NodeService {
     });
   }
 
-  async #run(url: string, body: string, around: Surroundings): Promise<string> {
+  async #run(url: string, body: string, context: OperationContext): Promise<string> {
     const { words, environment } = parseCommand(url, body);
     switch (words) {
       case "ca apply":
@@ -185,11 +185,11 @@ export class NodeService {
           this.#inputFor(readNodeIdentity(environment)),
           environment,
           this.options.certificates,
-          around,
+          context,
         );
       case "containerd restart": {
         const ca = readCaOutput(environment);
-        return await restartContainerd(this.#inputFor(ca), ca, around);
+        return await restartContainerd(this.#inputFor(ca), ca, context);
       }
       default:
         throw new UserError({

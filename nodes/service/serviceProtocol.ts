@@ -1,17 +1,17 @@
-/** What the node commands and the running program have agreed upon: where the socket is, and what goes through it. */
+/** The protocol between node commands and the running program: the socket's path and the messages. */
 import { createHash } from "node:crypto";
 import * as path from "node:path";
 import { UserError } from "../../support/errors";
 import type { Environment } from "../protocol/environment";
 import { nodeVariables } from "../protocol/spec";
 
-/** A line between what a command is to print on stderr and what on stdout. Neither has such a line. */
+/** Separates a command's stderr from its stdout in a response. Neither contains this line. */
 export const separator = "--- stdout\n";
 
 const folderName = (owner: string): string =>
   `tkc-registry-${createHash("sha256").update(owner).digest("hex").slice(0, 12)}`;
 
-/** The shell's words for a command of the stack, in state: the place of the client follows from the stack alone. */
+/** The shell command that the state records. The client's path depends on the stack alone. */
 export function serviceCommand(owner: string, words: string): string {
   return `"\${PULUMI_HOME:-$HOME/.pulumi}/${folderName(owner)}/client" ${words}`;
 }

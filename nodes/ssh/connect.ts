@@ -4,8 +4,8 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AnyAuthMethod, Client } from "ssh2";
-import type { Endpoint } from "./endpoint";
-import { AttemptError, asAttemptError, explain, hostKeyChanged, transient } from "./failures";
+import type { SshEndpoint } from "./endpoint";
+import { AttemptError, asAttemptError, sshError, hostKeyChanged, transient } from "./failures";
 import { HostKeyCheck, fingerprint } from "./hostKeys";
 import { Session, destroyed } from "./session";
 
@@ -15,7 +15,7 @@ export interface ConnectOptions {
   readonly attemptTimeout?: number;
   /** Attempts in all, where the failure is transient. Default 4. */
   readonly attempts?: number;
-  /** Milliseconds for all attempts and the pauses between them; waiting for a free place on the route is not counted. Default 25 s. */
+  /** Milliseconds for all attempts and pauses, without the wait for a free place on the route. Default 25 s. */
   readonly timeout?: number;
   /** Milliseconds before the second attempt; doubled for each further one, and varied by half. Default 1 s. */
   readonly delay?: number;
@@ -34,7 +34,7 @@ export const connectDefaults: Required<ConnectOptions> = {
   liveness: 30_000,
 };
 
-/** Milliseconds below which an attempt is not worth making. */
+/** No attempt is started with fewer milliseconds left. */
 const leastAttempt = 1000;
 
 /** Milliseconds to wait after so many failures: doubled each time, with jitter so that many nodes don't retry at once. */
@@ -42,14 +42,14 @@ export function backoff(delay: number, failures: number): number {
   return delay * 2 ** (failures - 1) * (0.5 + Math.random());
 }
 
-function authentication({ user, credentials }: Endpoint): AnyAuthMethod[] {
+function authentication({ user, credentials }: SshEndpoint): AnyAuthMethod[] {
   if (credentials.kind === "key") return [{ type: "publickey", username: user, key: credentials.privateKey }];
   if (credentials.kind === "agent") return [{ type: "agent", username: user, agent: credentials.socket }];
   const { password } = credentials;
   return [
     { type: "password", username: user, password },
     {
-      // How sshd asks for a password where PAM does the asking.
+      // sshd asks for a password this way when PAM handles it.
       type: "keyboard-interactive",
       username: user,
       prompt: (_name, _instructions, _language, prompts, answer) =>
@@ -59,7 +59,7 @@ function authentication({ user, credentials }: Endpoint): AnyAuthMethod[] {
 }
 
 async function attempt(
-  endpoint: Endpoint,
+  endpoint: SshEndpoint,
   timeout: number,
   hostKeys: HostKeyCheck,
   liveness: number,
@@ -74,7 +74,7 @@ async function attempt(
   try {
     await new Promise<void>((resolve, reject) => {
       client.once("ready", resolve);
-      // More than one error may come; the first one counts.
+      // ssh2 may emit several errors; the first one is the cause.
       client.on("error", reject);
       client.once("close", () => reject(new AttemptError("lost", "the connection was closed")));
       client.connect({
@@ -102,15 +102,14 @@ async function attempt(
 }
 
 /**
- * Logs in to a node. Transient failures are tried again, with a longer pause each time; a refused key and a changed host
- * key never are. Where the pinned key is of another type than the one shown first, the node is asked for
- * its other keys.
+ * Logs in to a node. Transient failures are retried, with a longer pause each time. A refused key and a changed host key
+ * are never retried. If the first host key has another type than the pinned one, the other types are requested.
  *
  * @throws UserError with one of the codes `ssh-timeout`, `ssh-refused`, `ssh-unreachable`, `ssh-lost`, `ssh-auth`,
  * `ssh-handshake`, `host-key-changed`, `relay-…`, and of the API server `login-expired`, `no-rights`,
  * `cluster-certificate`, `cluster-unreachable`.
  */
-export async function connect(endpoint: Endpoint, options: ConnectOptions = {}): Promise<Session> {
+export async function connect(endpoint: SshEndpoint, options: ConnectOptions = {}): Promise<Session> {
   const { attemptTimeout, attempts, timeout, delay, liveness } = { ...connectDefaults, ...options };
   let left = timeout;
   const hostKeys = new HostKeyCheck(endpoint.hostKey);
@@ -129,14 +128,14 @@ export async function connect(endpoint: Endpoint, options: ConnectOptions = {}):
       if (!(error instanceof AttemptError)) throw error;
       const remaining = hostKeys.algorithms.length;
       if (error.reason === "host-key" && remaining > 0 && remaining < offered) continue;
-      // Once all keys of the server are rejected, no algorithm is left to agree on.
+      // When all host keys are rejected, the handshake fails for want of a common algorithm.
       if (error.reason === "host-key" || (error.reason === "handshake" && hostKeys.rejected.length > 0)) {
         throw hostKeyChanged(endpoint, hostKeys.rejected);
       }
       const pause = backoff(delay, tried);
       left -= pause;
       if (!transient.has(error.reason) || tried >= attempts || left < leastAttempt) {
-        throw explain(endpoint, error, tried);
+        throw sshError(endpoint, error, tried);
       }
       hostKeys.reset();
       await sleep(pause);

@@ -1,5 +1,5 @@
 /**
- * What is logged in to, and with what: an address, a user, the credentials and the route there.
+ * An SSH endpoint: address, user, credentials and transport.
  * It never opens a connection, and never reads a key.
  */
 import type { Transport } from "../routes/transport";
@@ -11,8 +11,8 @@ export type Credentials =
   | { readonly kind: "agent"; readonly socket: string; readonly source: string };
 
 /** A node's or a bastion's sshd, and how it is reached. */
-export interface Endpoint {
-  /** What is logged in to, for messages and the codes of errors. Default `node`. */
+export interface SshEndpoint {
+  /** The kind of machine, for messages and error codes. Default `node`. */
   readonly role?: "node" | "bastion";
   /** The node's name, for messages. */
   readonly node: string;
@@ -26,6 +26,6 @@ export interface Endpoint {
 }
 
 /** Names the endpoint as the subject of a problem. */
-export function subjectOf({ role = "node", node, address, port }: Endpoint): string {
+export function subjectOf({ role = "node", node, address, port }: SshEndpoint): string {
   return node === address ? `${role} ${node} port ${port}` : `${role} ${node} (${address} port ${port})`;
 }

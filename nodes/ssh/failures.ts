@@ -1,22 +1,22 @@
 /**
- * Why a login failed: the reasons, and the problem with its remedy that each becomes.
+ * The reasons why a login fails, and the problem that each becomes.
  * It never decides whether to try again; `connect.ts` does.
  */
 import type { ProblemCode } from "../../support/catalog";
 import { UserError } from "../../support/errors";
 import { lastWords } from "../../support/text";
 import { DialError, type DialReason, dialErrorOf } from "../routes/transport";
-import { type Endpoint, subjectOf } from "./endpoint";
+import { type SshEndpoint, subjectOf } from "./endpoint";
 
 /** Why an attempt failed. */
 export type Failure =
   | DialReason
   | "auth"
-  /** sshd answered, and no common ground was found. */
+  /** sshd answered, and the two sides have no algorithm in common. */
   | "handshake"
   | "host-key";
 
-/** An attempt that failed; {@link explain} makes a {@link UserError} of it. */
+/** An attempt that failed; {@link sshError} makes a {@link UserError} of it. */
 export class AttemptError extends Error {
   constructor(
     readonly reason: Failure,
@@ -26,7 +26,7 @@ export class AttemptError extends Error {
   }
 }
 
-/** Failures that a later attempt may not have. */
+/** Failures that a retry may mend. */
 export const transient: ReadonlySet<Failure> = new Set<Failure>([
   "timeout",
   "refused",
@@ -68,7 +68,7 @@ const bastionCodes: Partial<Record<Failure, ProblemCode>> = {
   "host-key": "bastion-host-key-changed",
 };
 
-function remedy(reason: Failure, { role = "node", user, credentials, transport }: Endpoint): string {
+function remedy(reason: Failure, { role = "node", user, credentials, transport }: SshEndpoint): string {
   const remedies: Record<Failure, string> = {
     timeout: `Check that the ${role} is running, and that a firewall or network policy lets SSH pass ${transport.description}`,
     refused: `Check that sshd runs on the ${role} and listens on this port`,
@@ -95,8 +95,8 @@ function remedy(reason: Failure, { role = "node", user, credentials, transport }
   return remedies[reason];
 }
 
-/** Says what was tried, what failed and what to do. */
-export function explain(endpoint: Endpoint, error: AttemptError, attempts: number): UserError {
+/** Makes a {@link UserError} of the last failed attempt. */
+export function sshError(endpoint: SshEndpoint, error: AttemptError, attempts: number): UserError {
   const tried = `SSH as "${endpoint.user}" ${endpoint.transport.description}`;
   const special = endpoint.role === "bastion" ? bastionCodes[error.reason] : undefined;
   return new UserError({
@@ -107,9 +107,9 @@ export function explain(endpoint: Endpoint, error: AttemptError, attempts: numbe
   });
 }
 
-/** The problem of an endpoint that shows other host keys than the pinned one. */
-export function hostKeyChanged(endpoint: Endpoint, shown: readonly string[]): UserError {
-  return explain(
+/** The error for an endpoint whose host keys differ from the pinned one. */
+export function hostKeyChanged(endpoint: SshEndpoint, shown: readonly string[]): UserError {
+  return sshError(
     endpoint,
     new AttemptError(
       "host-key",
@@ -119,7 +119,7 @@ export function hostKeyChanged(endpoint: Endpoint, shown: readonly string[]): Us
   );
 }
 
-/** Reads the reason from what the transport or ssh2 threw. A {@link UserError} is complete and stays as it is. */
+/** Maps an error of the transport or of ssh2 to a reason. A {@link UserError} is returned unchanged. */
 export function asAttemptError(error: Error & { level?: string; code?: string }): AttemptError | UserError {
   if (error instanceof AttemptError || error instanceof UserError) return error;
   if (error instanceof DialError) return new AttemptError(error.reason, error.seen);

@@ -6,13 +6,13 @@ import { Duplex } from "node:stream";
 import type { ClientChannel } from "ssh2";
 import { DialError, classifyNode } from "../routes/transport";
 
-/** A channel as a stream that ends and closes like any other, and that need not keep its process alive. */
+/** An SSH channel as a stream that ends and closes as a socket does, and that can be unreferenced. */
 export class ForwardedStream extends Duplex {
   #over = false;
 
   constructor(
     private readonly channel: ClientChannel,
-    /** Says whether the session must be kept for it. */
+    /** Called with whether the stream keeps the session, and so the process, alive. */
     private readonly hold: (wanted: boolean) => void,
   ) {
     super({ allowHalfOpen: false });
@@ -25,7 +25,7 @@ export class ForwardedStream extends Duplex {
     channel.on("close", this.lost);
   }
 
-  /** The far end, or the session, is gone. */
+  /** Destroys the stream when the far end or the session closes. */
   readonly lost = (): void => {
     if (this.#over) return;
     this.#over = true;

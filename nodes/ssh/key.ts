@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type ParsedKey, utils } from "ssh2";
-import { findSecret } from "../../kubernetes/access";
+import { findSecret } from "../../kubernetes/checks";
 import type { OpenContext } from "../../kubernetes/client";
 import { UserError } from "../../support/errors";
 import { expandHome } from "../../support/files";
@@ -8,7 +8,7 @@ import type { SshKeySource } from "../protocol/spec";
 import type { Credentials } from "./endpoint";
 
 function checkedKey(text: string, source: string): Credentials {
-  // An OpenSSH file may hold several keys, which the declaration does not say.
+  // An OpenSSH file may hold several keys; ssh2's type declaration omits this.
   const parsed: ParsedKey | Error | (ParsedKey | Error)[] = utils.parseKey(text);
   const [first] = [parsed].flat();
   if (first instanceof Error || first === undefined || !first.isPrivateKey()) {
@@ -63,7 +63,7 @@ export const secretReader =
   };
 
 /**
- * Reads what logs in to nodes, into memory only. A password is looked for only where there is no key.
+ * Reads the credentials for the nodes, into memory only. The password is read only if there is no key.
  *
  * @param readSecret - Needed where the source is the Supervisor.
  * @throws UserError `ssh-secret-missing`, `ssh-secret-empty`, `ssh-key-file`, `ssh-key-invalid`, and what the reader throws.

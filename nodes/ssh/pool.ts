@@ -1,6 +1,6 @@
 /**
- * The SSH sessions that one process holds: one for each node, shared by everything that it does there.
- * It never shares a session between nodes, and never retries what failed for another reason than a lost session.
+ * The SSH sessions of one process: one session for each node, shared by all operations on it.
+ * It never shares a session between nodes, and retries an operation only after a lost session.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../support/errors";
@@ -10,7 +10,7 @@ import { type ConnectOptions, backoff, connect, connectDefaults } from "./connec
 import type { Credentials } from "./endpoint";
 import type { Session } from "./session";
 
-/** Does something in a session on a node. */
+/** Runs `act` in a session on a node. */
 export type InSession = <T>(
   target: NodeTarget,
   hostKey: string | undefined,
@@ -24,8 +24,8 @@ export interface PoolOptions {
 }
 
 /**
- * Sessions that are opened when they are first needed, kept, and opened anew where they were lost. None of them keeps
- * the process alive while nothing runs in it.
+ * Sessions open at first use, stay open, and reopen after they were lost. An idle session does not keep the process
+ * alive.
  */
 export class SessionPool {
   readonly #sessions = new Map<string, Promise<Session>>();
@@ -35,10 +35,10 @@ export class SessionPool {
   constructor(private readonly options: PoolOptions) {}
 
   /**
-   * Does something in the node's session. Where the session is lost under it, another is opened and all of it done once
-   * more, more slowly each time: what is done on nodes may be done twice, and waits there for what was begun before.
+   * Runs `act` in the node's session. If the session is lost, another one is opened and `act` runs again, after a longer
+   * pause each time. Operations on nodes are idempotent, and wait on the node for an earlier run of themselves.
    *
-   * @param hostKey - `SHA256:…`: the key that the node must show. A session on which another one was seen isn't used.
+   * @param hostKey - `SHA256:…`: the key that the node must show. A session with another key is not used.
    * @throws UserError what {@link connect} throws, and what `act` does.
    */
   readonly use: InSession = async (target, hostKey, act) => {
@@ -50,8 +50,8 @@ export class SessionPool {
         return await act(session);
       } catch (error) {
         if (!(error instanceof UserError) || error.problems[0]?.code !== "ssh-lost") throw error;
-        again = session.hostKey; // it is the same node still
-        if (kept) continue; // that a session from before has ended says nothing of the way
+        again = session.hostKey; // the retry must reach the same node
+        if (kept) continue; // an idle session that ended is no failed attempt
         failures += 1;
         if (failures >= attempts) throw error;
         await sleep(backoff(delay, failures));
@@ -59,7 +59,7 @@ export class SessionPool {
     }
   };
 
-  /** The session that is there, if it can be used; else a new one. */
+  /** Returns the open session if it can be used, and else opens one. */
   async #session(
     target: NodeTarget,
     hostKey: string | undefined,
@@ -97,7 +97,7 @@ export class SessionPool {
     hostKey: string | undefined,
   ): Promise<Session> {
     const { transport, credentials, connect: options } = this.options;
-    // Who asks once more asks for something else; all the waiting has been done.
+    // An earlier operation has already waited for this node through all its attempts.
     const once = this.#away.has(uid) ? { attempts: 1 } : {};
     return connect({ node, address, port, user, transport, credentials, hostKey }, { ...options, ...once });
   }

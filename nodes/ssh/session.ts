@@ -7,13 +7,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientChannel } from "ssh2";
 import { type Problem, UserError } from "../../support/errors";
 import { DialError } from "../routes/transport";
-import { type Endpoint, subjectOf } from "./endpoint";
+import { type SshEndpoint, subjectOf } from "./endpoint";
 import { ForwardedStream, forwardingError } from "./forwarding";
 
 export interface ExecOptions {
   /** Sent to the command's stdin, which is then closed. */
   readonly input?: Buffer | string;
-  /** Milliseconds. Default 60 s. What runs on the node is not ended by it. */
+  /** Milliseconds. Default 60 s. The command goes on running on the node. */
   readonly timeout?: number;
 }
 
@@ -45,12 +45,12 @@ export class Session {
   constructor(
     private readonly client: Client,
     private readonly stream: Duplex & Unrefable,
-    private readonly endpoint: Endpoint,
+    private readonly endpoint: SshEndpoint,
     /** The fingerprint that the node showed, `SHA256:…`: the pin for next time. */
     readonly hostKey: string,
     private readonly liveness: number,
   ) {
-    // The commands that were running report the loss of the connection.
+    // The running commands report the lost connection.
     client.on("error", () => undefined);
     client.on("close", () => {
       this.#closed = true;
@@ -83,8 +83,8 @@ export class Session {
     if (this.#running > 1 || this.#closed) return;
     this.stream.ref?.();
     let answered = true;
-    // ssh2's own keepalive has a timer for as long as the session lasts, and no way to unref it. A request to cancel a
-    // forwarding that does not exist changes nothing on a server, and any answer shows that it is there.
+    // ssh2's own keepalive timer cannot be unreferenced. A request to cancel a forwarding that does not exist changes
+    // nothing on the server, and any answer shows that the server is alive.
     this.#liveness = setInterval(() => {
       if (!answered || this.#closed) {
         this.stream.destroy();
@@ -114,7 +114,7 @@ export class Session {
       }
       this.client.once("close", onClose);
       try {
-        // What a command prints may come together with the answer that it runs: listeners must be there at once.
+        // Output may arrive together with the answer to `exec`, so the listeners are attached in the callback.
         this.client.exec(command, (error: Error | undefined, channel?: ClientChannel) => {
           this.client.off("close", onClose);
           if (channel) this.#collect(channel, options.input ?? "", timeout).then(resolve, reject);
@@ -128,8 +128,7 @@ export class Session {
   }
 
   /**
-   * Has the server connect to a port, and gives the stream. Like a running command, a stream keeps its process alive
-   * unless it is let go (`unref`).
+   * Opens a forwarded connection to a port. Like a running command, the stream keeps the process alive until `unref`.
    *
    * @param timeout - milliseconds
    * @throws DialError

@@ -7,7 +7,7 @@ import { TrustedNodes, type TrustedNodesArgs } from "../../components/trustedNod
 import type { ClusterNode } from "../../kubernetes/types";
 import { readSweepInput } from "../../nodes/protocol/environment";
 import { formatReport, parseCaReport } from "../../nodes/protocol/report";
-import type { NodeWay } from "../../nodes/protocol/spec";
+import type { NodeConnection } from "../../nodes/protocol/spec";
 import { jumpboxAccess } from "../integration/nodes/routes/jumpboxAccess";
 import { comesAfter, markedSecret, record, waitsFor } from "./mocks";
 
@@ -22,7 +22,7 @@ const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   ready: true,
 });
 const sha256 = "ab".repeat(32);
-const way: NodeWay = {
+const connection: NodeConnection = {
   port: 22,
   user: "vmware-system-user",
   access: jumpboxAccess,
@@ -31,9 +31,9 @@ const way: NodeWay = {
   cluster: { supervisor: "ns1", namespace: "ns1", name: "tkc-cluster-1" },
 };
 const nodesArgs = (nodes: ClusterNode[], workersAtOnce = 2): TrustedNodesArgs => ({
-  way,
+  connection,
   hostKeys: {},
-  trustBy: "system",
+  trustMode: "system",
   removal: { unreachable: "fail", restart: true },
   nodes: nodes.map((each) => ({
     node: each,
@@ -42,7 +42,7 @@ const nodesArgs = (nodes: ClusterNode[], workersAtOnce = 2): TrustedNodesArgs =>
       uid: each.uid,
       machineId: each.machineId,
       address: each.address,
-      ...way,
+      ...connection,
       hostKey: `SHA256:${"A".repeat(43)}`,
     },
     nonce: `nonce-of-${each.name}`,
@@ -212,7 +212,7 @@ test("the sweep is made before all nodes and so deleted after them, and before t
     { create: "true", sweep: `node -e "require('tkc-registry/run')" v1 ca sweep` },
   );
   assert.deepEqual(readSweepInput(environment as Record<string, string>), {
-    way,
+    connection,
     hostKeys: {},
     owner: "tkc-registry.test",
     readyTimeout: 300,

@@ -14,10 +14,10 @@ import {
   type NodeTarget,
   type UnreachablePolicy,
   nodeEnvironment,
-  wayEnvironment,
+  connectionEnvironment,
 } from "../../../nodes/protocol/spec";
 import { throughPod } from "../../../nodes/routes/relay";
-import { transportFor } from "../../../nodes/routes/way";
+import { transportFor } from "../../../nodes/routes/transportFor";
 import { certificateFileName, nodeScript } from "../../../nodes/script/script";
 import { NodeService } from "../../../nodes/service/service";
 import { serviceCommand, serviceFolder } from "../../../nodes/service/serviceProtocol";
@@ -413,7 +413,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
 
   it("take a cluster for gone only where its Supervisor says so", async () => {
     const away = { server: `https://127.0.0.1:${await unusedPort(api.pki.server("away", "IP:127.0.0.1"))}` };
-    const sweep = { ...wayEnvironment(target()), TKC_REGISTRY_OWNER: owner };
+    const sweep = { ...connectionEnvironment(target()), TKC_REGISTRY_OWNER: owner };
     api.change({ "tkc-cluster-1": away });
     const gone = await succeed(command("v1 ca remove", environment()));
     assert.match(gone.stderr, /its cluster is gone; nothing to remove/);
@@ -467,7 +467,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     });
     api.node("node-0", { metadata: { uid: "uid-0" }, status: {} });
     const sweep = {
-      ...wayEnvironment(target()),
+      ...connectionEnvironment(target()),
       TKC_REGISTRY_OWNER: owner,
     };
     api.pod.addresses.set("198.18.1.7", "127.0.0.1").set("198.18.1.8", "127.0.0.2");

@@ -4,7 +4,7 @@ import type { RequestOptions } from "node:https";
 import * as path from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import type { Cluster, KubeConfig } from "@kubernetes/client-node";
-import { checkRights, dryRunPod, dryRunSecret, findSecret } from "../../../kubernetes/access";
+import { checkRights, dryRunPod, dryRunSecret, findSecret } from "../../../kubernetes/checks";
 import { kubeContext, type KubeContext } from "../../../kubernetes/client";
 import { limitPlugins } from "../../../kubernetes/credentialPlugin";
 import { discoverNodes } from "../../../kubernetes/nodes";

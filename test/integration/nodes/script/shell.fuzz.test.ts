@@ -11,7 +11,7 @@ import { text as textOf } from "node:stream/consumers";
 import { promisify } from "node:util";
 import fc from "fast-check";
 import { removalCommand } from "../../../../components/trustedNode";
-import { nodeVariables, trustWays, trustedCertificateSchema } from "../../../../nodes/protocol/spec";
+import { nodeVariables, trustModes, trustedCertificateSchema } from "../../../../nodes/protocol/spec";
 import { type JumpboxAccess, throughJumpbox } from "../../../../nodes/routes/transport";
 import { certificateFileName, nodeScript, remoteCommand, shellQuote } from "../../../../nodes/script/script";
 import {
@@ -111,7 +111,7 @@ interface Operation {
   readonly nodeName: string;
   readonly owner: string;
   readonly nonce: string;
-  readonly trust: (typeof trustWays)[number];
+  readonly trust: (typeof trustModes)[number];
   readonly lockWait: number;
   readonly certificates: readonly {
     readonly registry: string;
@@ -168,7 +168,7 @@ function expected({ machineId, nodeName, owner, nonce, trust, lockWait, certific
 }
 
 describe("what a node is sent", () => {
-  const common = { trust: fc.constantFrom(...trustWays), lockWait: fc.nat({ max: 1000 }) };
+  const common = { trust: fc.constantFrom(...trustModes), lockWait: fc.nat({ max: 1000 }) };
   const named = <T extends { registry: string; der: Uint8Array }>(each: T) => ({
     ...each,
     name: certificateFileName(each.registry, createHash("sha256").update(each.der).digest("hex")),

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { NodeTarget } from "../../../../nodes/protocol/spec";
 import { throughPod } from "../../../../nodes/routes/relay";
 import type { Transport } from "../../../../nodes/routes/transport";
-import { transportFor } from "../../../../nodes/routes/way";
+import { transportFor } from "../../../../nodes/routes/transportFor";
 import { SessionPool } from "../../../../nodes/ssh/pool";
 import type { Credentials } from "../../../../nodes/ssh/endpoint";
 import { packageRoot } from "../../../../support/build";
@@ -157,7 +157,7 @@ describe("the sessions on nodes", { skip: sshdImpossible() }, () => {
     const key = path.join(server.folder, "client");
     const script = `
       const { SessionPool } = require("./nodes/ssh/pool");
-      const { transportFor } = require("./nodes/routes/way");
+      const { transportFor } = require("./nodes/routes/transportFor");
       const { throughPod } = require("./nodes/routes/relay");
       const access = ${JSON.stringify(access)};
       const context = { server: ${JSON.stringify(pod.context.server)}, connectionOptions: async () => ({}) };

@@ -9,9 +9,9 @@ import { type Connection, Server as PasswordServer, utils } from "ssh2";
 import type { BastionAccess } from "../../../../nodes/routes/bastion";
 import { throughPod } from "../../../../nodes/routes/relay";
 import type { Transport } from "../../../../nodes/routes/transport";
-import { transportFor } from "../../../../nodes/routes/way";
+import { transportFor } from "../../../../nodes/routes/transportFor";
 import { connect } from "../../../../nodes/ssh/connect";
-import type { Credentials, Endpoint } from "../../../../nodes/ssh/endpoint";
+import type { Credentials, SshEndpoint } from "../../../../nodes/ssh/endpoint";
 import { Session } from "../../../../nodes/ssh/session";
 import { UserError } from "../../../../support/errors";
 import { Pki } from "../../certificates/pki";
@@ -85,7 +85,7 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
     "bastion, by the SSH agent": () => transportFor(bastionAccess()),
     jumpbox,
   };
-  const endpoint = (change: Partial<Endpoint> = {}): Endpoint => ({
+  const endpoint = (change: Partial<SshEndpoint> = {}): SshEndpoint => ({
     node: "node-1",
     address: "127.0.0.1",
     port: server.port,
@@ -96,7 +96,8 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
   });
 
   for (const [way, transport] of Object.entries(ways)) {
-    const to = (change: Partial<Endpoint> = {}): Endpoint => endpoint({ transport: transport(), ...change });
+    const to = (change: Partial<SshEndpoint> = {}): SshEndpoint =>
+      endpoint({ transport: transport(), ...change });
 
     describe(way, () => {
       it("runs several commands in one session, with their input, output and exit code", async () => {
@@ -187,7 +188,7 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
   }
 
   describe("bastion", () => {
-    const through = (change: Partial<BastionAccess>): Endpoint =>
+    const through = (change: Partial<BastionAccess>): SshEndpoint =>
       endpoint({ transport: transportFor(bastionAccess(change)) });
 
     it("carries all nodes' sessions in one of its own, and opens that anew where it was lost", async () => {
@@ -243,7 +244,8 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
   });
 
   describe("jumpbox", () => {
-    const to = (change: Partial<Endpoint> = {}): Endpoint => endpoint({ transport: jumpbox(), ...change });
+    const to = (change: Partial<SshEndpoint> = {}): SshEndpoint =>
+      endpoint({ transport: jumpbox(), ...change });
 
     const noRelays = async (): Promise<void> => {
       while ([...pod.relays].length > 0) await sleep(20);
@@ -394,7 +396,7 @@ describe("SSH with a password", () => {
     connections.forEach((connection) => connection.end());
     server.close();
   });
-  const to = (credentials: Credentials): Endpoint => ({
+  const to = (credentials: Credentials): SshEndpoint => ({
     node: "node-1",
     address: "127.0.0.1",
     port,

@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import * as path from "node:path";
 import { describe, it } from "node:test";
 import { packageRoot } from "../../../support/build";
-import { childEnvironment } from "../../../support/children";
+import { childEnvironment } from "../../../support/childEnvironment";
 
 describe("the environment of a program that we start", () => {
   it("has none of the variables that hold the stack's configuration, its passphrase or a login", () => {

@@ -1,4 +1,4 @@
-/** What the operator may do and what is there already: questions to the clusters that change nothing. */
+/** Checks against a cluster that change nothing: rights, existing objects, dry runs. */
 /* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment -- the client's models are shapes: it takes literals */
 import type { V1ObjectMeta, V1Pod, V1PodSpec } from "@kubernetes/client-node";
 import { type Problem, UserError } from "../support/errors";
@@ -85,12 +85,12 @@ export async function findSecret(
   return { ...foundObject(secret), data: Object.fromEntries(data) as Record<string, string> };
 }
 
-/** What of an object tells whose it is. */
+/** The labels and annotations of an object, which tell its owner. */
 export function foundObject({ metadata }: { metadata?: V1ObjectMeta }): FoundObject {
   return { labels: metadata?.labels ?? {}, annotations: metadata?.annotations ?? {} };
 }
 
-/** A pod to be tried; its name is made up. */
+/** A pod for a dry run. Its name is generated. */
 export interface PodManifest {
   readonly metadata?: {
     readonly labels?: Readonly<Record<string, string>>;
@@ -101,8 +101,8 @@ export interface PodManifest {
 }
 
 /**
- * Has the API server decide on a pod without creating it (server-side dry run). A Deployment is no use for this: it is
- * admitted whatever its pods are, and then stays without any.
+ * Asks the API server whether it would admit a pod (server-side dry run). A dry run of a Deployment would not do: it is
+ * admitted even if its pods are not.
  *
  * @param options.subject - The settings that make the pod, for messages.
  * @throws UserError: `pod-security`, `pod-refused`, `namespace-not-found`, or as for any request.
@@ -131,7 +131,7 @@ export async function dryRunPod(
 }
 
 /**
- * Has the API server decide on a pull secret without creating it.
+ * Asks the API server whether it would accept a pull secret (server-side dry run).
  *
  * @throws UserError: `namespace-not-found`, or as for any request.
  */
@@ -155,7 +155,7 @@ const namespaceMissing = (namespace: string, subject: string): Problem => ({
 
 function explainPodRefusal(error: unknown, namespace: string, subject: string): Problem | undefined {
   const { status, message } = apiRefusal(error) ?? { status: 0, message: "" };
-  // Admission answers 403 as authorization does; only the latter says who it is that cannot.
+  // Admission and authorization both answer 403; only authorization names the user.
   const byAuthorization = /cannot create resource/.test(message);
   if (status === 404) return namespaceMissing(namespace, subject);
   if (status === 403 && message.includes("violates PodSecurity")) {

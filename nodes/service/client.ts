@@ -1,4 +1,4 @@
-/** A node command's way to the running program where there is no curl: script/client.sh hands over to it. */
+/** The client of the node service, for machines without curl: script/client.sh falls back to it. */
 import { request } from "node:http";
 import * as path from "node:path";
 import { text } from "node:stream/consumers";
@@ -7,13 +7,12 @@ import type { Environment } from "../protocol/environment";
 import { formatEnvironment, separator } from "./serviceProtocol";
 
 /**
- * Has the running program do what a command is for. What it tells goes to stderr; where it failed, so does this
- * process.
+ * Sends a command to the running program. Copies its log to stderr, and fails if it failed.
  *
- * @returns what the command is to print.
+ * @returns The command's stdout.
  * @throws UserError `service-gone`
  */
-export async function borrow(words: string, environment: Environment): Promise<string> {
+export async function callService(words: string, environment: Environment): Promise<string> {
   const folder = environment.TKC_REGISTRY_SERVICE ?? ".";
   const { status, body } = await post(folder, words, formatEnvironment(environment)).catch(
     (error: unknown) => {

@@ -1,5 +1,5 @@
 /**
- * Chooses the transport for the access to nodes that the settings give.
+ * Chooses the transport for the `access` that the settings give.
  * It never opens a connection.
  */
 import type { Access } from "../protocol/spec";
@@ -7,9 +7,7 @@ import { throughBastion } from "./bastion";
 import { type JumpboxAccess, type Transport, direct } from "./transport";
 
 /**
- * A further kind of access is a further case here.
- *
- * @param jumpbox - How a pod is reached; needed where the access is through one.
+ * @param jumpbox - Creates the transport through a pod. Required for jumpbox access.
  */
 export function transportFor(access: Access, jumpbox?: (access: JumpboxAccess) => Transport): Transport {
   switch (access.kind) {
