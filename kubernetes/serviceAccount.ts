@@ -8,6 +8,7 @@ import { UserError } from "../support/errors";
 import { objectName } from "../support/names";
 import { printable } from "../support/text";
 import { type KubeContext, apiRefusal, kubeContext } from "./client";
+import { kubernetesProblem } from "./problems";
 
 /** Names the entries that this program put in, so that a run that was cut off before it reported knows its own. */
 const oursAnnotation = "tkc-registry/image-pull-secrets";
@@ -163,12 +164,13 @@ async function read(api: AccountApi, target: Attachment): Promise<Account | unde
   if (found === undefined) return undefined;
   const parsed = accountSchema.safeParse(found);
   if (parsed.success) return parsed.data;
-  throw new UserError({
-    code: "service-account",
-    subject: subjectOf(target, api),
-    seen: "what the API gives is no ServiceAccount",
-    remedy: "Check that the context is of a Kubernetes cluster",
-  });
+  throw new UserError(
+    kubernetesProblem(
+      "service-account",
+      { subject: subjectOf(target, api), seen: "what the API gives is no ServiceAccount" },
+      "unknown",
+    ),
+  );
 }
 
 /** Changes the ServiceAccount by a patch that fails if it was written since it was read, and then tries again. */
@@ -191,12 +193,13 @@ async function change(
     refusal = refused;
     lastVersion = account.metadata.resourceVersion;
   }
-  throw new UserError({
-    code: "service-account",
-    subject: subjectOf(target, api),
-    seen: `it can't be changed: ${printable(refusal, 400)}`,
-    remedy: "See what else writes it, then run again",
-  });
+  throw new UserError(
+    kubernetesProblem(
+      "service-account",
+      { subject: subjectOf(target, api), seen: `it can't be changed: ${printable(refusal, 400)}` },
+      "conflict",
+    ),
+  );
 }
 
 /**
@@ -216,12 +219,12 @@ export async function attach(
   let before: Account | undefined;
   while (!(before = await change(api, target, (account) => attachPatch(account, target.pullSecret)))) {
     if (performance.now() >= deadline) {
-      throw new UserError({
-        code: "service-account-missing",
-        subject: subjectOf(target, api),
-        seen: `it does not exist, nor came into being within ${options.waitSeconds} s`,
-        remedy: "Create the namespace or the ServiceAccount, or correct its name",
-      });
+      throw new UserError(
+        kubernetesProblem("service-account-missing", {
+          subject: subjectOf(target, api),
+          seen: `it does not exist, nor came into being within ${options.waitSeconds} s`,
+        }),
+      );
     }
     await sleep(1000);
   }
@@ -282,14 +285,11 @@ export async function serviceAccount(args: readonly string[]): Promise<void> {
   const [verb] = args;
   const parsed = environmentSchema.safeParse(process.env);
   if ((verb !== "attach" && verb !== "detach") || !parsed.success) {
-    throw new UserError({
-      code: "bad-arguments",
-      subject: "command service-account",
-      seen: parsed.success
-        ? `"${printable(verb ?? "", 40)}" is neither attach nor detach`
-        : `${parsed.error.issues.map(({ path }) => path.join(".")).join(", ")} not set, or no name`,
-      remedy: "It is for the stack's own resources; run `pulumi up` or `pulumi destroy`",
-    });
+    const seen = parsed.success
+      ? `"${printable(verb ?? "", 40)}" is neither attach nor detach`
+      : `${parsed.error.issues.map(({ path }) => path.join(".")).join(", ")} not set, or no name`;
+    const what = { subject: "command service-account", seen };
+    throw new UserError(kubernetesProblem("bad-environment", what, "serviceAccount"));
   }
   const environment = parsed.data;
   const target: Attachment = {

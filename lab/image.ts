@@ -20,6 +20,7 @@ import { cgroupParent, Engine, volatileFolder } from "./podman";
 import { step, type Report } from "./progress";
 import { quote } from "./shell";
 import { again } from "./waiting";
+import { labProblem } from "./problems";
 
 /** Images by what they are for. */
 export const images = {
@@ -63,12 +64,12 @@ function packageSources(): { readonly suite: string; readonly files: readonly st
       new RegExp(`^(deb |Suites:).*\\b${suite ?? "-"}\\b`, "m").test(readFileSync(file, "utf8")),
   );
   if (suite === undefined || sources.length === 0) {
-    throw new UserError({
-      code: "lab-no-package-source",
-      subject: "lab",
-      seen: "no apt source of this machine's distribution was found in /etc/apt",
-      remedy: "Run the lab on a Debian-like machine whose apt sources name the distribution's own archive",
-    });
+    throw new UserError(
+      labProblem("lab-no-package-source", {
+        subject: "lab",
+        seen: "no apt source of this machine's distribution was found in /etc/apt",
+      }),
+    );
   }
   return { suite, files: sources };
 }
@@ -117,12 +118,12 @@ export async function ensureImages(storeInUse?: string): Promise<ImageCache> {
   const folder = storeInUse === undefined ? current : path.dirname(storeInUse);
   if (!existsSync(folder)) {
     if (folder !== current) {
-      throw new UserError({
-        code: "lab-images-gone",
-        subject: "lab",
-        seen: `the images that its machines were made from are gone: ${folder}`,
-        remedy: "Take it down and bring it up anew: `npm run lab -- down`, `npm run lab -- up`",
-      });
+      throw new UserError(
+        labProblem("lab-images-gone", {
+          subject: "lab",
+          seen: `the images that its machines were made from are gone: ${folder}`,
+        }),
+      );
     }
     const partial = `${folder}.partial`;
     await build(partial);

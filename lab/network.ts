@@ -8,6 +8,7 @@ import { UserError } from "../support/errors";
 import { CommandError, exec } from "./exec";
 import { projectRoot } from "./paths";
 import { labRange, management, networks, operator, supervisor, type Network } from "./topology";
+import { labProblem } from "./problems";
 
 interface Link {
   readonly ifalias?: string;
@@ -42,22 +43,22 @@ export async function labHolder(): Promise<string | undefined> {
 export async function assertNetworkIsFree(): Promise<void> {
   const holder = await labHolder();
   if (holder !== undefined && holder !== mark) {
-    throw new UserError({
-      code: "lab-elsewhere",
-      subject: "lab",
-      seen: `another lab is up on this machine: that of ${holder}`,
-      remedy: "Take it down there (`npm run lab -- down`), or use it; one machine holds one lab at a time",
-    });
+    throw new UserError(
+      labProblem("lab-elsewhere", {
+        subject: "lab",
+        seen: `another lab is up on this machine: that of ${holder}`,
+      }),
+    );
   }
   const { stdout } = await exec("ip", ["-json", "route", "show", "root", labRange]);
   const foreign = (JSON.parse(stdout || "[]") as Route[]).find((route) => route.dev !== operator.interface);
   if (foreign) {
-    throw new UserError({
-      code: "lab-network-taken",
-      subject: "lab",
-      seen: `the lab's addresses (${labRange}) are routed to ${foreign.dst} on ${foreign.dev ?? "this machine"}`,
-      remedy: "Free that network while the lab is up",
-    });
+    throw new UserError(
+      labProblem("lab-network-taken", {
+        subject: "lab",
+        seen: `the lab's addresses (${labRange}) are routed to ${foreign.dst} on ${foreign.dev ?? "this machine"}`,
+      }),
+    );
   }
 }
 

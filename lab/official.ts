@@ -8,6 +8,7 @@ import { exec } from "./exec";
 import { labFolder } from "./paths";
 import { connectPlugin } from "./standins/rpc/client";
 import { sdkVersion } from "./standins/versions";
+import { labProblem } from "./problems";
 
 export interface OfficialPart {
   readonly executable: string;
@@ -138,13 +139,12 @@ export async function requireOfficialPulumi(env?: NodeJS.ProcessEnv): Promise<Re
   } as const;
   const missing = (Object.keys(programs) as (keyof typeof programs)[]).filter((part) => !found[part]);
   if (missing.length > 0) {
-    throw new UserError({
-      code: "lab-official-missing",
-      subject: "official Pulumi",
-      seen: `these were not found, or are of another major version than the project's SDK: ${missing.map((part) => programs[part]).join(", ")}`,
-      remedy:
-        "Install the Pulumi CLI so that `pulumi` is on PATH, and its plugins: `pulumi plugin install resource kubernetes`, `pulumi plugin install resource command`",
-    });
+    throw new UserError(
+      labProblem("lab-official-missing", {
+        subject: "official Pulumi",
+        seen: `these were not found, or are of another major version than the project's SDK: ${missing.map((part) => programs[part]).join(", ")}`,
+      }),
+    );
   }
   return found as Required<OfficialPulumi>;
 }

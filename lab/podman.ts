@@ -10,6 +10,7 @@ import { createFile, readIfThere, replaceFile } from "./wholeFiles";
 import { labName, runFolder } from "./paths";
 import { isDefunct } from "./processes";
 import { again, eventually, patience } from "./waiting";
+import { labProblem } from "./problems";
 
 /** Where this folder's containers are in the cgroup hierarchies. */
 export const cgroupParent = `/${labName}`;
@@ -191,12 +192,12 @@ export class Engine {
     if (known && isOfContainer(known.pid, known.id)) return known.pid;
     const { id, pid, running } = (await this.state(name)) ?? {};
     if (id === undefined || pid === undefined || running !== true) {
-      throw new UserError({
-        code: "lab-machine-off",
-        subject: `machine ${name}`,
-        seen: id === undefined ? "there is none of that name" : "it does not run",
-        remedy: "Bring the lab up, which boots its machines: `npm run lab -- up`",
-      });
+      throw new UserError(
+        labProblem("lab-machine-off", {
+          subject: `machine ${name}`,
+          seen: id === undefined ? "there is none of that name" : "it does not run",
+        }),
+      );
     }
     firstProcesses.set(name, { id, pid });
     return pid;

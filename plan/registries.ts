@@ -12,6 +12,7 @@ import { robotStatus } from "../registry/robots";
 import type { RegistryCredential, TrustedCa } from "../registry/types";
 import type { PreviousState } from "../state/previousState";
 import { UserError, allChecks } from "../support/errors";
+import { planProblem } from "./problems";
 
 /** A registry's CA and credential, and what was found out with them. */
 export interface Registry {
@@ -105,12 +106,13 @@ export function trustedCertificates(registries: readonly Registry[]): readonly T
     certificates.map(({ sha256 }) => ({ registry, sha256 })),
   );
   if (certificates.length <= certificateLimit) return certificates;
-  throw new UserError({
-    code: "too-many-certificates",
-    subject: settingSubject("registries"),
-    seen: `their CAs are ${certificates.length} certificates`,
-    remedy: `Give at most ${certificateLimit} in all; pin one of each file with \`ca.sha256\``,
-  });
+  throw new UserError(
+    planProblem(
+      "too-many-certificates",
+      { subject: settingSubject("registries"), seen: `their CAs are ${certificates.length} certificates` },
+      certificateLimit,
+    ),
+  );
 }
 
 /** The certificates themselves, by SHA-256: where node commands look them up. */

@@ -12,6 +12,7 @@ import { largestProgram, type Result, type Summary } from "./figures";
 import type { Step } from "./peers";
 import { chart, type Chart } from "./svg";
 import { targets, verdict } from "./targets";
+import { labProblem } from "../problems";
 
 export interface Record {
   readonly conditions: Conditions;
@@ -180,12 +181,14 @@ export function replaceBlocks(page: string, blocks: Readonly<{ [name: string]: s
     const start = text.indexOf(begin);
     const stop = text.indexOf(end, start);
     if (start < 0 || stop < 0) {
-      throw new UserError({
-        code: "bench-page",
-        subject: path.relative(projectRoot, pageFile),
-        seen: `it has no block "${name}"`,
-        remedy: `Put two lines into it where that block is to be: ${begin.trim()} and ${end}`,
-      });
+      throw new UserError(
+        labProblem(
+          "bench-page",
+          { subject: path.relative(projectRoot, pageFile), seen: `it has no block "${name}"` },
+          begin.trim(),
+          end,
+        ),
+      );
     }
     return `${text.slice(0, start + begin.length)}\n${block}\n\n${text.slice(stop)}`;
   }, page);
@@ -199,12 +202,12 @@ export function keepRecord(record: Record): void {
 /** Writes the page's tables and plots from what was measured last. */
 export function writePage(): void {
   if (!existsSync(recordFile)) {
-    throw new UserError({
-      code: "bench-nothing-measured",
-      subject: path.relative(projectRoot, recordFile),
-      seen: "it is not there",
-      remedy: "Measure first: `npm run bench -- --write-docs`",
-    });
+    throw new UserError(
+      labProblem("bench-nothing-measured", {
+        subject: path.relative(projectRoot, recordFile),
+        seen: "it is not there",
+      }),
+    );
   }
   const record = JSON.parse(readFileSync(recordFile, "utf8")) as Record;
   const page = replaceBlocks(readFileSync(pageFile, "utf8"), {

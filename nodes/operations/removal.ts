@@ -1,7 +1,7 @@
 /** What takes the stack's certificates away again, with no program running. */
 import pLimit from "p-limit";
 import type { ClusterNode } from "../../kubernetes/types";
-import type { ProblemCode } from "../../support/catalog";
+import type { KubernetesCode } from "../../kubernetes/problems";
 import { UserError, allChecks } from "../../support/errors";
 import {
   type CommandInput,
@@ -30,7 +30,7 @@ export interface RemovalSurroundings extends Surroundings {
 }
 
 /** What is seen of a cluster that is gone: nothing, a load balancer without it, or another machine at its address. */
-const maybeGone: ReadonlySet<string> = new Set<ProblemCode>([
+const maybeGone: ReadonlySet<string> = new Set<KubernetesCode>([
   "cluster-unreachable",
   "cluster-failing",
   "cluster-certificate",

@@ -3,7 +3,8 @@
  * It is an interface: a `destroy` by a newer release reads what an older one wrote. Names may be added, never changed.
  */
 import { z } from "zod";
-import type { ProblemCode } from "../../support/catalog";
+import type { NodeCode } from "../problems";
+import type { SshCode } from "../ssh/problems";
 import { freeName, objectName } from "../../support/names";
 
 /** How a node's port 22 is reached. */
@@ -57,7 +58,7 @@ export const unreachablePolicies = ["fail", "skip"] as const;
 export type UnreachablePolicy = (typeof unreachablePolicies)[number];
 
 /** Codes of errors that say that a node cannot be reached. That it refuses the key, or shows another host key, is no such thing. */
-export const unreachableCodes: ReadonlySet<string> = new Set<ProblemCode>([
+export const unreachableCodes: ReadonlySet<string> = new Set<NodeCode | SshCode>([
   "ssh-timeout",
   "ssh-refused",
   "ssh-unreachable",

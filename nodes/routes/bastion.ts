@@ -10,6 +10,7 @@ import type { Credentials } from "../ssh/endpoint";
 import { readKeyFile } from "../ssh/key";
 import type { Session } from "../ssh/session";
 import { type Transport, direct, hopDials } from "./transport";
+import { sshProblem } from "../ssh/problems";
 
 /** A bastion. */
 export type BastionAccess = Extract<Access, { kind: "bastion" }>;
@@ -23,12 +24,12 @@ function bastionCredentials({ keyFile }: BastionAccess): Credentials {
   if (keyFile !== undefined) return readKeyFile(keyFile);
   const socket = process.env["SSH_AUTH_SOCK"];
   if (socket) return { kind: "agent", socket, source: "the SSH agent" };
-  throw new UserError({
-    code: "ssh-agent-missing",
-    subject: "SSH_AUTH_SOCK",
-    seen: "it is not set, and no key file for the bastion is",
-    remedy: "Start an SSH agent and add the bastion's key (`ssh-add`), or set `bastion.sshKeyFile`",
-  });
+  throw new UserError(
+    sshProblem("ssh-agent-missing", {
+      subject: "SSH_AUTH_SOCK",
+      seen: "it is not set, and no key file for the bastion is",
+    }),
+  );
 }
 
 /** The way through a bastion. Its session is opened when it is first needed, and anew where it was lost. */

@@ -5,6 +5,7 @@ import { text } from "node:stream/consumers";
 import { UserError } from "../../support/errors";
 import type { Environment } from "../protocol/environment";
 import { formatEnvironment, separator } from "./serviceProtocol";
+import { nodeProblem } from "../problems";
 
 /**
  * Has the running program do what a command is for. What it tells goes to stderr; where it failed, so does this
@@ -17,12 +18,12 @@ export async function borrow(words: string, environment: Environment): Promise<s
   const folder = environment.TKC_REGISTRY_SERVICE ?? ".";
   const { status, body } = await post(folder, words, formatEnvironment(environment)).catch(
     (error: unknown) => {
-      throw new UserError({
-        code: "service-gone",
-        subject: `command "${words}"`,
-        seen: `the program that runs the stack does not answer (${(error as Error).message})`,
-        remedy: "Run `pulumi up` again",
-      });
+      throw new UserError(
+        nodeProblem("service-gone", {
+          subject: `command "${words}"`,
+          seen: `the program that runs the stack does not answer (${(error as Error).message})`,
+        }),
+      );
     },
   );
   const at = body.indexOf(separator);

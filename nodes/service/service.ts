@@ -21,6 +21,8 @@ import type { NodeTarget, UnreachablePolicy } from "../protocol/spec";
 import { packagedShell } from "../script/packaged";
 import type { InSession } from "../ssh/pool";
 import { parseCommand, separator, serviceFolder } from "./serviceProtocol";
+import { nodeProblem } from "../problems";
+import { kubernetesProblem } from "../../kubernetes/problems";
 
 /** What the commands of one run are served with. */
 export interface NodeServiceOptions {
@@ -44,12 +46,7 @@ const socketPathLimit = 103;
 /** Says so where a folder would not be ours alone. */
 function makePrivateFolder(folder: string): void {
   const refuse = (seen: string): never => {
-    throw new UserError({
-      code: "service-folder",
-      subject: folder,
-      seen,
-      remedy: "Set PULUMI_HOME to a folder of yours that others cannot write to, or put this one right",
-    });
+    throw new UserError(nodeProblem("service-folder", { subject: folder, seen }, "shared"));
   };
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -107,20 +104,21 @@ export class NodeService {
   async #listen(): Promise<void> {
     const socket = shortest(path.join(this.folder, "socket"));
     if (socket.length > socketPathLimit) {
-      throw new UserError({
-        code: "service-folder",
-        subject: this.folder,
-        seen: `its path is too long for a socket (${socketPathLimit} characters)`,
-        remedy: "Set PULUMI_HOME to a folder with a shorter path",
-      });
+      throw new UserError(
+        nodeProblem(
+          "service-folder",
+          { subject: this.folder, seen: `its path is too long for a socket (${socketPathLimit} characters)` },
+          "path",
+        ),
+      );
     }
     if (await isServed(socket)) {
-      throw new UserError({
-        code: "service-running",
-        subject: "this stack",
-        seen: "another run of it is going on on this machine",
-        remedy: "Wait until it has ended, then run again",
-      });
+      throw new UserError(
+        nodeProblem("service-running", {
+          subject: "this stack",
+          seen: "another run of it is going on on this machine",
+        }),
+      );
     }
     rmSync(socket, { force: true });
     await new Promise<void>((resolve, reject) => {
@@ -169,12 +167,13 @@ export class NodeService {
     const { targets, owner, readyTimeout } = this.options;
     const target = targets.find((each) => each.name === node && each.uid === uid);
     if (target) return { target, owner, readyTimeout };
-    throw new UserError({
-      code: "bad-environment",
-      subject: `node ${node}`,
-      seen: "this run is not about it",
-      remedy: "Run `pulumi up` again",
-    });
+    throw new UserError(
+      kubernetesProblem(
+        "bad-environment",
+        { subject: `node ${node}`, seen: "this run is not about it" },
+        "otherRun",
+      ),
+    );
   }
 
   async #run(url: string, body: string, around: Surroundings): Promise<string> {
@@ -192,12 +191,13 @@ export class NodeService {
         return await restartContainerd(this.#inputFor(ca), ca, around);
       }
       default:
-        throw new UserError({
-          code: "unknown-command",
-          subject: `command "${words}"`,
-          seen: "the running program does not know it",
-          remedy: "Run `npm run build`, then `pulumi up` again",
-        });
+        throw new UserError(
+          nodeProblem(
+            "unknown-command",
+            { subject: `command "${words}"`, seen: "the running program does not know it" },
+            "running",
+          ),
+        );
     }
   }
 }

@@ -4,6 +4,7 @@ import * as path from "node:path";
 import { UserError } from "../../support/errors";
 import type { Environment } from "../protocol/environment";
 import { nodeVariables } from "../protocol/spec";
+import { nodeProblem } from "../problems";
 
 /** A line between what a command is to print on stderr and what on stdout. Neither has such a line. */
 export const separator = "--- stdout\n";
@@ -25,12 +26,9 @@ export function serviceCommand(owner: string, words: string): string {
 export function serviceFolder(owner: string, { PULUMI_HOME, HOME }: Environment): string {
   if (PULUMI_HOME) return path.join(PULUMI_HOME, folderName(owner));
   if (HOME) return path.join(HOME, ".pulumi", folderName(owner));
-  throw new UserError({
-    code: "service-folder",
-    subject: "HOME",
-    seen: "neither it nor PULUMI_HOME is set",
-    remedy: "Set one of them to a folder of yours",
-  });
+  throw new UserError(
+    nodeProblem("service-folder", { subject: "HOME", seen: "neither it nor PULUMI_HOME is set" }, "unset"),
+  );
 }
 
 /** Writes a command's environment as the client does: as a form. */

@@ -6,6 +6,7 @@ import { UserError } from "../../support/errors";
 import { expandHome } from "../../support/files";
 import type { SshKeySource } from "../protocol/spec";
 import type { Credentials } from "./endpoint";
+import { sshProblem } from "./problems";
 
 function checkedKey(text: string, source: string): Credentials {
   // An OpenSSH file may hold several keys, which the declaration does not say.
@@ -13,12 +14,18 @@ function checkedKey(text: string, source: string): Credentials {
   const [first] = [parsed].flat();
   if (first instanceof Error || first === undefined || !first.isPrivateKey()) {
     const encrypted = first instanceof Error && /encrypted|passphrase/i.test(first.message);
-    throw new UserError({
-      code: "ssh-key-invalid",
-      subject: source,
-      seen: encrypted ? "the private key is encrypted with a passphrase" : "this is not an SSH private key",
-      remedy: encrypted ? "Give a key without a passphrase" : "Give an OpenSSH or PEM private key",
-    });
+    throw new UserError(
+      sshProblem(
+        "ssh-key-invalid",
+        {
+          subject: source,
+          seen: encrypted
+            ? "the private key is encrypted with a passphrase"
+            : "this is not an SSH private key",
+        },
+        encrypted ? "encrypted" : "other",
+      ),
+    );
   }
   return { kind: "key", privateKey: text, source };
 }
@@ -33,12 +40,12 @@ export function readKeyFile(path: string): Credentials {
   try {
     text = readFileSync(expandHome(path), "utf8");
   } catch (error) {
-    throw new UserError({
-      code: "ssh-key-file",
-      subject: `SSH key file ${path}`,
-      seen: `it could not be read: ${(error as NodeJS.ErrnoException).code ?? "unknown error"}`,
-      remedy: "Set the path of a private key that the user who runs pulumi can read",
-    });
+    throw new UserError(
+      sshProblem("ssh-key-file", {
+        subject: `SSH key file ${path}`,
+        seen: `it could not be read: ${(error as NodeJS.ErrnoException).code ?? "unknown error"}`,
+      }),
+    );
   }
   return checkedKey(text, `SSH key file ${path}`);
 }
@@ -75,12 +82,12 @@ export async function readCredentials(source: SshKeySource, readSecret?: SecretR
   const read = async (name: string, key: string): Promise<string | undefined> => {
     const value = await readSecret(source, name, key);
     if (value === "") {
-      throw new UserError({
-        code: "ssh-secret-empty",
-        subject: `secret ${namespace}/${name}`,
-        seen: `it has no value "${key}"`,
-        remedy: "Check that it is the secret which the Supervisor made for this cluster",
-      });
+      throw new UserError(
+        sshProblem("ssh-secret-empty", {
+          subject: `secret ${namespace}/${name}`,
+          seen: `it has no value "${key}"`,
+        }),
+      );
     }
     return value;
   };
@@ -91,10 +98,10 @@ export async function readCredentials(source: SshKeySource, readSecret?: SecretR
   const password = await read(passwordSecret, "ssh-passwordkey");
   if (password !== undefined)
     return { kind: "password", password, source: `secret ${namespace}/${passwordSecret}` };
-  throw new UserError({
-    code: "ssh-secret-missing",
-    subject: `secret ${namespace}/${keySecret}`,
-    seen: `neither it nor ${passwordSecret} exists, asked with context "${context}"`,
-    remedy: "Check the namespace and the cluster's name, or set a key file",
-  });
+  throw new UserError(
+    sshProblem("ssh-secret-missing", {
+      subject: `secret ${namespace}/${keySecret}`,
+      seen: `neither it nor ${passwordSecret} exists, asked with context "${context}"`,
+    }),
+  );
 }
