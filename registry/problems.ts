@@ -2,6 +2,8 @@
 import { defineProblems } from "../support/errors";
 
 const anotherSource = "give the CA with `from: file`, `inline` or `chain`";
+const askNewFingerprint =
+  "If the registry's CA was changed, ask its administrator for the new fingerprint, by another way than this connection, and set it here; otherwise somebody may be between you and the registry";
 
 export const registryProblem = defineProblems("Registries, their CAs and credentials", {
   "registry-host": {
@@ -85,10 +87,8 @@ export const registryProblem = defineProblems("Registries, their CAs and credent
     cause:
       "The registry's CA was changed, the fingerprint is of another certificate, or somebody is in between.",
     remedy: {
-      registry:
-        "If the registry's CA was changed, ask its administrator for the new fingerprint, by another way than this connection, and set it here; otherwise somebody may be between you and the registry",
-      rootNotServed:
-        "The registry does not serve its root: to trust that, give it with `from: file` or `inline`. If the registry's CA was changed, ask its administrator for the new fingerprint, by another way than this connection, and set it here; otherwise somebody may be between you and the registry",
+      registry: askNewFingerprint,
+      rootNotServed: `The registry does not serve its root: to trust that, give it with \`from: file\` or \`inline\`. ${askNewFingerprint}`,
       given: "Ask the registry's administrator which is right, and set the fingerprint or the certificate",
     },
     examples: [
