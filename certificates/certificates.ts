@@ -48,12 +48,10 @@ export function checkCertificates(
   const leaves = found.filter((certificate) => !authorities.includes(certificate));
   const [leaf] = leaves;
   if (authorities.length === 0 && leaf) {
-    throw new UserError(
-      certificateProblem("ca-is-leaf", {
-        subject,
-        seen: `the certificate is a server's (${subjectOf(leaf)}), not an authority's; it is issued by ${issuerOf(leaf)}`,
-      }),
-    );
+    throw certificateProblem.error("ca-is-leaf", {
+      subject,
+      seen: `the certificate is a server's (${subjectOf(leaf)}), not an authority's; it is issued by ${issuerOf(leaf)}`,
+    });
   }
   const [problem, ...more] = authorities.flatMap((certificate) => problemsOf(certificate, subject, now));
   if (problem) throw new UserError(problem, ...more);

@@ -3,7 +3,6 @@
  * It never says whether a certificate is valid.
  */
 import { type X509Certificate, createHash } from "node:crypto";
-import { UserError } from "../support/errors";
 import { printable } from "../support/text";
 import { certificateProblem } from "./problems";
 
@@ -57,10 +56,8 @@ export function parseFingerprint(text: string, options: { subject: string }): st
       : /^[0-9a-f]+$/i.test(hex)
         ? `has ${hex.length} hexadecimal digits instead of 64`
         : "is not a fingerprint";
-  throw new UserError(
-    certificateProblem("fingerprint-shape", {
-      subject: options.subject,
-      seen: `"${printable(text, 110)}" ${seen}`,
-    }),
-  );
+  throw certificateProblem.error("fingerprint-shape", {
+    subject: options.subject,
+    seen: `"${printable(text, 110)}" ${seen}`,
+  });
 }

@@ -23,9 +23,7 @@ export function readCertificates(content: string | Buffer, options: { subject: s
   const bytes = Buffer.isBuffer(content) ? content : Buffer.from(content);
   const text = bytes.toString("utf8");
   if (/-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/.test(text)) {
-    throw new UserError(
-      certificateProblem("ca-has-private-key", { subject, seen: "there is a private key in it" }),
-    );
+    throw certificateProblem.error("ca-has-private-key", { subject, seen: "there is a private key in it" });
   }
   const certificates = new Map<string, X509Certificate>();
   for (const [, base64 = ""] of text.matchAll(block)) {
@@ -59,7 +57,7 @@ export function notPem(
   seen: string,
   remedy: "pem" | "lines" | "encoding" = "pem",
 ): UserError {
-  return new UserError(certificateProblem("ca-not-pem", { subject, seen }, remedy));
+  return certificateProblem.error("ca-not-pem", { subject, seen }, remedy);
 }
 
 /** Object identifier of PKCS#7 signed data, the outermost thing in such a file. */
@@ -69,19 +67,17 @@ const isPkcs7 = (bytes: Buffer): boolean => bytes[0] === 0x30 && bytes.subarray(
 
 function pkcs7(subject: string, form: "pem" | "der"): UserError {
   const seen = `it is a PKCS#7 bundle (.p7b) in ${form === "der" ? "DER (binary)" : "PEM"} form, which nodes ignore in silence`;
-  return new UserError(certificateProblem("ca-pkcs7", { subject, seen }, form));
+  return certificateProblem.error("ca-pkcs7", { subject, seen }, form);
 }
 
 function explainNoCertificate(bytes: Buffer, text: string, subject: string): UserError {
   const start = text.replace(/^\ufeff/, "").trimStart();
   if (start === "") return notPem(subject, "it is empty");
   if (tryCertificate(bytes)) {
-    return new UserError(
-      certificateProblem("ca-der", {
-        subject,
-        seen: "it is a certificate in DER (binary) form, which nodes ignore in silence",
-      }),
-    );
+    return certificateProblem.error("ca-der", {
+      subject,
+      seen: "it is a certificate in DER (binary) form, which nodes ignore in silence",
+    });
   }
   if (isPkcs7(bytes)) return pkcs7(subject, "der");
   if (/^[A-Za-z0-9+/=\s]+$/.test(start) && tryCertificate(Buffer.from(start, "base64"))) {

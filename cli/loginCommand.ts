@@ -126,7 +126,7 @@ function validity({ expires }: ApiLogin): string {
 }
 
 function badArgument(subject: string, seen: string, ...remedy: BadArgument): UserError {
-  return new UserError(cliProblem("bad-arguments", { subject, seen }, ...remedy));
+  return cliProblem.error("bad-arguments", { subject, seen }, ...remedy);
 }
 
 function readArguments(args: readonly string[]): Values {

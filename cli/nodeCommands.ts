@@ -14,7 +14,6 @@ import { transportFor } from "../nodes/routes/way";
 import { borrow } from "../nodes/service/borrow";
 import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";
-import { UserError } from "../support/errors";
 import { isClusterGone } from "../vsphere/cluster";
 import { nodeProblem } from "../nodes/problems";
 
@@ -49,13 +48,11 @@ type Verb = () => Promise<string>;
 async function dispatch(name: string, verbs: Readonly<Record<string, Verb>>, verb: string): Promise<void> {
   const run = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
   if (!run) {
-    throw new UserError(
-      nodeProblem(
-        "unknown-command",
-        { subject: `command "${name} ${verb}"`, seen: "this release of tkc-registry does not know it" },
-        "installed",
-        Object.keys(verbs),
-      ),
+    throw nodeProblem.error(
+      "unknown-command",
+      { subject: `command "${name} ${verb}"`, seen: "this release of tkc-registry does not know it" },
+      "installed",
+      Object.keys(verbs),
     );
   }
   process.stdout.write(await run());

@@ -21,13 +21,11 @@ async function main(argv: readonly string[]): Promise<void> {
   const [version = "", name = "", ...args] = argv;
   const load = commands[`${version} ${name}`];
   if (!load) {
-    throw new UserError(
-      nodeProblem(
-        "unknown-command",
-        { subject: `command "${version} ${name}"`, seen: "this release of tkc-registry does not know it" },
-        "installed",
-        Object.keys(commands),
-      ),
+    throw nodeProblem.error(
+      "unknown-command",
+      { subject: `command "${version} ${name}"`, seen: "this release of tkc-registry does not know it" },
+      "installed",
+      Object.keys(commands),
     );
   }
   await (

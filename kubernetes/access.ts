@@ -40,12 +40,10 @@ export async function checkRights(context: KubeContext, needs: readonly Right[])
   );
   const missing = needs.filter((_, index) => !answers[index]);
   if (missing.length === 0) return;
-  throw new UserError(
-    kubernetesProblem(
-      "no-rights",
-      { subject: `context ${context.name}`, seen: `the user may not ${listRights(missing)}` },
-      "listed",
-    ),
+  throw kubernetesProblem.error(
+    "no-rights",
+    { subject: `context ${context.name}`, seen: `the user may not ${listRights(missing)}` },
+    "listed",
   );
 }
 

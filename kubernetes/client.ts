@@ -100,29 +100,25 @@ export async function kubeContext(
   const context = config.contexts.find((candidate) => candidate.name === name);
   if (!context) {
     const names = config.contexts.map((candidate) => printable(candidate.name, 80)).sort();
-    throw new UserError(
-      kubernetesProblem(
-        "context-not-found",
-        {
-          subject,
-          seen: `the kubeconfig has no context "${printable(name, 80)}"; it has ${names.join(", ") || "none"}`,
-        },
-        loginTo(),
-      ),
+    throw kubernetesProblem.error(
+      "context-not-found",
+      {
+        subject,
+        seen: `the kubeconfig has no context "${printable(name, 80)}"; it has ${names.join(", ") || "none"}`,
+      },
+      loginTo(),
     );
   }
   const cluster = config.clusters.find((candidate) => candidate.name === context.cluster);
   const user = config.users.find((candidate) => candidate.name === context.user);
   if (!cluster || !user) {
-    throw new UserError(
-      kubernetesProblem(
-        "context-incomplete",
-        {
-          subject,
-          seen: `the context "${name}" names a ${cluster ? "user" : "cluster"} that the kubeconfig does not have`,
-        },
-        loginTo(),
-      ),
+    throw kubernetesProblem.error(
+      "context-incomplete",
+      {
+        subject,
+        seen: `the context "${name}" names a ${cluster ? "user" : "cluster"} that the kubeconfig does not have`,
+      },
+      loginTo(),
     );
   }
   const login = loginTo(cluster.server);
@@ -248,12 +244,10 @@ async function loadKubeconfig(
     addMissing(merged.users, config.users);
   }
   if (!found) {
-    throw new UserError(
-      kubernetesProblem(
-        "kubeconfig-missing",
-        { subject, seen: `there is no kubeconfig (${files.join(", ")})` },
-        login,
-      ),
+    throw kubernetesProblem.error(
+      "kubeconfig-missing",
+      { subject, seen: `there is no kubeconfig (${files.join(", ")})` },
+      login,
     );
   }
   const config = new client.KubeConfig();
@@ -271,12 +265,10 @@ async function readKubeconfig(file: string): Promise<string | undefined> {
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return undefined;
-    throw new UserError(
-      kubernetesProblem(
-        "kubeconfig-malformed",
-        { subject: `kubeconfig ${file}`, seen: `it cannot be read (${code})` },
-        "file",
-      ),
+    throw kubernetesProblem.error(
+      "kubeconfig-malformed",
+      { subject: `kubeconfig ${file}`, seen: `it cannot be read (${code})` },
+      "file",
     );
   }
 }
@@ -332,23 +324,22 @@ function explain(
       const expired =
         expires && expires < new Date() ? `, which expired at ${expires.toISOString()}` : " (any more)";
       const seen = `${server} does not accept its login${expired}`;
-      return new UserError(kubernetesProblem("login-expired", about(seen), "context", login));
+      return kubernetesProblem.error("login-expired", about(seen), "context", login);
     }
     case status === 403:
-      return new UserError(
-        kubernetesProblem(
-          "no-rights",
-          about(`the user may not ${describeAction(action)} (${said})`),
-          "refused",
-        ),
+      return kubernetesProblem.error(
+        "no-rights",
+        about(`the user may not ${describeAction(action)} (${said})`),
+        "refused",
       );
     case status === 404:
-      return new UserError(kubernetesProblem("object-not-found", cannot));
+      return kubernetesProblem.error("object-not-found", cannot);
     case status === 429 || status >= 500:
-      return new UserError(kubernetesProblem("cluster-failing", cannot));
+      return kubernetesProblem.error("cluster-failing", cannot);
     default:
-      return new UserError(
-        kubernetesProblem("cluster-refused", about(`the API refuses to ${describeAction(action)} (${said})`)),
+      return kubernetesProblem.error(
+        "cluster-refused",
+        about(`the API refuses to ${describeAction(action)} (${said})`),
       );
   }
 }
@@ -363,12 +354,12 @@ function explainConnection(
   if (!(error instanceof ConnectionFailure)) {
     // The rest are failures of what the kubeconfig has run or read for a credential.
     const seen = `its credential cannot be had: ${printable((error as Error).message)}`;
-    return new UserError(kubernetesProblem("cluster-credential", about(seen), "unreadable", login));
+    return kubernetesProblem.error("cluster-credential", about(seen), "unreadable", login);
   }
   if (error.kind === "certificate") {
     const seen = `the kubeconfig's CA does not verify ${server}: ${error.message}`;
-    return new UserError(kubernetesProblem("cluster-certificate", about(seen), "context", login));
+    return kubernetesProblem.error("cluster-certificate", about(seen), "context", login);
   }
   const seen = `${server} is not reached: ${error.message}`;
-  return new UserError(kubernetesProblem("cluster-unreachable", about(seen), "request"));
+  return kubernetesProblem.error("cluster-unreachable", about(seen), "request");
 }

@@ -66,12 +66,10 @@ function isCredential(stdout: string): boolean {
 }
 
 function failed(context: string, command: string, seen: string): UserError {
-  return new UserError(
-    kubernetesProblem(
-      "cluster-credential",
-      { subject: `context ${context}`, seen: `its credential plugin "${printable(command, 100)}" ${seen}` },
-      "plugin",
-      context,
-    ),
+  return kubernetesProblem.error(
+    "cluster-credential",
+    { subject: `context ${context}`, seen: `its credential plugin "${printable(command, 100)}" ${seen}` },
+    "plugin",
+    context,
   );
 }

@@ -53,9 +53,7 @@ function fieldsOf(list: readonly Named[], name: unknown, field: string): Fields 
 }
 
 function malformed(file: string, seen: string): UserError {
-  return new UserError(
-    kubernetesProblem("kubeconfig-malformed", { subject: `kubeconfig ${file}`, seen }, "content"),
-  );
+  return kubernetesProblem.error("kubeconfig-malformed", { subject: `kubeconfig ${file}`, seen }, "content");
 }
 
 /** Parses YAML without quoting any of it in messages: a kubeconfig holds tokens and keys. */
@@ -191,12 +189,10 @@ export async function updateKubeconfig(
   const unwritable = (error: unknown): unknown => {
     const { code } = error as NodeJS.ErrnoException;
     if (error instanceof UserError || code === undefined) return error;
-    return new UserError(
-      kubernetesProblem(
-        "kubeconfig-unwritable",
-        { subject: `kubeconfig ${file}`, seen: `it cannot be written (${code})` },
-        "folder",
-      ),
+    return kubernetesProblem.error(
+      "kubeconfig-unwritable",
+      { subject: `kubeconfig ${file}`, seen: `it cannot be written (${code})` },
+      "folder",
     );
   };
   try {
@@ -224,12 +220,10 @@ async function resolveTarget(file: string): Promise<string> {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     const link = await lstat(file).catch(() => undefined);
     if (!link) return file;
-    throw new UserError(
-      kubernetesProblem(
-        "kubeconfig-unwritable",
-        { subject: `kubeconfig ${file}`, seen: "it is a symbolic link to a file that does not exist" },
-        "link",
-      ),
+    throw kubernetesProblem.error(
+      "kubeconfig-unwritable",
+      { subject: `kubeconfig ${file}`, seen: "it is a symbolic link to a file that does not exist" },
+      "link",
     );
   }
 }
@@ -243,12 +237,10 @@ async function lock(target: string): Promise<() => Promise<void>> {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
       if (left === 0) {
-        throw new UserError(
-          kubernetesProblem("kubeconfig-locked", {
-            subject: `kubeconfig ${target}`,
-            seen: `another program holds ${file}`,
-          }),
-        );
+        throw kubernetesProblem.error("kubeconfig-locked", {
+          subject: `kubeconfig ${target}`,
+          seen: `another program holds ${file}`,
+        });
       }
       await sleep(100);
     }

@@ -90,9 +90,10 @@ export function readNodes(items: readonly unknown[], contextName: string): Clust
   const [first, ...rest] = problems;
   if (first) throw new UserError(first, ...rest);
   if (nodes.length === 0) {
-    throw new UserError(
-      kubernetesProblem("no-nodes", { subject: `context ${contextName}`, seen: "the cluster has no nodes" }),
-    );
+    throw kubernetesProblem.error("no-nodes", {
+      subject: `context ${contextName}`,
+      seen: "the cluster has no nodes",
+    });
   }
   return nodes;
 }

@@ -4,7 +4,6 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { UserError } from "../support/errors";
 import { objectName } from "../support/names";
 import { printable } from "../support/text";
 import { type KubeContext, apiRefusal, kubeContext } from "./client";
@@ -164,12 +163,10 @@ async function read(api: AccountApi, target: Attachment): Promise<Account | unde
   if (found === undefined) return undefined;
   const parsed = accountSchema.safeParse(found);
   if (parsed.success) return parsed.data;
-  throw new UserError(
-    kubernetesProblem(
-      "service-account",
-      { subject: subjectOf(target, api), seen: "what the API gives is no ServiceAccount" },
-      "unknown",
-    ),
+  throw kubernetesProblem.error(
+    "service-account",
+    { subject: subjectOf(target, api), seen: "what the API gives is no ServiceAccount" },
+    "unknown",
   );
 }
 
@@ -193,12 +190,10 @@ async function change(
     refusal = refused;
     lastVersion = account.metadata.resourceVersion;
   }
-  throw new UserError(
-    kubernetesProblem(
-      "service-account",
-      { subject: subjectOf(target, api), seen: `it can't be changed: ${printable(refusal, 400)}` },
-      "conflict",
-    ),
+  throw kubernetesProblem.error(
+    "service-account",
+    { subject: subjectOf(target, api), seen: `it can't be changed: ${printable(refusal, 400)}` },
+    "conflict",
   );
 }
 
@@ -219,12 +214,10 @@ export async function attach(
   let before: Account | undefined;
   while (!(before = await change(api, target, (account) => attachPatch(account, target.pullSecret)))) {
     if (performance.now() >= deadline) {
-      throw new UserError(
-        kubernetesProblem("service-account-missing", {
-          subject: subjectOf(target, api),
-          seen: `it does not exist, nor came into being within ${options.waitSeconds} s`,
-        }),
-      );
+      throw kubernetesProblem.error("service-account-missing", {
+        subject: subjectOf(target, api),
+        seen: `it does not exist, nor came into being within ${options.waitSeconds} s`,
+      });
     }
     await sleep(1000);
   }
@@ -289,7 +282,7 @@ export async function serviceAccount(args: readonly string[]): Promise<void> {
       ? `"${printable(verb ?? "", 40)}" is neither attach nor detach`
       : `${parsed.error.issues.map(({ path }) => path.join(".")).join(", ")} not set, or no name`;
     const what = { subject: "command service-account", seen };
-    throw new UserError(kubernetesProblem("bad-environment", what, "serviceAccount"));
+    throw kubernetesProblem.error("bad-environment", what, "serviceAccount");
   }
   const environment = parsed.data;
   const target: Attachment = {

@@ -76,7 +76,7 @@ async function pulumi(
 
 /** A proof that didn't hold. */
 function disproved(subject: string, seen: string): UserError {
-  return new UserError(labProblem("lab-demonstration-failed", { subject, seen }));
+  return labProblem.error("lab-demonstration-failed", { subject, seen });
 }
 
 /** Which nodes trust a certificate. */

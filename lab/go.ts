@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import * as path from "node:path";
-import { UserError } from "../support/errors";
 import { CommandError, exec } from "./exec";
 import { ensurePackages } from "./packages";
 import { toolsFolder } from "./paths";
@@ -74,12 +73,10 @@ async function installGo(): Promise<string> {
     }
   }).catch((error: unknown) => {
     if (!(error instanceof CommandError)) throw error;
-    throw new UserError(
-      labProblem("lab-go-missing", {
-        subject: "Go",
-        seen: `there is no fitting Go on PATH, and it could not be installed: ${error.message}`,
-      }),
-    );
+    throw labProblem.error("lab-go-missing", {
+      subject: "Go",
+      seen: `there is no fitting Go on PATH, and it could not be installed: ${error.message}`,
+    });
   });
   return go;
 }
@@ -97,13 +94,9 @@ export async function ensureGo(wanted: string): Promise<string> {
   const installed = await installGo();
   const version = await versionOf(installed);
   if (version !== undefined && isAtLeast(version, wanted)) return installed;
-  throw new UserError(
-    labProblem("lab-go-unusable", {
-      subject: installed,
-      seen:
-        version === undefined
-          ? "it does not run on this machine"
-          : `it is Go ${version}, ${wanted} is needed`,
-    }),
-  );
+  throw labProblem.error("lab-go-unusable", {
+    subject: installed,
+    seen:
+      version === undefined ? "it does not run on this machine" : `it is Go ${version}, ${wanted} is needed`,
+  });
 }

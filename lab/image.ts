@@ -12,7 +12,6 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import * as path from "node:path";
-import { UserError } from "../support/errors";
 import { exec } from "./exec";
 import { unmountBelow } from "./mounts";
 import { toolsFolder } from "./paths";
@@ -64,12 +63,10 @@ function packageSources(): { readonly suite: string; readonly files: readonly st
       new RegExp(`^(deb |Suites:).*\\b${suite ?? "-"}\\b`, "m").test(readFileSync(file, "utf8")),
   );
   if (suite === undefined || sources.length === 0) {
-    throw new UserError(
-      labProblem("lab-no-package-source", {
-        subject: "lab",
-        seen: "no apt source of this machine's distribution was found in /etc/apt",
-      }),
-    );
+    throw labProblem.error("lab-no-package-source", {
+      subject: "lab",
+      seen: "no apt source of this machine's distribution was found in /etc/apt",
+    });
   }
   return { suite, files: sources };
 }
@@ -118,12 +115,10 @@ export async function ensureImages(storeInUse?: string): Promise<ImageCache> {
   const folder = storeInUse === undefined ? current : path.dirname(storeInUse);
   if (!existsSync(folder)) {
     if (folder !== current) {
-      throw new UserError(
-        labProblem("lab-images-gone", {
-          subject: "lab",
-          seen: `the images that its machines were made from are gone: ${folder}`,
-        }),
-      );
+      throw labProblem.error("lab-images-gone", {
+        subject: "lab",
+        seen: `the images that its machines were made from are gone: ${folder}`,
+      });
     }
     const partial = `${folder}.partial`;
     await build(partial);

@@ -118,7 +118,7 @@ async function open(): Promise<Lab> {
 }
 
 function notUp(): UserError {
-  return new UserError(labProblem("lab-not-up", { subject: "lab", seen: "it is not up" }));
+  return labProblem.error("lab-not-up", { subject: "lab", seen: "it is not up" });
 }
 
 /** The lab as it was decided on, of an `up` that is running or has ended. */
@@ -512,17 +512,15 @@ function workerOf(state: LabState, name: string): LabNode {
   const node = state.nodes.find((each) => each.name === name && each.role === "worker");
   if (node) return node;
   const workers = state.nodes.filter(({ role }) => role === "worker").map((each) => each.name);
-  throw new UserError(
-    labProblem(
-      "lab-no-such-worker",
-      {
-        subject: `node ${name}`,
-        seen: state.nodes.some((each) => each.name === name)
-          ? "it is the cluster's control plane"
-          : "the lab has no such node",
-      },
-      ...(workers.length === 0 ? (["none"] as const) : (["others", workers] as const)),
-    ),
+  throw labProblem.error(
+    "lab-no-such-worker",
+    {
+      subject: `node ${name}`,
+      seen: state.nodes.some((each) => each.name === name)
+        ? "it is the cluster's control plane"
+        : "the lab has no such node",
+    },
+    ...(workers.length === 0 ? (["none"] as const) : (["others", workers] as const)),
   );
 }
 

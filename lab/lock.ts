@@ -1,6 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { connect, createServer, type Server } from "node:net";
-import { UserError } from "../support/errors";
 import { asActivity } from "./activity";
 import { labName, makeLabFolder } from "./paths";
 import { labProblem } from "./problems";
@@ -55,7 +54,7 @@ export async function exclusively<T>(run: () => Promise<T>): Promise<T> {
 async function withLock<T>(run: () => Promise<T>): Promise<T> {
   const server = await take();
   if (!server) {
-    throw new UserError(labProblem("lab-busy", { subject: "lab", seen: `${await holder()} is changing it` }));
+    throw labProblem.error("lab-busy", { subject: "lab", seen: `${await holder()} is changing it` });
   }
   try {
     makeLabFolder();

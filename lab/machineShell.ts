@@ -5,7 +5,7 @@ import { onTerminal } from "./terminal";
 import { labProblem } from "./problems";
 
 function badMachine(subject: string, seen: string, names: readonly string[]): UserError {
-  return new UserError(labProblem("lab-no-such-machine", { subject, seen }, names));
+  return labProblem.error("lab-no-such-machine", { subject, seen }, names);
 }
 
 /**

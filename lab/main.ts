@@ -40,7 +40,7 @@ A vSphere with Tanzu in miniature on this machine: a Supervisor, a workload clus
 `;
 
 function badUsage(seen: string): UserError {
-  return new UserError(labProblem("lab-usage", { subject: "npm run lab", seen }));
+  return labProblem.error("lab-usage", { subject: "npm run lab", seen });
 }
 
 /** The value if it is one of those allowed. */

@@ -4,7 +4,6 @@
  * no packet filter rule, so that neither does the lab depend on the machine's firewall nor does it change it. When
  * the switch's process ends, however it does, the kernel takes all of this away.
  */
-import { UserError } from "../support/errors";
 import { CommandError, exec } from "./exec";
 import { projectRoot } from "./paths";
 import { labRange, management, networks, operator, supervisor, type Network } from "./topology";
@@ -43,22 +42,18 @@ export async function labHolder(): Promise<string | undefined> {
 export async function assertNetworkIsFree(): Promise<void> {
   const holder = await labHolder();
   if (holder !== undefined && holder !== mark) {
-    throw new UserError(
-      labProblem("lab-elsewhere", {
-        subject: "lab",
-        seen: `another lab is up on this machine: that of ${holder}`,
-      }),
-    );
+    throw labProblem.error("lab-elsewhere", {
+      subject: "lab",
+      seen: `another lab is up on this machine: that of ${holder}`,
+    });
   }
   const { stdout } = await exec("ip", ["-json", "route", "show", "root", labRange]);
   const foreign = (JSON.parse(stdout || "[]") as Route[]).find((route) => route.dev !== operator.interface);
   if (foreign) {
-    throw new UserError(
-      labProblem("lab-network-taken", {
-        subject: "lab",
-        seen: `the lab's addresses (${labRange}) are routed to ${foreign.dst} on ${foreign.dev ?? "this machine"}`,
-      }),
-    );
+    throw labProblem.error("lab-network-taken", {
+      subject: "lab",
+      seen: `the lab's addresses (${labRange}) are routed to ${foreign.dst} on ${foreign.dev ?? "this machine"}`,
+    });
   }
 }
 

@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import * as path from "node:path";
 import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
-import { UserError } from "../support/errors";
 import { exec } from "./exec";
 import { labFolder } from "./paths";
 import { connectPlugin } from "./standins/rpc/client";
@@ -139,12 +138,10 @@ export async function requireOfficialPulumi(env?: NodeJS.ProcessEnv): Promise<Re
   } as const;
   const missing = (Object.keys(programs) as (keyof typeof programs)[]).filter((part) => !found[part]);
   if (missing.length > 0) {
-    throw new UserError(
-      labProblem("lab-official-missing", {
-        subject: "official Pulumi",
-        seen: `these were not found, or are of another major version than the project's SDK: ${missing.map((part) => programs[part]).join(", ")}`,
-      }),
-    );
+    throw labProblem.error("lab-official-missing", {
+      subject: "official Pulumi",
+      seen: `these were not found, or are of another major version than the project's SDK: ${missing.map((part) => programs[part]).join(", ")}`,
+    });
   }
   return found as Required<OfficialPulumi>;
 }

@@ -1,5 +1,4 @@
 import { rmSync } from "node:fs";
-import { UserError } from "../support/errors";
 import { CommandError, exec } from "./exec";
 import { readIfThere, replaceFile } from "./wholeFiles";
 import { step } from "./progress";
@@ -99,12 +98,10 @@ export async function ensurePackages(packages: readonly string[] = labPackages):
   const missing = packages.filter((_, index) => !present[index]);
   if (missing.length === 0) return;
   if (!debian) {
-    throw new UserError(
-      labProblem("lab-packages-missing", {
-        subject: "this machine",
-        seen: `these Debian packages, or what your distribution calls them, are missing: ${missing.join(", ")}`,
-      }),
-    );
+    throw labProblem.error("lab-packages-missing", {
+      subject: "this machine",
+      seen: `these Debian packages, or what your distribution calls them, are missing: ${missing.join(", ")}`,
+    });
   }
   await step(`installing Debian packages: ${missing.join(" ")}`, (report) =>
     withoutStartingServices(async () => {
@@ -120,11 +117,9 @@ export async function ensurePackages(packages: readonly string[] = labPackages):
     }),
   ).catch((error: unknown) => {
     if (!(error instanceof CommandError)) throw error;
-    throw new UserError(
-      labProblem("lab-packages-not-installed", {
-        subject: `Debian packages ${missing.join(", ")}`,
-        seen: error.message,
-      }),
-    );
+    throw labProblem.error("lab-packages-not-installed", {
+      subject: `Debian packages ${missing.join(", ")}`,
+      seen: error.message,
+    });
   });
 }

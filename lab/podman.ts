@@ -4,7 +4,6 @@
  */
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import * as path from "node:path";
-import { UserError } from "../support/errors";
 import { CommandError, exec, type Client, type ExecOptions, type ExecResult } from "./exec";
 import { createFile, readIfThere, replaceFile } from "./wholeFiles";
 import { labName, runFolder } from "./paths";
@@ -192,12 +191,10 @@ export class Engine {
     if (known && isOfContainer(known.pid, known.id)) return known.pid;
     const { id, pid, running } = (await this.state(name)) ?? {};
     if (id === undefined || pid === undefined || running !== true) {
-      throw new UserError(
-        labProblem("lab-machine-off", {
-          subject: `machine ${name}`,
-          seen: id === undefined ? "there is none of that name" : "it does not run",
-        }),
-      );
+      throw labProblem.error("lab-machine-off", {
+        subject: `machine ${name}`,
+        seen: id === undefined ? "there is none of that name" : "it does not run",
+      });
     }
     firstProcesses.set(name, { id, pid });
     return pid;

@@ -42,12 +42,10 @@ export async function eventually<T>(
     currentActivity().assertGoesOn();
     if (answer !== undefined) return answer;
     if (performance.now() > end) {
-      throw new UserError(
-        labProblem("lab-waited", {
-          subject: "lab",
-          seen: `in ${seconds} s it did not happen that ${what}${seen === "" ? "" : `; seen last: ${seen}`}`,
-        }),
-      );
+      throw labProblem.error("lab-waited", {
+        subject: "lab",
+        seen: `in ${seconds} s it did not happen that ${what}${seen === "" ? "" : `; seen last: ${seen}`}`,
+      });
     }
     await sleep(300);
   }
@@ -72,5 +70,5 @@ export async function again<T>(run: () => Promise<T>, mayPass: (error: CommandEr
 
 /** A command's failure as a problem of the lab's: what is told to people, rather than where in our code it was. */
 export function commandProblem(error: CommandError): UserError {
-  return new UserError(labProblem("lab-command-failed", { subject: error.program, seen: error.message }));
+  return labProblem.error("lab-command-failed", { subject: error.program, seen: error.message });
 }

@@ -4,7 +4,6 @@ import type { Settings } from "../config/settings";
 import { dryRunPod, foundObject } from "../kubernetes/access";
 import type { KubeContext } from "../kubernetes/client";
 import { parseImageReference } from "../registry/host";
-import { UserError } from "../support/errors";
 import { resolveOwnership } from "./ownership";
 import { type PodTemplate, podLabels, podSpec } from "./podTemplate";
 import { needsPullSecret } from "./pullSecrets";
@@ -30,14 +29,12 @@ export async function resolveDeployment(
   const containers = live?.spec?.template.spec?.containers.map((container) => container.name) ?? [];
   const fits = selector.length === 1 && selector[0]![0] === "app" && selector[0]![1] === app;
   if (fits && containers.every((container) => container === app)) return { exists, adopted: true };
-  throw new UserError(
-    planProblem("adopted-deployment-differs", {
-      subject: what,
-      seen:
-        `it is to be adopted, but selects ${selector.map((pair) => pair.join("=")).join(",")} ` +
-        `and has the containers ${containers.join(", ")}; ours selects app=${app} and has the container ${app}`,
-    }),
-  );
+  throw planProblem.error("adopted-deployment-differs", {
+    subject: what,
+    seen:
+      `it is to be adopted, but selects ${selector.map((pair) => pair.join("=")).join(",")} ` +
+      `and has the containers ${containers.join(", ")}; ours selects app=${app} and has the container ${app}`,
+  });
 }
 
 /** The pod that the Deployment runs, with its image as the pods are to name it. */
@@ -70,15 +67,13 @@ export function deployedImage(
 ): string {
   if (!pinDigest || parseImageReference(image, { subject: "" }).digest !== undefined) return image;
   if (digest !== undefined) return `${image}@${digest}`;
-  throw new UserError(
-    planProblem(
-      "image-digest-unknown",
-      {
-        subject: settingSubject("deployment.pinDigest"),
-        seen: `the digest of ${image} can't be found out from here`,
-      },
-      image,
-    ),
+  throw planProblem.error(
+    "image-digest-unknown",
+    {
+      subject: settingSubject("deployment.pinDigest"),
+      seen: `the digest of ${image} can't be found out from here`,
+    },
+    image,
   );
 }
 

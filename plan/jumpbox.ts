@@ -53,12 +53,10 @@ export async function resolveJumpbox(
   if (ended || phase !== "Running") throw new UserError(dead);
   // The state still has the stack's own pod of this name: left out of the program, it would be deleted by its name.
   if ((await previousState()).jumpbox?.name === name) {
-    throw new UserError(
-      planProblem(
-        "jumpbox-replaced",
-        { subject: what, seen: "somebody made it in place of the stack's own" },
-        remove,
-      ),
+    throw planProblem.error(
+      "jumpbox-replaced",
+      { subject: what, seen: "somebody made it in place of the stack's own" },
+      remove,
     );
   }
   return { create: false, container: pod!.spec!.containers[0]!.name, running };

@@ -4,7 +4,7 @@ import type { Settings } from "../config/settings";
 import { dryRunSecret, findSecret } from "../kubernetes/access";
 import type { KubeContext } from "../kubernetes/client";
 import { mergeDockerConfigJson } from "../registry/dockerConfig";
-import { UserError, allChecks } from "../support/errors";
+import { allChecks } from "../support/errors";
 import { resolveOwnership } from "./ownership";
 import { planProblem } from "./problems";
 
@@ -38,12 +38,10 @@ async function resolvePullSecret(
   if (!found) await dryRunSecret(cluster, namespace, settingSubject("pullSecret.namespaces"));
   const existing = found?.data[".dockerconfigjson"];
   if (kind === "adopted" && existing === undefined) {
-    throw new UserError(
-      planProblem(
-        "adopted-secret-type",
-        { subject: what, seen: "it is to be adopted, but is no kubernetes.io/dockerconfigjson Secret" },
-        otherName,
-      ),
+    throw planProblem.error(
+      "adopted-secret-type",
+      { subject: what, seen: "it is to be adopted, but is no kubernetes.io/dockerconfigjson Secret" },
+      otherName,
     );
   }
   const place = { namespace, exists: found !== undefined };

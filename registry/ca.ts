@@ -69,12 +69,10 @@ export async function obtainCa(
       : parseFingerprint(source.sha256, { subject: `${subject}.sha256` });
   const fromRegistry = isFromRegistry(source);
   if (fromRegistry && pin === undefined && source.trustOnFirstUse !== true) {
-    throw new UserError(
-      supportProblem(
-        "missing-setting",
-        { subject: `${subject}.sha256`, seen: "it is missing" },
-        "Give `sha256`, the fingerprint of the CA, or `trustOnFirstUse: true`",
-      ),
+    throw supportProblem.error(
+      "missing-setting",
+      { subject: `${subject}.sha256`, seen: "it is missing" },
+      "Give `sha256`, the fingerprint of the CA, or `trustOnFirstUse: true`",
     );
   }
   const context: Context = { address, subject, limits, now, pin };
@@ -154,17 +152,15 @@ export async function downloadFromHarbor(context: Question): Promise<Found> {
     const subject = `${setting} (${url})`;
     return { source: name, subject, certificates: readCertificates(response.body, { subject }) };
   }
-  throw new UserError(
-    registryProblem("ca-getcert-absent", {
-      subject: setting,
-      seen: `${address.host} answers 404 to ${getcertPaths.map(({ path }) => path).join(" and ")}`,
-    }),
-  );
+  throw registryProblem.error("ca-getcert-absent", {
+    subject: setting,
+    seen: `${address.host} answers 404 to ${getcertPaths.map(({ path }) => path).join(" and ")}`,
+  });
 }
 
 function getcertFailed({ status, headers }: HttpResponse, url: string, { subject }: Question): UserError {
   const fail = (seen: string, remedy: "redirect" | "harbor" | "registry"): UserError =>
-    new UserError(registryProblem("ca-getcert-failed", { subject, seen: `${url} ${seen}` }, remedy));
+    registryProblem.error("ca-getcert-failed", { subject, seen: `${url} ${seen}` }, remedy);
   if (status >= 300 && status < 400) {
     return fail(`redirects to ${printable(headers.location ?? "nowhere", 150)}`, "redirect");
   }
@@ -177,20 +173,16 @@ function getcertFailed({ status, headers }: HttpResponse, url: string, { subject
 function cannotFetch(error: unknown, url: string, { subject, address }: Question): unknown {
   if (!(error instanceof ConnectionFailure)) return error;
   if (error.kind === "oversized") {
-    return new UserError(
-      registryProblem(
-        "ca-getcert-failed",
-        { subject, seen: `${url}: ${error.message}, too much for a certificate` },
-        "size",
-      ),
+    return registryProblem.error(
+      "ca-getcert-failed",
+      { subject, seen: `${url}: ${error.message}, too much for a certificate` },
+      "size",
     );
   }
-  return new UserError(
-    registryProblem("registry-unreachable", {
-      subject,
-      seen: `the CA cannot be fetched from ${address.hostname} port ${address.port}: ${error.message}${proxyOf(error, address)}`,
-    }),
-  );
+  return registryProblem.error("registry-unreachable", {
+    subject,
+    seen: `the CA cannot be fetched from ${address.hostname} port ${address.port}: ${error.message}${proxyOf(error, address)}`,
+  });
 }
 
 /** A word about this machine's proxy, where that may be why. */
@@ -219,15 +211,13 @@ function pinned(found: Found, pin: string, source: CaSource, context: Context): 
     .map((candidate) => `${fingerprintOf(candidate)} (${subjectOf(candidate)})`)
     .join(", ");
   const rootIsAbsent = source.from === "chain" && !found.certificates.some(isSelfSigned);
-  throw new UserError(
-    registryProblem(
-      "ca-fingerprint-mismatch",
-      {
-        subject: `${context.subject}.sha256`,
-        seen: `no certificate of ${context.address.host} (${found.source}) has the SHA-256 ${pin}; there is ${observed}`,
-      },
-      isFromRegistry(source) ? (rootIsAbsent ? "rootNotServed" : "registry") : "given",
-    ),
+  throw registryProblem.error(
+    "ca-fingerprint-mismatch",
+    {
+      subject: `${context.subject}.sha256`,
+      seen: `no certificate of ${context.address.host} (${found.source}) has the SHA-256 ${pin}; there is ${observed}`,
+    },
+    isFromRegistry(source) ? (rootIsAbsent ? "rootNotServed" : "registry") : "given",
   );
 }
 
@@ -248,17 +238,15 @@ function firstUsed(
   const now = chosen.map(fingerprintOf);
   if (now.length === known.length && now.every((sha256) => known.includes(sha256))) return chosen;
   const named = chosen.map((certificate) => `${fingerprintOf(certificate)} (${subjectOf(certificate)})`);
-  throw new UserError(
-    registryProblem(
-      "ca-changed",
-      {
-        subject,
-        seen:
-          `the CA of ${address.host} (${found.source}) is ${named.join(" and ")}, ` +
-          `and earlier runs have trusted ${known.join(" and ")}`,
-      },
-      now,
-    ),
+  throw registryProblem.error(
+    "ca-changed",
+    {
+      subject,
+      seen:
+        `the CA of ${address.host} (${found.source}) is ${named.join(" and ")}, ` +
+        `and earlier runs have trusted ${known.join(" and ")}`,
+    },
+    now,
   );
 }
 
@@ -294,14 +282,12 @@ async function verifyServedChain(
   if (served.rejection === undefined) return [];
   const [leaf] = served.chain;
   const shown = leaf ? ` (it serves ${subjectOf(leaf)}, issued by ${issuerOf(leaf)})` : "";
-  throw new UserError(
-    registryProblem(
-      "ca-does-not-verify",
-      {
-        subject,
-        seen: `with ${certificates.map((certificate) => certificate.subject).join(" and ")} trusted, nodes would still refuse ${address.host}: ${served.rejection}${shown}`,
-      },
-      "given",
-    ),
+  throw registryProblem.error(
+    "ca-does-not-verify",
+    {
+      subject,
+      seen: `with ${certificates.map((certificate) => certificate.subject).join(" and ")} trusted, nodes would still refuse ${address.host}: ${served.rejection}${shown}`,
+    },
+    "given",
   );
 }

@@ -81,32 +81,28 @@ export async function credentialFor(
     return await askHelper(config.credsStore, names, { subject, host, runHelper });
   }
   if (found) {
-    throw new UserError(
-      registryProblem(
-        "docker-config-unusable-entry",
-        { subject, seen: `the entry of ${host} holds no credential, and no credential store is named` },
-        host,
-      ),
+    throw registryProblem.error(
+      "docker-config-unusable-entry",
+      { subject, seen: `the entry of ${host} holds no credential, and no credential store is named` },
+      host,
     );
   }
   // A URL may have a password in front of its host.
   const known = [...Object.keys(config.auths ?? {}), ...Object.keys(config.credHelpers ?? {})].map((key) =>
     printable(withoutUser(key), 100),
   );
-  throw new UserError(
-    registryProblem(
-      "docker-config-no-entry",
-      {
-        subject,
-        seen: `there is no entry for ${host}; there is ${known.length > 0 ? known.join(", ") : "none at all"}`,
-      },
-      host,
-    ),
+  throw registryProblem.error(
+    "docker-config-no-entry",
+    {
+      subject,
+      seen: `there is no entry for ${host}; there is ${known.length > 0 ? known.join(", ") : "none at all"}`,
+    },
+    host,
   );
 }
 
 function malformed(subject: string, seen: string): UserError {
-  return new UserError(registryProblem("docker-config-malformed", { subject, seen }, "file"));
+  return registryProblem.error("docker-config-malformed", { subject, seen }, "file");
 }
 
 function misshapen(subject: string, what: string, { issues: [issue] }: z.ZodError): UserError {
@@ -167,12 +163,10 @@ function entryOf(
 }
 
 function identityToken(subject: string): UserError {
-  return new UserError(
-    registryProblem("pull-secret-identity-token", {
-      subject,
-      seen: "it is an identity token, which Kubernetes does not take in a pull secret",
-    }),
-  );
+  return registryProblem.error("pull-secret-identity-token", {
+    subject,
+    seen: "it is an identity token, which Kubernetes does not take in a pull secret",
+  });
 }
 
 function readEntry(
@@ -183,7 +177,7 @@ function readEntry(
   if (!parsed.success) throw misshapen(subject, "it", parsed.error);
   const entry = parsed.data;
   const unusable = (seen: string): UserError =>
-    new UserError(registryProblem("docker-config-unusable-entry", { subject, seen }, host));
+    registryProblem.error("docker-config-unusable-entry", { subject, seen }, host);
   let { username = "", password = "" } = entry;
   if (entry.auth) {
     const decoded = decodeAuth(entry.auth);
@@ -218,7 +212,7 @@ async function askHelper(
   // The name becomes part of a program's name: nothing of a path may be in it.
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(helper)) {
     const seen = `the credential helper's name "${printable(helper, 60)}" is not one`;
-    throw new UserError(registryProblem("docker-config-malformed", { subject, seen }, "helper"));
+    throw registryProblem.error("docker-config-malformed", { subject, seen }, "helper");
   }
   for (const name of new Set(names)) {
     let result: HelperResult;
@@ -228,20 +222,20 @@ async function askHelper(
       const { code, message } = error as NodeJS.ErrnoException;
       if (code === "ENOENT") {
         const seen = `the credential of ${host} is kept by ${program}, which is not on PATH`;
-        throw new UserError(registryProblem("credential-helper-missing", { subject, seen }));
+        throw registryProblem.error("credential-helper-missing", { subject, seen });
       }
       const seen = `${program} could not be run: ${printable(message)}`;
-      throw new UserError(registryProblem("credential-helper-failed", { subject, seen }, "start"));
+      throw registryProblem.error("credential-helper-failed", { subject, seen }, "start");
     }
     if (result.code === 0) return readHelperAnswer(result.stdout, program, subject);
     // The protocol has no code for it: this is the text that every helper prints.
     if (/credentials not found/i.test(result.stdout + result.stderr)) continue;
     const seen = `${program} ended with code ${result.code}`;
     const command = `echo ${host} | ${program} get`;
-    throw new UserError(registryProblem("credential-helper-failed", { subject, seen }, "exit", command));
+    throw registryProblem.error("credential-helper-failed", { subject, seen }, "exit", command);
   }
   const seen = `${program} has no credential for ${host}`;
-  throw new UserError(registryProblem("docker-config-no-entry", { subject, seen }, host));
+  throw registryProblem.error("docker-config-no-entry", { subject, seen }, host);
 }
 
 function readHelperAnswer(stdout: string, program: string, subject: string): RegistryCredential {
@@ -253,12 +247,10 @@ function readHelperAnswer(stdout: string, program: string, subject: string): Reg
   }
   const answer = helperAnswerSchema.safeParse(json);
   if (!answer.success) {
-    throw new UserError(
-      registryProblem(
-        "credential-helper-failed",
-        { subject, seen: `${program} answered without a username and a secret` },
-        "answer",
-      ),
+    throw registryProblem.error(
+      "credential-helper-failed",
+      { subject, seen: `${program} answered without a username and a secret` },
+      "answer",
     );
   }
   const { Username: username, Secret: password } = answer.data;

@@ -43,7 +43,7 @@ type BadHost = RemedyOf<typeof registryProblem, "registry-host">;
 
 function badHost(subject: string, text: string, seen: string, remedy: BadHost): UserError {
   const shown = printable(withoutUser(text), 100);
-  return new UserError(registryProblem("registry-host", { subject, seen: `"${shown}" ${seen}` }, ...remedy));
+  return registryProblem.error("registry-host", { subject, seen: `"${shown}" ${seen}` }, ...remedy);
 }
 
 function parsePort(text: string): number | undefined {
@@ -130,7 +130,7 @@ export function parseImageReference(text: string, options: { subject: string }):
   const { subject } = options;
   const fail = (seen: string, remedy: "scheme" | "digest" | "tag" | "repository"): UserError => {
     const shown = printable(withoutUser(text), 200);
-    return new UserError(registryProblem("image-reference", { subject, seen: `"${shown}" ${seen}` }, remedy));
+    return registryProblem.error("image-reference", { subject, seen: `"${shown}" ${seen}` }, remedy);
   };
   const image = text.trim();
   const at = image.indexOf("@");

@@ -184,7 +184,7 @@ class Session {
     const { status } = response;
     if (status === 404) {
       const seen = `the registry has no ${image}, or does not show it to this user`;
-      return new UserError(registryProblem("image-not-found", { subject: this.check.subject.image, seen }));
+      return registryProblem.error("image-not-found", { subject: this.check.subject.image, seen });
     }
     if (status === 401 && this.check.credential && !this.accepted) {
       return this.loginFailed(`it answers 401 to the login for ${image}`);
@@ -193,9 +193,7 @@ class Session {
       const seen = this.check.credential
         ? `the user may not pull ${image} (${status})`
         : `${image} is not for everyone, and no credential is given (${status})`;
-      return new UserError(
-        registryProblem("registry-forbidden", { subject: this.check.subject.credential, seen }),
-      );
+      return registryProblem.error("registry-forbidden", { subject: this.check.subject.credential, seen });
     }
     if (status >= 300 && status < 400) {
       return new Undecided(
@@ -307,7 +305,7 @@ class Session {
           seen: `nodes would refuse ${host}: ${error.message}`,
         };
         const remedy = this.check.ca.length > 0 ? "pull" : "pullWithoutCa";
-        throw new UserError(registryProblem("ca-does-not-verify", what, remedy));
+        throw registryProblem.error("ca-does-not-verify", what, remedy);
       }
       throw this.noRegistry(`${host}: ${error.message}`);
     }
@@ -330,9 +328,7 @@ class Session {
       subject: this.check.subject.credential,
       seen: `${this.check.host} does not accept ${who}: ${seen}`,
     };
-    return new UserError(
-      registryProblem("registry-login-failed", what, this.check.credential ? "given" : "none"),
-    );
+    return registryProblem.error("registry-login-failed", what, this.check.credential ? "given" : "none");
   }
 
   private unexpected(response: HttpResponse, path: string): UserError {
@@ -340,14 +336,12 @@ class Session {
     const subject = this.check.subject.image;
     if (status >= 500 || status === 429) {
       const seen = `${this.check.host} answers ${status} to ${path}`;
-      return new UserError(registryProblem("registry-failing", { subject, seen }));
+      return registryProblem.error("registry-failing", { subject, seen });
     }
     return this.noRegistry(`${this.check.host} answers ${status} to ${path}, as no registry does`);
   }
 
   private noRegistry(seen: string): UserError {
-    return new UserError(
-      registryProblem("registry-not-a-registry", { subject: this.check.subject.image, seen }),
-    );
+    return registryProblem.error("registry-not-a-registry", { subject: this.check.subject.image, seen });
   }
 }

@@ -60,12 +60,10 @@ export async function robotStatus(question: RobotQuestion): Promise<RobotStatus>
   const expired = expiryProblem(username, expires, { subject, now });
   if (expired) throw new UserError(expired);
   if (robot?.disable) {
-    throw new UserError(
-      registryProblem("robot-disabled", {
-        subject,
-        seen: `the robot account "${printable(username, 100)}" is disabled`,
-      }),
-    );
+    throw registryProblem.error("robot-disabled", {
+      subject,
+      seen: `the robot account "${printable(username, 100)}" is disabled`,
+    });
   }
   if (!expires) return {};
   const days = Math.floor((expires.getTime() - now.getTime()) / day);

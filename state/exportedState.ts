@@ -112,21 +112,17 @@ export function readDeployedStack(exported: unknown, name: string): DeployedStac
     .sort((a, b) => (a.target.name < b.target.name ? -1 : 1));
   const [first] = nodes;
   if (!first) {
-    throw new UserError(
-      stateProblem("stack-not-deployed", {
-        subject,
-        seen: live.length === 0 ? "nothing is deployed" : "its state holds no node of tkc-registry",
-      }),
-    );
+    throw stateProblem.error("stack-not-deployed", {
+      subject,
+      seen: live.length === 0 ? "nothing is deployed" : "its state holds no node of tkc-registry",
+    });
   }
   const contexts = new Set(nodes.map(({ owner, target }) => `${owner} ${target.clusterContext}`));
   if (contexts.size > 1) {
-    throw new UserError(
-      stateProblem("stack-mixed", {
-        subject,
-        seen: "its nodes were reached by different contexts of the cluster, as an update did not come to its end",
-      }),
-    );
+    throw stateProblem.error("stack-mixed", {
+      subject,
+      seen: "its nodes were reached by different contexts of the cluster, as an update did not come to its end",
+    });
   }
   const declared = ofType(resourceTypes.nodes).flatMap(
     ({ inputs }) => trustedNodesRecord.safeParse(inputs).data?.certificates ?? [],

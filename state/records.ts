@@ -83,5 +83,5 @@ export function stdoutOf(outputs: unknown): string | undefined {
 
 /** A state that cannot be read. */
 export function unreadableState(subject: string, seen: string, by: "release" | "engine"): UserError {
-  return new UserError(stateProblem("state-unreadable", { subject, seen }, by));
+  return stateProblem.error("state-unreadable", { subject, seen }, by);
 }

@@ -43,23 +43,26 @@ type WithExamples<D extends Kinds> = {
   };
 };
 
+type MakerOf<D extends Kinds, T> = <K extends keyof D & string>(
+  code: K,
+  what: Pick<Problem, "subject" | "seen">,
+  ...values: ValuesOf<D[K]["remedy"]>
+) => T;
+
 /** Makes the problems of one room. */
-export interface ProblemMaker<D extends Kinds> {
-  <K extends keyof D & string>(
-    code: K,
-    what: Pick<Problem, "subject" | "seen">,
-    ...values: ValuesOf<D[K]["remedy"]>
-  ): Problem;
+export type ProblemMaker<D extends Kinds> = MakerOf<D, Problem> & {
+  /** The same, as an error to throw. */
+  readonly error: MakerOf<D, UserError>;
   readonly title: string;
   readonly kinds: D;
-}
+};
 
 /** What {@link ProblemMaker} takes for the remedy of a code. */
 export type RemedyOf<M extends { readonly kinds: Kinds }, C extends keyof M["kinds"]> = ValuesOf<
   M["kinds"][C]["remedy"]
 >;
 
-export type CodeOf<M> = M extends ProblemMaker<infer D> ? keyof D & string : never;
+export type CodeOf<M extends { readonly kinds: Kinds }> = keyof M["kinds"] & string;
 
 /** Writes a remedy with the values that it takes. */
 export function remedyText(remedy: Remedy, values: readonly unknown[]): string {
@@ -78,12 +81,14 @@ export function defineProblems<const D extends Kinds>(
   title: string,
   kinds: D & WithExamples<D>,
 ): ProblemMaker<D> {
-  const make = <K extends keyof D & string>(
-    code: K,
-    { subject, seen }: Pick<Problem, "subject" | "seen">,
-    ...values: ValuesOf<D[K]["remedy"]>
-  ): Problem => ({ code, subject, seen, remedy: remedyText(kinds[code].remedy, values) });
-  return Object.assign(make, { title, kinds });
+  const make: MakerOf<D, Problem> = (code, { subject, seen }, ...values) => ({
+    code,
+    subject,
+    seen,
+    remedy: remedyText(kinds[code].remedy, values),
+  });
+  const error: MakerOf<D, UserError> = (code, what, ...values) => new UserError(make(code, what, ...values));
+  return Object.assign(make, { error, title, kinds });
 }
 
 /** Characters for each part of a problem: enough for a list of rights that are missing. */

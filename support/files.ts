@@ -39,7 +39,7 @@ export async function readOperatorFile(
   const { subject, maxBytes } = options;
   const absolute = path.resolve(expandHome(file));
   const unreadable = (what: string): UserError =>
-    new UserError(supportProblem("file-unreadable", { subject, seen: `the file ${absolute} ${what}` }));
+    supportProblem.error("file-unreadable", { subject, seen: `the file ${absolute} ${what}` });
   try {
     // A pipe that nobody writes to would otherwise hold the opening up for ever.
     const handle = await open(absolute, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -62,10 +62,8 @@ export async function readOperatorFile(
     const { code = "" } = error as NodeJS.ErrnoException;
     throw unreadable(reasons[code] ?? `cannot be read (${code})`);
   }
-  throw new UserError(
-    supportProblem("file-too-large", {
-      subject,
-      seen: `the file ${absolute} is larger than ${maxBytes} bytes`,
-    }),
-  );
+  throw supportProblem.error("file-too-large", {
+    subject,
+    seen: `the file ${absolute} is larger than ${maxBytes} bytes`,
+  });
 }

@@ -7,7 +7,6 @@ import * as path from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { parseArgs } from "node:util";
-import { UserError } from "../support/errors";
 import { endOnSignals, fail, told } from "../lab/program";
 import { allVariable } from "./all";
 import { stages } from "./e2e/stages";
@@ -158,12 +157,10 @@ async function claimLab(): Promise<void> {
   // Those of the tests are left where a run of them was killed.
   const others = stackNames().filter((name) => name !== "lab" && !/^e2e(-|$)/.test(name));
   if (others.length > 0) {
-    throw new UserError(
-      labProblem("lab-in-use", {
-        subject: "lab",
-        seen: `it is up, with stacks of yours: ${others.join(", ")}`,
-      }),
-    );
+    throw labProblem.error("lab-in-use", {
+      subject: "lab",
+      seen: `it is up, with stacks of yours: ${others.join(", ")}`,
+    });
   }
   process.stdout.write("The lab that `npm run lab` left up goes; the tests make one of their own.\n");
   await lab.down();

@@ -51,17 +51,15 @@ export async function checkIdentity(
   }
   if (known.endpoints.includes(endpointOf(cluster.server) ?? "") || sameCa(known.ca, cluster.ca))
     return undefined;
-  throw new UserError(
-    vsphereProblem(
-      "wrong-cluster",
-      {
-        subject: options.subject,
-        seen:
-          `the context ${cluster.name} is for ${printable(cluster.server)}, and the cluster ${namespace}/${name} is at ` +
-          `${known.endpoints.join(", ")} by ${known.source}${known.ca === "" ? "" : ", with another CA"}`,
-      },
-      options.login,
-    ),
+  throw vsphereProblem.error(
+    "wrong-cluster",
+    {
+      subject: options.subject,
+      seen:
+        `the context ${cluster.name} is for ${printable(cluster.server)}, and the cluster ${namespace}/${name} is at ` +
+        `${known.endpoints.join(", ")} by ${known.source}${known.ca === "" ? "" : ", with another CA"}`,
+    },
+    options.login,
   );
 }
 

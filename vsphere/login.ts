@@ -149,7 +149,7 @@ class LoginSession {
       const pinned = chain.find((certificate) => fingerprintOf(certificate) === pin);
       if (pinned) return [pinned.toString()];
       const seen = `no certificate that it serves has the SHA-256 ${pin}; it serves ${served}`;
-      throw new UserError(vsphereProblem("supervisor-fingerprint-mismatch", this.about(seen)));
+      throw vsphereProblem.error("supervisor-fingerprint-mismatch", this.about(seen));
     }
     if (rejection === undefined) return ca;
     throw this.notBelieved(`${server.hostname} port ${server.port}`, `${rejection}; it serves ${served}`);
@@ -211,7 +211,7 @@ class LoginSession {
       if (parsed.success) return parsed.data;
       const wrong = parsed.error.issues.map(({ path }) => path.join(".") || "body").join(", ");
       const seen = `its answer to the login for ${what} is not a login's (${wrong})`;
-      throw new UserError(vsphereProblem("supervisor-answer", this.about(seen), "login"));
+      throw vsphereProblem.error("supervisor-answer", this.about(seen), "login");
     });
   }
 
@@ -221,15 +221,15 @@ class LoginSession {
     switch (true) {
       case status === 401: {
         const seen = `it does not accept the user "${printable(user, 100)}" with this password (401) for ${what}`;
-        return new UserError(vsphereProblem("login-refused", this.about(seen), "password"));
+        return vsphereProblem.error("login-refused", this.about(seen), "password");
       }
       case status === 403: {
         const seen = `the user "${printable(user, 100)}" has no access to ${what} (403${said})`;
-        return new UserError(vsphereProblem("login-refused", this.about(seen), "permission"));
+        return vsphereProblem.error("login-refused", this.about(seen), "permission");
       }
       case forCluster && (status === 404 || status === 400): {
         const seen = `there is no workload cluster "${cluster}" in namespace "${namespace}" for this user (${status}${said})`;
-        return new UserError(vsphereProblem("cluster-not-found", this.about(seen)));
+        return vsphereProblem.error("cluster-not-found", this.about(seen));
       }
       case status === 429 || status >= 500:
         return new NotYet(
@@ -238,7 +238,7 @@ class LoginSession {
         );
       default: {
         const seen = `it answers ${status}${said} to the login for ${what}`;
-        return new UserError(vsphereProblem("supervisor-answer", this.about(seen), "login"));
+        return vsphereProblem.error("supervisor-answer", this.about(seen), "login");
       }
     }
   }
@@ -310,7 +310,7 @@ class LoginSession {
     if (error.kind === "certificate") {
       if (kind === "supervisor") return this.notBelieved(where, error.message);
       const seen = `${where} is not believed: ${error.message}`;
-      return new UserError(kubernetesProblem("cluster-certificate", this.about(seen), "login"));
+      return kubernetesProblem.error("cluster-certificate", this.about(seen), "login");
     }
     const what = this.about(`${where}: ${error.message}`);
     return new UserError(
@@ -322,7 +322,7 @@ class LoginSession {
 
   private notBelieved(where: string, why: string): UserError {
     const seen = `${where} is not believed: ${why}`;
-    return new UserError(vsphereProblem("supervisor-certificate", this.about(seen)));
+    return vsphereProblem.error("supervisor-certificate", this.about(seen));
   }
 
   private about(seen: string): Pick<Problem, "subject" | "seen"> {

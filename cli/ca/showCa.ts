@@ -45,7 +45,7 @@ function readArguments(
   args: readonly string[],
 ): { host: string; json: boolean; seconds: number } | undefined {
   const wrong = (subject: string, seen: string, ...remedy: BadArgument): UserError =>
-    new UserError(cliProblem("bad-arguments", { subject, seen }, ...remedy));
+    cliProblem.error("bad-arguments", { subject, seen }, ...remedy);
   let parsed;
   try {
     const options = {

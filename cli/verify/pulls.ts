@@ -8,7 +8,6 @@ import { type PullResult, tryPulls } from "../../kubernetes/pullPods";
 import type { ClusterNode } from "../../kubernetes/types";
 import { ownerMetadata } from "../../plan/ownership";
 import type { DeployedStack } from "../../state/exportedState";
-import { UserError } from "../../support/errors";
 import { withProgress } from "../progress";
 import type { PullFinding } from "./findings";
 import { cliProblem } from "../problems";
@@ -26,7 +25,7 @@ export async function pullOnNodes(
     if (interruption.signal.aborted) return; // a terminal and npm both send one
     process.stderr.write(`${signal}: deleting the pods\n`);
     interruption.abort(
-      new UserError(cliProblem("interrupted", { subject: "verify", seen: `it was ended by ${signal}` })),
+      cliProblem.error("interrupted", { subject: "verify", seen: `it was ended by ${signal}` }),
     );
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

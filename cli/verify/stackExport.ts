@@ -28,7 +28,7 @@ export async function exportState(stack: string): Promise<unknown> {
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on("error", (error: NodeJS.ErrnoException) => {
       const seen = error.code === "ENOENT" ? "it is not on PATH" : `it cannot be run (${error.code ?? ""})`;
-      reject(new UserError(cliProblem("pulumi-missing", { subject: "pulumi", seen })));
+      reject(cliProblem.error("pulumi-missing", { subject: "pulumi", seen }));
     });
     child.on("close", resolve);
   });
@@ -42,6 +42,6 @@ export async function exportState(stack: string): Promise<unknown> {
     return JSON.parse(Buffer.concat(stdout).toString("utf8"));
   } catch {
     const seen = "what `pulumi stack export` printed is not JSON";
-    throw new UserError(cliProblem("export-failed", { subject, seen }, "notJson"));
+    throw cliProblem.error("export-failed", { subject, seen }, "notJson");
   }
 }

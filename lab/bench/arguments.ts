@@ -58,7 +58,7 @@ const options = {
 } as const;
 
 function badUsage(seen: string): UserError {
-  return new UserError(labProblem("bench-usage", { subject: "npm run bench", seen }));
+  return labProblem.error("bench-usage", { subject: "npm run bench", seen });
 }
 
 function whole(name: string, text: string, most: number): number {

@@ -4,7 +4,6 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import * as path from "node:path";
-import { UserError } from "../../support/errors";
 import { replaceFile } from "../wholeFiles";
 import { projectRoot } from "../paths";
 import type { Conditions } from "./conditions";
@@ -181,13 +180,11 @@ export function replaceBlocks(page: string, blocks: Readonly<{ [name: string]: s
     const start = text.indexOf(begin);
     const stop = text.indexOf(end, start);
     if (start < 0 || stop < 0) {
-      throw new UserError(
-        labProblem(
-          "bench-page",
-          { subject: path.relative(projectRoot, pageFile), seen: `it has no block "${name}"` },
-          begin.trim(),
-          end,
-        ),
+      throw labProblem.error(
+        "bench-page",
+        { subject: path.relative(projectRoot, pageFile), seen: `it has no block "${name}"` },
+        begin.trim(),
+        end,
       );
     }
     return `${text.slice(0, start + begin.length)}\n${block}\n\n${text.slice(stop)}`;
@@ -202,12 +199,10 @@ export function keepRecord(record: Record): void {
 /** Writes the page's tables and plots from what was measured last. */
 export function writePage(): void {
   if (!existsSync(recordFile)) {
-    throw new UserError(
-      labProblem("bench-nothing-measured", {
-        subject: path.relative(projectRoot, recordFile),
-        seen: "it is not there",
-      }),
-    );
+    throw labProblem.error("bench-nothing-measured", {
+      subject: path.relative(projectRoot, recordFile),
+      seen: "it is not there",
+    });
   }
   const record = JSON.parse(readFileSync(recordFile, "utf8")) as Record;
   const page = replaceBlocks(readFileSync(pageFile, "utf8"), {

@@ -2,7 +2,6 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import * as path from "node:path";
-import { UserError } from "../../support/errors";
 import { CommandError, exec } from "../exec";
 import { makeLabFolder, toolsFolder } from "../paths";
 import { step } from "../progress";
@@ -44,11 +43,9 @@ export async function ensurePythonPeers(wanted: readonly string[]): Promise<void
     await writeFile(ready, "");
   }).catch((error: unknown) => {
     if (!(error instanceof CommandError)) throw error;
-    throw new UserError(
-      labProblem("bench-peers-missing", {
-        subject: requirements.join(", "),
-        seen: `they could not be installed: ${error.message}`,
-      }),
-    );
+    throw labProblem.error("bench-peers-missing", {
+      subject: requirements.join(", "),
+      seen: `they could not be installed: ${error.message}`,
+    });
   });
 }

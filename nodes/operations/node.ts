@@ -67,5 +67,5 @@ export async function runOnNode(session: Session, operation: NodeOperation): Pro
     subject: `node ${operation.nodeName}`,
     seen: `the script did not run to its end (code ${code ?? "none"}): ${lastWords(stderr) || "no message"}`,
   };
-  throw new UserError(nodeProblem(/^sudo: /m.test(stderr) ? "node-sudo" : "node-no-report", what));
+  throw nodeProblem.error(/^sudo: /m.test(stderr) ? "node-sudo" : "node-no-report", what);
 }

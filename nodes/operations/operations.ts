@@ -105,15 +105,13 @@ export async function applyCa(
     return formatReport({ ...common, skipped: report.skipped, hostKey, nonce: randomUUID() });
   const missing = certificates.filter(({ sha256 }) => !report.trusted.includes(sha256));
   if (missing.length > 0) {
-    throw new UserError(
-      nodeProblem(
-        "node-not-trusted",
-        {
-          subject: `node ${target.name}`,
-          seen: `after the installation ${report.bundle} lacks ${missing.map(({ sha256 }) => sha256).join(", ")}`,
-        },
-        "report",
-      ),
+    throw nodeProblem.error(
+      "node-not-trusted",
+      {
+        subject: `node ${target.name}`,
+        seen: `after the installation ${report.bundle} lacks ${missing.map(({ sha256 }) => sha256).join(", ")}`,
+      },
+      "report",
     );
   }
   for (const path of report.alsoTrustedBy) tell(`also trusted by ${path}, which is not ours and stays`);
@@ -156,15 +154,13 @@ export async function restartContainerd(
   if ("skipped" in report) return formatReport({ ...common, skipped: report.skipped });
   const missing = ca.sha256.filter((sha256) => !report.trusted.includes(sha256));
   if (missing.length > 0 || report.loaded !== true || report.containerdStarted === undefined) {
-    throw new UserError(
-      nodeProblem("node-not-loaded", {
-        subject: `node ${target.name}`,
-        seen:
-          missing.length > 0
-            ? `since the installation ${report.bundle} has lost ${missing.join(", ")}`
-            : "containerd has not loaded the node's trust store",
-      }),
-    );
+    throw nodeProblem.error("node-not-loaded", {
+      subject: `node ${target.name}`,
+      seen:
+        missing.length > 0
+          ? `since the installation ${report.bundle} has lost ${missing.join(", ")}`
+          : "containerd has not loaded the node's trust store",
+    });
   }
   const restarted = report.restarted
     ? "containerd restarted"

@@ -40,15 +40,13 @@ export type NodeReader = (context: string, name: string) => Promise<NodeState | 
 export function nodeState(object: unknown): NodeState {
   const parsed = nodeSchema.safeParse(object);
   if (!parsed.success) {
-    throw new UserError(
-      kubernetesProblem(
-        "node-malformed",
-        {
-          subject: "a Node object",
-          seen: `its ${parsed.error.issues[0]?.path.map(String).join(".") ?? "content"} is missing or not as kubelets write it`,
-        },
-        "waited",
-      ),
+    throw kubernetesProblem.error(
+      "node-malformed",
+      {
+        subject: "a Node object",
+        seen: `its ${parsed.error.issues[0]?.path.map(String).join(".") ?? "content"} is missing or not as kubelets write it`,
+      },
+      "waited",
     );
   }
   const { metadata, status } = parsed.data;
@@ -92,24 +90,20 @@ export async function waitReady(
     try {
       const node = await readNode(clusterContext, name);
       if (node?.uid !== uid) {
-        throw new UserError(
-          nodeProblem(
-            "node-gone",
-            {
-              subject: `node ${name}`,
-              seen: `while it was waited for, the node was ${node ? "replaced" : "removed"}`,
-            },
-            "waiting",
-          ),
+        throw nodeProblem.error(
+          "node-gone",
+          {
+            subject: `node ${name}`,
+            seen: `while it was waited for, the node was ${node ? "replaced" : "removed"}`,
+          },
+          "waiting",
         );
       }
       if (node.ready) return;
-      last = new UserError(
-        nodeProblem(
-          "node-not-ready",
-          { subject: `node ${name}`, seen: `it was not Ready after ${timeout} s: ${node.message}` },
-          "waited",
-        ),
+      last = nodeProblem.error(
+        "node-not-ready",
+        { subject: `node ${name}`, seen: `it was not Ready after ${timeout} s: ${node.message}` },
+        "waited",
       );
     } catch (error) {
       if (!(error instanceof UserError) || !transient.has(error.problems[0]?.code ?? "")) throw error;

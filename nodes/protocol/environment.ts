@@ -190,12 +190,10 @@ export function readSweepInput(environment: Environment): SweepInput {
 export function checkScript(environment: Environment, packaged: string): void {
   const planned = read(scriptSchema, environment).TKC_REGISTRY_SCRIPT_SHA256;
   if (planned === packaged) return;
-  throw new UserError(
-    nodeProblem("other-script", {
-      subject: "TKC_REGISTRY_SCRIPT_SHA256",
-      seen: `the preview showed the node script ${planned.slice(0, 16)}…, and ${packaged.slice(0, 16)}… is installed`,
-    }),
-  );
+  throw nodeProblem.error("other-script", {
+    subject: "TKC_REGISTRY_SCRIPT_SHA256",
+    seen: `the preview showed the node script ${planned.slice(0, 16)}…, and ${packaged.slice(0, 16)}… is installed`,
+  });
 }
 
 const nonceSchema = z.object({
@@ -215,13 +213,11 @@ export function unreachablePolicy(environment: Environment, otherwise: string): 
   const given = environment[policyVariable] || otherwise;
   const policy = unreachablePolicies.find((each) => each === given);
   if (policy) return policy;
-  throw new UserError(
-    kubernetesProblem(
-      "bad-environment",
-      { subject: policyVariable, seen: `it is "${given}"` },
-      "policy",
-      unreachablePolicies,
-    ),
+  throw kubernetesProblem.error(
+    "bad-environment",
+    { subject: policyVariable, seen: `it is "${given}"` },
+    "policy",
+    unreachablePolicies,
   );
 }
 
@@ -256,12 +252,10 @@ export function certificatesFor(
   const files = trust.map(({ registry, sha256 }): [string, NodeCertificate] => {
     const certificate = certificates.get(sha256);
     if (!certificate) {
-      throw new UserError(
-        nodeProblem("bad-certificates", {
-          subject: "the CA certificates",
-          seen: `${sha256}, to be trusted for ${registry}, is missing`,
-        }),
-      );
+      throw nodeProblem.error("bad-certificates", {
+        subject: "the CA certificates",
+        seen: `${sha256}, to be trusted for ${registry}, is missing`,
+      });
     }
     const { der } = certificate;
     // host and host:443 share a name, not a folder.

@@ -3,7 +3,6 @@
  * read and checked here. Pure: the program uses it on its commands' outputs. What a node says is not trusted.
  */
 import { z } from "zod";
-import { UserError } from "../../support/errors";
 import { nodeProblem } from "../problems";
 
 const inputLimit = 64 * 1024;
@@ -165,12 +164,10 @@ function parseAs<T, S>(
   const wrong = result
     ? result.error.issues.map(({ path: at }) => at.join(".")).join(", ")
     : "not key=value lines";
-  throw new UserError(
-    nodeProblem("bad-node-report", {
-      subject: what,
-      seen: `it cannot be understood (${wrong === "" ? "unknown kind" : wrong})`,
-    }),
-  );
+  throw nodeProblem.error("bad-node-report", {
+    subject: what,
+    seen: `it cannot be understood (${wrong === "" ? "unknown kind" : wrong})`,
+  });
 }
 
 /**

@@ -3,7 +3,6 @@
  * It never shows the bastion a node's credentials: the nodes' own sessions on these streams are end to end.
  */
 import pLimit from "p-limit";
-import { UserError } from "../../support/errors";
 import type { Access } from "../protocol/spec";
 import { connect } from "../ssh/connect";
 import type { Credentials } from "../ssh/endpoint";
@@ -24,12 +23,10 @@ function bastionCredentials({ keyFile }: BastionAccess): Credentials {
   if (keyFile !== undefined) return readKeyFile(keyFile);
   const socket = process.env["SSH_AUTH_SOCK"];
   if (socket) return { kind: "agent", socket, source: "the SSH agent" };
-  throw new UserError(
-    sshProblem("ssh-agent-missing", {
-      subject: "SSH_AUTH_SOCK",
-      seen: "it is not set, and no key file for the bastion is",
-    }),
-  );
+  throw sshProblem.error("ssh-agent-missing", {
+    subject: "SSH_AUTH_SOCK",
+    seen: "it is not set, and no key file for the bastion is",
+  });
 }
 
 /** The way through a bastion. Its session is opened when it is first needed, and anew where it was lost. */

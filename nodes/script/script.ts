@@ -3,7 +3,6 @@
  * It never opens a connection, and never puts a value into a command line.
  */
 import { createHash } from "node:crypto";
-import { UserError } from "../../support/errors";
 import type { TrustWay } from "../protocol/spec";
 import { assembleNodeScript, packagedShell } from "./packaged";
 import { nodeProblem } from "../problems";
@@ -100,15 +99,13 @@ export function remoteCommand(operation: NodeOperation): RemoteCommand {
     [machineId, nodeName, owner].some((value) => lost.test(value)) ||
     words.some((word) => notOneWord.test(word))
   ) {
-    throw new UserError(
-      nodeProblem(
-        "node-bad-parameter",
-        {
-          subject: `node ${nodeName}`,
-          seen: "what is to be done there has a name with characters that none has",
-        },
-        "name",
-      ),
+    throw nodeProblem.error(
+      "node-bad-parameter",
+      {
+        subject: `node ${nodeName}`,
+        seen: "what is to be done there has a name with characters that none has",
+      },
+      "name",
     );
   }
   const base64 = (value: string): string => Buffer.from(value).toString("base64");

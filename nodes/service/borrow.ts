@@ -2,7 +2,6 @@
 import { request } from "node:http";
 import * as path from "node:path";
 import { text } from "node:stream/consumers";
-import { UserError } from "../../support/errors";
 import type { Environment } from "../protocol/environment";
 import { formatEnvironment, separator } from "./serviceProtocol";
 import { nodeProblem } from "../problems";
@@ -18,12 +17,10 @@ export async function borrow(words: string, environment: Environment): Promise<s
   const folder = environment.TKC_REGISTRY_SERVICE ?? ".";
   const { status, body } = await post(folder, words, formatEnvironment(environment)).catch(
     (error: unknown) => {
-      throw new UserError(
-        nodeProblem("service-gone", {
-          subject: `command "${words}"`,
-          seen: `the program that runs the stack does not answer (${(error as Error).message})`,
-        }),
-      );
+      throw nodeProblem.error("service-gone", {
+        subject: `command "${words}"`,
+        seen: `the program that runs the stack does not answer (${(error as Error).message})`,
+      });
     },
   );
   const at = body.indexOf(separator);

@@ -46,7 +46,7 @@ const socketPathLimit = 103;
 /** Says so where a folder would not be ours alone. */
 function makePrivateFolder(folder: string): void {
   const refuse = (seen: string): never => {
-    throw new UserError(nodeProblem("service-folder", { subject: folder, seen }, "shared"));
+    throw nodeProblem.error("service-folder", { subject: folder, seen }, "shared");
   };
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -104,21 +104,17 @@ export class NodeService {
   async #listen(): Promise<void> {
     const socket = shortest(path.join(this.folder, "socket"));
     if (socket.length > socketPathLimit) {
-      throw new UserError(
-        nodeProblem(
-          "service-folder",
-          { subject: this.folder, seen: `its path is too long for a socket (${socketPathLimit} characters)` },
-          "path",
-        ),
+      throw nodeProblem.error(
+        "service-folder",
+        { subject: this.folder, seen: `its path is too long for a socket (${socketPathLimit} characters)` },
+        "path",
       );
     }
     if (await isServed(socket)) {
-      throw new UserError(
-        nodeProblem("service-running", {
-          subject: "this stack",
-          seen: "another run of it is going on on this machine",
-        }),
-      );
+      throw nodeProblem.error("service-running", {
+        subject: "this stack",
+        seen: "another run of it is going on on this machine",
+      });
     }
     rmSync(socket, { force: true });
     await new Promise<void>((resolve, reject) => {
@@ -167,12 +163,10 @@ export class NodeService {
     const { targets, owner, readyTimeout } = this.options;
     const target = targets.find((each) => each.name === node && each.uid === uid);
     if (target) return { target, owner, readyTimeout };
-    throw new UserError(
-      kubernetesProblem(
-        "bad-environment",
-        { subject: `node ${node}`, seen: "this run is not about it" },
-        "otherRun",
-      ),
+    throw kubernetesProblem.error(
+      "bad-environment",
+      { subject: `node ${node}`, seen: "this run is not about it" },
+      "otherRun",
     );
   }
 
@@ -191,12 +185,10 @@ export class NodeService {
         return await restartContainerd(this.#inputFor(ca), ca, around);
       }
       default:
-        throw new UserError(
-          nodeProblem(
-            "unknown-command",
-            { subject: `command "${words}"`, seen: "the running program does not know it" },
-            "running",
-          ),
+        throw nodeProblem.error(
+          "unknown-command",
+          { subject: `command "${words}"`, seen: "the running program does not know it" },
+          "running",
         );
     }
   }

@@ -1,7 +1,6 @@
 /** What the node commands and the running program have agreed upon: where the socket is, and what goes through it. */
 import { createHash } from "node:crypto";
 import * as path from "node:path";
-import { UserError } from "../../support/errors";
 import type { Environment } from "../protocol/environment";
 import { nodeVariables } from "../protocol/spec";
 import { nodeProblem } from "../problems";
@@ -26,8 +25,10 @@ export function serviceCommand(owner: string, words: string): string {
 export function serviceFolder(owner: string, { PULUMI_HOME, HOME }: Environment): string {
   if (PULUMI_HOME) return path.join(PULUMI_HOME, folderName(owner));
   if (HOME) return path.join(HOME, ".pulumi", folderName(owner));
-  throw new UserError(
-    nodeProblem("service-folder", { subject: "HOME", seen: "neither it nor PULUMI_HOME is set" }, "unset"),
+  throw nodeProblem.error(
+    "service-folder",
+    { subject: "HOME", seen: "neither it nor PULUMI_HOME is set" },
+    "unset",
   );
 }
 

@@ -84,7 +84,7 @@ export function explain(endpoint: Endpoint, error: AttemptError, attempts: numbe
     subject: subjectOf(endpoint),
     seen: `${tried} failed${attempts > 1 ? ` ${attempts} times` : ""}: ${lastWords(error.seen)}`,
   };
-  if (has(apiCodes, reason)) return new UserError(kubernetesProblem(apiCodes[reason], what, "ssh"));
+  if (has(apiCodes, reason)) return kubernetesProblem.error(apiCodes[reason], what, "ssh");
   const code = role === "bastion" && has(bastionCodes, reason) ? bastionCodes[reason] : codes[reason];
   const login = { role, user, source: credentials.source, route: transport.description };
   return new UserError(

@@ -2,7 +2,6 @@ import { readFileSync } from "node:fs";
 import { type ParsedKey, utils } from "ssh2";
 import { findSecret } from "../../kubernetes/access";
 import type { OpenContext } from "../../kubernetes/client";
-import { UserError } from "../../support/errors";
 import { expandHome } from "../../support/files";
 import type { SshKeySource } from "../protocol/spec";
 import type { Credentials } from "./endpoint";
@@ -14,17 +13,13 @@ function checkedKey(text: string, source: string): Credentials {
   const [first] = [parsed].flat();
   if (first instanceof Error || first === undefined || !first.isPrivateKey()) {
     const encrypted = first instanceof Error && /encrypted|passphrase/i.test(first.message);
-    throw new UserError(
-      sshProblem(
-        "ssh-key-invalid",
-        {
-          subject: source,
-          seen: encrypted
-            ? "the private key is encrypted with a passphrase"
-            : "this is not an SSH private key",
-        },
-        encrypted ? "encrypted" : "other",
-      ),
+    throw sshProblem.error(
+      "ssh-key-invalid",
+      {
+        subject: source,
+        seen: encrypted ? "the private key is encrypted with a passphrase" : "this is not an SSH private key",
+      },
+      encrypted ? "encrypted" : "other",
     );
   }
   return { kind: "key", privateKey: text, source };
@@ -40,12 +35,10 @@ export function readKeyFile(path: string): Credentials {
   try {
     text = readFileSync(expandHome(path), "utf8");
   } catch (error) {
-    throw new UserError(
-      sshProblem("ssh-key-file", {
-        subject: `SSH key file ${path}`,
-        seen: `it could not be read: ${(error as NodeJS.ErrnoException).code ?? "unknown error"}`,
-      }),
-    );
+    throw sshProblem.error("ssh-key-file", {
+      subject: `SSH key file ${path}`,
+      seen: `it could not be read: ${(error as NodeJS.ErrnoException).code ?? "unknown error"}`,
+    });
   }
   return checkedKey(text, `SSH key file ${path}`);
 }
@@ -82,12 +75,10 @@ export async function readCredentials(source: SshKeySource, readSecret?: SecretR
   const read = async (name: string, key: string): Promise<string | undefined> => {
     const value = await readSecret(source, name, key);
     if (value === "") {
-      throw new UserError(
-        sshProblem("ssh-secret-empty", {
-          subject: `secret ${namespace}/${name}`,
-          seen: `it has no value "${key}"`,
-        }),
-      );
+      throw sshProblem.error("ssh-secret-empty", {
+        subject: `secret ${namespace}/${name}`,
+        seen: `it has no value "${key}"`,
+      });
     }
     return value;
   };
@@ -98,10 +89,8 @@ export async function readCredentials(source: SshKeySource, readSecret?: SecretR
   const password = await read(passwordSecret, "ssh-passwordkey");
   if (password !== undefined)
     return { kind: "password", password, source: `secret ${namespace}/${passwordSecret}` };
-  throw new UserError(
-    sshProblem("ssh-secret-missing", {
-      subject: `secret ${namespace}/${keySecret}`,
-      seen: `neither it nor ${passwordSecret} exists, asked with context "${context}"`,
-    }),
-  );
+  throw sshProblem.error("ssh-secret-missing", {
+    subject: `secret ${namespace}/${keySecret}`,
+    seen: `neither it nor ${passwordSecret} exists, asked with context "${context}"`,
+  });
 }

@@ -222,7 +222,7 @@ export class Session {
         clearTimeout(timer);
         channel.removeAllListeners("data");
         channel.close();
-        reject(new UserError(sshProblem(code, { subject: subjectOf(this.endpoint), seen })));
+        reject(sshProblem.error(code, { subject: subjectOf(this.endpoint), seen }));
       };
       const timer = setTimeout(
         () => giveUp("ssh-exec-timeout", `the command did not end in ${timeout / 1000} s`),
@@ -250,7 +250,7 @@ export class Session {
   }
 
   #lost(seen: string): UserError {
-    return new UserError(sshProblem("ssh-lost", { subject: subjectOf(this.endpoint), seen }, "command"));
+    return sshProblem.error("ssh-lost", { subject: subjectOf(this.endpoint), seen }, "command");
   }
 }
 
