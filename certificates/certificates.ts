@@ -3,11 +3,11 @@
  * It never connects anywhere, and never decides which certificate to trust.
  */
 import type { X509Certificate } from "node:crypto";
-import type { ProblemCode } from "../support/catalog";
 import { type Problem, UserError } from "../support/errors";
 import { type GoCertificate, GoRefusal, readAsGo } from "./go/goCertificate";
 import { notPem } from "./pem";
 import { fingerprintOf, isAuthority, isSelfSigned, issuerOf, subjectOf } from "./identity";
+import { certificateProblem } from "./problems";
 
 /** One certificate that was checked, and will be trusted. */
 export interface CaCertificate {
@@ -48,12 +48,9 @@ export function checkCertificates(
   const leaves = found.filter((certificate) => !authorities.includes(certificate));
   const [leaf] = leaves;
   if (authorities.length === 0 && leaf) {
-    throw new UserError({
-      code: "ca-is-leaf",
+    throw certificateProblem.error("ca-is-leaf", {
       subject,
       seen: `the certificate is a server's (${subjectOf(leaf)}), not an authority's; it is issued by ${issuerOf(leaf)}`,
-      remedy:
-        "Give the certificate of that issuer: trust in a server's own certificate ends with its next renewal",
     });
   }
   const [problem, ...more] = authorities.flatMap((certificate) => problemsOf(certificate, subject, now));
@@ -91,38 +88,30 @@ function problemsOf(certificate: X509Certificate, subject: string, now: Date): P
     if (Number.isNaN(Date.parse(time)))
       throw notPem(subject, `the certificate ${name} has dates that are none`);
   const problems: Problem[] = [];
-  const report = (code: ProblemCode, seen: string, remedy: string): void =>
-    void problems.push({ code, subject, seen: `the certificate ${name} ${seen}`, remedy });
+  const about = (seen: string) => ({ subject, seen: `the certificate ${name} ${seen}` });
   if (now > new Date(certificate.validTo)) {
-    report(
-      "ca-expired",
-      `expired at ${new Date(certificate.validTo).toISOString()}`,
-      "Give the registry's present CA",
+    problems.push(
+      certificateProblem(
+        "ca-expired",
+        about(`expired at ${new Date(certificate.validTo).toISOString()}`),
+        "given",
+      ),
     );
   }
   if (now < new Date(certificate.validFrom)) {
-    report(
-      "ca-not-yet-valid",
-      `is valid only from ${new Date(certificate.validFrom).toISOString()}; it is ${now.toISOString()} here`,
-      "Wait until then, or set this machine's clock right",
-    );
+    const seen = `is valid only from ${new Date(certificate.validFrom).toISOString()}; it is ${now.toISOString()} here`;
+    problems.push(certificateProblem("ca-not-yet-valid", about(seen)));
   }
   const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
   const bits = asymmetricKeyType === "rsa" ? (asymmetricKeyDetails?.modulusLength ?? 0) : minRsaBits;
   if (bits < minRsaBits) {
-    report(
-      "ca-weak-key",
-      `has an RSA key of ${bits} bits: who breaks it, which is within reach, can pose as any server to the nodes`,
-      `Have it issued anew with a key of ${minRsaBits} bits or more, or on the curve P-256`,
-    );
+    const seen = `has an RSA key of ${bits} bits: who breaks it, which is within reach, can pose as any server to the nodes`;
+    problems.push(certificateProblem("ca-weak-key", about(seen), minRsaBits));
   }
   const unread = whyUnusable(certificate);
   if (unread !== undefined) {
-    report(
-      "ca-unusable",
-      `would be passed over by containerd in silence: ${unread}`,
-      "Have it issued anew without that",
-    );
+    const seen = `would be passed over by containerd in silence: ${unread}`;
+    problems.push(certificateProblem("ca-unusable", about(seen)));
   }
   return problems;
 }

@@ -3,8 +3,8 @@
  * It never says whether a certificate is valid.
  */
 import { type X509Certificate, createHash } from "node:crypto";
-import { UserError } from "../support/errors";
 import { printable } from "../support/text";
+import { certificateProblem } from "./problems";
 
 /** SHA-256 of the DER as lower-case hex without colons. */
 export function fingerprintOf(certificate: X509Certificate): string {
@@ -56,12 +56,8 @@ export function parseFingerprint(text: string, options: { subject: string }): st
       : /^[0-9a-f]+$/i.test(hex)
         ? `has ${hex.length} hexadecimal digits instead of 64`
         : "is not a fingerprint";
-  throw new UserError({
-    code: "fingerprint-shape",
+  throw certificateProblem.error("fingerprint-shape", {
     subject: options.subject,
     seen: `"${printable(text, 110)}" ${seen}`,
-    remedy:
-      "Give the certificate's SHA-256: 64 hexadecimal digits, with or without colons " +
-      "(`openssl x509 -in ca.crt -noout -fingerprint -sha256`)",
   });
 }

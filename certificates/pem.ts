@@ -5,6 +5,7 @@
 import { X509Certificate } from "node:crypto";
 import { UserError } from "../support/errors";
 import { fingerprintOf, isSelfSigned } from "./identity";
+import { certificateProblem } from "./problems";
 
 const block = /-----BEGIN (?:X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END (?:X509 )?CERTIFICATE-----/g;
 
@@ -22,12 +23,7 @@ export function readCertificates(content: string | Buffer, options: { subject: s
   const bytes = Buffer.isBuffer(content) ? content : Buffer.from(content);
   const text = bytes.toString("utf8");
   if (/-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/.test(text)) {
-    throw new UserError({
-      code: "ca-has-private-key",
-      subject,
-      seen: "there is a private key in it",
-      remedy: "Give the certificate alone; if the key was meant to be secret, keep it away from this setting",
-    });
+    throw certificateProblem.error("ca-has-private-key", { subject, seen: "there is a private key in it" });
   }
   const certificates = new Map<string, X509Certificate>();
   for (const [, base64 = ""] of text.matchAll(block)) {
@@ -59,9 +55,9 @@ function tryCertificate(der: Buffer): X509Certificate | undefined {
 export function notPem(
   subject: string,
   seen: string,
-  remedy = "Give the CA's certificate as PEM text (`-----BEGIN CERTIFICATE-----`)",
+  remedy: "pem" | "lines" | "encoding" = "pem",
 ): UserError {
-  return new UserError({ code: "ca-not-pem", subject, seen, remedy });
+  return certificateProblem.error("ca-not-pem", { subject, seen }, remedy);
 }
 
 /** Object identifier of PKCS#7 signed data, the outermost thing in such a file. */
@@ -69,40 +65,33 @@ const signedData = Buffer.from("06092a864886f70d010702", "hex");
 
 const isPkcs7 = (bytes: Buffer): boolean => bytes[0] === 0x30 && bytes.subarray(0, 32).includes(signedData);
 
-function pkcs7(subject: string, form: string, option: string): UserError {
-  return new UserError({
-    code: "ca-pkcs7",
-    subject,
-    seen: `it is a PKCS#7 bundle (.p7b) in ${form}, which nodes ignore in silence`,
-    remedy: `Take the certificates out of it: \`openssl pkcs7 ${option}-in ca.p7b -print_certs -out ca.crt\``,
-  });
+function pkcs7(subject: string, form: "pem" | "der"): UserError {
+  const seen = `it is a PKCS#7 bundle (.p7b) in ${form === "der" ? "DER (binary)" : "PEM"} form, which nodes ignore in silence`;
+  return certificateProblem.error("ca-pkcs7", { subject, seen }, form);
 }
 
 function explainNoCertificate(bytes: Buffer, text: string, subject: string): UserError {
   const start = text.replace(/^\ufeff/, "").trimStart();
   if (start === "") return notPem(subject, "it is empty");
   if (tryCertificate(bytes)) {
-    return new UserError({
-      code: "ca-der",
+    return certificateProblem.error("ca-der", {
       subject,
       seen: "it is a certificate in DER (binary) form, which nodes ignore in silence",
-      remedy: "Convert it: `openssl x509 -inform der -in ca.der -out ca.crt`",
     });
   }
-  if (isPkcs7(bytes)) return pkcs7(subject, "DER (binary) form", "-inform der ");
+  if (isPkcs7(bytes)) return pkcs7(subject, "der");
   if (/^[A-Za-z0-9+/=\s]+$/.test(start) && tryCertificate(Buffer.from(start, "base64"))) {
     return notPem(
       subject,
       "it is a certificate in base64 without the lines `-----BEGIN CERTIFICATE-----` and `-----END CERTIFICATE-----`",
-      "Add the two lines",
+      "lines",
     );
   }
   const armoured = /-----BEGIN (?:PKCS7|PKCS #7 SIGNED DATA|CMS)-----/.test(start);
-  if (armoured) return pkcs7(subject, "PEM form", "");
+  if (armoured) return pkcs7(subject, "pem");
   const label = /-----BEGIN ([A-Z0-9 ]{1,40})-----/.exec(start)?.[1];
   if (label !== undefined) return notPem(subject, `it holds a ${label}, not a CERTIFICATE`);
-  if (bytes[0] === 0xff && bytes[1] === 0xfe)
-    return notPem(subject, "it is text in UTF-16", "Save it as UTF-8 or ASCII");
+  if (bytes[0] === 0xff && bytes[1] === 0xfe) return notPem(subject, "it is text in UTF-16", "encoding");
   if (/^<(?:!doctype|html|\?xml)/i.test(start))
     return notPem(subject, "it is a web page (HTML), not a certificate");
   if (/^[{[]/.test(start)) return notPem(subject, "it is JSON, not a certificate");

@@ -14,6 +14,7 @@ import {
 } from "../kubernetes/kubeconfig";
 import { parseRegistryHost } from "../registry/host";
 import { type Problem, UserError } from "../support/errors";
+import { type BadArgument, cliProblem } from "./problems";
 import { readOperatorFile } from "../support/files";
 import { printable } from "../support/text";
 import { login, type ApiLogin, type SupervisorTrust } from "../vsphere/login";
@@ -84,17 +85,9 @@ export async function loginCommand(args: readonly string[]): Promise<void> {
     (await ask(`Password of ${printable(user, 100)}: `, "TKC_REGISTRY_VCENTER_PASSWORD", true));
   // Basic authentication ends the user at the first colon. A directory may accept an empty password as anonymous.
   if (user === "" || user.includes(":"))
-    throw badArgument(
-      "--user",
-      "it is empty or has a colon in it",
-      "Give the vCenter user, such as administrator@vsphere.local",
-    );
+    throw badArgument("--user", "it is empty or has a colon in it", "noUser");
   if (password === "")
-    throw badArgument(
-      "TKC_REGISTRY_VCENTER_PASSWORD",
-      "the password is empty",
-      "Give the vCenter user's password",
-    );
+    throw badArgument("TKC_REGISTRY_VCENTER_PASSWORD", "the password is empty", "noPassword");
 
   const result = await login({
     server,
@@ -133,11 +126,9 @@ function validity({ expires }: ApiLogin): string {
   return expires === undefined ? "" : `  valid until ${expires.toISOString()}`;
 }
 
-function badArgument(subject: string, seen: string, remedy: string): UserError {
-  return new UserError({ code: "bad-arguments", subject, seen, remedy });
+function badArgument(subject: string, seen: string, ...remedy: BadArgument): UserError {
+  return cliProblem.error("bad-arguments", { subject, seen }, ...remedy);
 }
-
-const seeHelp = "See `npm run login -- --help`";
 
 function readArguments(args: readonly string[]): Values {
   // Checked before the arguments are parsed, so that no message repeats the password.
@@ -145,7 +136,7 @@ function readArguments(args: readonly string[]): Values {
     throw badArgument(
       "--password",
       "passwords are not taken as arguments, where other users and the shell's history see them",
-      "Set TKC_REGISTRY_VCENTER_PASSWORD, or leave it out to be asked; change a password that was typed this way",
+      "passwordOption",
     );
   }
   try {
@@ -158,7 +149,8 @@ function readArguments(args: readonly string[]): Values {
       option === undefined
         ? "there is a word that belongs to no option"
         : `${option} is unknown, or lacks its value`,
-      seeHelp,
+      "help",
+      "login",
     );
   }
 }
@@ -176,36 +168,32 @@ interface Checked {
 /** Checks all arguments, and throws every problem at once. */
 function checkArguments(values: Values): Checked {
   const problems: Problem[] = [];
-  const wrong = (subject: string, seen: string, remedy: string): void =>
-    void problems.push({ code: "bad-arguments", subject, seen, remedy });
+  const wrong = (subject: string, seen: string, ...remedy: BadArgument): void =>
+    void problems.push(cliProblem("bad-arguments", { subject, seen }, ...remedy));
   for (const key of ["server", "namespace", "cluster"] as const) {
-    if (!values[key]) wrong(`--${key}`, "it is missing", seeHelp);
+    if (!values[key]) wrong(`--${key}`, "it is missing", "help", "login");
   }
   for (const key of ["namespace", "cluster"] as const) {
     if (values[key] && !name.test(values[key])) {
-      wrong(
-        `--${key}`,
-        `"${printable(values[key], 80)}" is not a Kubernetes name`,
-        'Names are lower-case letters, digits and "-"',
-      );
+      wrong(`--${key}`, `"${printable(values[key], 80)}" is not a Kubernetes name`, "name");
     }
   }
   if (values.namespace && values.namespace === values.cluster) {
     wrong(
       "--cluster",
       "it is the namespace's name too, so that both contexts would have one name",
-      "Log in to such a cluster by `kubectl vsphere login`, and name its contexts in the settings",
+      "namespaceName",
     );
   }
   if (values["ca-file"] !== undefined && values.fingerprint !== undefined) {
-    wrong("--fingerprint", "there is --ca-file too", "Give one of the two");
+    wrong("--fingerprint", "there is --ca-file too", "twoTrusts");
   }
   const whole = (key: "wait" | "api-port", fallback: number, min: number, max: number): number => {
     const text = values[key];
     if (text === undefined) return fallback;
     const number = /^\d{1,6}$/.test(text) ? Number(text) : NaN;
     if (number >= min && number <= max) return number;
-    wrong(`--${key}`, `"${printable(text, 40)}" is not a number from ${min} to ${max}`, seeHelp);
+    wrong(`--${key}`, `"${printable(text, 40)}" is not a number from ${min} to ${max}`, "help", "login");
     return fallback;
   };
   const waitSeconds = whole("wait", 0, 0, 86400);
@@ -230,11 +218,7 @@ function parseServer(text: string): Checked["server"] {
     return { hostname, port };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    throw badArgument(
-      "--server",
-      error.problems[0]!.seen,
-      "Give the Supervisor's `host` or `host:port`, without https://",
-    );
+    throw badArgument("--server", error.problems[0]!.seen, "server");
   }
 }
 
@@ -256,11 +240,7 @@ async function readSupervisorTrust(values: Values): Promise<SupervisorTrust> {
 /** Prompts at the terminal. Does not echo a hidden answer. */
 async function ask(question: string, variable: string, hidden: boolean): Promise<string> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw badArgument(
-      variable,
-      "it is not set, and there is no terminal to ask at",
-      `Set ${variable} in the environment`,
-    );
+    throw badArgument(variable, "it is not set, and there is no terminal to ask at", "noTerminal", variable);
   }
   process.stderr.write(question);
   // readline echoes by writing to its output, so a hidden answer is discarded there.
@@ -273,12 +253,8 @@ async function ask(question: string, variable: string, hidden: boolean): Promise
   const terminal = readline.createInterface({ input: process.stdin, output, terminal: true, historySize: 0 });
   try {
     return await new Promise<string>((resolve, reject) => {
-      terminal.on("SIGINT", () =>
-        reject(badArgument(variable, "the question was not answered", "Log in again")),
-      );
-      terminal.on("close", () =>
-        reject(badArgument(variable, "the question was not answered", "Log in again")),
-      );
+      terminal.on("SIGINT", () => reject(badArgument(variable, "the question was not answered", "noAnswer")));
+      terminal.on("close", () => reject(badArgument(variable, "the question was not answered", "noAnswer")));
       terminal.on("line", resolve);
     });
   } finally {

@@ -14,8 +14,8 @@ import { transportFor } from "../nodes/routes/transportFor";
 import { callService } from "../nodes/service/client";
 import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";
-import { UserError } from "../support/errors";
 import { isClusterGone } from "../vsphere/cluster";
+import { nodeProblem } from "../nodes/problems";
 
 /** Runs a removal with sessions of this process, and closes them afterwards. */
 async function withOwnSessions(
@@ -48,12 +48,12 @@ type Verb = () => Promise<string>;
 async function dispatch(name: string, verbs: Readonly<Record<string, Verb>>, verb: string): Promise<void> {
   const run = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
   if (!run) {
-    throw new UserError({
-      code: "unknown-command",
-      subject: `command "${name} ${verb}"`,
-      seen: "this release of tkc-registry does not know it",
-      remedy: `Install the release that made the stack, or a newer one; known here: ${Object.keys(verbs).join(", ")}`,
-    });
+    throw nodeProblem.error(
+      "unknown-command",
+      { subject: `command "${name} ${verb}"`, seen: "this release of tkc-registry does not know it" },
+      "installed",
+      Object.keys(verbs),
+    );
   }
   process.stdout.write(await run());
 }

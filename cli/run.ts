@@ -4,6 +4,7 @@
  * state, where `destroy` finds them with no program running: `v1` is the version of that interface.
  */
 import { UserError } from "../support/errors";
+import { nodeProblem } from "../nodes/problems";
 
 type Command = (args: readonly string[]) => Promise<void>;
 
@@ -20,12 +21,12 @@ async function main(argv: readonly string[]): Promise<void> {
   const [version = "", name = "", ...args] = argv;
   const load = commands[`${version} ${name}`];
   if (!load) {
-    throw new UserError({
-      code: "unknown-command",
-      subject: `command "${version} ${name}"`,
-      seen: "this release of tkc-registry does not know it",
-      remedy: `Install the release that made the stack, or a newer one; known here: ${Object.keys(commands).join(", ")}`,
-    });
+    throw nodeProblem.error(
+      "unknown-command",
+      { subject: `command "${version} ${name}"`, seen: "this release of tkc-registry does not know it" },
+      "installed",
+      Object.keys(commands),
+    );
   }
   await (
     await load()

@@ -1,9 +1,11 @@
 /** What is said of settings that the schema refuses. */
 import { z } from "zod";
 import type { Problem } from "../support/errors";
+import { supportProblem } from "../support/problems";
 import { withoutUser } from "../support/text";
 import { secretSettings, settingsSchema } from "./schema";
 import { settingName, settingSubject } from "./names";
+import { configProblem } from "./problems";
 
 /** What is said of a value of the wrong type where the schema has no words of its own. */
 export function shapeOf(issue: { readonly code?: string; readonly expected?: unknown }): string | undefined {
@@ -81,12 +83,13 @@ export function problemsOf(
   const subject = (path: readonly PropertyKey[]): string => settingSubject(settingName(path), project);
   return error.issues.flatMap((issue): Problem[] => {
     if (issue.code === "unrecognized_keys") {
-      return issue.keys.map((key) => ({
-        code: "unknown-setting",
-        subject: subject([...issue.path, key]),
-        seen: "there is no such setting",
-        remedy: `Remove it, or use one of: ${knownAt(issue.path, raw).join(", ")}`,
-      }));
+      return issue.keys.map((key) =>
+        configProblem(
+          "unknown-setting",
+          { subject: subject([...issue.path, key]), seen: "there is no such setting" },
+          knownAt(issue.path, raw),
+        ),
+      );
     }
     const hidden =
       secretNames.has(String(issue.path[0])) || issue.path.some((part) => secretPlaces.has(part));
@@ -94,13 +97,12 @@ export function problemsOf(
       { seen?: string; shape?: string } | undefined | false;
     const wanted = "expected" in issue ? issue.expected : undefined;
     const generic = seenAt(raw, issue.path, hidden, wanted);
+    const what = { subject: subject(issue.path), seen: (custom && !hidden && custom.seen) || generic };
+    const shape = (custom && hidden && custom.shape) || issue.message;
     return [
-      {
-        code: generic === "it is missing" ? "missing-setting" : "bad-setting",
-        subject: subject(issue.path),
-        seen: (custom && !hidden && custom.seen) || generic,
-        remedy: (custom && hidden && custom.shape) || issue.message,
-      },
+      generic === "it is missing"
+        ? supportProblem("missing-setting", what, shape)
+        : configProblem("bad-setting", what, shape),
     ];
   });
 }

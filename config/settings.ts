@@ -8,6 +8,7 @@ import { type Problem, UserError } from "../support/errors";
 import { problemsOf, shapeOf } from "./messages";
 import { settingSubject } from "./names";
 import { type SettingFields, secretSettings, settingsSchema, textSettings } from "./schema";
+import { configProblem } from "./problems";
 
 /** The stack's settings, checked, with defaults filled in. */
 export type Settings = Omit<
@@ -38,12 +39,16 @@ export function parseSettings(
   const values = Object.create(null) as Record<string, unknown>;
   for (const [name, value] of Object.entries(raw)) {
     if (secretSettings.has(name) && !secretNames.has(name)) {
-      problems.push({
-        code: "secret-in-clear",
-        subject: settingSubject(name, project),
-        seen: "it is kept in clear in the stack's settings file",
-        remedy: `Change that password, then run: pulumi config rm ${name} && pulumi config set --secret --path '${name}["HOST"]'`,
-      });
+      problems.push(
+        configProblem(
+          "secret-in-clear",
+          {
+            subject: settingSubject(name, project),
+            seen: "it is kept in clear in the stack's settings file",
+          },
+          name,
+        ),
+      );
     }
     try {
       values[name] =

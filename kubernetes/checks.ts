@@ -3,6 +3,7 @@
 import type { V1ObjectMeta, V1Pod, V1PodSpec } from "@kubernetes/client-node";
 import { type Problem, UserError } from "../support/errors";
 import { type KubeContext, apiRefusal, describeObject } from "./client";
+import { kubernetesProblem } from "./problems";
 
 /** A right that the stack needs. */
 export interface Right {
@@ -39,12 +40,11 @@ export async function checkRights(context: KubeContext, needs: readonly Right[])
   );
   const missing = needs.filter((_, index) => !answers[index]);
   if (missing.length === 0) return;
-  throw new UserError({
-    code: "no-rights",
-    subject: `context ${context.name}`,
-    seen: `the user may not ${listRights(missing)}`,
-    remedy: "Have these rights given, or use a context of a user who has them",
-  });
+  throw kubernetesProblem.error(
+    "no-rights",
+    { subject: `context ${context.name}`, seen: `the user may not ${listRights(missing)}` },
+    "listed",
+  );
 }
 
 /** `get, list nodes; create pods/exec in namespace ns1`: the verbs of each object together. */
@@ -146,12 +146,12 @@ export async function dryRunSecret(context: KubeContext, namespace: string, subj
   });
 }
 
-const namespaceMissing = (namespace: string, subject: string): Problem => ({
-  code: "namespace-not-found",
-  subject,
-  seen: `the cluster has no namespace ${namespace}`,
-  remedy: `Create it (\`kubectl create namespace ${namespace}\`), or correct its name`,
-});
+const namespaceMissing = (namespace: string, subject: string): Problem =>
+  kubernetesProblem(
+    "namespace-not-found",
+    { subject, seen: `the cluster has no namespace ${namespace}` },
+    namespace,
+  );
 
 function explainPodRefusal(error: unknown, namespace: string, subject: string): Problem | undefined {
   const { status, message } = apiRefusal(error) ?? { status: 0, message: "" };
@@ -159,22 +159,20 @@ function explainPodRefusal(error: unknown, namespace: string, subject: string): 
   const byAuthorization = /cannot create resource/.test(message);
   if (status === 404) return namespaceMissing(namespace, subject);
   if (status === 403 && message.includes("violates PodSecurity")) {
-    return {
-      code: "pod-security",
-      subject,
-      seen: `namespace ${namespace} would refuse the pod: ${message.replace(/^.*?(?=violates PodSecurity)/, "it ")}`,
-      remedy:
-        "Set what it names, or, where the workload needs it, have the namespace's level lowered " +
-        `(\`kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=baseline\`)`,
-    };
+    return kubernetesProblem(
+      "pod-security",
+      {
+        subject,
+        seen: `namespace ${namespace} would refuse the pod: ${message.replace(/^.*?(?=violates PodSecurity)/, "it ")}`,
+      },
+      namespace,
+    );
   }
   if ((status === 403 && !byAuthorization) || status === 400 || status === 422) {
-    return {
-      code: "pod-refused",
+    return kubernetesProblem("pod-refused", {
       subject,
       seen: `namespace ${namespace} would refuse the pod: ${message || String(status)}`,
-      remedy: "Correct what it names",
-    };
+    });
   }
   return undefined;
 }

@@ -21,13 +21,13 @@ import type {
 } from "@kubernetes/client-node";
 import pLimit from "p-limit";
 import { ConnectionFailure } from "../net/https";
-import type { ProblemCode } from "../support/catalog";
-import { UserError } from "../support/errors";
+import { type Problem, UserError } from "../support/errors";
 import { printable } from "../support/text";
 import { tokenExpiry } from "../support/token";
 import { limitPlugins } from "./credentialPlugin";
 import { httpLibrary } from "./http";
 import { kubeconfigFiles, parseKubeconfigYaml } from "./kubeconfig";
+import { kubernetesProblem } from "./problems";
 
 /** What a request is, for messages: `create pods in namespace ns1`. */
 export interface Action {
@@ -100,22 +100,26 @@ export async function kubeContext(
   const context = config.contexts.find((candidate) => candidate.name === name);
   if (!context) {
     const names = config.contexts.map((candidate) => printable(candidate.name, 80)).sort();
-    throw new UserError({
-      code: "context-not-found",
-      subject,
-      seen: `the kubeconfig has no context "${printable(name, 80)}"; it has ${names.join(", ") || "none"}`,
-      remedy: `Log in (\`${loginTo()}\`), or set one that is there`,
-    });
+    throw kubernetesProblem.error(
+      "context-not-found",
+      {
+        subject,
+        seen: `the kubeconfig has no context "${printable(name, 80)}"; it has ${names.join(", ") || "none"}`,
+      },
+      loginTo(),
+    );
   }
   const cluster = config.clusters.find((candidate) => candidate.name === context.cluster);
   const user = config.users.find((candidate) => candidate.name === context.user);
   if (!cluster || !user) {
-    throw new UserError({
-      code: "context-incomplete",
-      subject,
-      seen: `the context "${name}" names a ${cluster ? "user" : "cluster"} that the kubeconfig does not have`,
-      remedy: `Log in again: \`${loginTo()}\``,
-    });
+    throw kubernetesProblem.error(
+      "context-incomplete",
+      {
+        subject,
+        seen: `the context "${name}" names a ${cluster ? "user" : "cluster"} that the kubeconfig does not have`,
+      },
+      loginTo(),
+    );
   }
   const login = loginTo(cluster.server);
   config.setCurrentContext(name);
@@ -240,12 +244,11 @@ async function loadKubeconfig(
     addMissing(merged.users, config.users);
   }
   if (!found) {
-    throw new UserError({
-      code: "kubeconfig-missing",
-      subject,
-      seen: `there is no kubeconfig (${files.join(", ")})`,
-      remedy: `Log in: \`${login}\`; or set KUBECONFIG`,
-    });
+    throw kubernetesProblem.error(
+      "kubeconfig-missing",
+      { subject, seen: `there is no kubeconfig (${files.join(", ")})` },
+      login,
+    );
   }
   const config = new client.KubeConfig();
   config.loadFromOptions(merged);
@@ -262,12 +265,11 @@ async function readKubeconfig(file: string): Promise<string | undefined> {
   } catch (error) {
     const { code = "" } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return undefined;
-    throw new UserError({
-      code: "kubeconfig-malformed",
-      subject: `kubeconfig ${file}`,
-      seen: `it cannot be read (${code})`,
-      remedy: "Correct the path in KUBECONFIG, or the file's permissions",
-    });
+    throw kubernetesProblem.error(
+      "kubeconfig-malformed",
+      { subject: `kubeconfig ${file}`, seen: `it cannot be read (${code})` },
+      "file",
+    );
   }
 }
 
@@ -311,72 +313,53 @@ function requestError(
   }: { name: string; server: string; login: string; expires: Date | undefined },
 ): Error {
   if (error instanceof UserError) return error;
-  const problem = (code: ProblemCode, seen: string, remedy: string): UserError =>
-    new UserError({ code, subject: `context ${name}`, seen, remedy });
+  const about = (seen: string) => ({ subject: `context ${name}`, seen });
   const refusal = apiRefusal(error);
-  if (!refusal) return connectionError(error, problem, server, login);
+  if (!refusal) return connectionError(error, about, server, login);
   const { status, message } = refusal;
   const said = message === "" ? `${status}` : `${status}: ${message}`;
+  const cannot = about(`cannot ${describeAction(action)} (${said})`);
   switch (true) {
-    case status === 401:
-      return problem(
-        "login-expired",
-        `${server} does not accept its login${
-          expires && expires < new Date() ? `, which expired at ${expires.toISOString()}` : " (any more)"
-        }`,
-        `Log in again: \`${login}\``,
-      );
+    case status === 401: {
+      const expired =
+        expires && expires < new Date() ? `, which expired at ${expires.toISOString()}` : " (any more)";
+      const seen = `${server} does not accept its login${expired}`;
+      return kubernetesProblem.error("login-expired", about(seen), "context", login);
+    }
     case status === 403:
-      return problem(
+      return kubernetesProblem.error(
         "no-rights",
-        `the user may not ${describeAction(action)} (${said})`,
-        "Have the right given, or use a context of a user who has it",
+        about(`the user may not ${describeAction(action)} (${said})`),
+        "refused",
       );
     case status === 404:
-      return problem(
-        "object-not-found",
-        `cannot ${describeAction(action)} (${said})`,
-        "Create it, or correct its name",
-      );
+      return kubernetesProblem.error("object-not-found", cannot);
     case status === 429 || status >= 500:
-      return problem(
-        "cluster-failing",
-        `cannot ${describeAction(action)} (${said})`,
-        "Try again when the cluster is well",
-      );
+      return kubernetesProblem.error("cluster-failing", cannot);
     default:
-      return problem(
+      return kubernetesProblem.error(
         "cluster-refused",
-        `the API refuses to ${describeAction(action)} (${said})`,
-        "Correct what it names",
+        about(`the API refuses to ${describeAction(action)} (${said})`),
       );
   }
 }
 
 function connectionError(
   error: unknown,
-  problem: (code: ProblemCode, seen: string, remedy: string) => UserError,
+  about: (seen: string) => Pick<Problem, "subject" | "seen">,
   server: string,
   login: string,
 ): Error {
   if (error instanceof TypeError || error instanceof RangeError) return error; // defects of this program
   if (!(error instanceof ConnectionFailure)) {
     // All other errors come from the kubeconfig's credential: a plugin or a file.
-    return problem(
-      "cluster-credential",
-      `its credential cannot be had: ${printable((error as Error).message)}`,
-      `Log in again: \`${login}\``,
-    );
+    const seen = `its credential cannot be had: ${printable((error as Error).message)}`;
+    return kubernetesProblem.error("cluster-credential", about(seen), "unreadable", login);
   }
-  return error.kind === "certificate"
-    ? problem(
-        "cluster-certificate",
-        `the kubeconfig's CA does not verify ${server}: ${error.message}`,
-        `If the cluster's certificates were changed, log in again: \`${login}\`; otherwise somebody may be in between`,
-      )
-    : problem(
-        "cluster-unreachable",
-        `${server} is not reached: ${error.message}`,
-        "Check that this machine reaches it",
-      );
+  if (error.kind === "certificate") {
+    const seen = `the kubeconfig's CA does not verify ${server}: ${error.message}`;
+    return kubernetesProblem.error("cluster-certificate", about(seen), "context", login);
+  }
+  const seen = `${server} is not reached: ${error.message}`;
+  return kubernetesProblem.error("cluster-unreachable", about(seen), "request");
 }

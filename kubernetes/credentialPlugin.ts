@@ -5,6 +5,7 @@ import { z } from "zod";
 import { childEnvironment } from "../support/childEnvironment";
 import { UserError } from "../support/errors";
 import { printable } from "../support/text";
+import { kubernetesProblem } from "./problems";
 
 /** How the client starts a plugin. */
 type Start = (
@@ -65,10 +66,10 @@ function isCredential(stdout: string): boolean {
 }
 
 function failed(context: string, command: string, seen: string): UserError {
-  return new UserError({
-    code: "cluster-credential",
-    subject: `context ${context}`,
-    seen: `its credential plugin "${printable(command, 100)}" ${seen}`,
-    remedy: `Run \`kubectl --context ${context} get --raw /version\` by hand to see what the plugin says`,
-  });
+  return kubernetesProblem.error(
+    "cluster-credential",
+    { subject: `context ${context}`, seen: `its credential plugin "${printable(command, 100)}" ${seen}` },
+    "plugin",
+    context,
+  );
 }

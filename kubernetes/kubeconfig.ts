@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { type Problem, UserError } from "../support/errors";
 import { printable } from "../support/text";
+import { kubernetesProblem } from "./problems";
 
 /** The files that kubectl would read, in its order of precedence: those of `KUBECONFIG`, else `~/.kube/config`. */
 export function kubeconfigFiles(
@@ -52,12 +53,7 @@ function fieldsOf(list: readonly Named[], name: unknown, field: string): Fields 
 }
 
 function malformed(file: string, seen: string): UserError {
-  return new UserError({
-    code: "kubeconfig-malformed",
-    subject: `kubeconfig ${file}`,
-    seen,
-    remedy: "Correct the file, or set it aside and log in again",
-  });
+  return kubernetesProblem.error("kubeconfig-malformed", { subject: `kubeconfig ${file}`, seen }, "content");
 }
 
 /** Parses YAML without quoting any of it in messages: a kubeconfig holds tokens and keys. */
@@ -153,12 +149,10 @@ function refuseConflicts(
 ): void {
   const problems = new Map<string, Problem>();
   const conflict = (seen: string): void =>
-    void problems.set(seen, {
-      code: "kubeconfig-conflict",
-      subject: `kubeconfig ${file}`,
+    void problems.set(
       seen,
-      remedy: "Replace the entry with --force, or write another file with --kubeconfig FILE",
-    });
+      kubernetesProblem("kubeconfig-conflict", { subject: `kubeconfig ${file}`, seen }),
+    );
   for (const entry of entries) {
     const cluster = fieldsOf(clusters, entry.cluster, "cluster");
     if (cluster && !sameServer(cluster.server, entry.server)) {
@@ -195,12 +189,11 @@ export async function updateKubeconfig(
   const unwritable = (error: unknown): unknown => {
     const { code } = error as NodeJS.ErrnoException;
     if (error instanceof UserError || code === undefined) return error;
-    return new UserError({
-      code: "kubeconfig-unwritable",
-      subject: `kubeconfig ${file}`,
-      seen: `it cannot be written (${code})`,
-      remedy: "Correct its folder's permissions, or write another file with --kubeconfig FILE",
-    });
+    return kubernetesProblem.error(
+      "kubeconfig-unwritable",
+      { subject: `kubeconfig ${file}`, seen: `it cannot be written (${code})` },
+      "folder",
+    );
   };
   try {
     const target = await resolveTarget(path.resolve(file));
@@ -227,12 +220,11 @@ async function resolveTarget(file: string): Promise<string> {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     const link = await lstat(file).catch(() => undefined);
     if (!link) return file;
-    throw new UserError({
-      code: "kubeconfig-unwritable",
-      subject: `kubeconfig ${file}`,
-      seen: "it is a symbolic link to a file that does not exist",
-      remedy: "Create that file, or remove the link",
-    });
+    throw kubernetesProblem.error(
+      "kubeconfig-unwritable",
+      { subject: `kubeconfig ${file}`, seen: "it is a symbolic link to a file that does not exist" },
+      "link",
+    );
   }
 }
 
@@ -245,11 +237,9 @@ async function lock(target: string): Promise<() => Promise<void>> {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
       if (left === 0) {
-        throw new UserError({
-          code: "kubeconfig-locked",
+        throw kubernetesProblem.error("kubeconfig-locked", {
           subject: `kubeconfig ${target}`,
           seen: `another program holds ${file}`,
-          remedy: "Wait for it to end; if none is running, remove that file",
         });
       }
       await sleep(100);

@@ -5,6 +5,7 @@ import { type Problem, UserError } from "../support/errors";
 import { printable } from "../support/text";
 import type { KubeContext } from "./client";
 import type { ClusterNode } from "./types";
+import { kubernetesProblem } from "./problems";
 
 /** Ranges that no node's address is in: SSH to them would reach this machine, or no single host. */
 const forbiddenRanges = ["unspecified", "loopback", "linkLocal", "multicast", "broadcast", "ipv4Mapped"];
@@ -20,12 +21,12 @@ const knownSystems = /\b(?:photon|ubuntu|debian)\b/i;
 export function checkSystems(nodes: readonly ClusterNode[]): void {
   const [first, ...rest] = nodes
     .filter(({ osImage }) => !knownSystems.test(osImage))
-    .map(({ name, osImage }): Problem => ({
-      code: "node-os",
-      subject: `node ${name}`,
-      seen: `it runs "${osImage}", and only the trust stores of Photon OS, Ubuntu and Debian are known`,
-      remedy: "Use a Tanzu Kubernetes release with one of these",
-    }));
+    .map(({ name, osImage }): Problem =>
+      kubernetesProblem("node-os", {
+        subject: `node ${name}`,
+        seen: `it runs "${osImage}", and only the trust stores of Photon OS, Ubuntu and Debian are known`,
+      }),
+    );
   if (first) throw new UserError(first, ...rest);
 }
 
@@ -89,35 +90,30 @@ export function readNodes(items: readonly unknown[], contextName: string): Clust
   const [first, ...rest] = problems;
   if (first) throw new UserError(first, ...rest);
   if (nodes.length === 0) {
-    throw new UserError({
-      code: "no-nodes",
+    throw kubernetesProblem.error("no-nodes", {
       subject: `context ${contextName}`,
       seen: "the cluster has no nodes",
-      remedy: "Wait until the cluster is up, or check that the context is the workload cluster's",
     });
   }
   return nodes;
 }
 
 function badAddress(name: string, seen: string): Problem {
-  return {
-    code: "node-address",
-    subject: `node ${name}`,
-    seen,
-    remedy: "Have the node's kubelet report its own address in the cluster's network",
-  };
+  return kubernetesProblem("node-address", { subject: `node ${name}`, seen });
 }
 
 function readNode(item: unknown, contextName: string): ClusterNode | Problem {
   const parsed = nodeSchema.safeParse(item);
   if (!parsed.success) {
     const name = (item as { metadata?: { name?: unknown } } | null)?.metadata?.name;
-    return {
-      code: "node-malformed",
-      subject: typeof name === "string" ? `node ${printable(name, 100)}` : `context ${contextName}`,
-      seen: `the Node object's ${parsed.error.issues[0]?.path.map(String).join(".") ?? "content"} is missing or not as kubelets write it`,
-      remedy: "Look at the object (`kubectl get nodes -o yaml`): no such node is touched",
-    };
+    return kubernetesProblem(
+      "node-malformed",
+      {
+        subject: typeof name === "string" ? `node ${printable(name, 100)}` : `context ${contextName}`,
+        seen: `the Node object's ${parsed.error.issues[0]?.path.map(String).join(".") ?? "content"} is missing or not as kubelets write it`,
+      },
+      "listed",
+    );
   }
   const { metadata, status } = parsed.data;
   const address = internalAddress(parsed.data);
@@ -142,12 +138,10 @@ function internalAddress({ metadata: { name }, status: { addresses = [] } }: Nod
   const internal = addresses.filter(({ type }) => type === "InternalIP").map(({ address }) => address);
   const chosen = internal.find((address) => isIPv4(address)) ?? internal[0];
   if (chosen === undefined) {
-    return {
-      code: "node-without-address",
+    return kubernetesProblem("node-without-address", {
       subject: `node ${name}`,
       seen: "it has no InternalIP",
-      remedy: "Wait until the node has joined, or have its kubelet report one",
-    };
+    });
   }
   // ipaddr.js alone would take `010.1` and `0x7f000001`, which mean other addresses to others.
   if (!isIPv4(chosen) && !ipaddr.IPv6.isValid(chosen)) {

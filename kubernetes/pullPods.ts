@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import type { V1Pod } from "@kubernetes/client-node";
-import type { ProblemCode } from "../support/catalog";
+import type { KubernetesCode } from "./problems";
 import { UserError, allChecks, describeProblem } from "../support/errors";
 import { printable } from "../support/text";
 import { type PodManifest, checkRights, dryRunPod } from "./checks";
@@ -126,7 +126,7 @@ export function readPull({ status }: Pick<V1Pod, "status">): PullState {
 }
 
 /** Transient failures of the API server: the pod is read again. */
-const transient: ReadonlySet<string> = new Set<ProblemCode>(["cluster-unreachable", "cluster-failing"]);
+const transient: ReadonlySet<string> = new Set<KubernetesCode>(["cluster-unreachable", "cluster-failing"]);
 
 /** The pods of one run. */
 class Trials {

@@ -4,10 +4,10 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { UserError } from "../support/errors";
 import { objectName } from "../support/names";
 import { printable } from "../support/text";
 import { type KubeContext, apiRefusal, kubeContext } from "./client";
+import { kubernetesProblem } from "./problems";
 
 /** Records the entries that this program added, so that a later run knows them after an interrupted one. */
 const oursAnnotation = "tkc-registry/image-pull-secrets";
@@ -163,12 +163,11 @@ async function read(api: AccountApi, target: Attachment): Promise<Account | unde
   if (found === undefined) return undefined;
   const parsed = accountSchema.safeParse(found);
   if (parsed.success) return parsed.data;
-  throw new UserError({
-    code: "service-account",
-    subject: subjectOf(target, api),
-    seen: "what the API gives is no ServiceAccount",
-    remedy: "Check that the context is of a Kubernetes cluster",
-  });
+  throw kubernetesProblem.error(
+    "service-account",
+    { subject: subjectOf(target, api), seen: "what the API gives is no ServiceAccount" },
+    "unknown",
+  );
 }
 
 /** Patches the ServiceAccount on the condition that it has not changed since it was read, and retries if it has. */
@@ -191,12 +190,11 @@ async function change(
     refusal = refused;
     lastVersion = account.metadata.resourceVersion;
   }
-  throw new UserError({
-    code: "service-account",
-    subject: subjectOf(target, api),
-    seen: `it can't be changed: ${printable(refusal, 400)}`,
-    remedy: "See what else writes it, then run again",
-  });
+  throw kubernetesProblem.error(
+    "service-account",
+    { subject: subjectOf(target, api), seen: `it can't be changed: ${printable(refusal, 400)}` },
+    "conflict",
+  );
 }
 
 /**
@@ -216,11 +214,9 @@ export async function attach(
   let before: Account | undefined;
   while (!(before = await change(api, target, (account) => attachPatch(account, target.pullSecret)))) {
     if (performance.now() >= deadline) {
-      throw new UserError({
-        code: "service-account-missing",
+      throw kubernetesProblem.error("service-account-missing", {
         subject: subjectOf(target, api),
         seen: `it does not exist, nor came into being within ${options.waitSeconds} s`,
-        remedy: "Create the namespace or the ServiceAccount, or correct its name",
       });
     }
     await sleep(1000);
@@ -282,14 +278,11 @@ export async function serviceAccount(args: readonly string[]): Promise<void> {
   const [verb] = args;
   const parsed = environmentSchema.safeParse(process.env);
   if ((verb !== "attach" && verb !== "detach") || !parsed.success) {
-    throw new UserError({
-      code: "bad-arguments",
-      subject: "command service-account",
-      seen: parsed.success
-        ? `"${printable(verb ?? "", 40)}" is neither attach nor detach`
-        : `${parsed.error.issues.map(({ path }) => path.join(".")).join(", ")} not set, or no name`,
-      remedy: "It is for the stack's own resources; run `pulumi up` or `pulumi destroy`",
-    });
+    const seen = parsed.success
+      ? `"${printable(verb ?? "", 40)}" is neither attach nor detach`
+      : `${parsed.error.issues.map(({ path }) => path.join(".")).join(", ")} not set, or no name`;
+    const what = { subject: "command service-account", seen };
+    throw kubernetesProblem.error("bad-environment", what, "serviceAccount");
   }
   const environment = parsed.data;
   const target: Attachment = {

@@ -9,6 +9,7 @@ import { commandLine, commonPrefix, table, wrap } from "./layout";
 import { patiently, print } from "./progress";
 import { harborSettings, mistakenSettings } from "./settings";
 import { LabStack } from "./stack";
+import { labProblem } from "./problems";
 
 /** The stack that the demonstration and `npm run lab -- pulumi` use. */
 export const labStack = new LabStack("lab");
@@ -75,12 +76,7 @@ async function pulumi(
 
 /** A proof that didn't hold. */
 function disproved(subject: string, seen: string): UserError {
-  return new UserError({
-    code: "lab-demonstration-failed",
-    subject,
-    seen,
-    remedy: "The lab is still up, for a look: `npm run lab -- status`. Run it again: it goes on from there",
-  });
+  return labProblem.error("lab-demonstration-failed", { subject, seen });
 }
 
 /** Which nodes trust a certificate. */

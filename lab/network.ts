@@ -4,10 +4,10 @@
  * no packet filter rule, so that neither does the lab depend on the machine's firewall nor does it change it. When
  * the switch's process ends, however it does, the kernel takes all of this away.
  */
-import { UserError } from "../support/errors";
 import { CommandError, exec } from "./exec";
 import { projectRoot } from "./paths";
 import { labRange, management, networks, operator, supervisor, type Network } from "./topology";
+import { labProblem } from "./problems";
 
 interface Link {
   readonly ifalias?: string;
@@ -42,21 +42,17 @@ export async function labHolder(): Promise<string | undefined> {
 export async function assertNetworkIsFree(): Promise<void> {
   const holder = await labHolder();
   if (holder !== undefined && holder !== mark) {
-    throw new UserError({
-      code: "lab-elsewhere",
+    throw labProblem.error("lab-elsewhere", {
       subject: "lab",
       seen: `another lab is up on this machine: that of ${holder}`,
-      remedy: "Take it down there (`npm run lab -- down`), or use it; one machine holds one lab at a time",
     });
   }
   const { stdout } = await exec("ip", ["-json", "route", "show", "root", labRange]);
   const foreign = (JSON.parse(stdout || "[]") as Route[]).find((route) => route.dev !== operator.interface);
   if (foreign) {
-    throw new UserError({
-      code: "lab-network-taken",
+    throw labProblem.error("lab-network-taken", {
       subject: "lab",
       seen: `the lab's addresses (${labRange}) are routed to ${foreign.dst} on ${foreign.dev ?? "this machine"}`,
-      remedy: "Free that network while the lab is up",
     });
   }
 }

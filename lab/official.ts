@@ -4,11 +4,11 @@ import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import * as path from "node:path";
 import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
-import { UserError } from "../support/errors";
 import { exec } from "./exec";
 import { labFolder } from "./paths";
 import { connectPlugin } from "./standins/rpc/client";
 import { sdkVersion } from "./standins/versions";
+import { labProblem } from "./problems";
 
 export interface OfficialPart {
   readonly executable: string;
@@ -139,12 +139,9 @@ export async function requireOfficialPulumi(env?: NodeJS.ProcessEnv): Promise<Re
   } as const;
   const missing = (Object.keys(programs) as (keyof typeof programs)[]).filter((part) => !found[part]);
   if (missing.length > 0) {
-    throw new UserError({
-      code: "lab-official-missing",
+    throw labProblem.error("lab-official-missing", {
       subject: "official Pulumi",
       seen: `these were not found, or are of another major version than the project's SDK: ${missing.map((part) => programs[part]).join(", ")}`,
-      remedy:
-        "Install the Pulumi CLI so that `pulumi` is on PATH, and its plugins: `pulumi plugin install resource kubernetes`, `pulumi plugin install resource command`",
     });
   }
   return found as Required<OfficialPulumi>;

@@ -1,8 +1,8 @@
 import { rmSync } from "node:fs";
-import { UserError } from "../support/errors";
 import { CommandError, exec } from "./exec";
 import { readIfThere, replaceFile } from "./wholeFiles";
 import { step } from "./progress";
+import { labProblem } from "./problems";
 
 /** By which program a Debian package is known on other distributions; by one of its own name where it isn't here. */
 const programs: Readonly<Record<string, string>> = {
@@ -98,11 +98,9 @@ export async function ensurePackages(packages: readonly string[] = labPackages):
   const missing = packages.filter((_, index) => !present[index]);
   if (missing.length === 0) return;
   if (!debian) {
-    throw new UserError({
-      code: "lab-packages-missing",
+    throw labProblem.error("lab-packages-missing", {
       subject: "this machine",
       seen: `these Debian packages, or what your distribution calls them, are missing: ${missing.join(", ")}`,
-      remedy: "Install them, then try again",
     });
   }
   await step(`installing Debian packages: ${missing.join(" ")}`, (report) =>
@@ -119,11 +117,9 @@ export async function ensurePackages(packages: readonly string[] = labPackages):
     }),
   ).catch((error: unknown) => {
     if (!(error instanceof CommandError)) throw error;
-    throw new UserError({
-      code: "lab-packages-not-installed",
+    throw labProblem.error("lab-packages-not-installed", {
       subject: `Debian packages ${missing.join(", ")}`,
       seen: error.message,
-      remedy: "Install them by hand (apt-get install), then try again",
     });
   });
 }

@@ -4,12 +4,12 @@
  */
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import * as path from "node:path";
-import { UserError } from "../support/errors";
 import { CommandError, exec, type Client, type ExecOptions, type ExecResult } from "./exec";
 import { createFile, readIfThere, replaceFile } from "./wholeFiles";
 import { labName, runFolder } from "./paths";
 import { isDefunct } from "./processes";
 import { again, eventually, patience } from "./waiting";
+import { labProblem } from "./problems";
 
 /** Where this folder's containers are in the cgroup hierarchies. */
 export const cgroupParent = `/${labName}`;
@@ -191,11 +191,9 @@ export class Engine {
     if (known && isOfContainer(known.pid, known.id)) return known.pid;
     const { id, pid, running } = (await this.state(name)) ?? {};
     if (id === undefined || pid === undefined || running !== true) {
-      throw new UserError({
-        code: "lab-machine-off",
+      throw labProblem.error("lab-machine-off", {
         subject: `machine ${name}`,
         seen: id === undefined ? "there is none of that name" : "it does not run",
-        remedy: "Bring the lab up, which boots its machines: `npm run lab -- up`",
       });
     }
     firstProcesses.set(name, { id, pid });

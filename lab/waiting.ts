@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../support/errors";
 import { currentActivity } from "./activity";
 import { CommandError } from "./exec";
+import { labProblem } from "./problems";
 
 /**
  * Seconds after which something that is waited for is taken for lost. Nothing takes so long, even where ten times as
@@ -41,19 +42,14 @@ export async function eventually<T>(
     currentActivity().assertGoesOn();
     if (answer !== undefined) return answer;
     if (performance.now() > end) {
-      throw new UserError({
-        code: "lab-waited",
+      throw labProblem.error("lab-waited", {
         subject: "lab",
         seen: `in ${seconds} s it did not happen that ${what}${seen === "" ? "" : `; seen last: ${seen}`}`,
-        remedy: goOn,
       });
     }
     await sleep(300);
   }
 }
-
-/** What helps against all that a moment brings about. */
-const goOn = "Run it again: it goes on from here. If it fails again, `npm run lab -- down` and begin anew";
 
 /** Seconds before the second, third and fourth attempt. */
 const pauses = [1, 2, 4];
@@ -74,10 +70,5 @@ export async function again<T>(run: () => Promise<T>, mayPass: (error: CommandEr
 
 /** A command's failure as a problem of the lab's: what is told to people, rather than where in our code it was. */
 export function commandProblem(error: CommandError): UserError {
-  return new UserError({
-    code: "lab-command-failed",
-    subject: error.program,
-    seen: error.message,
-    remedy: goOn,
-  });
+  return labProblem.error("lab-command-failed", { subject: error.program, seen: error.message });
 }

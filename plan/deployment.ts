@@ -4,10 +4,10 @@ import type { Settings } from "../config/settings";
 import { dryRunPod, foundObject } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { parseImageReference } from "../registry/host";
-import { UserError } from "../support/errors";
 import { resolveOwnership } from "./ownership";
 import { type PodTemplate, podLabels, podSpec } from "./podTemplate";
 import { needsPullSecret } from "./pullSecrets";
+import { planProblem } from "./problems";
 
 /** Whether the Deployment exists, and whether the stack adopts it. */
 export async function resolveDeployment(
@@ -29,14 +29,11 @@ export async function resolveDeployment(
   const containers = live?.spec?.template.spec?.containers.map((container) => container.name) ?? [];
   const fits = selector.length === 1 && selector[0]![0] === "app" && selector[0]![1] === app;
   if (fits && containers.every((container) => container === app)) return { exists, adopted: true };
-  throw new UserError({
-    code: "adopted-deployment-differs",
+  throw planProblem.error("adopted-deployment-differs", {
     subject: what,
     seen:
       `it is to be adopted, but selects ${selector.map((pair) => pair.join("=")).join(",")} ` +
       `and has the containers ${containers.join(", ")}; ours selects app=${app} and has the container ${app}`,
-    remedy:
-      "Set `deployment.app` to its label and container name if they are the same, or another `deployment.name`",
   });
 }
 
@@ -70,12 +67,14 @@ export function deployedImage(
 ): string {
   if (!pinDigest || parseImageReference(image, { subject: "" }).digest !== undefined) return image;
   if (digest !== undefined) return `${image}@${digest}`;
-  throw new UserError({
-    code: "image-digest-unknown",
-    subject: settingSubject("deployment.pinDigest"),
-    seen: `the digest of ${image} can't be found out from here`,
-    remedy: `Run where the registry is reached, or write the digest into \`deployment.image\` (${image}@sha256:…)`,
-  });
+  throw planProblem.error(
+    "image-digest-unknown",
+    {
+      subject: settingSubject("deployment.pinDigest"),
+      seen: `the digest of ${image} can't be found out from here`,
+    },
+    image,
+  );
 }
 
 /** Checks that the API server would admit the Deployment's pod. */

@@ -6,6 +6,7 @@ import type { PreviousState, RecordedPod } from "../state/previousState";
 import { type Problem, UserError } from "../support/errors";
 import { jumpboxContainer } from "../support/names";
 import { resolveOwnership } from "./ownership";
+import { planProblem } from "./problems";
 
 /** The decisions about the jumpbox pod. */
 export interface JumpboxPlan {
@@ -41,24 +42,22 @@ export async function resolveJumpbox(
   const phase = pod?.status?.phase ?? "unknown";
   const leaving = pod?.metadata?.deletionTimestamp !== undefined;
   const running = phase === "Running" && !leaving;
-  const dead: Problem = {
-    code: "jumpbox-not-running",
-    subject: what,
-    seen: leaving ? "it is being deleted" : `it is in phase ${phase}`,
-    remedy: `Delete it, so that the stack makes another: ${remove}, then run again`,
-  };
+  const dead: Problem = planProblem(
+    "jumpbox-not-running",
+    { subject: what, seen: leaving ? "it is being deleted" : `it is in phase ${phase}` },
+    remove,
+  );
   const ended = leaving || phase === "Succeeded" || phase === "Failed";
   if (kind === "ours")
     return ended ? { ...own, running, dead } : { ...own, running, uid: pod!.metadata!.uid };
   if (ended || phase !== "Running") throw new UserError(dead);
   // The state still records the stack's own pod of this name. Left out of the program, Pulumi would delete it by name.
   if ((await previousState()).jumpbox?.name === name) {
-    throw new UserError({
-      code: "jumpbox-replaced",
-      subject: what,
-      seen: "somebody made it in place of the stack's own",
-      remedy: `Delete it, so that the stack makes its own again: ${remove}, then run again`,
-    });
+    throw planProblem.error(
+      "jumpbox-replaced",
+      { subject: what, seen: "somebody made it in place of the stack's own" },
+      remove,
+    );
   }
   return { create: false, container: pod!.spec!.containers[0]!.name, running };
 }

@@ -3,6 +3,7 @@ import type { Settings } from "../config/settings";
 import type { ClusterNode } from "../kubernetes/types";
 import type { PreviousState } from "../state/previousState";
 import type { Problem } from "../support/errors";
+import { planProblem } from "./problems";
 
 /** An object that the state records and the cluster lacks. */
 export interface MissingObject {
@@ -28,24 +29,17 @@ export function missingObjects(
     .filter(({ object }) => objects.get(object) === false);
   const live = new Set(nodes.map(({ uid }) => uid));
   const recorded = [...previous.nodes.values()];
-  const remedy = "Run `pulumi up --refresh`, which sees what is gone and makes it again";
   const recreated: Problem | undefined =
     recorded.length === 0 || recorded.some(({ uid }) => live.has(uid))
       ? undefined
-      : {
-          code: "cluster-recreated",
+      : planProblem("cluster-recreated", {
           subject: `cluster ${cluster}`,
           seen: `it was created anew since the last run: none of its ${recorded.length} nodes of then is there, nor is ${missing.map(({ object }) => object).join(", ")}`,
-          remedy,
-        };
+        });
   return missing.map(({ object, uid }) => ({
     uid,
-    problem: recreated ?? {
-      code: "object-gone",
-      subject: object,
-      seen: "the stack made it, and it is gone",
-      remedy,
-    },
+    problem:
+      recreated ?? planProblem("object-gone", { subject: object, seen: "the stack made it, and it is gone" }),
   }));
 }
 

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { FoundObject } from "../kubernetes/checks";
 import { UserError } from "../support/errors";
+import { planProblem } from "./problems";
 
 /** Values of labels are at most 63 characters of `[A-Za-z0-9_.-]` and begin and end with a letter or digit. */
 const labelValue = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
@@ -80,19 +81,15 @@ export function resolveOwnership(
   if (adopt && is.stack === undefined) return "adopted";
   throw new UserError(
     is.stack === undefined
-      ? {
-          code: "object-exists",
-          subject: what,
-          seen: "it is there already, and this stack did not make it",
-          remedy: `Set \`adopt: true\` to take it over, or another name with ${otherName}`,
-        }
-      : {
-          code: "object-of-another-stack",
-          subject: what,
-          seen: `it belongs to the stack ${is.stack}`,
-          remedy:
-            `Set another name with ${otherName}. If that stack is gone, or was renamed, take its label ` +
-            "`tkc-registry/stack` off the object with `kubectl label`, and set `adopt: true`",
-        },
+      ? planProblem(
+          "object-exists",
+          { subject: what, seen: "it is there already, and this stack did not make it" },
+          otherName,
+        )
+      : planProblem(
+          "object-of-another-stack",
+          { subject: what, seen: `it belongs to the stack ${is.stack}` },
+          otherName,
+        ),
   );
 }

@@ -4,8 +4,9 @@ import type { Settings } from "../config/settings";
 import { dryRunSecret, findSecret } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { mergeDockerConfigJson } from "../registry/dockerConfig";
-import { UserError, allChecks } from "../support/errors";
+import { allChecks } from "../support/errors";
 import { resolveOwnership } from "./ownership";
+import { planProblem } from "./problems";
 
 /** A namespace that is to have the pull secret. */
 export interface PullSecretPlace {
@@ -37,12 +38,11 @@ async function resolvePullSecret(
   if (!found) await dryRunSecret(cluster, namespace, settingSubject("pullSecret.namespaces"));
   const existing = found?.data[".dockerconfigjson"];
   if (kind === "adopted" && existing === undefined) {
-    throw new UserError({
-      code: "adopted-secret-type",
-      subject: what,
-      seen: "it is to be adopted, but is no kubernetes.io/dockerconfigjson Secret",
-      remedy: `Set another name with ${otherName}`,
-    });
+    throw planProblem.error(
+      "adopted-secret-type",
+      { subject: what, seen: "it is to be adopted, but is no kubernetes.io/dockerconfigjson Secret" },
+      otherName,
+    );
   }
   const place = { namespace, exists: found !== undefined };
   return kind === "adopted"

@@ -11,7 +11,8 @@ import { checkPull } from "../registry/pullCheck";
 import { robotStatus } from "../registry/robots";
 import type { RegistryCredential, TrustedCa } from "../registry/types";
 import type { PreviousState } from "../state/previousState";
-import { UserError, allChecks } from "../support/errors";
+import { allChecks } from "../support/errors";
+import { planProblem } from "./problems";
 
 /** A registry's CA and credential, and what was found out with them. */
 export interface Registry {
@@ -105,12 +106,11 @@ export function trustedCertificates(registries: readonly Registry[]): readonly T
     certificates.map(({ sha256 }) => ({ registry, sha256 })),
   );
   if (certificates.length <= certificateLimit) return certificates;
-  throw new UserError({
-    code: "too-many-certificates",
-    subject: settingSubject("registries"),
-    seen: `their CAs are ${certificates.length} certificates`,
-    remedy: `Give at most ${certificateLimit} in all; pin one of each file with \`ca.sha256\``,
-  });
+  throw planProblem.error(
+    "too-many-certificates",
+    { subject: settingSubject("registries"), seen: `their CAs are ${certificates.length} certificates` },
+    certificateLimit,
+  );
 }
 
 /** The certificates themselves, by SHA-256: where node commands look them up. */

@@ -20,6 +20,8 @@ import {
   parseFingerprint,
   subjectOf,
 } from "../certificates/identity";
+import { supportProblem } from "../support/problems";
+import { registryProblem } from "./problems";
 
 /** Limits for obtaining a CA: time for one exchange with the registry, size of the file or answer. */
 export const caLimits: Limits = { seconds: 10, bytes: 64 * 1024 };
@@ -67,12 +69,11 @@ export async function obtainCa(
       : parseFingerprint(source.sha256, { subject: `${subject}.sha256` });
   const fromRegistry = isFromRegistry(source);
   if (fromRegistry && pin === undefined && source.trustOnFirstUse !== true) {
-    throw new UserError({
-      code: "missing-setting",
-      subject: `${subject}.sha256`,
-      seen: "it is missing",
-      remedy: "Give `sha256`, the fingerprint of the CA, or `trustOnFirstUse: true`",
-    });
+    throw supportProblem.error(
+      "missing-setting",
+      { subject: `${subject}.sha256`, seen: "it is missing" },
+      "Give `sha256`, the fingerprint of the CA, or `trustOnFirstUse: true`",
+    );
   }
   const query: PinnedCaQuery = { address, subject, limits, now, pin };
   const found = await find(source, query);
@@ -150,52 +151,36 @@ export async function downloadFromHarbor(query: CaQuery): Promise<Found> {
     const subject = `${setting} (${url})`;
     return { source: name, subject, certificates: readCertificates(response.body, { subject }) };
   }
-  throw new UserError({
-    code: "ca-getcert-absent",
+  throw registryProblem.error("ca-getcert-absent", {
     subject: setting,
     seen: `${address.host} answers 404 to ${getcertPaths.map(({ path }) => path).join(" and ")}`,
-    remedy:
-      "It is not a Harbor, or its administrator has not put the CA where Harbor serves it (`ca_download/ca.crt` in its data folder): " +
-      "have that done, or give the CA with `from: file`, `inline` or `chain`",
   });
 }
 
-const anotherSource = "give the CA with `from: file`, `inline` or `chain`";
-
 function getcertFailed({ status, headers }: HttpResponse, url: string, { subject }: CaQuery): UserError {
-  const fail = (seen: string, remedy: string): UserError =>
-    new UserError({ code: "ca-getcert-failed", subject, seen: `${url} ${seen}`, remedy });
+  const fail = (seen: string, remedy: "redirect" | "harbor" | "registry"): UserError =>
+    registryProblem.error("ca-getcert-failed", { subject, seen: `${url} ${seen}` }, remedy);
   if (status >= 300 && status < 400) {
-    return fail(
-      `redirects to ${printable(headers.location ?? "nowhere", 150)}`,
-      `Redirects are not followed: set the registry's host to the one that serves it, or ${anotherSource}`,
-    );
+    return fail(`redirects to ${printable(headers.location ?? "nowhere", 150)}`, "redirect");
   }
   if (status === 500) {
-    return fail(
-      "answers 500: Harbor cannot read the CA that it should serve",
-      `Have its administrator look at \`ca_download/ca.crt\` in Harbor's data folder, or ${anotherSource}`,
-    );
+    return fail("answers 500: Harbor cannot read the CA that it should serve", "harbor");
   }
-  return fail(`answers ${status}`, `Try again when the registry is well, or ${anotherSource}`);
+  return fail(`answers ${status}`, "registry");
 }
 
 function cannotFetch(error: unknown, url: string, { subject, address }: CaQuery): unknown {
   if (!(error instanceof ConnectionFailure)) return error;
   if (error.kind === "oversized") {
-    return new UserError({
-      code: "ca-getcert-failed",
-      subject,
-      seen: `${url}: ${error.message}, too much for a certificate`,
-      remedy: `Check what is served there, or ${anotherSource}`,
-    });
+    return registryProblem.error(
+      "ca-getcert-failed",
+      { subject, seen: `${url}: ${error.message}, too much for a certificate` },
+      "size",
+    );
   }
-  return new UserError({
-    code: "registry-unreachable",
+  return registryProblem.error("registry-unreachable", {
     subject,
     seen: `the CA cannot be fetched from ${address.hostname} port ${address.port}: ${error.message}${proxyOf(error, address)}`,
-    remedy:
-      "Check the registry's host and port, and that this machine reaches it; or give the CA with `from: file` or `inline`",
   });
 }
 
@@ -225,19 +210,14 @@ function pinned(found: Found, pin: string, source: CaSource, query: PinnedCaQuer
     .map((candidate) => `${fingerprintOf(candidate)} (${subjectOf(candidate)})`)
     .join(", ");
   const rootIsAbsent = source.from === "chain" && !found.certificates.some(isSelfSigned);
-  throw new UserError({
-    code: "ca-fingerprint-mismatch",
-    subject: `${query.subject}.sha256`,
-    seen: `no certificate of ${query.address.host} (${found.source}) has the SHA-256 ${pin}; there is ${observed}`,
-    remedy:
-      (rootIsAbsent
-        ? "The registry does not serve its root: to trust that, give it with `from: file` or `inline`. "
-        : "") +
-      (isFromRegistry(source)
-        ? "If the registry's CA was changed, ask its administrator for the new fingerprint, by another way than this " +
-          "connection, and set it here; otherwise somebody may be between you and the registry"
-        : "Ask the registry's administrator which is right, and set the fingerprint or the certificate"),
-  });
+  throw registryProblem.error(
+    "ca-fingerprint-mismatch",
+    {
+      subject: `${query.subject}.sha256`,
+      seen: `no certificate of ${query.address.host} (${found.source}) has the SHA-256 ${pin}; there is ${observed}`,
+    },
+    isFromRegistry(source) ? (rootIsAbsent ? "rootNotServed" : "registry") : "given",
+  );
 }
 
 /**
@@ -257,16 +237,16 @@ function firstUsed(
   const now = chosen.map(fingerprintOf);
   if (now.length === known.length && now.every((sha256) => known.includes(sha256))) return chosen;
   const named = chosen.map((certificate) => `${fingerprintOf(certificate)} (${subjectOf(certificate)})`);
-  throw new UserError({
-    code: "ca-changed",
-    subject,
-    seen:
-      `the CA of ${address.host} (${found.source}) is ${named.join(" and ")}, ` +
-      `and earlier runs have trusted ${known.join(" and ")}`,
-    remedy:
-      "Ask the registry's administrator, by another way than this connection, whether it was changed; if so, accept it by setting " +
-      `\`sha256: ${now.join("` or `sha256: ")}\`; otherwise somebody may be between you and the registry`,
-  });
+  throw registryProblem.error(
+    "ca-changed",
+    {
+      subject,
+      seen:
+        `the CA of ${address.host} (${found.source}) is ${named.join(" and ")}, ` +
+        `and earlier runs have trusted ${known.join(" and ")}`,
+    },
+    now,
+  );
 }
 
 function firstUse(certificates: readonly CaCertificate[], { subject, address }: PinnedCaQuery): string {
@@ -301,11 +281,12 @@ async function verifyServedChain(
   if (served.rejection === undefined) return [];
   const [leaf] = served.chain;
   const shown = leaf ? ` (it serves ${subjectOf(leaf)}, issued by ${issuerOf(leaf)})` : "";
-  throw new UserError({
-    code: "ca-does-not-verify",
-    subject,
-    seen: `with ${certificates.map((certificate) => certificate.subject).join(" and ")} trusted, nodes would still refuse ${address.host}: ${served.rejection}${shown}`,
-    remedy:
-      "Give the CA that issued the registry's certificate; if the certificate is at fault, have it renewed for this host with a subject alternative name",
-  });
+  throw registryProblem.error(
+    "ca-does-not-verify",
+    {
+      subject,
+      seen: `with ${certificates.map((certificate) => certificate.subject).join(" and ")} trusted, nodes would still refuse ${address.host}: ${served.rejection}${shown}`,
+    },
+    "given",
+  );
 }

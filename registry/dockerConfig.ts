@@ -5,12 +5,12 @@
 import { execFile } from "node:child_process";
 import { z } from "zod";
 import { basicCredential } from "../net/https";
-import type { ProblemCode } from "../support/catalog";
 import { childEnvironment } from "../support/childEnvironment";
 import { UserError } from "../support/errors";
 import { readOperatorFile } from "../support/files";
 import { printable, withoutUser } from "../support/text";
 import type { RegistryCredential, RegistryHost } from "./types";
+import { registryProblem } from "./problems";
 
 /** How a credential helper ended. Either output may hold the secret: neither is for messages. */
 export interface HelperResult {
@@ -81,32 +81,28 @@ export async function credentialFor(
     return await askHelper(config.credsStore, names, { subject, host, runHelper });
   }
   if (found) {
-    throw new UserError({
-      code: "docker-config-unusable-entry",
-      subject,
-      seen: `the entry of ${host} holds no credential, and no credential store is named`,
-      remedy: `Log in again: \`docker login ${host}\`; or give username and password in the settings`,
-    });
+    throw registryProblem.error(
+      "docker-config-unusable-entry",
+      { subject, seen: `the entry of ${host} holds no credential, and no credential store is named` },
+      host,
+    );
   }
   // A URL may have a password in front of its host.
   const known = [...Object.keys(config.auths ?? {}), ...Object.keys(config.credHelpers ?? {})].map((key) =>
     printable(withoutUser(key), 100),
   );
-  throw new UserError({
-    code: "docker-config-no-entry",
-    subject,
-    seen: `there is no entry for ${host}; there is ${known.length > 0 ? known.join(", ") : "none at all"}`,
-    remedy: `Log in with the name that images have: \`docker login ${host}\``,
-  });
+  throw registryProblem.error(
+    "docker-config-no-entry",
+    {
+      subject,
+      seen: `there is no entry for ${host}; there is ${known.length > 0 ? known.join(", ") : "none at all"}`,
+    },
+    host,
+  );
 }
 
 function malformed(subject: string, seen: string): UserError {
-  return new UserError({
-    code: "docker-config-malformed",
-    subject,
-    seen,
-    remedy: "Correct the file, or set it aside and log in again with `docker login`",
-  });
+  return registryProblem.error("docker-config-malformed", { subject, seen }, "file");
 }
 
 function misshapen(subject: string, what: string, { issues: [issue] }: z.ZodError): UserError {
@@ -167,11 +163,9 @@ function entryOf(
 }
 
 function identityToken(subject: string): UserError {
-  return new UserError({
-    code: "pull-secret-identity-token",
+  return registryProblem.error("pull-secret-identity-token", {
     subject,
     seen: "it is an identity token, which Kubernetes does not take in a pull secret",
-    remedy: "Give a username and password; for Harbor, those of a robot account",
   });
 }
 
@@ -183,12 +177,7 @@ function readEntry(
   if (!parsed.success) throw misshapen(subject, "it", parsed.error);
   const entry = parsed.data;
   const unusable = (seen: string): UserError =>
-    new UserError({
-      code: "docker-config-unusable-entry",
-      subject,
-      seen,
-      remedy: `Log in again: \`docker login ${host}\`; or give username and password in the settings`,
-    });
+    registryProblem.error("docker-config-unusable-entry", { subject, seen }, host);
   let { username = "", password = "" } = entry;
   if (entry.auth) {
     const decoded = decodeAuth(entry.auth);
@@ -220,15 +209,10 @@ async function askHelper(
   { subject, host, runHelper }: { subject: string; host: string; runHelper: RunHelper },
 ): Promise<RegistryCredential> {
   const program = `docker-credential-${printable(helper, 60)}`;
-  const fail = (code: ProblemCode, seen: string, remedy: string): UserError =>
-    new UserError({ code, subject, seen, remedy });
   // The name becomes part of a program's name: nothing of a path may be in it.
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(helper)) {
-    throw fail(
-      "docker-config-malformed",
-      `the credential helper's name "${printable(helper, 60)}" is not one`,
-      "Correct docker's config.json",
-    );
+    const seen = `the credential helper's name "${printable(helper, 60)}" is not one`;
+    throw registryProblem.error("docker-config-malformed", { subject, seen }, "helper");
   }
   for (const name of new Set(names)) {
     let result: HelperResult;
@@ -237,32 +221,21 @@ async function askHelper(
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       if (code === "ENOENT") {
-        throw fail(
-          "credential-helper-missing",
-          `the credential of ${host} is kept by ${program}, which is not on PATH`,
-          "Install it, or give username and password in the settings",
-        );
+        const seen = `the credential of ${host} is kept by ${program}, which is not on PATH`;
+        throw registryProblem.error("credential-helper-missing", { subject, seen });
       }
-      throw fail(
-        "credential-helper-failed",
-        `${program} could not be run: ${printable(message)}`,
-        "Put it right, or give username and password in the settings",
-      );
+      const seen = `${program} could not be run: ${printable(message)}`;
+      throw registryProblem.error("credential-helper-failed", { subject, seen }, "start");
     }
     if (result.code === 0) return readHelperAnswer(result.stdout, program, subject);
     // The protocol has no code for this case; every helper prints this text.
     if (/credentials not found/i.test(result.stdout + result.stderr)) continue;
-    throw fail(
-      "credential-helper-failed",
-      `${program} ended with code ${result.code}`,
-      `Run \`echo ${host} | ${program} get\` by hand to see what it says, or give username and password in the settings`,
-    );
+    const seen = `${program} ended with code ${result.code}`;
+    const command = `echo ${host} | ${program} get`;
+    throw registryProblem.error("credential-helper-failed", { subject, seen }, "exit", command);
   }
-  throw fail(
-    "docker-config-no-entry",
-    `${program} has no credential for ${host}`,
-    `Log in with the name that images have: \`docker login ${host}\``,
-  );
+  const seen = `${program} has no credential for ${host}`;
+  throw registryProblem.error("docker-config-no-entry", { subject, seen }, host);
 }
 
 function readHelperAnswer(stdout: string, program: string, subject: string): RegistryCredential {
@@ -274,12 +247,11 @@ function readHelperAnswer(stdout: string, program: string, subject: string): Reg
   }
   const answer = helperAnswerSchema.safeParse(json);
   if (!answer.success) {
-    throw new UserError({
-      code: "credential-helper-failed",
-      subject,
-      seen: `${program} answered without a username and a secret`,
-      remedy: "Log in again, or give username and password in the settings",
-    });
+    throw registryProblem.error(
+      "credential-helper-failed",
+      { subject, seen: `${program} answered without a username and a secret` },
+      "answer",
+    );
   }
   const { Username: username, Secret: password } = answer.data;
   // Helpers mark an identity token by this user name.

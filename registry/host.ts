@@ -5,7 +5,8 @@
 import { isIPv4, isIPv6 } from "node:net";
 import { domainToASCII } from "node:url";
 import * as ipaddr from "ipaddr.js";
-import { UserError } from "../support/errors";
+import { type RemedyOf, UserError } from "../support/errors";
+import { registryProblem } from "./problems";
 import { printable, withoutUser } from "../support/text";
 import type { RegistryHost } from "./types";
 
@@ -38,9 +39,11 @@ const tagShape = /^\w[\w.-]{0,127}$/;
 const digestShape = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
 const dockerHubHosts: readonly string[] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
-function badHost(subject: string, text: string, seen: string, remedy: string): UserError {
+type BadHost = RemedyOf<typeof registryProblem, "registry-host">;
+
+function badHost(subject: string, text: string, seen: string, remedy: BadHost): UserError {
   const shown = printable(withoutUser(text), 100);
-  return new UserError({ code: "registry-host", subject, seen: `"${shown}" ${seen}`, remedy });
+  return registryProblem.error("registry-host", { subject, seen: `"${shown}" ${seen}` }, ...remedy);
 }
 
 function parsePort(text: string): number | undefined {
@@ -56,72 +59,60 @@ function parsePort(text: string): number | undefined {
  */
 export function parseRegistryHost(text: string, options: { subject: string }): RegistryAddress {
   const { subject } = options;
-  const fail = (seen: string, remedy = "Write `host` or `host:port`, as image names give it"): UserError =>
-    badHost(subject, text, seen, remedy);
+  const fail = (seen: string, ...remedy: BadHost): UserError => badHost(subject, text, seen, remedy);
   const host = text.trim().toLowerCase();
-  if (host === "") throw fail("is empty");
+  if (host === "") throw fail("is empty", "shape");
   const url = /^([a-z][a-z0-9+.-]*):\/\/([^/]*)/.exec(host);
   if (url) {
-    throw fail(
-      "has a scheme",
-      url[1] === "http"
-        ? "Registries are reached by HTTPS only: write the HTTPS port's `host:port`"
-        : host.includes("@")
-          ? "Leave scheme, user and path out; credentials have settings of their own"
-          : `Leave the scheme and any path out: write "${printable(url[2] ?? "", 100)}"`,
-    );
+    const seen = "has a scheme";
+    if (url[1] === "http") throw fail(seen, "http");
+    if (host.includes("@")) throw fail(seen, "userAndPath");
+    throw fail(seen, "scheme", printable(url[2] ?? "", 100));
   }
-  if (host.includes("@"))
-    throw fail("has a user in it", "Write the host alone; credentials have settings of their own");
-  if (host.includes("/"))
-    throw fail(
-      "has a path",
-      `Write "${printable(host.slice(0, host.indexOf("/")), 100)}"; the path belongs to the image`,
-    );
+  if (host.includes("@")) throw fail("has a user in it", "user");
+  if (host.includes("/")) throw fail("has a path", "path", printable(host.slice(0, host.indexOf("/")), 100));
 
   if (host.startsWith("[") || isIPv6(host)) return parseIpv6(host, fail);
 
   const colon = host.indexOf(":");
   const hostname = colon < 0 ? host : host.slice(0, colon);
   const port = colon < 0 ? 443 : parsePort(host.slice(colon + 1));
-  if (port === undefined) throw fail("has a bad port", "Ports are 1 to 65535, without leading zeros");
+  if (port === undefined) throw fail("has a bad port", "port");
   // A name whose last label is a number is an address to every resolver, and so a mistyped one.
   if (/(?:^|\.)\d+$/.test(hostname)) {
-    if (!isIPv4(hostname)) throw fail("is not an IPv4 address", "Write four numbers from 0 to 255");
+    if (!isIPv4(hostname)) throw fail("is not an IPv4 address", "ipv4");
     return { host, hostname, port };
   }
   // eslint-disable-next-line no-control-regex
   if (/[^\x00-\x7f]/.test(hostname)) {
     const ascii = domainToASCII(hostname);
-    throw fail(
-      "has letters that image names do not take",
-      ascii ? `Write "${ascii}"` : "Write the name in ASCII",
-    );
+    const seen = "has letters that image names do not take";
+    throw ascii ? fail(seen, "spelling", ascii) : fail(seen, "ascii");
   }
   if (hostname.length > 253 || !hostname.split(".").every((label) => dnsLabel.test(label))) {
-    throw fail("is not a host name");
+    throw fail("is not a host name", "shape");
   }
   if (!hostname.includes(".") && colon < 0 && hostname !== "localhost") {
     throw fail(
       "has neither a dot nor a port, so that image names with it mean a user of Docker Hub",
-      `Write the full domain name, or "${hostname}:443" both here and in image names`,
+      "dockerHub",
+      hostname,
     );
   }
   return { host, hostname, port };
 }
 
-function parseIpv6(host: string, fail: (seen: string, remedy?: string) => UserError): RegistryAddress {
+function parseIpv6(host: string, fail: (seen: string, ...remedy: BadHost) => UserError): RegistryAddress {
   const parts = /^\[([^\]]*)\](?::(.*))?$/.exec(host);
   const address = parts ? parts[1]! : host;
-  if (!isIPv6(address) || address.includes("%"))
-    throw fail("is not an IPv6 address", "Write `[address]` or `[address]:port`");
+  if (!isIPv6(address) || address.includes("%")) throw fail("is not an IPv6 address", "ipv6");
   // One address, one spelling: the image, the pull secret's key and containerd compare text.
   const canonical = ipaddr.IPv6.parse(address).toString();
   const portText = parts?.[2];
   const wanted = `[${canonical}]${portText === undefined ? "" : `:${portText}`}`;
-  if (wanted !== host) throw fail("is not how image names give an IPv6 address", `Write "${wanted}"`);
+  if (wanted !== host) throw fail("is not how image names give an IPv6 address", "spelling", wanted);
   const port = portText === undefined ? 443 : parsePort(portText);
-  if (port === undefined) throw fail("has a bad port", "Ports are 1 to 65535, without leading zeros");
+  if (port === undefined) throw fail("has a bad port", "port");
   return { host, hostname: canonical, port };
 }
 
@@ -137,21 +128,17 @@ function namesHost(first: string): boolean {
  */
 export function parseImageReference(text: string, options: { subject: string }): ImageReference {
   const { subject } = options;
-  const fail = (seen: string, remedy: string): UserError =>
-    new UserError({
-      code: "image-reference",
-      subject,
-      seen: `"${printable(withoutUser(text), 200)}" ${seen}`,
-      remedy,
-    });
+  const fail = (seen: string, remedy: "scheme" | "digest" | "tag" | "repository"): UserError => {
+    const shown = printable(withoutUser(text), 200);
+    return registryProblem.error("image-reference", { subject, seen: `"${shown}" ${seen}` }, remedy);
+  };
   const image = text.trim();
   const at = image.indexOf("@");
   const digest = at < 0 ? undefined : image.slice(at + 1);
   const named = at < 0 ? image : image.slice(0, at);
-  if (/^[a-z]+:\/\//i.test(named))
-    throw fail("has a scheme", "Write `host/repository:tag`, without https://");
+  if (/^[a-z]+:\/\//i.test(named)) throw fail("has a scheme", "scheme");
   if (digest !== undefined && !digestShape.test(digest)) {
-    throw fail("has a bad digest", "A digest is `sha256:` and 64 lower-case hexadecimal digits");
+    throw fail("has a bad digest", "digest");
   }
   const slash = named.indexOf("/");
   const first = slash < 0 ? "" : named.slice(0, slash);
@@ -161,17 +148,11 @@ export function parseImageReference(text: string, options: { subject: string }):
   const hasTag = colon > rest.lastIndexOf("/");
   const tag = hasTag ? rest.slice(colon + 1) : undefined;
   if (tag !== undefined && !tagShape.test(tag)) {
-    throw fail(
-      "has a bad tag",
-      "A tag is up to 128 letters, digits, `_`, `.` and `-`, and starts with none of the last two",
-    );
+    throw fail("has a bad tag", "tag");
   }
   const path = hasTag ? rest.slice(0, colon) : rest;
   if (path.length > 255 || !path.split("/").every((component) => pathComponent.test(component))) {
-    throw fail(
-      path === "" ? "names no repository" : "has a bad repository",
-      "A repository is parts of lower-case letters, digits and single `.`, `_` or `-` between them, joined by `/`",
-    );
+    throw fail(path === "" ? "names no repository" : "has a bad repository", "repository");
   }
   const host = withHost ? parseRegistryHost(first, options).host : "docker.io";
   const dockerHub = dockerHubHosts.includes(host);

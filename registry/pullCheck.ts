@@ -12,11 +12,11 @@ import {
   type Limits,
   type Trust,
 } from "../net/https";
-import type { ProblemCode } from "../support/catalog";
 import { UserError } from "../support/errors";
 import { printable } from "../support/text";
 import { tokenExpiry } from "../support/token";
 import { parseRegistryHost, type RegistryAddress } from "./host";
+import { registryProblem } from "./problems";
 import { expiryProblem } from "./robots";
 import type { RegistryCredential, RegistryHost } from "./types";
 
@@ -71,7 +71,7 @@ class Undecided extends Error {}
  * registry's own (any port). A registry that is taken over could otherwise name a host of its choice. Registries with a
  * token service elsewhere, or that redirect, are legitimate, and nodes will follow: the check then ends with a warning.
  *
- * @throws UserError: `registry-certificate`, `registry-login-failed`, `robot-expired`, `registry-forbidden`,
+ * @throws UserError: `ca-does-not-verify`, `registry-login-failed`, `robot-expired`, `registry-forbidden`,
  * `image-not-found`, `registry-not-a-registry`, `registry-failing`. No message holds a password or a token.
  */
 export async function checkPull(check: PullCheck): Promise<PullCheckResult> {
@@ -183,25 +183,17 @@ class RegistryClient {
   private refusedManifest(response: HttpResponse, path: string, image: string): Error {
     const { status } = response;
     if (status === 404) {
-      return this.problem(
-        "image-not-found",
-        this.check.subject.image,
-        `the registry has no ${image}, or does not show it to this user`,
-        "Push the image, or correct its name or tag; for Harbor, make the user a member of the project",
-      );
+      const seen = `the registry has no ${image}, or does not show it to this user`;
+      return registryProblem.error("image-not-found", { subject: this.check.subject.image, seen });
     }
     if (status === 401 && this.check.credential && !this.accepted) {
       return this.loginFailed(`it answers 401 to the login for ${image}`);
     }
     if (status === 401 || status === 403) {
-      return this.problem(
-        "registry-forbidden",
-        this.check.subject.credential,
-        this.check.credential
-          ? `the user may not pull ${image} (${status})`
-          : `${image} is not for everyone, and no credential is given (${status})`,
-        "Give the user the right to pull from the repository, or give another user's credential",
-      );
+      const seen = this.check.credential
+        ? `the user may not pull ${image} (${status})`
+        : `${image} is not for everyone, and no credential is given (${status})`;
+      return registryProblem.error("registry-forbidden", { subject: this.check.subject.credential, seen });
     }
     if (status >= 300 && status < 400) {
       return new Undecided(
@@ -308,12 +300,12 @@ class RegistryClient {
         );
       }
       if (error.kind === "certificate") {
-        throw this.problem(
-          "registry-certificate",
-          this.check.subject.image,
-          `nodes would refuse ${host}: ${error.message}`,
-          this.check.ca.length > 0 ? "Give the CA that issued its certificate" : "Give the registry's CA",
-        );
+        const what = {
+          subject: this.check.subject.image,
+          seen: `nodes would refuse ${host}: ${error.message}`,
+        };
+        const remedy = this.check.ca.length > 0 ? "pull" : "pullWithoutCa";
+        throw registryProblem.error("ca-does-not-verify", what, remedy);
       }
       throw this.noRegistry(`${host}: ${error.message}`);
     }
@@ -331,40 +323,25 @@ class RegistryClient {
     const expired = this.expired();
     if (expired) return expired;
     const { username } = this.check.credential ?? {};
-    return this.problem(
-      "registry-login-failed",
-      this.check.subject.credential,
-      `${this.check.host} does not accept ${username === undefined ? "a pull" : `the user "${printable(username, 100)}"`}: ${seen}`,
-      this.check.credential
-        ? "Correct the username and password; a robot account's name starts with `robot$`, and Harbor refuses it once it has expired or is disabled"
-        : "Give the registry's credential",
-    );
+    const who = username === undefined ? "a pull" : `the user "${printable(username, 100)}"`;
+    const what = {
+      subject: this.check.subject.credential,
+      seen: `${this.check.host} does not accept ${who}: ${seen}`,
+    };
+    return registryProblem.error("registry-login-failed", what, this.check.credential ? "given" : "none");
   }
 
   private unexpected(response: HttpResponse, path: string): UserError {
     const { status } = response;
     const subject = this.check.subject.image;
     if (status >= 500 || status === 429) {
-      return this.problem(
-        "registry-failing",
-        subject,
-        `${this.check.host} answers ${status} to ${path}`,
-        "Try again when the registry is well",
-      );
+      const seen = `${this.check.host} answers ${status} to ${path}`;
+      return registryProblem.error("registry-failing", { subject, seen });
     }
     return this.noRegistry(`${this.check.host} answers ${status} to ${path}, as no registry does`);
   }
 
   private noRegistry(seen: string): UserError {
-    return this.problem(
-      "registry-not-a-registry",
-      this.check.subject.image,
-      seen,
-      "Check that the host and port are the registry's",
-    );
-  }
-
-  private problem(code: ProblemCode, subject: string, seen: string, remedy: string): UserError {
-    return new UserError({ code, subject, seen, remedy });
+    return registryProblem.error("registry-not-a-registry", { subject: this.check.subject.image, seen });
   }
 }

@@ -6,6 +6,7 @@ import { printable } from "../support/text";
 import { secondsSchema, tokenExpiry } from "../support/token";
 import { parseRegistryHost } from "./host";
 import type { RegistryCredential, RegistryHost } from "./types";
+import { registryProblem } from "./problems";
 
 const day = 24 * 60 * 60 * 1000;
 const warningDays = 30;
@@ -18,12 +19,10 @@ export function expiryProblem(
   { subject, now = new Date() }: { subject: string; now?: Date },
 ): Problem | undefined {
   if (expires === undefined || expires > now) return undefined;
-  return {
-    code: "robot-expired",
+  return registryProblem("robot-expired", {
     subject,
     seen: `the robot account "${printable(username, 100)}" expired on ${dateOf(expires)}`,
-    remedy: "Prolong it in Harbor, or make another one and give its name and secret",
-  };
+  });
 }
 
 const dateOf = (date: Date): string => date.toISOString().slice(0, 10);
@@ -61,11 +60,9 @@ export async function robotStatus(question: RobotQuestion): Promise<RobotStatus>
   const expired = expiryProblem(username, expires, { subject, now });
   if (expired) throw new UserError(expired);
   if (robot?.disable) {
-    throw new UserError({
-      code: "robot-disabled",
+    throw registryProblem.error("robot-disabled", {
       subject,
       seen: `the robot account "${printable(username, 100)}" is disabled`,
-      remedy: "Enable it in Harbor, or give the name and secret of another one",
     });
   }
   if (!expires) return {};

@@ -13,6 +13,7 @@ import {
   trustedNodesRecord,
   unreadableState,
 } from "./records";
+import { stateProblem } from "./problems";
 
 /** A node as the last run that touched it left it in the state. */
 export interface StackNode {
@@ -65,8 +66,7 @@ const exportSchema = z.object({
     .nullish(),
 });
 
-const unreadable = (subject: string, seen: string): UserError =>
-  unreadableState(subject, seen, "Use the release of tkc-registry that made the stack, or a newer one");
+const unreadable = (subject: string, seen: string): UserError => unreadableState(subject, seen, "release");
 
 function readNode({ urn, inputs, outputs }: Resource): StackNode & { owner: string } {
   const stdout = stdoutOf(outputs);
@@ -112,20 +112,16 @@ export function readDeployedStack(exported: unknown, name: string): DeployedStac
     .sort((a, b) => (a.target.name < b.target.name ? -1 : 1));
   const [first] = nodes;
   if (!first) {
-    throw new UserError({
-      code: "stack-not-deployed",
+    throw stateProblem.error("stack-not-deployed", {
       subject,
       seen: live.length === 0 ? "nothing is deployed" : "its state holds no node of tkc-registry",
-      remedy: "Run `pulumi up` first, or name the stack that was deployed",
     });
   }
   const contexts = new Set(nodes.map(({ owner, target }) => `${owner} ${target.clusterContext}`));
   if (contexts.size > 1) {
-    throw new UserError({
-      code: "stack-mixed",
+    throw stateProblem.error("stack-mixed", {
       subject,
       seen: "its nodes were reached by different contexts of the cluster, as an update did not come to its end",
-      remedy: "Run `pulumi up` again",
     });
   }
   const declared = ofType(resourceTypes.nodes).flatMap(
@@ -163,9 +159,8 @@ function placeOfPulls(ofType: (type: string) => Resource[]): DeployedStack["pull
   };
 }
 
-const interrupted = (subject: string, count: number): Problem => ({
-  code: "pending-operations",
-  subject,
-  seen: `its state has ${count} pending operation(s): a run was cut off, or one is under way`,
-  remedy: "Wait for it to end, or run `pulumi up` again",
-});
+const interrupted = (subject: string, count: number): Problem =>
+  stateProblem("pending-operations", {
+    subject,
+    seen: `its state has ${count} pending operation(s): a run was cut off, or one is under way`,
+  });

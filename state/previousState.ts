@@ -75,11 +75,7 @@ function unlessUnreadable<T>(read: () => T): T | undefined {
 export function readPreviousState(answer: unknown): PreviousState {
   const parsed = resources.safeParse(answer);
   if (!parsed.success) {
-    throw unreadableState(
-      "the stack's state",
-      "what the engine says of it is not understood",
-      "Use a release of the Pulumi CLI that package.json's @pulumi/pulumi goes with",
-    );
+    throw unreadableState("the stack's state", "what the engine says of it is not understood", "engine");
   }
   const nodes = new Map<string, RecordedNode>();
   const notRestarted = new Set<string>();

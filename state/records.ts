@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { trustedCertificateSchema } from "../nodes/protocol/spec";
 import { UserError } from "../support/errors";
+import { stateProblem } from "./problems";
 import { replacesVariable } from "../support/names";
 
 /** Types of the resources that are read. */
@@ -81,6 +82,6 @@ export function stdoutOf(outputs: unknown): string | undefined {
 }
 
 /** A state that cannot be read. */
-export function unreadableState(subject: string, seen: string, remedy: string): UserError {
-  return new UserError({ code: "state-unreadable", subject, seen, remedy });
+export function unreadableState(subject: string, seen: string, by: "release" | "engine"): UserError {
+  return stateProblem.error("state-unreadable", { subject, seen }, by);
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
-import { UserError } from "./errors";
+import { supportProblem } from "./problems";
 
 /** The package's own folder: this file is in a folder of it as TypeScript, and in `dist/` as part of a bundle. */
 export const packageRoot = path.dirname(__dirname);
@@ -55,10 +55,8 @@ export function assertBuildIsFresh(): void {
   if (!existsSync(path.join(packageRoot, "tsconfig.json"))) return; // an installed package, which has no sources
   const stamp = readStamp();
   if (stamp && digest(stamp.files) === stamp.sha256) return;
-  throw new UserError({
-    code: "stale-build",
+  throw supportProblem.error("stale-build", {
     subject: "dist/",
     seen: stamp ? "the compiled program is older than its sources" : "the compiled program is missing",
-    remedy: "Run `npm run build`, then try again",
   });
 }

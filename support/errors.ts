@@ -2,19 +2,93 @@
  * Problems and the error that carries them to people.
  * It never imports another room: every room throws these.
  */
-import type { LabCode, ProblemCode } from "./catalog";
 import { printable } from "./text";
 
 /** One thing that is wrong, told so that a reader can act on it without reading our code. */
 export interface Problem {
-  /** A stable name of the kind of problem, for tests, logs and docs/errors.md. */
-  readonly code: ProblemCode | LabCode;
+  /** A stable name of the kind of problem, for tests, logs and docs/errors.md: one of a room's `problems.ts`. */
+  readonly code: string;
   /** What the problem is about: a setting (`registries[0].ca.sha256`), a node, an object, a file. */
   readonly subject: string;
   /** What was seen there, with the shape of a value rather than the value where it could be a secret. */
   readonly seen: string;
   /** What to do next. */
   readonly remedy: string;
+}
+
+/** What to do: a text, one that is made of values, or several of them by name. */
+type Remedy = string | ((...values: never[]) => string) | { readonly [variant: string]: Remedy };
+
+/** What it takes to write a remedy: the names on the way to a text, then the values that go into it. */
+type ValuesOf<R> = R extends string
+  ? []
+  : R extends (...values: infer V) => string
+    ? V
+    : { [K in keyof R]: [variant: K, ...ValuesOf<R[K]>] }[keyof R];
+
+/** What all problems of one code have in common. */
+export interface ProblemKind {
+  /** Why it comes about; the messages say what was seen and what to do. */
+  readonly cause: string;
+  readonly remedy: Remedy;
+  /** For docs/errors.md: subject, what was seen, and the values of the remedy. */
+  readonly examples: readonly (readonly [subject: string, seen: string, ...values: unknown[]])[];
+}
+
+type Kinds = Readonly<Record<string, ProblemKind>>;
+
+type WithExamples<D extends Kinds> = {
+  readonly [K in keyof D]: {
+    readonly examples: readonly (readonly [subject: string, seen: string, ...ValuesOf<D[K]["remedy"]>])[];
+  };
+};
+
+type MakerOf<D extends Kinds, T> = <K extends keyof D & string>(
+  code: K,
+  what: Pick<Problem, "subject" | "seen">,
+  ...values: ValuesOf<D[K]["remedy"]>
+) => T;
+
+/** Makes the problems of one room. */
+export type ProblemMaker<D extends Kinds> = MakerOf<D, Problem> & {
+  /** The same, as an error to throw. */
+  readonly error: MakerOf<D, UserError>;
+  readonly title: string;
+  readonly kinds: D;
+};
+
+/** What {@link ProblemMaker} takes for the remedy of a code. */
+export type RemedyOf<M extends { readonly kinds: Kinds }, C extends keyof M["kinds"]> = ValuesOf<
+  M["kinds"][C]["remedy"]
+>;
+
+export type CodeOf<M extends { readonly kinds: Kinds }> = keyof M["kinds"] & string;
+
+/** Writes a remedy with the values that it takes. */
+export function remedyText(remedy: Remedy, values: readonly unknown[]): string {
+  if (typeof remedy === "string") return remedy;
+  if (typeof remedy === "function") return remedy(...(values as never[]));
+  const [variant, ...rest] = values;
+  return remedyText(remedy[variant as string]!, rest);
+}
+
+/**
+ * Lists the problems of a room by their codes, in the order of docs/errors.md.
+ *
+ * @returns What makes one of them where it is found.
+ */
+export function defineProblems<const D extends Kinds>(
+  title: string,
+  kinds: D & WithExamples<D>,
+): ProblemMaker<D> {
+  const make: MakerOf<D, Problem> = (code, { subject, seen }, ...values) => ({
+    code,
+    subject,
+    seen,
+    remedy: remedyText(kinds[code].remedy, values),
+  });
+  const error: MakerOf<D, UserError> = (code, what, ...values) => new UserError(make(code, what, ...values));
+  return Object.assign(make, { error, title, kinds });
 }
 
 /** Characters for each part of a problem: enough for a list of rights that are missing. */

@@ -3,6 +3,7 @@ import { open } from "node:fs/promises";
 import { homedir } from "node:os";
 import * as path from "node:path";
 import { UserError } from "./errors";
+import { supportProblem } from "./problems";
 
 /** Writes a leading `~/` out, which settings, unlike a shell's arguments, arrive with. */
 export function expandHome(file: string): string {
@@ -38,12 +39,7 @@ export async function readOperatorFile(
   const { subject, maxBytes } = options;
   const absolute = path.resolve(expandHome(file));
   const unreadable = (what: string): UserError =>
-    new UserError({
-      code: "file-unreadable",
-      subject,
-      seen: `the file ${absolute} ${what}`,
-      remedy: "Correct the path, or the file's permissions",
-    });
+    supportProblem.error("file-unreadable", { subject, seen: `the file ${absolute} ${what}` });
   try {
     // A pipe that nobody writes to would otherwise hold the opening up for ever.
     const handle = await open(absolute, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -66,10 +62,8 @@ export async function readOperatorFile(
     const { code = "" } = error as NodeJS.ErrnoException;
     throw unreadable(reasons[code] ?? `cannot be read (${code})`);
   }
-  throw new UserError({
-    code: "file-too-large",
+  throw supportProblem.error("file-too-large", {
     subject,
     seen: `the file ${absolute} is larger than ${maxBytes} bytes`,
-    remedy: "Give the path of the right file",
   });
 }

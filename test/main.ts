@@ -7,11 +7,11 @@ import * as path from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { parseArgs } from "node:util";
-import { UserError } from "../support/errors";
 import { endOnSignals, fail, told } from "../lab/program";
 import { allVariable } from "./all";
 import { stages } from "./e2e/stages";
 import { sshdRunFolder } from "./integration/nodes/ssh/sshServer";
+import { labProblem } from "../lab/problems";
 
 const suites = ["unit", "components", "integration", "e2e"] as const;
 type Suite = (typeof suites)[number];
@@ -157,11 +157,9 @@ async function claimLab(): Promise<void> {
   // Those of the tests are left where a run of them was killed.
   const others = stackNames().filter((name) => name !== "lab" && !/^e2e(-|$)/.test(name));
   if (others.length > 0) {
-    throw new UserError({
-      code: "lab-in-use",
+    throw labProblem.error("lab-in-use", {
       subject: "lab",
       seen: `it is up, with stacks of yours: ${others.join(", ")}`,
-      remedy: "Take it down (`npm run lab -- down`), or leave the end-to-end tests out (`npm run test:fast`)",
     });
   }
   process.stdout.write("The lab that `npm run lab` left up goes; the tests make one of their own.\n");

@@ -6,6 +6,7 @@ import type { KubeContext } from "../kubernetes/client";
 import { parseKubeconfigYaml } from "../kubernetes/kubeconfig";
 import { UserError } from "../support/errors";
 import { printable } from "../support/text";
+import { vsphereProblem } from "./problems";
 
 /** What the Supervisor knows about a workload cluster's API. */
 interface Known {
@@ -50,14 +51,16 @@ export async function checkIdentity(
   }
   if (known.endpoints.includes(endpointOf(cluster.server) ?? "") || sameCa(known.ca, cluster.ca))
     return undefined;
-  throw new UserError({
-    code: "wrong-cluster",
-    subject: options.subject,
-    seen:
-      `the context ${cluster.name} is for ${printable(cluster.server)}, and the cluster ${namespace}/${name} is at ` +
-      `${known.endpoints.join(", ")} by ${known.source}${known.ca === "" ? "" : ", with another CA"}`,
-    remedy: `Set a context of that cluster, or make one: \`${options.login}\``,
-  });
+  throw vsphereProblem.error(
+    "wrong-cluster",
+    {
+      subject: options.subject,
+      seen:
+        `the context ${cluster.name} is for ${printable(cluster.server)}, and the cluster ${namespace}/${name} is at ` +
+        `${known.endpoints.join(", ")} by ${known.source}${known.ca === "" ? "" : ", with another CA"}`,
+    },
+    options.login,
+  );
 }
 
 /** `host:port` of a URL, 443 where it has none. */

@@ -14,8 +14,9 @@ import {
   type HttpResponse,
   type Trust,
 } from "../net/https";
-import type { ProblemCode } from "../support/catalog";
-import { UserError } from "../support/errors";
+import { type Problem, UserError } from "../support/errors";
+import { kubernetesProblem } from "../kubernetes/problems";
+import { vsphereProblem } from "./problems";
 import { printable } from "../support/text";
 import { tokenExpiry } from "../support/token";
 import { readCertificates } from "../certificates/pem";
@@ -108,7 +109,8 @@ const clusterAnswerSchema = z.object({
 /** A failure that waiting may mend. */
 class NotYet extends Error {
   constructor(
-    readonly code: ProblemCode,
+    readonly code:
+      "supervisor-unreachable" | "supervisor-not-ready" | "cluster-unreachable" | "cluster-not-ready",
     readonly seen: string,
   ) {
     super(seen);
@@ -146,11 +148,8 @@ class LoginSession {
     if (pin !== undefined) {
       const pinned = chain.find((certificate) => fingerprintOf(certificate) === pin);
       if (pinned) return [pinned.toString()];
-      throw this.problem(
-        "supervisor-fingerprint-mismatch",
-        `no certificate that it serves has the SHA-256 ${pin}; it serves ${served}`,
-        "The password was not sent. Ask the vSphere administrator for the fingerprint, by another way than this connection, and give it with --fingerprint",
-      );
+      const seen = `no certificate that it serves has the SHA-256 ${pin}; it serves ${served}`;
+      throw vsphereProblem.error("supervisor-fingerprint-mismatch", this.about(seen));
     }
     if (rejection === undefined) return ca;
     throw this.notBelieved(`${server.hostname} port ${server.port}`, `${rejection}; it serves ${served}`);
@@ -210,11 +209,9 @@ class LoginSession {
       }
       const parsed = schema.safeParse(json);
       if (parsed.success) return parsed.data;
-      throw this.problem(
-        "supervisor-answer",
-        `its answer to the login for ${what} is not a login's (${parsed.error.issues.map(({ path }) => path.join(".") || "body").join(", ")})`,
-        "Check that --server is the Supervisor's control plane address, and not vCenter's",
-      );
+      const wrong = parsed.error.issues.map(({ path }) => path.join(".") || "body").join(", ");
+      const seen = `its answer to the login for ${what} is not a login's (${wrong})`;
+      throw vsphereProblem.error("supervisor-answer", this.about(seen), "login");
     });
   }
 
@@ -222,35 +219,27 @@ class LoginSession {
     const { user, password, namespace, cluster } = this.request;
     const said = refusalMessage(body, [password, basicCredential(user, password), "session_id"]);
     switch (true) {
-      case status === 401:
-        return this.problem(
-          "login-refused",
-          `it does not accept the user "${printable(user, 100)}" with this password (401) for ${what}`,
-          "Give the user in full (`name@vsphere.local`) and the right password; too many attempts lock the account",
-        );
-      case status === 403:
-        return this.problem(
-          "login-refused",
-          `the user "${printable(user, 100)}" has no access to ${what} (403${said})`,
-          "Have the permission given on the namespace in vCenter",
-        );
-      case forCluster && (status === 404 || status === 400):
-        return this.problem(
-          "cluster-not-found",
-          `there is no workload cluster "${cluster}" in namespace "${namespace}" for this user (${status}${said})`,
-          "Correct --namespace and --cluster (`kubectl get tanzukubernetesclusters -A` on the Supervisor shows both), or have the permission given",
-        );
+      case status === 401: {
+        const seen = `it does not accept the user "${printable(user, 100)}" with this password (401) for ${what}`;
+        return vsphereProblem.error("login-refused", this.about(seen), "password");
+      }
+      case status === 403: {
+        const seen = `the user "${printable(user, 100)}" has no access to ${what} (403${said})`;
+        return vsphereProblem.error("login-refused", this.about(seen), "permission");
+      }
+      case forCluster && (status === 404 || status === 400): {
+        const seen = `there is no workload cluster "${cluster}" in namespace "${namespace}" for this user (${status}${said})`;
+        return vsphereProblem.error("cluster-not-found", this.about(seen));
+      }
       case status === 429 || status >= 500:
         return new NotYet(
           forCluster ? "cluster-not-ready" : "supervisor-not-ready",
           `it cannot log in to ${what} yet (${status}${said})`,
         );
-      default:
-        return this.problem(
-          "supervisor-answer",
-          `it answers ${status}${said} to the login for ${what}`,
-          "Check that --server is the Supervisor's control plane address, and not vCenter's",
-        );
+      default: {
+        const seen = `it answers ${status}${said} to the login for ${what}`;
+        return vsphereProblem.error("supervisor-answer", this.about(seen), "login");
+      }
     }
   }
 
@@ -293,12 +282,12 @@ class LoginSession {
         if (!(error instanceof NotYet)) throw error;
         const left = this.deadline - performance.now();
         if (left <= 0) {
-          throw this.problem(
-            error.code,
-            error.seen,
-            this.request.waitSeconds > 0
-              ? "Look after it in vCenter, and log in again when it is well"
-              : "Check its address and state, or let the login wait for it with --wait SECONDS",
+          const what = this.about(error.seen);
+          const remedy = this.request.waitSeconds > 0 ? "waited" : "atOnce";
+          throw new UserError(
+            error.code === "cluster-unreachable"
+              ? kubernetesProblem(error.code, what, remedy)
+              : vsphereProblem(error.code, what, remedy),
           );
         }
         if (reported !== error.seen)
@@ -313,33 +302,31 @@ class LoginSession {
     if (!(error instanceof ConnectionFailure)) return error;
     const where = `${hostname} port ${port}`;
     if (error.kind === "unreachable" || error.kind === "slow") {
-      return new NotYet(`${kind}-unreachable`, `${where} is not reached: ${error.message}`);
+      return new NotYet(
+        kind === "supervisor" ? "supervisor-unreachable" : "cluster-unreachable",
+        `${where} is not reached: ${error.message}`,
+      );
     }
     if (error.kind === "certificate") {
       if (kind === "supervisor") return this.notBelieved(where, error.message);
-      return this.problem(
-        `${kind}-certificate`,
-        `${where} is not believed: ${error.message}`,
-        "The Supervisor names another CA for this cluster than it has: look after the cluster's certificates",
-      );
+      const seen = `${where} is not believed: ${error.message}`;
+      return kubernetesProblem.error("cluster-certificate", this.about(seen), "login");
     }
-    return this.problem(
-      `${kind}-answer`,
-      `${where}: ${error.message}`,
-      "Check that --server is the Supervisor's control plane address",
+    const what = this.about(`${where}: ${error.message}`);
+    return new UserError(
+      kind === "supervisor"
+        ? vsphereProblem("supervisor-answer", what, "connection")
+        : vsphereProblem("cluster-answer", what),
     );
   }
 
   private notBelieved(where: string, why: string): UserError {
-    return this.problem(
-      "supervisor-certificate",
-      `${where} is not believed: ${why}`,
-      "Nothing was sent to it. Give the CA with --ca-file, or with --fingerprint the SHA-256 of a certificate that it serves, as the vSphere administrator tells it",
-    );
+    const seen = `${where} is not believed: ${why}`;
+    return vsphereProblem.error("supervisor-certificate", this.about(seen));
   }
 
-  private problem(code: ProblemCode, seen: string, remedy: string): UserError {
-    return new UserError({ code, subject: this.subject, seen, remedy });
+  private about(seen: string): Pick<Problem, "subject" | "seen"> {
+    return { subject: this.subject, seen };
   }
 }
 

@@ -19,6 +19,8 @@ import { type Problem, UserError, describeProblem } from "../../support/errors";
 import { printable } from "../../support/text";
 import type { Configuration, Shown, ShownCertificate } from "./found";
 import { fingerprintOf, isAuthority, isSelfSigned, issuerOf, subjectOf } from "../../certificates/identity";
+import { registryProblem } from "../../registry/problems";
+import { cliProblem } from "../problems";
 
 /**
  * Asks the registry.
@@ -103,15 +105,11 @@ function refusedWith(
 }
 
 function refusedProblem(host: string, trusted: string, refusal: GoRefusal): Problem {
-  return {
-    code: "ca-does-not-verify",
-    subject: host,
-    seen: `with ${trusted} trusted, nodes would refuse it: ${refusal.message}`,
-    remedy:
-      refusal.kind === "authority"
-        ? "Ask the registry's administrator for the CA that issued its certificate, and for that to be what Harbor offers"
-        : "Have the registry's certificate renewed without that",
-  };
+  return registryProblem(
+    "ca-does-not-verify",
+    { subject: host, seen: `with ${trusted} trusted, nodes would refuse it: ${refusal.message}` },
+    refusal.kind === "authority" ? "offered" : "certificate",
+  );
 }
 
 type Choice = Pick<Shown, "configuration" | "warnings" | "problems">;
@@ -153,12 +151,12 @@ async function choose(
     // What is wrong with the server's certificate, whoever issued it.
     const refusal = refusedWith([leaf], chain, address.hostname);
     if (refusal) problems.push(refusedProblem(address.host, "any CA", refusal));
-    problems.push({
-      code: "ca-not-served",
-      subject: address.host,
-      seen: `it does not serve the CA that issued its certificate, and offers none that did: ${issuerOf(leaf)}`,
-      remedy: "Ask its administrator for that CA, and give it with `from: file` or `inline`",
-    });
+    problems.push(
+      cliProblem("ca-not-served", {
+        subject: address.host,
+        seen: `it does not serve the CA that issued its certificate, and offers none that did: ${issuerOf(leaf)}`,
+      }),
+    );
   }
   return { configuration: null, warnings: [], problems };
 }

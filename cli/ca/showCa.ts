@@ -5,6 +5,7 @@
 import { parseArgs } from "node:util";
 import { caLimits } from "../../registry/ca";
 import { UserError } from "../../support/errors";
+import { type BadArgument, cliProblem } from "../problems";
 import { printable } from "../../support/text";
 import { withProgress } from "../progress";
 import { describe } from "./describe";
@@ -40,13 +41,11 @@ export async function showCa(args: readonly string[]): Promise<void> {
   if (!shown.configuration) process.exitCode = 1;
 }
 
-const seeHelp = "See `npm run ca -- --help`";
-
 function readArguments(
   args: readonly string[],
 ): { host: string; json: boolean; seconds: number } | undefined {
-  const wrong = (subject: string, seen: string, remedy = seeHelp): UserError =>
-    new UserError({ code: "bad-arguments", subject, seen, remedy });
+  const wrong = (subject: string, seen: string, ...remedy: BadArgument): UserError =>
+    cliProblem.error("bad-arguments", { subject, seen }, ...remedy);
   let parsed;
   try {
     const options = {
@@ -57,17 +56,21 @@ function readArguments(
     parsed = parseArgs({ args: [...args], options, allowPositionals: true });
   } catch (error) {
     const option = /'(--?[A-Za-z0-9-]+)/.exec((error as Error).message)?.[1] ?? "an option";
-    throw wrong("arguments", `${option} is unknown, or lacks its value`);
+    throw wrong("arguments", `${option} is unknown, or lacks its value`, "help", "ca");
   }
   const { values, positionals } = parsed;
   if (values.help) return undefined;
   const [host, ...others] = positionals;
-  if (host === undefined)
-    throw wrong("HOST", "it is missing", "Give the registry: `npm run ca -- HOST[:PORT]`");
-  if (others.length > 0) throw wrong("HOST", `there are ${positionals.length} of them`, "Give one registry");
+  if (host === undefined) throw wrong("HOST", "it is missing", "noRegistry");
+  if (others.length > 0) throw wrong("HOST", `there are ${positionals.length} of them`, "oneRegistry");
   const { timeout = String(caLimits.seconds) } = values;
   const seconds = /^\d{1,3}$/.test(timeout) ? Number(timeout) : 0;
   if (seconds < 1 || seconds > 300)
-    throw wrong("--timeout", `"${printable(timeout, 40)}" is not a whole number of seconds from 1 to 300`);
+    throw wrong(
+      "--timeout",
+      `"${printable(timeout, 40)}" is not a whole number of seconds from 1 to 300`,
+      "help",
+      "ca",
+    );
   return { host, json: values.json === true, seconds };
 }

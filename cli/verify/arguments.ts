@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { parseImageReference } from "../../registry/host";
 import type { DeployedStack } from "../../state/exportedState";
 import { type Problem, UserError } from "../../support/errors";
+import { type BadArgument, cliProblem } from "../problems";
 import { printable } from "../../support/text";
 import { registryHosts } from "./judge";
 
@@ -44,10 +45,10 @@ export interface Request {
   readonly json: boolean;
 }
 
-const seeHelp = "See `npm run verify -- --help`";
+const seeHelp = ["help", "verify"] as const;
 
-function badArgument(subject: string, seen: string, remedy = seeHelp): Problem {
-  return { code: "bad-arguments", subject, seen, remedy };
+function badArgument(subject: string, seen: string, ...remedy: BadArgument): Problem {
+  return cliProblem("bad-arguments", { subject, seen }, ...remedy);
 }
 
 /** @returns `undefined` for `--help`. */
@@ -56,7 +57,9 @@ export function readArguments(args: readonly string[]): Request | undefined {
     try {
       return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
     } catch (error) {
-      throw new UserError(badArgument("arguments", printable((error as Error).message.split(". ")[0]!, 200)));
+      throw new UserError(
+        badArgument("arguments", printable((error as Error).message.split(". ")[0]!, 200), ...seeHelp),
+      );
     }
   })();
   if (values.help === true) return undefined;
@@ -68,13 +71,15 @@ export function readArguments(args: readonly string[]): Request | undefined {
     "expires-within": days = "30",
     json = false,
   } = values;
-  if (stack === "") problems.push(badArgument("--stack", "it is missing"));
+  if (stack === "") problems.push(badArgument("--stack", "it is missing", ...seeHelp));
   else if (!/^[A-Za-z0-9_.][A-Za-z0-9_./-]*$/.test(stack))
-    problems.push(badArgument("--stack", `"${printable(stack, 80)}" is not the name of a stack`));
+    problems.push(badArgument("--stack", `"${printable(stack, 80)}" is not the name of a stack`, ...seeHelp));
   if (!/^\d{1,5}$/.test(days))
-    problems.push(badArgument("--expires-within", `"${printable(days, 40)}" is not a number of days`));
+    problems.push(
+      badArgument("--expires-within", `"${printable(days, 40)}" is not a number of days`, ...seeHelp),
+    );
   if (images.length > 0 && !pull)
-    problems.push(badArgument("--image", "it is for --pull, which is not given"));
+    problems.push(badArgument("--image", "it is for --pull, which is not given", ...seeHelp));
   const [first, ...rest] = problems;
   if (first) throw new UserError(first, ...rest);
   return { stack, pull, images: [...new Set(images)], expiresWithin: Number(days), json };
@@ -86,7 +91,7 @@ export function imagesOf({ images, pull }: Request, stack: DeployedStack): reado
   const wanted = images.length > 0 ? images : stack.image === undefined ? [] : [stack.image];
   if (wanted.length === 0) {
     throw new UserError(
-      badArgument("--pull", "the stack runs no Deployment, so that it has no image", "Give one with --image"),
+      badArgument("--pull", "the stack runs no Deployment, so that it has no image", "noImage"),
     );
   }
   const hosts = registryHosts(stack);
@@ -94,7 +99,7 @@ export function imagesOf({ images, pull }: Request, stack: DeployedStack): reado
     const { host } = parseImageReference(image, { subject: "--image" });
     if (hosts.includes(host)) return [];
     const seen = `"${printable(image, 200)}" is of none of the stack's registries`;
-    return [badArgument("--image", seen, `Give an image of ${hosts.join(" or ")}`)];
+    return [badArgument("--image", seen, "otherImage", hosts)];
   });
   const [first, ...rest] = problems;
   if (first) throw new UserError(first, ...rest);

@@ -6,7 +6,7 @@ import type { ClusterNode } from "../../kubernetes/types";
 import type { Observation } from "../../nodes/operations/inspection";
 import type { ScriptSuccess } from "../../nodes/protocol/report";
 import type { DeployedStack, StackNode } from "../../state/exportedState";
-import type { ProblemCode } from "../../support/catalog";
+import type { SshCode } from "../../nodes/ssh/problems";
 import type { Problem } from "../../support/errors";
 import type {
   Answer,
@@ -17,6 +17,9 @@ import type {
   RegistryFinding,
   TrustFinding,
 } from "./findings";
+import { certificateProblem } from "../../certificates/problems";
+import { cliProblem } from "../problems";
+import { nodeProblem } from "../../nodes/problems";
 
 /** The evidence: what the clusters and the nodes answered. */
 export interface Evidence {
@@ -35,7 +38,6 @@ export interface Evidence {
 }
 
 const dayMs = 24 * 60 * 60 * 1000;
-const runUp = "Run `pulumi up`";
 
 /** The nodes of the stack that the cluster still has, and whose host key is known: those that can be asked. */
 export function nodesToAsk(stack: DeployedStack, listed: readonly ClusterNode[]): StackNode[] {
@@ -68,22 +70,22 @@ function judgeRegistries(evidence: Evidence, problems: Problem[], warnings: Prob
       judgeCertificate(sha256, evidence),
     );
     for (const { sha256, subject, notAfter, daysLeft, validity } of certificates) {
-      const about = { subject: `registry ${host}` };
+      const about = `registry ${host}`;
       const named = `its CA certificate ${subject ?? ""}`;
-      const renew = `Give the stack the registry's present CA, then run \`pulumi up\``;
       if (validity === "expired") {
-        problems.push({
-          code: "ca-expired",
-          ...about,
-          seen: `${named} expired at ${notAfter!}`,
-          remedy: renew,
-        });
+        problems.push(
+          certificateProblem(
+            "ca-expired",
+            { subject: about, seen: `${named} expired at ${notAfter!}` },
+            "deployed",
+          ),
+        );
       } else if (validity === "expiring") {
         const seen = `${named} expires in ${daysLeft!} day(s), at ${notAfter!}`;
-        warnings.push({ code: "ca-expires", ...about, seen, remedy: renew });
+        warnings.push(cliProblem("ca-expires", { subject: about, seen }));
       } else if (validity === "unknown") {
         const seen = `the state does not know when the certificate ${sha256.slice(0, 16)}… expires: the last run did not come to its end`;
-        warnings.push({ code: "ca-expiry-unknown", ...about, seen, remedy: runUp });
+        warnings.push(cliProblem("ca-expiry-unknown", { subject: about, seen }));
       }
     }
     return { host, certificates };
@@ -103,7 +105,7 @@ function notObserved(stack: DeployedStack, reachable: Answer, hostKeyAsPinned: A
 }
 
 /** Failures that come after the host key was checked. */
-const afterLogin: ReadonlySet<string> = new Set<ProblemCode>(["ssh-auth", "ssh-exec-timeout", "ssh-output"]);
+const afterLogin: ReadonlySet<string> = new Set<SshCode>(["ssh-auth", "ssh-exec-timeout", "ssh-output"]);
 
 /** A node that did not report: how far the connection to it got. */
 function judgeSilence({ code }: Problem, stack: DeployedStack): Seen {
@@ -126,17 +128,16 @@ function explainTrust(
   { host, caFile, read }: TrustFinding,
   trustMode: string,
 ): Problem | undefined {
-  const about = { subject: `node ${name}`, remedy: `${runUp}, which puts it right` };
+  const subject = `node ${name}`;
   if (caFile === false)
-    return {
-      code: "ca-file-missing",
-      ...about,
+    return cliProblem("ca-file-missing", {
+      subject,
       seen: `the CA file of ${host} is missing, or not what it was`,
-    };
+    });
   if (read === true) return undefined;
   const where =
     trustMode === "certs.d" ? "not in the folder that containerd reads" : "not in the bundle that Go reads";
-  return { code: "ca-not-read", ...about, seen: `the CA of ${host} is in place, but ${where}` };
+  return cliProblem("ca-not-read", { subject, seen: `the CA of ${host} is in place, but ${where}` });
 }
 
 function judgeReport(name: string, report: ScriptSuccess, stack: DeployedStack, problems: Problem[]): Seen {
@@ -148,12 +149,12 @@ function judgeReport(name: string, report: ScriptSuccess, stack: DeployedStack, 
     if (problem) problems.push(problem);
   }
   if (report.loaded !== true) {
-    problems.push({
-      code: "containerd-not-restarted",
-      subject: `node ${name}`,
-      seen: "containerd has not been started since the CA was last changed, or does not run",
-      remedy: `${runUp}, which restarts it`,
-    });
+    problems.push(
+      cliProblem("containerd-not-restarted", {
+        subject: `node ${name}`,
+        seen: "containerd has not been started since the CA was last changed, or does not run",
+      }),
+    );
   }
   return {
     reachable: true,
@@ -170,13 +171,18 @@ function explainAbsence(
   recorded: StackNode | undefined,
   listed: ClusterNode | undefined,
 ): Problem | undefined {
-  const about = { subject: `node ${name}`, remedy: runUp };
-  if (!recorded) return { code: "node-not-in-stack", ...about, seen: "it is not in the stack" };
-  if (!listed) return { code: "node-gone", ...about, seen: "the stack has it, and the cluster no longer" };
+  const subject = `node ${name}`;
+  if (!recorded) return cliProblem("node-not-in-stack", { subject, seen: "it is not in the stack" });
+  if (!listed)
+    return nodeProblem(
+      "node-gone",
+      { subject, seen: "the stack has it, and the cluster no longer" },
+      "listed",
+    );
   if (listed.uid !== recorded.target.uid)
-    return { code: "node-replaced", ...about, seen: "the stack has an earlier node of this name" };
+    return cliProblem("node-replaced", { subject, seen: "the stack has an earlier node of this name" });
   if (recorded.hostKey === undefined)
-    return { code: "node-not-installed", ...about, seen: "its installation never came to its end" };
+    return cliProblem("node-not-installed", { subject, seen: "its installation never came to its end" });
   return undefined;
 }
 
@@ -200,12 +206,12 @@ function judgeNode(name: string, evidence: Evidence, problems: Problem[]): NodeF
   const pulls = evidence.pulls.get(name) ?? [];
   for (const { image, ok, message } of pulls) {
     if (ok) continue;
-    mine.push({
-      code: "pull-failed",
-      subject: `node ${name}`,
-      seen: `${image} could not be pulled: ${message ?? "no reason was given"}`,
-      remedy: "Look at what it says",
-    });
+    mine.push(
+      cliProblem("pull-failed", {
+        subject: `node ${name}`,
+        seen: `${image} could not be pulled: ${message ?? "no reason was given"}`,
+      }),
+    );
   }
   problems.push(...mine);
   return {
@@ -231,12 +237,13 @@ export function judge(evidence: Evidence): Findings {
   const nodes = names.map((node) => judgeNode(node, evidence, problems));
   for (const node of listed) {
     if (node.ready) continue;
-    warnings.push({
-      code: "node-not-ready",
-      subject: `node ${node.name}`,
-      seen: "it is not Ready at the moment",
-      remedy: "Look at it with `kubectl describe node`",
-    });
+    warnings.push(
+      nodeProblem(
+        "node-not-ready",
+        { subject: `node ${node.name}`, seen: "it is not Ready at the moment" },
+        "now",
+      ),
+    );
   }
   return {
     version: 1,

@@ -8,9 +8,9 @@ import { type PullResult, tryPulls } from "../../kubernetes/pullPods";
 import type { ClusterNode } from "../../kubernetes/types";
 import { ownerMetadata } from "../../plan/ownership";
 import type { DeployedStack } from "../../state/exportedState";
-import { UserError } from "../../support/errors";
 import { withProgress } from "../progress";
 import type { PullFinding } from "./findings";
+import { cliProblem } from "../problems";
 
 /** Tries the pulls; a signal ends them, and the process, once their pods are deleted. */
 export async function pullOnNodes(
@@ -24,9 +24,8 @@ export async function pullOnNodes(
   const interrupt = (signal: NodeJS.Signals): void => {
     if (interruption.signal.aborted) return; // a terminal and npm both send one
     process.stderr.write(`${signal}: deleting the pods\n`);
-    const remedy = "Run it again";
     interruption.abort(
-      new UserError({ code: "interrupted", subject: "verify", seen: `it was ended by ${signal}`, remedy }),
+      cliProblem.error("interrupted", { subject: "verify", seen: `it was ended by ${signal}` }),
     );
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

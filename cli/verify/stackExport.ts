@@ -5,6 +5,7 @@
 import { spawn } from "node:child_process";
 import { UserError } from "../../support/errors";
 import { lastWords } from "../../support/text";
+import { cliProblem } from "../problems";
 
 /** Pulumi's refusals, by what it prints. */
 const refusals = [
@@ -12,14 +13,6 @@ const refusals = [
   ["passphrase-missing", /passphrase/i],
   ["pulumi-login", /PULUMI_ACCESS_TOKEN|pulumi login|not logged in/],
 ] as const;
-
-/** What to do then; the last is for every other failure. */
-const refusalRemedies = {
-  "stack-missing": "Name a stack that is there (`pulumi stack ls`)",
-  "passphrase-missing": "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, as for `pulumi up`",
-  "pulumi-login": "Log in to where the stack's state is (`pulumi login`), as for `pulumi up`",
-  "export-failed": "Run `pulumi stack export` by hand to see more",
-} as const;
 
 /** Exports the stack's state; what is secret in it stays encrypted. */
 export async function exportState(stack: string): Promise<unknown> {
@@ -35,22 +28,20 @@ export async function exportState(stack: string): Promise<unknown> {
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on("error", (error: NodeJS.ErrnoException) => {
       const seen = error.code === "ENOENT" ? "it is not on PATH" : `it cannot be run (${error.code ?? ""})`;
-      reject(
-        new UserError({ code: "pulumi-missing", subject: "pulumi", seen, remedy: "Install the Pulumi CLI" }),
-      );
+      reject(cliProblem.error("pulumi-missing", { subject: "pulumi", seen }));
     });
     child.on("close", resolve);
   });
   if (code !== 0) {
-    const kind = refusals.find(([, pattern]) => pattern.test(stderr))?.[0] ?? "export-failed";
+    const kind = refusals.find(([, pattern]) => pattern.test(stderr))?.[0];
     const said = lastWords(stderr) || `it ended with code ${code ?? "none"}`;
-    const remedy = refusalRemedies[kind];
-    throw new UserError({ code: kind, subject, seen: `pulumi said: ${said}`, remedy });
+    const what = { subject, seen: `pulumi said: ${said}` };
+    throw new UserError(kind ? cliProblem(kind, what) : cliProblem("export-failed", what, "refused"));
   }
   try {
     return JSON.parse(Buffer.concat(stdout).toString("utf8"));
   } catch {
     const seen = "what `pulumi stack export` printed is not JSON";
-    throw new UserError({ code: "export-failed", subject, seen, remedy: "Run it by hand to see more" });
+    throw cliProblem.error("export-failed", { subject, seen }, "notJson");
   }
 }

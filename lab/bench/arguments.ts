@@ -6,6 +6,7 @@ import { fleetLimit } from "../topology";
 import type { Settings } from "./conditions";
 import { peers, type Transport } from "./peers";
 import type { Contestant } from "./run";
+import { labProblem } from "../problems";
 
 export interface Request {
   readonly sizes: readonly number[];
@@ -57,12 +58,7 @@ const options = {
 } as const;
 
 function badUsage(seen: string): UserError {
-  return new UserError({
-    code: "bench-usage",
-    subject: "npm run bench",
-    seen,
-    remedy: "See `npm run bench -- --help`",
-  });
+  return labProblem.error("bench-usage", { subject: "npm run bench", seen });
 }
 
 function whole(name: string, text: string, most: number): number {

@@ -4,7 +4,6 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import * as path from "node:path";
-import { UserError } from "../../support/errors";
 import { replaceFile } from "../wholeFiles";
 import { projectRoot } from "../paths";
 import type { Conditions } from "./conditions";
@@ -12,6 +11,7 @@ import { largestProgram, type Result, type Summary } from "./figures";
 import type { Step } from "./peers";
 import { chart, type Chart } from "./svg";
 import { targets, verdict } from "./targets";
+import { labProblem } from "../problems";
 
 export interface Record {
   readonly conditions: Conditions;
@@ -180,12 +180,12 @@ export function replaceBlocks(page: string, blocks: Readonly<{ [name: string]: s
     const start = text.indexOf(begin);
     const stop = text.indexOf(end, start);
     if (start < 0 || stop < 0) {
-      throw new UserError({
-        code: "bench-page",
-        subject: path.relative(projectRoot, pageFile),
-        seen: `it has no block "${name}"`,
-        remedy: `Put two lines into it where that block is to be: ${begin.trim()} and ${end}`,
-      });
+      throw labProblem.error(
+        "bench-page",
+        { subject: path.relative(projectRoot, pageFile), seen: `it has no block "${name}"` },
+        begin.trim(),
+        end,
+      );
     }
     return `${text.slice(0, start + begin.length)}\n${block}\n\n${text.slice(stop)}`;
   }, page);
@@ -199,11 +199,9 @@ export function keepRecord(record: Record): void {
 /** Writes the page's tables and plots from what was measured last. */
 export function writePage(): void {
   if (!existsSync(recordFile)) {
-    throw new UserError({
-      code: "bench-nothing-measured",
+    throw labProblem.error("bench-nothing-measured", {
       subject: path.relative(projectRoot, recordFile),
       seen: "it is not there",
-      remedy: "Measure first: `npm run bench -- --write-docs`",
     });
   }
   const record = JSON.parse(readFileSync(recordFile, "utf8")) as Record;

@@ -2,10 +2,10 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import * as path from "node:path";
-import { UserError } from "../../support/errors";
 import { CommandError, exec } from "../exec";
 import { makeLabFolder, toolsFolder } from "../paths";
 import { step } from "../progress";
+import { labProblem } from "../problems";
 
 /** Which release of each peer is measured. */
 export const pythonPeers = { "ansible-core": "2.19.14", pyinfra: "3.10.0" } as const;
@@ -43,11 +43,9 @@ export async function ensurePythonPeers(wanted: readonly string[]): Promise<void
     await writeFile(ready, "");
   }).catch((error: unknown) => {
     if (!(error instanceof CommandError)) throw error;
-    throw new UserError({
-      code: "bench-peers-missing",
+    throw labProblem.error("bench-peers-missing", {
       subject: requirements.join(", "),
       seen: `they could not be installed: ${error.message}`,
-      remedy: "Set up pip's index, or leave them out: `npm run bench -- --peers tkc-registry,xargs-ssh`",
     });
   });
 }

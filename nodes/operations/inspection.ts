@@ -6,6 +6,7 @@ import type { NodeTarget } from "../protocol/spec";
 import type { InSession } from "../ssh/pool";
 import { runOnNode } from "./node";
 import { identity } from "./operations";
+import { nodeProblem } from "../problems";
 
 /** The result of inspecting one node. */
 export type Observation =
@@ -41,12 +42,10 @@ export function inspectNodes(
   const ask = async ({ target, hostKey }: InspectionTarget): Promise<Observation> => {
     const late: Observation = {
       kind: "silent",
-      problem: {
-        code: "node-silent",
+      problem: nodeProblem("node-silent", {
         subject: `node ${target.name}`,
         seen: `it did not answer within ${timeout} s`,
-        remedy: "Check that the node is running and can be reached",
-      },
+      }),
     };
     try {
       const answer = inSession(target, hostKey, (session) =>

@@ -1,6 +1,7 @@
 /** Runs the node script over a session, and explains its failures. */
 import { type Problem, UserError } from "../../support/errors";
 import { lastWords } from "../../support/text";
+import { type NodeCode, nodeProblem } from "../problems";
 import { type ScriptFailure, type ScriptSuccess, parseScriptOutput } from "../protocol/report";
 import { type NodeOperation, remoteCommand } from "../script/script";
 import type { Session } from "../ssh/session";
@@ -9,34 +10,25 @@ const lockWait = 120;
 /** A last resort: the script itself limits the lock, the trust store's rebuild and the restart. */
 const operationTimeout = (lockWait + 600) * 1000;
 
-const runAgain = "Run again; if it stays so, this is a defect of tkc-registry";
-
-/** By the error that the script reports. */
-const remedies = {
-  "wrong-node":
-    "Nothing was touched. Run `pulumi up` again: nodes were replaced and their addresses changed hands",
-  busy: "Another run or another stack is at work on this node; run again when it has ended",
-  "unknown-os": "Nothing was touched. Nodes with Photon OS, Ubuntu or Debian are supported",
-  "bad-neighbour":
-    "Nothing was touched. Add the missing final newline to that file on the node, then run again",
-  "rehash-failed": "Look at the output, put it right on the node, then run again",
-  "bundle-shrank": "Look for damaged files beside ours on the node; compare with another node",
-  "not-trusted": "Look at the trust store on the node; a rebuild by hand shows what it leaves out",
-  "not-removed": "Look for a copy of the certificate in the trust store of the node",
-  "write-failed": "Make room on the node's disk, or repair it, then run again",
-  "certs-d-missing":
-    "Nothing was touched. Set config_path for registries in the configuration of containerd on the node, or have the trust store used",
-  "certs-d-taken":
-    "Nothing was touched. Name our file as `ca` in that hosts.toml, or give the registry a folder of its own; or have the trust store used",
-  "containerd-failed": "Look at `journalctl -u containerd` on the node, then run again",
-  "containerd-missing": "Check that the node runs containerd as the unit containerd.service",
-  "script-damaged": runAgain,
-  "bad-parameter": runAgain,
-  internal: runAgain,
-} as const;
-
-/** The script's output is untrusted: an unknown error is reported as `internal`. */
-const isKnown = (error: string): error is keyof typeof remedies => Object.hasOwn(remedies, error);
+/** What the script may say is wrong, as codes. */
+export const scriptCodes = [
+  "node-wrong-node",
+  "node-busy",
+  "node-unknown-os",
+  "node-bad-neighbour",
+  "node-rehash-failed",
+  "node-bundle-shrank",
+  "node-not-trusted",
+  "node-not-removed",
+  "node-write-failed",
+  "node-certs-d-missing",
+  "node-certs-d-taken",
+  "node-containerd-failed",
+  "node-containerd-missing",
+  "node-script-damaged",
+  "node-bad-parameter",
+  "node-internal",
+] as const satisfies readonly NodeCode[];
 
 /** systemd's own log lines about a failed unit. They do not say why. */
 const systemdsOwn = /^(\S+\.service: |(Starting|Started|Stopping|Stopped|Failed to start) )/;
@@ -49,13 +41,15 @@ function logTail(log: string): string {
 
 function failureProblem(node: string, { error, detail = "", log }: ScriptFailure): Problem {
   const tail = log === undefined ? "" : logTail(Buffer.from(log, "base64").toString("utf8"));
-  const known = isKnown(error) ? error : "internal";
-  return {
-    code: `node-${known}`,
+  const what = {
     subject: `node ${node}`,
     seen: `${detail === "" ? error : detail}${tail === "" ? "" : ` (last output: ${tail})`}`,
-    remedy: remedies[known],
   };
+  // What the script says is text from outside: a word that is not known is told as a step that failed.
+  const code = scriptCodes.find((known) => known === `node-${error}`) ?? "node-internal";
+  return code === "node-not-trusted" || code === "node-bad-parameter"
+    ? nodeProblem(code, what, "script")
+    : nodeProblem(code, what);
 }
 
 /**
@@ -69,13 +63,9 @@ export async function runOnNode(session: Session, operation: NodeOperation): Pro
   const report = parseScriptOutput(stdout);
   if (report?.end === "ok") return report;
   if (report) throw new UserError(failureProblem(operation.nodeName, report));
-  const sudo = /^sudo: /m.test(stderr);
-  throw new UserError({
-    code: sudo ? "node-sudo" : "node-no-report",
+  const what = {
     subject: `node ${operation.nodeName}`,
     seen: `the script did not run to its end (code ${code ?? "none"}): ${lastWords(stderr) || "no message"}`,
-    remedy: sudo
-      ? "The user that logs in must be allowed to use sudo without a password"
-      : "Log in to the node by hand and see whether its shell works; then run again",
-  });
+  };
+  throw nodeProblem.error(/^sudo: /m.test(stderr) ? "node-sudo" : "node-no-report", what);
 }

@@ -21,6 +21,7 @@ import type { InSession } from "../ssh/pool";
 import type { Session } from "../ssh/session";
 import { runOnNode } from "./node";
 import { type NodeReader, waitReady } from "./ready";
+import { nodeProblem } from "../problems";
 
 /** What an operation is given besides its input. */
 export interface OperationContext {
@@ -104,12 +105,14 @@ export async function applyCa(
     return formatReport({ ...common, skipped: report.skipped, hostKey, nonce: randomUUID() });
   const missing = certificates.filter(({ sha256 }) => !report.trusted.includes(sha256));
   if (missing.length > 0) {
-    throw new UserError({
-      code: "node-not-trusted",
-      subject: `node ${target.name}`,
-      seen: `after the installation ${report.bundle} lacks ${missing.map(({ sha256 }) => sha256).join(", ")}`,
-      remedy: "Look at the trust store on the node, then run again",
-    });
+    throw nodeProblem.error(
+      "node-not-trusted",
+      {
+        subject: `node ${target.name}`,
+        seen: `after the installation ${report.bundle} lacks ${missing.map(({ sha256 }) => sha256).join(", ")}`,
+      },
+      "report",
+    );
   }
   for (const path of report.alsoTrustedBy) log(`also trusted by ${path}, which is not ours and stays`);
   const place = report.trust === "certs.d" ? "containerd's folders for the registries" : "the trust store";
@@ -151,14 +154,12 @@ export async function restartContainerd(
   if ("skipped" in report) return formatReport({ ...common, skipped: report.skipped });
   const missing = ca.sha256.filter((sha256) => !report.trusted.includes(sha256));
   if (missing.length > 0 || report.loaded !== true || report.containerdStarted === undefined) {
-    throw new UserError({
-      code: "node-not-loaded",
+    throw nodeProblem.error("node-not-loaded", {
       subject: `node ${target.name}`,
       seen:
         missing.length > 0
           ? `since the installation ${report.bundle} has lost ${missing.join(", ")}`
           : "containerd has not loaded the node's trust store",
-      remedy: "Somebody else may be changing the node; run again",
     });
   }
   const restarted = report.restarted

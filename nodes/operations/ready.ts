@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { OpenContext } from "../../kubernetes/client";
-import type { ProblemCode } from "../../support/catalog";
+import type { KubernetesCode } from "../../kubernetes/problems";
 import { UserError } from "../../support/errors";
 import type { NodeTarget } from "../protocol/spec";
+import { kubernetesProblem } from "../../kubernetes/problems";
+import { nodeProblem } from "../problems";
 
 const nodeSchema = z.object({
   metadata: z.object({ uid: z.string() }),
@@ -38,12 +40,14 @@ export type NodeReader = (context: string, name: string) => Promise<NodeState | 
 export function nodeState(object: unknown): NodeState {
   const parsed = nodeSchema.safeParse(object);
   if (!parsed.success) {
-    throw new UserError({
-      code: "node-malformed",
-      subject: "a Node object",
-      seen: `its ${parsed.error.issues[0]?.path.map(String).join(".") ?? "content"} is missing or not as kubelets write it`,
-      remedy: "Look at the object (`kubectl get nodes -o yaml`)",
-    });
+    throw kubernetesProblem.error(
+      "node-malformed",
+      {
+        subject: "a Node object",
+        seen: `its ${parsed.error.issues[0]?.path.map(String).join(".") ?? "content"} is missing or not as kubelets write it`,
+      },
+      "waited",
+    );
   }
   const { metadata, status } = parsed.data;
   const ready = status.conditions.find(({ type }) => type === "Ready");
@@ -67,7 +71,7 @@ export const nodeReader =
 
 const pollInterval = 2000;
 /** The API may run on the very node that restarts, so its failures are retried. */
-const transient: ReadonlySet<string> = new Set<ProblemCode>(["cluster-unreachable", "cluster-failing"]);
+const transient: ReadonlySet<string> = new Set<KubernetesCode>(["cluster-unreachable", "cluster-failing"]);
 
 /**
  * Waits until a node is Ready. An API that does not answer is asked again.
@@ -86,20 +90,21 @@ export async function waitReady(
     try {
       const node = await readNode(clusterContext, name);
       if (node?.uid !== uid) {
-        throw new UserError({
-          code: "node-gone",
-          subject: `node ${name}`,
-          seen: `while it was waited for, the node was ${node ? "replaced" : "removed"}`,
-          remedy: "Run `pulumi up` again, which takes the nodes that there are now",
-        });
+        throw nodeProblem.error(
+          "node-gone",
+          {
+            subject: `node ${name}`,
+            seen: `while it was waited for, the node was ${node ? "replaced" : "removed"}`,
+          },
+          "waiting",
+        );
       }
       if (node.ready) return;
-      last = new UserError({
-        code: "node-not-ready",
-        subject: `node ${name}`,
-        seen: `it was not Ready after ${timeout} s: ${node.message}`,
-        remedy: "Look at the kubelet and containerd on the node; when it is Ready, run again",
-      });
+      last = nodeProblem.error(
+        "node-not-ready",
+        { subject: `node ${name}`, seen: `it was not Ready after ${timeout} s: ${node.message}` },
+        "waited",
+      );
     } catch (error) {
       if (!(error instanceof UserError) || !transient.has(error.problems[0]?.code ?? "")) throw error;
       last = error;

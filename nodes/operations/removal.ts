@@ -1,7 +1,7 @@
 /** Removes the stack's certificates from nodes. At `destroy` no program runs, so all input comes from the state. */
 import pLimit from "p-limit";
 import type { ClusterNode } from "../../kubernetes/types";
-import type { ProblemCode } from "../../support/catalog";
+import type { KubernetesCode } from "../../kubernetes/problems";
 import { UserError, allChecks } from "../../support/errors";
 import {
   type CommandInput,
@@ -30,7 +30,7 @@ export interface RemovalContext extends OperationContext {
 }
 
 /** How a deleted cluster appears: no answer, a load balancer without a backend, or another machine at its address. */
-const maybeGone: ReadonlySet<string> = new Set<ProblemCode>([
+const maybeGone: ReadonlySet<string> = new Set<KubernetesCode>([
   "cluster-unreachable",
   "cluster-failing",
   "cluster-certificate",

@@ -19,6 +19,8 @@ import {
   unreachablePolicies,
   defaults,
 } from "./spec";
+import { kubernetesProblem } from "../../kubernetes/problems";
+import { nodeProblem } from "../problems";
 
 /** The environment of a node command. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -97,13 +99,16 @@ const trustSchema = z.object({
 function read<T>(schema: z.ZodType<T>, environment: Environment): T {
   const result = schema.safeParse(environment);
   if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path: [variable, ...inside], message }): Problem => ({
-    code: "bad-environment",
-    subject: [variable, ...inside].map(String).join("."),
-    seen: environment[String(variable)] === undefined ? "the variable is not set" : message,
-    remedy:
-      "Node commands are run by `pulumi`; to try one by hand, give it the environment that is in the stack's state",
-  }));
+  const problems = result.error.issues.map(({ path: [variable, ...inside], message }): Problem =>
+    kubernetesProblem(
+      "bad-environment",
+      {
+        subject: [variable, ...inside].map(String).join("."),
+        seen: environment[String(variable)] === undefined ? "the variable is not set" : message,
+      },
+      "variable",
+    ),
+  );
   throw new UserError(...(problems as [Problem, ...Problem[]]));
 }
 
@@ -187,12 +192,9 @@ export function readSweepInput(environment: Environment): SweepInput {
 export function checkScript(environment: Environment, packaged: string): void {
   const planned = read(scriptSchema, environment).TKC_REGISTRY_SCRIPT_SHA256;
   if (planned === packaged) return;
-  throw new UserError({
-    code: "other-script",
+  throw nodeProblem.error("other-script", {
     subject: "TKC_REGISTRY_SCRIPT_SHA256",
     seen: `the preview showed the node script ${planned.slice(0, 16)}…, and ${packaged.slice(0, 16)}… is installed`,
-    remedy:
-      "Install the release that the preview was made with (`npm ci`), or run `pulumi up` again and look at its preview",
   });
 }
 
@@ -213,12 +215,12 @@ export function unreachablePolicy(environment: Environment, otherwise: string): 
   const given = environment[policyVariable] || otherwise;
   const policy = unreachablePolicies.find((each) => each === given);
   if (policy) return policy;
-  throw new UserError({
-    code: "bad-environment",
-    subject: policyVariable,
-    seen: `it is "${given}"`,
-    remedy: `Set it to one of ${unreachablePolicies.join(", ")}, or not at all`,
-  });
+  throw kubernetesProblem.error(
+    "bad-environment",
+    { subject: policyVariable, seen: `it is "${given}"` },
+    "policy",
+    unreachablePolicies,
+  );
 }
 
 /** @throws UserError `bad-environment` */
@@ -252,11 +254,9 @@ export function certificatesFor(
   const files = trust.map(({ registry, sha256 }): [string, NodeCertificate] => {
     const certificate = certificates.get(sha256);
     if (!certificate) {
-      throw new UserError({
-        code: "bad-certificates",
+      throw nodeProblem.error("bad-certificates", {
         subject: "the CA certificates",
         seen: `${sha256}, to be trusted for ${registry}, is missing`,
-        remedy: "Run `pulumi up` again; if it stays so, this is a defect of tkc-registry",
       });
     }
     const { der } = certificate;

@@ -3,7 +3,7 @@
  * It never trusts a node's output.
  */
 import { z } from "zod";
-import { UserError } from "../../support/errors";
+import { nodeProblem } from "../problems";
 
 const inputLimit = 64 * 1024;
 const keyPattern = /^[A-Za-z][A-Za-z0-9]{0,31}$/;
@@ -164,11 +164,9 @@ function parseAs<T, S>(
   const wrong = result
     ? result.error.issues.map(({ path: at }) => at.join(".")).join(", ")
     : "not key=value lines";
-  throw new UserError({
-    code: "bad-node-report",
+  throw nodeProblem.error("bad-node-report", {
     subject: what,
     seen: `it cannot be understood (${wrong === "" ? "unknown kind" : wrong})`,
-    remedy: "Use the release of tkc-registry that made it, or a newer one",
   });
 }
 

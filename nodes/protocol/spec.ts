@@ -3,7 +3,8 @@
  * reads what an older one wrote. Names may be added, never changed.
  */
 import { z } from "zod";
-import type { ProblemCode } from "../../support/catalog";
+import type { NodeCode } from "../problems";
+import type { SshCode } from "../ssh/problems";
 import { freeName, objectName } from "../../support/names";
 
 /** How a node's port 22 is reached. */
@@ -57,7 +58,7 @@ export const unreachablePolicies = ["fail", "skip"] as const;
 export type UnreachablePolicy = (typeof unreachablePolicies)[number];
 
 /** Codes of errors for unreachable nodes. A node that refuses the key or shows another host key is reachable. */
-export const unreachableCodes: ReadonlySet<string> = new Set<ProblemCode>([
+export const unreachableCodes: ReadonlySet<string> = new Set<NodeCode | SshCode>([
   "ssh-timeout",
   "ssh-refused",
   "ssh-unreachable",

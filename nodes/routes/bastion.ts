@@ -3,13 +3,13 @@
  * It never shows the bastion a node's credentials: the nodes' own sessions on these streams are end to end.
  */
 import pLimit from "p-limit";
-import { UserError } from "../../support/errors";
 import type { Access } from "../protocol/spec";
 import { connect } from "../ssh/connect";
 import type { Credentials } from "../ssh/endpoint";
 import { readKeyFile } from "../ssh/key";
 import type { Session } from "../ssh/session";
 import { type Transport, direct, hopDials } from "./transport";
+import { sshProblem } from "../ssh/problems";
 
 /** A bastion. */
 export type BastionAccess = Extract<Access, { kind: "bastion" }>;
@@ -23,11 +23,9 @@ function bastionCredentials({ keyFile }: BastionAccess): Credentials {
   if (keyFile !== undefined) return readKeyFile(keyFile);
   const socket = process.env["SSH_AUTH_SOCK"];
   if (socket) return { kind: "agent", socket, source: "the SSH agent" };
-  throw new UserError({
-    code: "ssh-agent-missing",
+  throw sshProblem.error("ssh-agent-missing", {
     subject: "SSH_AUTH_SOCK",
     seen: "it is not set, and no key file for the bastion is",
-    remedy: "Start an SSH agent and add the bastion's key (`ssh-add`), or set `bastion.sshKeyFile`",
   });
 }
 

@@ -3,9 +3,9 @@
  * It never opens a connection, and never puts a value into a command line.
  */
 import { createHash } from "node:crypto";
-import { UserError } from "../../support/errors";
 import type { TrustMode } from "../protocol/spec";
 import { assembleNodeScript, packagedShell } from "./packaged";
+import { nodeProblem } from "../problems";
 
 interface NodeScript {
   readonly text: string;
@@ -99,12 +99,14 @@ export function remoteCommand(operation: NodeOperation): RemoteCommand {
     [machineId, nodeName, owner].some((value) => lost.test(value)) ||
     words.some((word) => notOneWord.test(word))
   ) {
-    throw new UserError({
-      code: "node-bad-parameter",
-      subject: `node ${nodeName}`,
-      seen: "what is to be done there has a name with characters that none has",
-      remedy: "Run `pulumi up` again; if it stays so, this is a defect of tkc-registry",
-    });
+    throw nodeProblem.error(
+      "node-bad-parameter",
+      {
+        subject: `node ${nodeName}`,
+        seen: "what is to be done there has a name with characters that none has",
+      },
+      "name",
+    );
   }
   const base64 = (value: string): string => Buffer.from(value).toString("base64");
   const parameters = [

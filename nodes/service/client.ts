@@ -2,9 +2,9 @@
 import { request } from "node:http";
 import * as path from "node:path";
 import { text } from "node:stream/consumers";
-import { UserError } from "../../support/errors";
 import type { Environment } from "../protocol/environment";
 import { formatEnvironment, separator } from "./serviceProtocol";
+import { nodeProblem } from "../problems";
 
 /**
  * Sends a command to the running program. Copies its log to stderr, and fails if it failed.
@@ -16,11 +16,9 @@ export async function callService(words: string, environment: Environment): Prom
   const folder = environment.TKC_REGISTRY_SERVICE ?? ".";
   const { status, body } = await post(folder, words, formatEnvironment(environment)).catch(
     (error: unknown) => {
-      throw new UserError({
-        code: "service-gone",
+      throw nodeProblem.error("service-gone", {
         subject: `command "${words}"`,
         seen: `the program that runs the stack does not answer (${(error as Error).message})`,
-        remedy: "Run `pulumi up` again",
       });
     },
   );

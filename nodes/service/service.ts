@@ -21,6 +21,8 @@ import type { NodeTarget, UnreachablePolicy } from "../protocol/spec";
 import { packagedShell } from "../script/packaged";
 import type { InSession } from "../ssh/pool";
 import { parseCommand, separator, serviceFolder } from "./serviceProtocol";
+import { nodeProblem } from "../problems";
+import { kubernetesProblem } from "../../kubernetes/problems";
 
 /** Options of {@link NodeService}. */
 export interface NodeServiceOptions {
@@ -44,12 +46,7 @@ const socketPathLimit = 103;
 /** Creates a folder for this user only. Refuses one that belongs to another user. */
 function makePrivateFolder(folder: string): void {
   const refuse = (seen: string): never => {
-    throw new UserError({
-      code: "service-folder",
-      subject: folder,
-      seen,
-      remedy: "Set PULUMI_HOME to a folder of yours that others cannot write to, or put this one right",
-    });
+    throw nodeProblem.error("service-folder", { subject: folder, seen }, "shared");
   };
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -107,19 +104,16 @@ export class NodeService {
   async #listen(): Promise<void> {
     const socket = shortest(path.join(this.folder, "socket"));
     if (socket.length > socketPathLimit) {
-      throw new UserError({
-        code: "service-folder",
-        subject: this.folder,
-        seen: `its path is too long for a socket (${socketPathLimit} characters)`,
-        remedy: "Set PULUMI_HOME to a folder with a shorter path",
-      });
+      throw nodeProblem.error(
+        "service-folder",
+        { subject: this.folder, seen: `its path is too long for a socket (${socketPathLimit} characters)` },
+        "path",
+      );
     }
     if (await isServed(socket)) {
-      throw new UserError({
-        code: "service-running",
+      throw nodeProblem.error("service-running", {
         subject: "this stack",
         seen: "another run of it is going on on this machine",
-        remedy: "Wait until it has ended, then run again",
       });
     }
     rmSync(socket, { force: true });
@@ -169,12 +163,11 @@ export class NodeService {
     const { targets, owner, readyTimeout } = this.options;
     const target = targets.find((each) => each.name === node && each.uid === uid);
     if (target) return { target, owner, readyTimeout };
-    throw new UserError({
-      code: "bad-environment",
-      subject: `node ${node}`,
-      seen: "this run is not about it",
-      remedy: "Run `pulumi up` again",
-    });
+    throw kubernetesProblem.error(
+      "bad-environment",
+      { subject: `node ${node}`, seen: "this run is not about it" },
+      "otherRun",
+    );
   }
 
   async #run(url: string, body: string, context: OperationContext): Promise<string> {
@@ -192,12 +185,11 @@ export class NodeService {
         return await restartContainerd(this.#inputFor(ca), ca, context);
       }
       default:
-        throw new UserError({
-          code: "unknown-command",
-          subject: `command "${words}"`,
-          seen: "the running program does not know it",
-          remedy: "Run `npm run build`, then `pulumi up` again",
-        });
+        throw nodeProblem.error(
+          "unknown-command",
+          { subject: `command "${words}"`, seen: "the running program does not know it" },
+          "running",
+        );
     }
   }
 }

@@ -1,9 +1,9 @@
 /** The protocol between node commands and the running program: the socket's path and the messages. */
 import { createHash } from "node:crypto";
 import * as path from "node:path";
-import { UserError } from "../../support/errors";
 import type { Environment } from "../protocol/environment";
 import { nodeVariables } from "../protocol/spec";
+import { nodeProblem } from "../problems";
 
 /** Separates a command's stderr from its stdout in a response. Neither contains this line. */
 export const separator = "--- stdout\n";
@@ -25,12 +25,11 @@ export function serviceCommand(owner: string, words: string): string {
 export function serviceFolder(owner: string, { PULUMI_HOME, HOME }: Environment): string {
   if (PULUMI_HOME) return path.join(PULUMI_HOME, folderName(owner));
   if (HOME) return path.join(HOME, ".pulumi", folderName(owner));
-  throw new UserError({
-    code: "service-folder",
-    subject: "HOME",
-    seen: "neither it nor PULUMI_HOME is set",
-    remedy: "Set one of them to a folder of yours",
-  });
+  throw nodeProblem.error(
+    "service-folder",
+    { subject: "HOME", seen: "neither it nor PULUMI_HOME is set" },
+    "unset",
+  );
 }
 
 /** Writes a command's environment as the client does: as a form. */

@@ -2,11 +2,12 @@
  * The reasons why a login fails, and the problem that each becomes.
  * It never decides whether to try again; `connect.ts` does.
  */
-import type { ProblemCode } from "../../support/catalog";
+import { type KubernetesCode, kubernetesProblem } from "../../kubernetes/problems";
 import { UserError } from "../../support/errors";
 import { lastWords } from "../../support/text";
 import { DialError, type DialReason, dialErrorOf } from "../routes/transport";
 import { type SshEndpoint, subjectOf } from "./endpoint";
+import { type SshCode, sshProblem } from "./problems";
 
 /** Why an attempt failed. */
 export type Failure =
@@ -37,7 +38,7 @@ export const transient: ReadonlySet<Failure> = new Set<Failure>([
   "relay-failed",
 ]);
 
-const codes: Record<Failure, ProblemCode> = {
+const codes = {
   timeout: "ssh-timeout",
   refused: "ssh-refused",
   unreachable: "ssh-unreachable",
@@ -50,15 +51,19 @@ const codes: Record<Failure, ProblemCode> = {
   "container-missing": "relay-container-missing",
   "no-tool": "relay-no-tool",
   "forwarding-refused": "bastion-forwarding-refused",
+  "relay-failed": "relay-failed",
+} as const satisfies Partial<Record<Failure, SshCode>>;
+
+/** Failures of the Supervisor's API, on the way through a jumpbox pod. */
+const apiCodes = {
   "login-expired": "login-expired",
   forbidden: "no-rights",
   "api-certificate": "cluster-certificate",
   "api-unreachable": "cluster-unreachable",
-  "relay-failed": "relay-failed",
-};
+} as const satisfies Record<Exclude<Failure, keyof typeof codes>, KubernetesCode>;
 
-/** The codes of failures of the bastion itself. */
-const bastionCodes: Partial<Record<Failure, ProblemCode>> = {
+/** The codes of failures of the bastion itself: with it every node is out of reach, which `unreachable: skip` does not skip. */
+const bastionCodes = {
   timeout: "bastion-ssh-timeout",
   refused: "bastion-ssh-refused",
   unreachable: "bastion-ssh-unreachable",
@@ -66,45 +71,25 @@ const bastionCodes: Partial<Record<Failure, ProblemCode>> = {
   auth: "bastion-ssh-auth",
   handshake: "bastion-ssh-handshake",
   "host-key": "bastion-host-key-changed",
-};
+} as const satisfies Partial<Record<Failure, SshCode>>;
 
-function remedy(reason: Failure, { role = "node", user, credentials, transport }: SshEndpoint): string {
-  const remedies: Record<Failure, string> = {
-    timeout: `Check that the ${role} is running, and that a firewall or network policy lets SSH pass ${transport.description}`,
-    refused: `Check that sshd runs on the ${role} and listens on this port`,
-    unreachable: `Check the ${role}'s address, and that there is a route to it ${transport.description}`,
-    lost: `Check sshd's log on the ${role}; a busy sshd (MaxStartups) drops connections, then a later run succeeds`,
-    auth:
-      role === "bastion"
-        ? `Check that the bastion accepts user "${user}" with ${credentials.source}`
-        : `Check that the node accepts user "${user}" with ${credentials.source}; the secret may be of another cluster, or renewed since the node was made`,
-    handshake: "Check that sshd listens on this port and is not older than OpenSSH 7",
-    "host-key": `If the ${role} was reinstalled in place, set its new fingerprint in the settings; otherwise somebody may be in between: do not go on`,
-    "pod-missing": "Run `pulumi up`, which sees that the jumpbox pod is gone and makes it anew",
-    "pod-not-running": "Look at the jumpbox pod's events with `kubectl describe pod`",
-    "container-missing": "Name a container of the jumpbox pod in the settings",
-    "no-tool": "Use a jumpbox image that has a shell and one of bash, nc or socat",
-    "forwarding-refused": "Have the bastion's sshd forward for this user (AllowTcpForwarding, PermitOpen)",
-    "login-expired": "Log in again (`npm run login`): tokens of a Supervisor last ten hours",
-    forbidden: 'Have the user of this context given the right to "create" "pods/exec" in the namespace',
-    "api-certificate":
-      "If the Supervisor's certificates were changed, log in again (`npm run login`); otherwise somebody may be in between",
-    "api-unreachable": "Check that the Supervisor's API server can be reached from here, then try again",
-    "relay-failed": "Look at the jumpbox pod and its log, then try again",
-  };
-  return remedies[reason];
-}
+const has = <T extends object>(table: T, key: PropertyKey): key is keyof T => Object.hasOwn(table, key);
 
 /** Makes a {@link UserError} of the last failed attempt. */
 export function sshError(endpoint: SshEndpoint, error: AttemptError, attempts: number): UserError {
-  const tried = `SSH as "${endpoint.user}" ${endpoint.transport.description}`;
-  const special = endpoint.role === "bastion" ? bastionCodes[error.reason] : undefined;
-  return new UserError({
-    code: special ?? codes[error.reason],
+  const { role = "node", user, credentials, transport } = endpoint;
+  const { reason } = error;
+  const tried = `SSH as "${user}" ${transport.description}`;
+  const what = {
     subject: subjectOf(endpoint),
     seen: `${tried} failed${attempts > 1 ? ` ${attempts} times` : ""}: ${lastWords(error.seen)}`,
-    remedy: remedy(error.reason, endpoint),
-  });
+  };
+  if (has(apiCodes, reason)) return kubernetesProblem.error(apiCodes[reason], what, "ssh");
+  const code = role === "bastion" && has(bastionCodes, reason) ? bastionCodes[reason] : codes[reason];
+  const login = { role, user, source: credentials.source, route: transport.description };
+  return new UserError(
+    code === "ssh-lost" ? sshProblem(code, what, "login", login) : sshProblem(code, what, login),
+  );
 }
 
 /** The error for an endpoint whose host keys differ from the pinned one. */

@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 import { type ParsedKey, utils } from "ssh2";
 import { findSecret } from "../../kubernetes/checks";
 import type { OpenContext } from "../../kubernetes/client";
-import { UserError } from "../../support/errors";
 import { expandHome } from "../../support/files";
 import type { SshKeySource } from "../protocol/spec";
 import type { Credentials } from "./endpoint";
+import { sshProblem } from "./problems";
 
 function checkedKey(text: string, source: string): Credentials {
   // An OpenSSH file may hold several keys; ssh2's type declaration omits this.
@@ -13,12 +13,14 @@ function checkedKey(text: string, source: string): Credentials {
   const [first] = [parsed].flat();
   if (first instanceof Error || first === undefined || !first.isPrivateKey()) {
     const encrypted = first instanceof Error && /encrypted|passphrase/i.test(first.message);
-    throw new UserError({
-      code: "ssh-key-invalid",
-      subject: source,
-      seen: encrypted ? "the private key is encrypted with a passphrase" : "this is not an SSH private key",
-      remedy: encrypted ? "Give a key without a passphrase" : "Give an OpenSSH or PEM private key",
-    });
+    throw sshProblem.error(
+      "ssh-key-invalid",
+      {
+        subject: source,
+        seen: encrypted ? "the private key is encrypted with a passphrase" : "this is not an SSH private key",
+      },
+      encrypted ? "encrypted" : "other",
+    );
   }
   return { kind: "key", privateKey: text, source };
 }
@@ -33,11 +35,9 @@ export function readKeyFile(path: string): Credentials {
   try {
     text = readFileSync(expandHome(path), "utf8");
   } catch (error) {
-    throw new UserError({
-      code: "ssh-key-file",
+    throw sshProblem.error("ssh-key-file", {
       subject: `SSH key file ${path}`,
       seen: `it could not be read: ${(error as NodeJS.ErrnoException).code ?? "unknown error"}`,
-      remedy: "Set the path of a private key that the user who runs pulumi can read",
     });
   }
   return checkedKey(text, `SSH key file ${path}`);
@@ -75,11 +75,9 @@ export async function readCredentials(source: SshKeySource, readSecret?: SecretR
   const read = async (name: string, key: string): Promise<string | undefined> => {
     const value = await readSecret(source, name, key);
     if (value === "") {
-      throw new UserError({
-        code: "ssh-secret-empty",
+      throw sshProblem.error("ssh-secret-empty", {
         subject: `secret ${namespace}/${name}`,
         seen: `it has no value "${key}"`,
-        remedy: "Check that it is the secret which the Supervisor made for this cluster",
       });
     }
     return value;
@@ -91,10 +89,8 @@ export async function readCredentials(source: SshKeySource, readSecret?: SecretR
   const password = await read(passwordSecret, "ssh-passwordkey");
   if (password !== undefined)
     return { kind: "password", password, source: `secret ${namespace}/${passwordSecret}` };
-  throw new UserError({
-    code: "ssh-secret-missing",
+  throw sshProblem.error("ssh-secret-missing", {
     subject: `secret ${namespace}/${keySecret}`,
     seen: `neither it nor ${passwordSecret} exists, asked with context "${context}"`,
-    remedy: "Check the namespace and the cluster's name, or set a key file",
   });
 }

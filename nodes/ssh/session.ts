@@ -5,10 +5,11 @@
 import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, ClientChannel } from "ssh2";
-import { type Problem, UserError } from "../../support/errors";
+import { UserError } from "../../support/errors";
 import { DialError } from "../routes/transport";
 import { type SshEndpoint, subjectOf } from "./endpoint";
 import { ForwardedStream, forwardingError } from "./forwarding";
+import { sshProblem } from "./problems";
 
 export interface ExecOptions {
   /** Sent to the command's stdin, which is then closed. */
@@ -216,29 +217,20 @@ export class Session {
       const output = { stdout: "", stderr: "" };
       let code: number | undefined;
       let exited = false;
-      const giveUp = (problem: Omit<Problem, "subject">): void => {
+      const giveUp = (code: "ssh-exec-timeout" | "ssh-output", seen: string): void => {
         clearTimeout(timer);
         channel.removeAllListeners("data");
         channel.close();
-        reject(new UserError({ subject: subjectOf(this.endpoint), ...problem }));
+        reject(sshProblem.error(code, { subject: subjectOf(this.endpoint), seen }));
       };
       const timer = setTimeout(
-        () =>
-          giveUp({
-            code: "ssh-exec-timeout",
-            seen: `the command did not end in ${timeout / 1000} s`,
-            remedy: "What began on the node goes on there; look at the node's load, then run again",
-          }),
+        () => giveUp("ssh-exec-timeout", `the command did not end in ${timeout / 1000} s`),
         timeout,
       );
       const collect = (name: keyof typeof output) => (text: string) => {
         output[name] += text;
         if (output[name].length <= outputLimit) return;
-        giveUp({
-          code: "ssh-output",
-          seen: "the command printed more than it ever should",
-          remedy: "Check what the login shell of this user prints on the node",
-        });
+        giveUp("ssh-output", "the command printed more than it ever should");
       };
       channel.setEncoding("utf8").on("data", collect("stdout"));
       channel.stderr.setEncoding("utf8").on("data", collect("stderr"));
@@ -257,12 +249,7 @@ export class Session {
   }
 
   #lost(seen: string): UserError {
-    return new UserError({
-      code: "ssh-lost",
-      subject: subjectOf(this.endpoint),
-      seen,
-      remedy: "What began on the node is finished there; run again",
-    });
+    return sshProblem.error("ssh-lost", { subject: subjectOf(this.endpoint), seen }, "command");
   }
 }
 

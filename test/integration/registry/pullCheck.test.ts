@@ -277,7 +277,7 @@ describe("an image's pull, tried before anything changes", () => {
 
   it("fails where nodes would refuse the certificate, before the password is sent", async () => {
     await using server = await startServer(leaf, basicRegistry);
-    await assert.rejects(check(server, { ca: [other.cert] }), refusal("registry-certificate"));
+    await assert.rejects(check(server, { ca: [other.cert] }), refusal("ca-does-not-verify"));
     assert.deepEqual(server.received, []);
   });
 

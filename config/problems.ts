@@ -1,0 +1,30 @@
+/** What can be wrong with settings. */
+import { defineProblems } from "../support/errors";
+
+export const configProblem = defineProblems("Settings", {
+  "bad-setting": {
+    cause: "The setting has a value of the wrong shape, or one that does not go with another setting.",
+    /** The schema words it, setting by setting. */
+    remedy: (shape: string) => shape,
+    examples: [
+      [
+        "bastion.hostKey",
+        "it is ‹value›",
+        "Give the bastion's host key as `ssh-keygen -lf` prints it: SHA256: and 43 characters",
+      ],
+    ],
+  },
+  "unknown-setting": {
+    cause:
+      "Names that mean nothing are refused, as a misspelt setting would otherwise have no effect, in silence.",
+    remedy: (known: readonly string[]) => `Remove it, or use one of: ${known.join(", ")}`,
+    examples: [["registries[0].hots", "there is no such setting", ["host", "ca", "credentials"]]],
+  },
+  "secret-in-clear": {
+    cause:
+      "A password was set without `--secret`, so that it stands in a file that others read, and that version control keeps.",
+    remedy: (setting: string) =>
+      `Change that password, then run: pulumi config rm ${setting} && pulumi config set --secret --path '${setting}["HOST"]'`,
+    examples: [["passwords", "it is kept in clear in the stack's settings file", "passwords"]],
+  },
+});

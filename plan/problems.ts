@@ -1,0 +1,99 @@
+/** What keeps a run from being planned. */
+import { defineProblems } from "../support/errors";
+
+export const planProblem = defineProblems("Objects of the stack", {
+  "object-exists": {
+    cause:
+      "The name is taken, by the manual procedure or another tool; what is not the stack's own is not overwritten.",
+    remedy: (setting: string) => `Set \`adopt: true\` to take it over, or another name with ${setting}`,
+    examples: [
+      [
+        "secret ‹namespace›/‹name›",
+        "it is there already, and this stack did not make it",
+        "`pullSecret.name`",
+      ],
+    ],
+  },
+  "object-of-another-stack": {
+    cause: "Two stacks have the same name for an object, or this one was renamed.",
+    remedy: (setting: string) =>
+      `Set another name with ${setting}. If that stack is gone, or was renamed, take its label \`tkc-registry/stack\` off the object with \`kubectl label\`, and set \`adopt: true\``,
+    examples: [["secret ‹namespace›/‹name›", "it belongs to the stack ‹stack›", "`pullSecret.name`"]],
+  },
+  "object-gone": {
+    cause:
+      "Somebody deleted it. Pulumi goes by its state, and makes nothing again whose settings have not changed.",
+    remedy: "Run `pulumi up --refresh`, which sees what is gone and makes it again",
+    examples: [["Secret ‹namespace›/‹name›", "the stack made it, and it is gone"]],
+  },
+  "cluster-recreated": {
+    cause: "A cluster of the same name was made in place of the one that the state knows.",
+    remedy: "Run `pulumi up --refresh`, which sees what is gone and makes it again",
+    examples: [
+      [
+        "cluster ‹name›",
+        "it was created anew since the last run: none of its ‹number› nodes of then is there, nor is ‹missing›",
+      ],
+    ],
+  },
+  "adopted-secret-type": {
+    cause:
+      "The Secret that is to be adopted is of a type whose content is no pull secret, and a Secret's type is fixed.",
+    remedy: (setting: string) => `Set another name with ${setting}`,
+    examples: [
+      [
+        "secret ‹namespace›/‹name›",
+        "it is to be adopted, but is no kubernetes.io/dockerconfigjson Secret",
+        "`pullSecret.name`",
+      ],
+    ],
+  },
+  "adopted-deployment-differs": {
+    cause: "A Deployment's selector is fixed, and a container of another name would stay beside ours.",
+    remedy:
+      "Set `deployment.app` to its label and container name if they are the same, or another `deployment.name`",
+    examples: [
+      [
+        "deployment ‹namespace›/‹name›",
+        "it is to be adopted, but selects ‹selector› and has the containers ‹containers›; ours selects app=‹app› and has the container ‹app›",
+      ],
+    ],
+  },
+  "jumpbox-not-running": {
+    cause: "The pod was evicted, its node went away, or its image cannot be pulled.",
+    remedy: (command: string) => `Delete it, so that the stack makes another: ${command}, then run again`,
+    examples: [
+      [
+        "pod ‹namespace›/‹name›",
+        "it is in phase ‹phase›",
+        "kubectl --context ‹context› -n ‹namespace› delete pod ‹name›",
+      ],
+    ],
+  },
+  "jumpbox-replaced": {
+    cause:
+      "Pulumi deletes by name: left out of the stack, the pod that the state has would take the one along that somebody made under its name.",
+    remedy: (command: string) =>
+      `Delete it, so that the stack makes its own again: ${command}, then run again`,
+    examples: [
+      [
+        "pod ‹namespace›/‹name›",
+        "somebody made it in place of the stack's own",
+        "kubectl --context ‹context› -n ‹namespace› delete pod ‹name›",
+      ],
+    ],
+  },
+  "image-digest-unknown": {
+    cause:
+      "`pinDigest` deploys what the tag means now, which only the registry knows, and it is not reached from here or does not say.",
+    remedy: (image: string) =>
+      `Run where the registry is reached, or write the digest into \`deployment.image\` (${image}@sha256:…)`,
+    examples: [["deployment.pinDigest", "the digest of ‹image› can't be found out from here", "‹image›"]],
+  },
+  "too-many-certificates": {
+    cause:
+      "What a command reports of a node is kept in the state, and bounded: a CA file of many certificates exceeds it.",
+    remedy: (limit: number) => `Give at most ${limit} in all; pin one of each file with \`ca.sha256\``,
+    examples: [["registries", "their CAs are 30 certificates", 24]],
+  },
+});
