@@ -48,18 +48,6 @@ export async function runOnTerminal(
   // With a terminal, Ctrl-C comes to all its programs. Without one, signals come to this process alone: the program is
   // in a group of its own, so that it gets each of them once.
   const alone = !process.stdin.isTTY;
-  const child = spawn(program, args, {
-    env,
-    cwd,
-    stdio: onLine ? ["ignore", "pipe", "pipe"] : "inherit",
-    detached: alone,
-  });
-  const ended = new Promise<number>((resolve, reject) => {
-    child.on("error", reject).on("close", (exit) => resolve(exit ?? 1));
-  });
-  if (onLine) {
-    for (const stream of [child.stdout!, child.stderr!]) createInterface(stream).on("line", onLine);
-  }
   const passedOn: PassedOn = {
     SIGTERM: "SIGTERM",
     SIGHUP: closing === "finishes" ? "SIGTERM" : "SIGHUP",
@@ -77,7 +65,20 @@ export async function runOnTerminal(
     else child.kill(name);
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  // Before the program begins: a signal may come as soon as it does.
   for (const signal of signals) process.on(signal, passOn);
+  const child = spawn(program, args, {
+    env,
+    cwd,
+    stdio: onLine ? ["ignore", "pipe", "pipe"] : "inherit",
+    detached: alone,
+  });
+  const ended = new Promise<number>((resolve, reject) => {
+    child.on("error", reject).on("close", (exit) => resolve(exit ?? 1));
+  });
+  if (onLine) {
+    for (const stream of [child.stdout!, child.stderr!]) createInterface(stream).on("line", onLine);
+  }
   terminalTaken = ended.catch(() => {});
   try {
     await ended;
