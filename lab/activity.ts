@@ -85,6 +85,23 @@ export async function asActivity<T>(run: () => Promise<T>): Promise<T> {
 }
 
 /**
+ * Runs two functions side by side. Where one fails, the other is stopped, and both have ended, with what they do at their
+ * end, before this fails.
+ */
+export async function sideBySide<A, B>(first: () => Promise<A>, second: () => Promise<B>): Promise<[A, B]> {
+  return await asActivity(async () => {
+    const runs = [first(), second()] as const;
+    try {
+      return await Promise.all(runs);
+    } catch (error) {
+      await own.getStore()!.stop();
+      await Promise.allSettled(runs);
+      throw error;
+    }
+  });
+}
+
+/**
  * Stops all that is going on, and waits until it has given up; what is begun from then on isn't concerned. To be
  * called from outside of every activity, which would wait for itself.
  */

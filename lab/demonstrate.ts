@@ -2,6 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { UserError } from "../support/errors";
+import { isLockStale } from "./engineLock";
 import { EngineRun } from "./engineRun";
 import { containerd, kubectl, onAllNodes, pullFailure, trusts } from "./inspect";
 import * as lab from "./lab";
@@ -17,6 +18,14 @@ export const labStack = new LabStack("lab");
 /** Gives the lab's stack its settings, unless it has some. */
 export async function ensureLabStack(): Promise<void> {
   if (!labStack.exists) await labStack.configure(harborSettings());
+}
+
+/** Takes the lock of an engine that was killed from the lab's stack: no run would go on. */
+async function cancelStaleLock(): Promise<void> {
+  if (!labStack.exists) return;
+  const { env } = await lab.operator();
+  if (!isLockStale(env["PULUMI_BACKEND_URL"]!, labStack.name)) return;
+  await patiently("pulumi cancel, as an earlier run was killed", () => labStack.cancel());
 }
 
 export interface DemonstrationOptions {
@@ -294,6 +303,7 @@ async function showSecondRun(options: DemonstrationOptions): Promise<void> {
 /** @throws UserError when a proof fails, or the lab or the stack does. */
 export async function demonstrate(options: DemonstrationOptions): Promise<void> {
   await lab.up();
+  await cancelStaleLock();
   const { harbor } = lab.registries();
   const pem = new X509Certificate(readFileSync(harbor.caFile)).toString();
   printAll(["", "Pulumi here:", ...(await lab.pulumiParts()).flatMap((part) => wrap(part))]);

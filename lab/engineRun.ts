@@ -49,12 +49,16 @@ const outcomes: Readonly<Record<string, string>> = {
 const nameOf = (urn: string): string => urn.split("::").slice(3).join("::");
 const kindOf = (type: string): string => type.split(":").pop()!;
 
-function readEvent(line: string): EngineEvent | undefined {
-  if (!line.startsWith('{"sequence":')) return undefined;
+const eventStart = '{"sequence":';
+const cutOff = "(the engine's output was cut off here)";
+
+/** An event, or a line of plain text. */
+function read(line: string): EngineEvent | string {
+  if (!line.startsWith(eventStart)) return line !== "" && eventStart.startsWith(line) ? cutOff : line;
   try {
     return JSON.parse(line) as EngineEvent;
   } catch {
-    return undefined; // it was cut off
+    return cutOff;
   }
 }
 
@@ -108,8 +112,8 @@ export class EngineRun {
 
   /** Takes a line of the engine's stdout or stderr. */
   line(line: string): void {
-    const event = readEvent(line);
-    if (!event) this.#tell(line);
+    const event = read(line);
+    if (typeof event === "string") this.#tell(event);
     else this.#take(event);
   }
 
@@ -126,14 +130,16 @@ export class EngineRun {
     return this.#prefix === "" ? text : text.replaceAll(this.#prefix, "…");
   }
 
-  /** Prints what was said, unless it was printed before. */
-  #tell(message: string, start = "", about = ""): void {
+  /** Prints what was said, unless it was printed before; of an error, of which resource it is. */
+  #tell(message: string, severity = "info", about = ""): void {
     const text = message.trimEnd();
     if (text.trim() === "") return;
+    const start = severity === "warning" || severity === "error" ? `${severity}: ` : "";
     this.#said.push(`${about}${start}${text}`);
-    if (this.#told.has(text)) return;
-    this.#told.add(text);
-    for (const line of wrap(`${start}${text}`)) this.#print(line);
+    const shown = `${start}${severity === "error" ? this.#short(about) : ""}${text}`;
+    if (this.#told.has(shown)) return;
+    this.#told.add(shown);
+    for (const line of wrap(shown)) this.#print(line);
   }
 
   #diagnose({ urn, message, severity, ephemeral }: NonNullable<EngineEvent["diagnosticEvent"]>): void {
@@ -142,7 +148,7 @@ export class EngineRun {
     if (ephemeral === true) {
       this.#said.push(`${about}${message.trimEnd()}`);
       if (urn !== undefined) this.#status.set(urn, message.trim());
-    } else this.#tell(message, severity === "warning" || severity === "error" ? `${severity}: ` : "", about);
+    } else this.#tell(message, severity, about);
   }
 
   #begin({ op, urn }: Step): void {

@@ -138,6 +138,15 @@ export async function pruneImages(): Promise<void> {
   }
 }
 
+/** Removes what builds wrote aside (`….partial-PID`) that were killed. Those of a process that runs go on. */
+export function prunePartials(folder = toolsFolder): void {
+  for (const name of readdirSync(folder)) {
+    const pid = /\.partial-(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`))
+      rmSync(path.join(folder, name), { recursive: true, force: true });
+  }
+}
+
 async function build(folder: string): Promise<void> {
   const cache = cacheAt(folder);
   // What an interrupted build finished is used, what it only began isn't.
@@ -178,7 +187,7 @@ async function build(folder: string): Promise<void> {
       await engine.podman(["import", "--change", 'CMD ["/bin/bash"]', jumpbox, images.ubuntu]);
       for (const name of ["pause", "ubuntu"] as const) {
         await engine.save(images[name], cache.archives[name]);
-        await engine.podman(["rmi", images[name]]);
+        await engine.podman(["rmi", "--ignore", images[name]]);
       }
     });
   });
@@ -229,7 +238,7 @@ async function photon(engine: Engine): Promise<void> {
     { input: readFileSync(path.join(script, "rehash_ca_certificates.sh")) },
   );
   await engine.podman(["commit", "--quiet", "--change", 'CMD ["/sbin/init"]', "photon", images.photon]);
-  await engine.podman(["rm", "photon"]);
+  await engine.podman(["rm", "--ignore", "photon"]);
 }
 
 /** Makes an image of the tar that a command, run in a machine's root filesystem, writes to standard output. */

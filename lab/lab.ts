@@ -7,7 +7,7 @@ import { existsSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../support/errors";
-import { stopActivities } from "./activity";
+import { sideBySide, stopActivities } from "./activity";
 import { labProcesses, removeCgroups } from "./cgroups";
 import type { Client, ExecResult } from "./exec";
 import {
@@ -19,7 +19,7 @@ import {
   type Fleet,
   type FleetSettings,
 } from "./fleet";
-import { ensureImages, pruneImages, type ImageCache } from "./image";
+import { ensureImages, pruneImages, prunePartials, type ImageCache } from "./image";
 import { AdminClient, type Kubernetes } from "./kubernetes";
 import { exclusively } from "./lock";
 import { Machines, type MachineSpec } from "./machines";
@@ -111,7 +111,8 @@ interface Lab {
 async function open(): Promise<Lab> {
   await ensurePackages();
   const store = storeInUse();
-  const [tools, cache] = await Promise.all([ensureTools(), ensureImages(store)]);
+  const [tools, cache] = await sideBySide(ensureTools, () => ensureImages(store));
+  prunePartials();
   if (store === undefined) await Promise.all([pruneImages(), pruneTools()]); // there is no machine yet
   const engine = labEngine(cache.store);
   return { engine, machines: await Machines.open(engine), cache, tools };
@@ -588,20 +589,6 @@ export async function createCluster(): Promise<void> {
     await openExisting();
     await up();
   });
-}
-
-/** Cuts a node's power; its Node object stays. {@link startNode} is the way back. */
-export async function stopNode(name: string): Promise<void> {
-  const { machines } = await openExisting();
-  await machines.stop(name);
-}
-
-/** Boots a node that was stopped, and waits until it is Ready. */
-export async function startNode(name: string): Promise<void> {
-  const { state, ...lab } = await openExisting();
-  const node = state.nodes.find((each) => each.name === name);
-  if (!node) throw new Error(`The lab has no node ${name}`);
-  await bringNodeUp(lab, state, node);
 }
 
 /**

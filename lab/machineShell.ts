@@ -1,8 +1,8 @@
 /** `npm run lab -- shell`: what a person calls a machine, and what runs there. */
 import { UserError } from "../support/errors";
 import * as lab from "./lab";
-import { onTerminal } from "./terminal";
 import { labProblem } from "./problems";
+import { runOnTerminal } from "./terminal";
 
 function badMachine(subject: string, seen: string, names: readonly string[]): UserError {
   return labProblem.error("lab-no-such-machine", { subject, seen }, names);
@@ -46,5 +46,7 @@ export function readShellArguments(args: readonly string[]): ShellArguments | st
 /** Runs a command as root on a machine, or a shell, on this process's input and output. Gives its exit code. */
 export async function shellOn({ machine, command }: ShellArguments): Promise<number> {
   const name = machineCalled(machine, lab.machineNames());
-  return await onTerminal(await lab.machineCommand(name, command ?? ["bash", "--login"]));
+  return await runOnTerminal(await lab.machineCommand(name, command ?? ["bash", "--login"]), {
+    closing: "hangs up",
+  });
 }

@@ -18,6 +18,7 @@ import { createFile, replacingProgram } from "./wholeFiles";
 import { images } from "./image";
 import {
   assertNetworkIsFree,
+  awaitNoInterface,
   isMachineWired,
   isWired,
   wireMachine,
@@ -72,6 +73,7 @@ export class Machines {
     const { pid } = (await engine.state(switchName)) ?? {};
     if (pid !== undefined && (await isWired())) return new Machines(engine, pid);
     await engine.remove(switchName);
+    await awaitNoInterface();
     await assertNetworkIsFree();
     await engine.podman([
       ...["run", "--detach", "--replace", "--name", switchName, "--network", "none", "--log-driver", "none"],
@@ -127,23 +129,14 @@ export class Machines {
     try {
       fill(root, spec);
     } finally {
-      await this.engine.podman(["unmount", spec.name]);
+      await this.engine.unmount(spec.name);
     }
-  }
-
-  /** Stops a machine as a power cut would; {@link ensure} boots it again. */
-  async stop(name: string): Promise<void> {
-    await this.engine.podman(["stop", "--time", "0", name]);
   }
 
   /** Removes a machine with all that it held. */
   async remove(name: string): Promise<void> {
     await this.engine.remove(name);
     rmSync(path.join(machinesFolder, name), { recursive: true, force: true });
-  }
-
-  async isRunning(name: string): Promise<boolean> {
-    return (await this.engine.state(name))?.pid !== undefined;
   }
 
   /** Runs a program in a machine, as root. */

@@ -4,6 +4,7 @@ import { UserError } from "../support/errors";
 import { asActivity } from "./activity";
 import { demonstrate, ensureLabStack, labStack } from "./demonstrate";
 import * as lab from "./lab";
+import { assertNotOfTests } from "./lock";
 import { endOnSignals, fail, isInterrupted } from "./program";
 import { readShellArguments, shellOn } from "./machineShell";
 import { loginArguments } from "./operator";
@@ -151,15 +152,18 @@ export TKC_LAB_SUPERVISOR_CA=${quote(caFile)}
 `);
 }
 
+const isDemonstration = ([first, ...rest]: readonly string[]): boolean =>
+  (first === undefined || first === "--verbose") && rest.length === 0;
+
 async function main(argv: readonly string[]): Promise<void> {
-  const [name, ...rest] = argv;
-  if (name === undefined) return demonstrate({ verbose: false });
-  if (name === "--verbose" && rest.length === 0) return demonstrate({ verbose: true });
+  const [name = "", ...rest] = argv;
+  if (isDemonstration(argv)) return demonstrate({ verbose: name === "--verbose" });
   if (name === "--help" || name === "-h" || name === "help") {
     process.stdout.write(help);
     return;
   }
   if (name === "pulumi") {
+    await assertNotOfTests();
     await ensureLabStack();
     process.exitCode = await labStack.onTerminal(rest);
     return;
@@ -193,15 +197,24 @@ function readArguments(
 }
 
 endOnSignals(async () => {
-  if (!cliOnTerminal()) {
-    say("\nInterrupted. `npm run lab -- up` goes on from here, `npm run lab -- down` takes everything down.");
-  }
+  const shown = isDemonstration(process.argv.slice(2));
+  // What has the terminal says itself that it ends; how the demonstration goes on is said once that has ended.
+  const later = cliOnTerminal() !== undefined;
+  const tell = (): void =>
+    say(
+      `\nInterrupted. \`npm run lab${shown ? "" : " -- up"}\` goes on from here, \`npm run lab -- down\` takes everything down.`,
+    );
+  if (!later) tell();
   await lab.interrupt();
+  if (later && shown) tell();
 });
 
-// Whoever reads what is printed may stop reading: `npm run lab -- status | head -3`. A terminal may be gone.
+// Whoever reads what is printed may stop reading: `npm run lab -- status | head -3`. A terminal may be gone. An engine that
+// runs is not left alone: it would end with its own output, and leave its lock.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (!isInterrupted()) process.exit(error.code === "EPIPE" ? 0 : 1);
+  void Promise.resolve(cliOnTerminal()).then(() => {
+    if (!isInterrupted()) process.exit(error.code === "EPIPE" ? 0 : 1);
+  });
 });
 process.stderr.on("error", () => {});
 

@@ -8,6 +8,7 @@ import { CommandError, exec } from "./exec";
 import { projectRoot } from "./paths";
 import { labRange, management, networks, operator, supervisor, type Network } from "./topology";
 import { labProblem } from "./problems";
+import { eventually } from "./waiting";
 
 interface Link {
   readonly ifalias?: string;
@@ -29,7 +30,7 @@ async function labInterface(): Promise<Link | undefined> {
 }
 
 /** The clone whose lab is up on this machine: this one or another. */
-export async function labHolder(): Promise<string | undefined> {
+async function labHolder(): Promise<string | undefined> {
   const link = await labInterface();
   return link && (link.ifalias ?? "a clone that is just bringing it up");
 }
@@ -79,6 +80,21 @@ async function forwardIn(pid: number): Promise<void> {
 /** Whether this machine is joined to the switch of this folder's lab, with nothing left to do. */
 export async function isWired(): Promise<boolean> {
   return (await labInterface())?.ifalias === mark;
+}
+
+/**
+ * Waits until the interface is gone whose switch has ended, which the kernel sees to a moment later. One without a mark
+ * may be what is left of it too. Another clone's stays.
+ */
+export async function awaitNoInterface(): Promise<void> {
+  await eventually(
+    `${operator.interface} is gone, or has the mark of another lab`,
+    async () => {
+      const link = await labInterface();
+      return !link || (link.ifalias !== undefined && link.ifalias !== mark) ? true : undefined;
+    },
+    60,
+  );
 }
 
 /**
@@ -173,5 +189,10 @@ export async function wireMachine(switchPid: number, pid: number, wiring: Wiring
 
 /** Takes away what of the network is left when the switch is gone: nothing, unless it was interrupted half-way. */
 export async function removeNetwork(): Promise<void> {
-  if ((await labInterface())?.ifalias === mark) await exec("ip", ["link", "delete", operator.interface]);
+  if (!(await isWired())) return;
+  try {
+    await exec("ip", ["link", "delete", operator.interface]);
+  } catch (error) {
+    if (await isWired()) throw error; // else the kernel was faster
+  }
 }

@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 import { CommandError, exec } from "./exec";
+import { inTurn } from "./lock";
 import { readIfThere, replaceFile } from "./wholeFiles";
 import { step } from "./progress";
 import { labProblem } from "./problems";
@@ -39,6 +40,11 @@ async function isRunnable(program: string): Promise<boolean> {
   return (await exec("sh", ["-c", 'command -v "$1"', "sh", program], { allowFailure: true })).code === 0;
 }
 
+/** One clone installs at a time: another's end would take {@link policyFile} away. */
+const installing = "tkc-lab-packages";
+/** Seconds that it may take; apt waits as long for others that install. */
+const patience = 1800;
+
 const policyFile = "/usr/sbin/policy-rc.d";
 const policyMark = "# tkc-registry's lab installs packages";
 
@@ -47,7 +53,7 @@ const policyMark = "# tkc-registry's lab installs packages";
  * no just while our process lives, so that one left behind by a kill changes nothing.
  */
 async function withoutStartingServices(install: () => Promise<void>): Promise<void> {
-  // Unless it was left behind by a kill, or is another of our processes', the machine has a policy of its own.
+  // Unless it was left behind by a kill, the machine has a policy of its own.
   if (readIfThere(policyFile)?.includes(policyMark) === false) return install();
   const script = `#!/bin/sh\n${policyMark}; until that ends, no service is started.\nkill -0 ${process.pid} 2>/dev/null && exit 101\nexit 0\n`;
   const restore = (): void => {
@@ -64,7 +70,7 @@ async function withoutStartingServices(install: () => Promise<void>): Promise<vo
 }
 
 async function aptGet(report: (detail: string) => void, ...args: string[]): Promise<void> {
-  await exec("apt-get", ["--yes", "--quiet", "--option=DPkg::Lock::Timeout=1800", ...args], {
+  await exec("apt-get", ["--yes", "--quiet", `--option=DPkg::Lock::Timeout=${patience}`, ...args], {
     env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C.UTF-8" },
     onLine: report,
   });
@@ -83,6 +89,13 @@ async function disableServices(packages: readonly string[]): Promise<void> {
   }
 }
 
+async function missingOf(packages: readonly string[], debian: boolean): Promise<readonly string[]> {
+  const present = await Promise.all(
+    packages.map((name) => (debian ? isInstalled(name) : isRunnable(programs[name] ?? name))),
+  );
+  return packages.filter((_, index) => !present[index]);
+}
+
 /**
  * Installs those of the Debian packages that are missing; their services are neither started nor enabled.
  *
@@ -92,10 +105,7 @@ async function disableServices(packages: readonly string[]): Promise<void> {
  */
 export async function ensurePackages(packages: readonly string[] = labPackages): Promise<void> {
   const debian = (await isRunnable("dpkg-query")) && (await isRunnable("apt-get"));
-  const present = await Promise.all(
-    packages.map((name) => (debian ? isInstalled(name) : isRunnable(programs[name] ?? name))),
-  );
-  const missing = packages.filter((_, index) => !present[index]);
+  const missing = await missingOf(packages, debian);
   if (missing.length === 0) return;
   if (!debian) {
     throw labProblem.error("lab-packages-missing", {
@@ -103,15 +113,21 @@ export async function ensurePackages(packages: readonly string[] = labPackages):
       seen: `these Debian packages, or what your distribution calls them, are missing: ${missing.join(", ")}`,
     });
   }
+  // Asked again: another clone may have installed them meanwhile.
+  await inTurn(installing, async () => install(await missingOf(packages, debian)), patience);
+}
+
+async function install(missing: readonly string[]): Promise<void> {
+  if (missing.length === 0) return;
   await step(`installing Debian packages: ${missing.join(" ")}`, (report) =>
     withoutStartingServices(async () => {
-      const install = (): Promise<void> => aptGet(report, "install", "--no-install-recommends", ...missing);
+      const attempt = (): Promise<void> => aptGet(report, "install", "--no-install-recommends", ...missing);
       try {
-        await install();
+        await attempt();
       } catch (error) {
         if (!(error instanceof CommandError)) throw error;
         await aptGet(report, "update"); // the package lists are missing, or older than what the mirror has
-        await install();
+        await attempt();
       }
       await disableServices(missing);
     }),

@@ -114,6 +114,15 @@ export class Engine {
     }
   }
 
+  /** Unmounts a container's root file system, however often it was mounted, unless it is unmounted. */
+  async unmount(name: string): Promise<void> {
+    try {
+      await this.podman(["unmount", "--force", name]);
+    } catch (error) {
+      if (!(error instanceof CommandError && /not mounted/i.test(error.result.stderr))) throw error;
+    }
+  }
+
   /** Writes an image to a file, as an archive. */
   async save(image: string, file: string): Promise<void> {
     const args = ["save", "--format", "docker-archive", "--output", file, image];

@@ -26,6 +26,11 @@ export const labProblem = defineProblems("The lab", {
     remedy: "Take it down (`npm run lab -- down`), or leave the end-to-end tests out (`npm run test:fast`)",
     examples: [["lab", "it is up, with stacks of yours: ‹names›"]],
   },
+  "lab-in-use-by-tests": {
+    cause: "The end-to-end tests use a lab of their own in this folder, between their changes of it too.",
+    remedy: "Wait until the tests have ended: they take the lab down",
+    examples: [["lab", "a run of the end-to-end tests (process ‹pid›) is using it"]],
+  },
   "lab-elsewhere": {
     cause: "Another copy of the repository has its lab up.",
     remedy: "Take it down there (`npm run lab -- down`), or use it; one machine holds one lab at a time",

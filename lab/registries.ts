@@ -31,8 +31,7 @@ import {
 import { eventually, type See } from "./waiting";
 
 /** What of Harbor's `getcert` is there: v2's, v1's, neither; an error; a page that isn't it. */
-export const getcertModes = ["v2", "v1-only", "404", "500", "html"] as const;
-export type GetcertMode = (typeof getcertModes)[number];
+export type GetcertMode = "v2" | "v1-only" | "404" | "500" | "html";
 
 /** What users of a registry know of it. */
 export interface RegistryInfo {

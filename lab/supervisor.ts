@@ -43,7 +43,7 @@ export function loginAuthority(): Promise<Authority> {
 }
 
 /** How long a Supervisor's tokens are good for. */
-export const usualTokenLifetime = "10h";
+const defaultTokenLifetime = "10h";
 const tokenSettings = "/etc/wcp/token.env";
 const loginSettings = "/etc/wcp/config.json";
 
@@ -83,7 +83,7 @@ export async function supervisorMachine(
         POD_SUBNET: supervisor.podSubnet,
         KEEP_SOURCE_TO: workload.subnet,
       }),
-      [tokenSettings]: { content: tokenEnvironment(usualTokenLifetime) },
+      [tokenSettings]: { content: tokenEnvironment(defaultTokenLifetime) },
       // With its authority, as who pins a fingerprint needs: that is what the API's certificate is from too.
       "/etc/wcp/server.crt": { content: serving.certificate + login.certificate },
       "/etc/wcp/server.key": { content: serving.key, mode: 0o600 },

@@ -146,12 +146,14 @@ function labObstacle(): string | undefined {
  * @throws UserError where the lab can't be had.
  */
 async function claimLab(): Promise<void> {
-  const [{ assertNetworkIsFree }, { readState }, { stackNames }, lab] = await Promise.all([
+  const [{ holdForTests }, { assertNetworkIsFree }, { readState }, { stackNames }, lab] = await Promise.all([
+    import("../lab/lock.js"),
     import("../lab/network.js"),
     import("../lab/state.js"),
     import("../lab/stack.js"),
     import("../lab/lab.js"),
   ]);
+  await holdForTests();
   await assertNetworkIsFree();
   if (!readState()) return;
   // Those of the tests are left where a run of them was killed.

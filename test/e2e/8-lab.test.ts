@@ -42,17 +42,22 @@ function processesOfTheLab(): string[] {
     });
 }
 
-/** What an SSH server says first, if it then goes on; or why it doesn't. */
-async function banner(host: string): Promise<string> {
+/** What an SSH server says first, if more follows within so many seconds; or why it doesn't. */
+async function banner(host: string, seconds = 30): Promise<string> {
   return await new Promise((resolve) => {
-    const socket = connect({ host, port: 22, timeout: 5000 });
+    const socket = connect({ host, port: 22, timeout: seconds * 1000 });
+    let said = "";
     const end = (answer: string) => (): void => {
       socket.destroy();
       resolve(answer);
     };
-    socket.once("data", (data: Buffer) => setTimeout(end(data.toString().slice(0, 7)), 300));
+    socket.on("data", (data: Buffer) => {
+      said += data.toString("latin1");
+      if (/\n[^]/.test(said)) end(said.slice(0, 7))();
+    });
     socket
-      .once("timeout", end("silence"))
+      .once("timeout", () => end(said === "" ? "silence" : `nothing after ${said}`)())
+      .once("close", () => end(`closed after ${said}`)())
       .once("error", (error: NodeJS.ErrnoException) => end(error.code!)());
     socket.once("connect", () => socket.write("SSH-2.0-test\r\n"));
   });
@@ -243,7 +248,7 @@ describe("the lab itself", () => {
       assert.deepEqual(answers, ["ECONNRESET", "SSH-2.0"]);
       await fleet.setFaults({ lossPercent: 100 });
       assert.equal(await banner(host), "SSH-2.0");
-      assert.equal(await banner(address), "silence");
+      assert.equal(await banner(address, 5), "silence");
       await fleet.clearFaults();
       assert.equal(await banner(address), "SSH-2.0");
     });

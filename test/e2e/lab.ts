@@ -11,15 +11,22 @@ export * from "../../lab/lab";
 const isBusy = (error: unknown): boolean =>
   error instanceof UserError && error.problems.some(({ code }) => code === "lab-busy");
 
-/** The same function, tried again for as long as another process changes the lab: it is refused before it changes anything. */
+/** Minutes: more than any change of the lab takes that another test file makes. */
+const longestTurn = 20;
+
+/**
+ * The same function, tried again while another process changes the lab: it is refused before it changes anything. The
+ * last refusal, which names that process, is thrown.
+ */
 const inTurn =
   <Args extends unknown[], Result>(change: (...args: Args) => Promise<Result>) =>
   async (...args: Args): Promise<Result> => {
+    const end = performance.now() + longestTurn * 60_000;
     for (;;) {
       try {
         return await change(...args);
       } catch (error) {
-        if (!isBusy(error)) throw error;
+        if (!isBusy(error) || performance.now() > end) throw error;
         await sleep(200);
       }
     }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { asActivity, Interrupted, stopActivities } from "../../../lab/activity";
+import { setTimeout as sleep } from "node:timers/promises";
+import { asActivity, Interrupted, sideBySide, stopActivities } from "../../../lab/activity";
 import { CommandError, exec } from "../../../lab/exec";
 
 const forever = ["-c", "echo started; sleep 3600 & wait"];
@@ -56,4 +57,28 @@ test("an activity that fails takes with it what it did side by side", async () =
   });
   await assert.rejects(activity, CommandError);
   await assert.rejects(beside!, Interrupted);
+});
+
+test("of two side by side, the one that goes on is stopped and has cleaned up before the failure is told", async () => {
+  const said: string[] = [];
+  const failing = asActivity(async () => {
+    let fail: (() => void) | undefined;
+    const started = new Promise<void>((resolve) => (fail = resolve));
+    await sideBySide(
+      () => started.then(() => exec("false", [])),
+      async () => {
+        const program = endless();
+        await program.started;
+        fail!();
+        try {
+          await program.ended;
+        } catch (error) {
+          await sleep(50);
+          said.push(error instanceof Interrupted ? "cleaned up" : String(error));
+        }
+      },
+    );
+  });
+  await assert.rejects(failing, CommandError);
+  assert.deepEqual(said, ["cleaned up"]);
 });

@@ -137,7 +137,7 @@ test("a resource that failed is told, and all that was said is kept", () => {
     says("error", "exit status 4: the node said no\n", about),
     fails("create", command, `${node}-ca`),
   ]);
-  assert.equal(lines[0], "  error: exit status 4: the node said no");
+  assert.equal(lines[0], "  error: …workers-pn7j8-5b5498b7d5-frgh4-ca: exit status 4: the node said no");
   assert.equal(lines[1], "  failed to create …workers-pn7j8-5b5498b7d5-frgh4-ca (Command, 4.0 s)");
   const said = run.said.join("\n");
   for (const word of ["trying\n", "trying again", "the node said no", "failed to create"])
@@ -158,8 +158,22 @@ test("the summary is a sentence, and there is none of a run that didn't get so f
   assert.equal(tell([]).run.summary, undefined);
 });
 
-test("a line that was cut off is shown as it is", () => {
-  assert.deepEqual(tell(['{"sequence":1,"timest']).lines, ['  {"sequence":1,"timest']);
+for (const cut of ['{"sequence":1,"timest', '{"seq']) {
+  test(`an event that was cut off is told as such: ${cut}`, () => {
+    const { lines, run } = tell([cut]);
+    assert.deepEqual(lines, ["  (the engine's output was cut off here)"]);
+    assert.ok(!run.said.join("").includes("seq"));
+  });
+}
+
+test("an error is told of each resource that has it, and a warning's text as an error too", () => {
+  const { lines } = tell([
+    says("warning", "no answer\n"),
+    ...["a-ca", "b-ca", "b-ca"].map((name) =>
+      says("error", "no answer\n", { urn: urn(command, `${prefix}${name}`) }),
+    ),
+  ]);
+  assert.deepEqual(lines, ["  warning: no answer", "  error: …a-ca: no answer", "  error: …b-ca: no answer"]);
 });
 
 /** What CLI 3.259 printed of a stack with one node that is done and one that fails: most of its debug messages left out. */
@@ -180,7 +194,8 @@ test("a recorded run is told in a dozen lines: what changed, what the nodes said
       "  created  …control-plane-6wg5h-ca (Command)",
       "           first contact: trusting its host key SHA256:x",
       "           installed 1 CA certificate(s) in the trust store",
-      `  error: exit status 1: running "echo 'node-not-ready: it was not Ready within 300 s' >&2; exit 1":`,
+      `  error: …workers-pn7j8-5b5498b7d5-frgh4-containerd: exit status 1: running "echo 'node-not-ready:`,
+      `    it was not Ready within 300 s' >&2; exit 1":`,
       "  node-not-ready: it was not Ready within 300 s",
       "  failed to create …workers-pn7j8-5b5498b7d5-frgh4-containerd (Command)",
       "  created  …control-plane-6wg5h-containerd (Command): containerd restarted; Ready",
