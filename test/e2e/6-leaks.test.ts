@@ -334,14 +334,12 @@ describe("no secret leaks", () => {
    * At `-v=9` Pulumi's engine and its Kubernetes provider log each property that they pass on, whether it is a secret or
    * not (`MarshalProperties` and `UnmarshalProperties` in the engine's `sdk/go/common/resource/plugin/rpc.go`, 3.274 too).
    * That is so of the one secret that is a property of a resource: the pull secret's content. Up to `-v=8` they do not. The
-   * engine writes JSON lines; the provider writes glog's, which the engine shows once more as its debug messages.
+   * engine writes JSON lines; the provider writes glog's, which the engine repeats in its own log and as debug messages.
    */
   const isPropertyLog = ({ secret, form, before }: Finding): boolean =>
     /^the registry password (harbor|custom)$/.test(secret) &&
     form.startsWith("base64") &&
-    /^(?:\{"time":"[^"]*","level":"INFO","msg":"|(?: +pulumi:pulumi:Stack \S+ (?:running )?debug: )?I\d{4} [\d:.]+ +\d+ rpc\.go:\d+\] )(?:Unm|M)arshaling property for RPC\[.*kubernetes:core\/v1:Secret/.test(
-      before,
-    );
+    /^[^[]{0,200}(?:Unm|M)arshaling property for RPC\[.*kubernetes:core\/v1:Secret/.test(before);
 
   test("what commands print holds none, but for the pull secret in Pulumi's own log at -v=9", async () => {
     const findings = await search.texts(ofRuns(({ stdout, stderr }) => [stdout, stderr]));
