@@ -4,7 +4,7 @@
  */
 import * as readline from "node:readline";
 import { Writable } from "node:stream";
-import { parseArgs } from "node:util";
+import type { Command } from "commander";
 import { checkCertificates } from "../certificates/certificates";
 import {
   kubeconfigFiles,
@@ -14,6 +14,7 @@ import {
 } from "../kubernetes/kubeconfig";
 import { parseRegistryHost } from "../registry/host";
 import { type Problem, UserError } from "../support/errors";
+import { commandForPeople, readArguments, seeHelp } from "./arguments";
 import { type BadArgument, cliProblem } from "./problems";
 import { readOperatorFile } from "../support/files";
 import { printable } from "../support/text";
@@ -21,58 +22,57 @@ import { login, type ApiLogin, type SupervisorTrust } from "../vsphere/login";
 import { readCertificates } from "../certificates/pem";
 import { parseFingerprint } from "../certificates/identity";
 
-const help = `Usage: npm run login -- --server HOST --namespace NAMESPACE --cluster CLUSTER [options]
+interface Values {
+  readonly server?: string;
+  readonly namespace?: string;
+  readonly cluster?: string;
+  readonly user?: string;
+  readonly caFile?: string;
+  readonly fingerprint?: string;
+  readonly kubeconfig?: string;
+  readonly force?: true;
+  readonly wait?: string;
+  readonly apiPort?: string;
+}
 
-Logs in to a Supervisor and to one of its workload clusters with a vCenter user, and writes two contexts into the
-kubeconfig: NAMESPACE for the Supervisor namespace, and CLUSTER for the workload cluster.
-
-  --server HOST          address of the Supervisor's control plane (not vCenter's); HOST:PORT if not 443
-  --namespace NAMESPACE  the Supervisor namespace that holds the cluster
-  --cluster CLUSTER      the workload cluster
-  --user USER            vCenter user, such as administrator@vsphere.local
-                         (default: TKC_REGISTRY_VCENTER_USER, or a prompt)
-
-How to verify the Supervisor (without either option, its certificate must be public):
-  --ca-file FILE         PEM file of the CA of the Supervisor's certificate
-  --fingerprint SHA256   fingerprint of a certificate that the Supervisor serves, from its administrator
-
-  --kubeconfig FILE      default: the first file of KUBECONFIG, or ~/.kube/config
-  --force                replace entries with the same names for other servers
-  --wait SECONDS         wait for a Supervisor or cluster that is not ready (default 0)
-  --api-port PORT        port of the Supervisor's Kubernetes API (default 6443)
-  --help                 this text
-
+const command = (): Command =>
+  commandForPeople("login", "--server HOST --namespace NAMESPACE --cluster CLUSTER [options]")
+    .description(
+      "Logs in to a Supervisor and to one of its workload clusters with a vCenter user, and writes two contexts into the kubeconfig: NAMESPACE for the Supervisor namespace, and CLUSTER for the workload cluster.",
+    )
+    .option(
+      "--server <HOST>",
+      "address of the Supervisor's control plane (not vCenter's); HOST:PORT if not 443",
+    )
+    .option("--namespace <NAMESPACE>", "the Supervisor namespace that holds the cluster")
+    .option("--cluster <CLUSTER>", "the workload cluster")
+    .option(
+      "--user <USER>",
+      "vCenter user, such as administrator@vsphere.local (default: TKC_REGISTRY_VCENTER_USER, or a prompt)",
+    )
+    .option("--kubeconfig <FILE>", "default: the first file of KUBECONFIG, or ~/.kube/config")
+    .option("--force", "replace entries with the same names for other servers")
+    .option("--wait <SECONDS>", "wait for a Supervisor or cluster that is not ready (default 0)")
+    .option("--api-port <PORT>", "port of the Supervisor's Kubernetes API (default 6443)")
+    .optionsGroup("How to verify the Supervisor (without either option, its certificate must be public):")
+    .option("--ca-file <FILE>", "PEM file of the CA of the Supervisor's certificate")
+    .option(
+      "--fingerprint <SHA256>",
+      "fingerprint of a certificate that the Supervisor serves, from its administrator",
+    )
+    .addHelpText(
+      "after",
+      `
 The password is read from TKC_REGISTRY_VCENTER_PASSWORD or from a prompt. It is never an argument: every user of the
-machine can see arguments, and the shell's history keeps them.
-`;
-
-const options = {
-  server: { type: "string" },
-  namespace: { type: "string" },
-  cluster: { type: "string" },
-  user: { type: "string" },
-  password: { type: "string" },
-  "ca-file": { type: "string" },
-  fingerprint: { type: "string" },
-  kubeconfig: { type: "string" },
-  force: { type: "boolean" },
-  wait: { type: "string" },
-  "api-port": { type: "string" },
-  help: { type: "boolean" },
-} as const;
-
-type Values = Partial<Record<Exclude<keyof typeof options, "force" | "help">, string>> & {
-  force?: boolean;
-  help?: boolean;
-};
+machine can see arguments, and the shell's history keeps them.`,
+    );
 
 /** `npm run login -- …`: see {@link login} and the text of `--help`. */
 export async function loginCommand(args: readonly string[]): Promise<void> {
-  const values = readArguments(args);
-  if (values.help) {
-    process.stdout.write(help);
-    return;
-  }
+  refusePassword(args);
+  const read = readArguments("login", command(), args);
+  if (!read) return;
+  const values: Values = read.values;
   const { server, namespace, cluster, waitSeconds, apiPort } = checkArguments(values);
   const trust = await readSupervisorTrust(values);
   const file = values.kubeconfig ?? kubeconfigFiles()[0];
@@ -130,29 +130,14 @@ function badArgument(subject: string, seen: string, ...remedy: BadArgument): Use
   return cliProblem.error("bad-arguments", { subject, seen }, ...remedy);
 }
 
-function readArguments(args: readonly string[]): Values {
-  // Checked before the arguments are parsed, so that no message repeats the password.
-  if (args.some((arg) => /^(?:--pass|-p)/.test(arg))) {
-    throw badArgument(
-      "--password",
-      "passwords are not taken as arguments, where other users and the shell's history see them",
-      "passwordOption",
-    );
-  }
-  try {
-    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
-  } catch (error) {
-    // The message repeats neither a value nor a stray argument: either may be a password.
-    const option = /'(--?[A-Za-z0-9-]+)/.exec((error as Error).message)?.[1];
-    throw badArgument(
-      "arguments",
-      option === undefined
-        ? "there is a word that belongs to no option"
-        : `${option} is unknown, or lacks its value`,
-      "help",
-      "login",
-    );
-  }
+/** Comes before all other checks: whoever typed a password has to change it, whatever else is wrong. */
+function refusePassword(args: readonly string[]): void {
+  if (!args.some((arg) => /^(?:--pass|-p)/.test(arg))) return;
+  throw badArgument(
+    "--password",
+    "passwords are not taken as arguments, where other users and the shell's history see them",
+    "passwordOption",
+  );
 }
 
 const name = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -171,7 +156,7 @@ function checkArguments(values: Values): Checked {
   const wrong = (subject: string, seen: string, ...remedy: BadArgument): void =>
     void problems.push(cliProblem("bad-arguments", { subject, seen }, ...remedy));
   for (const key of ["server", "namespace", "cluster"] as const) {
-    if (!values[key]) wrong(`--${key}`, "it is missing", "help", "login");
+    if (!values[key]) wrong(`--${key}`, "it is missing", ...seeHelp("login"));
   }
   for (const key of ["namespace", "cluster"] as const) {
     if (values[key] && !name.test(values[key])) {
@@ -185,19 +170,24 @@ function checkArguments(values: Values): Checked {
       "namespaceName",
     );
   }
-  if (values["ca-file"] !== undefined && values.fingerprint !== undefined) {
+  if (values.caFile !== undefined && values.fingerprint !== undefined) {
     wrong("--fingerprint", "there is --ca-file too", "twoTrusts");
   }
-  const whole = (key: "wait" | "api-port", fallback: number, min: number, max: number): number => {
-    const text = values[key];
+  const whole = (
+    option: string,
+    text: string | undefined,
+    fallback: number,
+    min: number,
+    max: number,
+  ): number => {
     if (text === undefined) return fallback;
     const number = /^\d{1,6}$/.test(text) ? Number(text) : NaN;
     if (number >= min && number <= max) return number;
-    wrong(`--${key}`, `"${printable(text, 40)}" is not a number from ${min} to ${max}`, "help", "login");
+    wrong(option, `"${printable(text, 40)}" is not a number from ${min} to ${max}`, ...seeHelp("login"));
     return fallback;
   };
-  const waitSeconds = whole("wait", 0, 0, 86400);
-  const apiPort = whole("api-port", 6443, 1, 65535);
+  const waitSeconds = whole("--wait", values.wait, 0, 0, 86400);
+  const apiPort = whole("--api-port", values.apiPort, 6443, 1, 65535);
   let server: Checked["server"] = { hostname: "", port: 443 };
   try {
     if (values.server) server = parseServer(values.server);
@@ -223,7 +213,7 @@ function parseServer(text: string): Checked["server"] {
 }
 
 async function readSupervisorTrust(values: Values): Promise<SupervisorTrust> {
-  const caFile = values["ca-file"];
+  const { caFile } = values;
   if (caFile !== undefined) {
     const subject = "--ca-file";
     const content = await readOperatorFile(caFile, { subject, maxBytes: 256 * 1024 });

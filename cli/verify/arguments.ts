@@ -2,40 +2,41 @@
  * The arguments of `npm run verify`, and its `--help`.
  * Nothing here asks a cluster or a node.
  */
-import { parseArgs } from "node:util";
+import type { Command } from "commander";
 import { parseImageReference } from "../../registry/host";
 import type { DeployedStack } from "../../state/exportedState";
 import { type Problem, UserError } from "../../support/errors";
+import { collect, commandForPeople, readArguments, seeHelp } from "../arguments";
 import { type BadArgument, cliProblem } from "../problems";
 import { printable } from "../../support/text";
 import { registryHosts } from "./judge";
 
-export const help = `Usage: npm run verify -- --stack NAME [options]
+const command = (): Command =>
+  commandForPeople("verify", "--stack NAME [options]")
+    .description(
+      "Checks each node and registry of a deployed stack: whether the node can be reached and has the pinned host key, whether the CA's file is in place, is part of what containerd reads and was loaded by it, and how long the CA is valid. Changes nothing on nodes. Reads the stack from its state, by `pulumi stack export`.",
+    )
+    .option("--stack <NAME>", "the stack, as pulumi has it")
+    .option("--pull", "also pull an image on each node, by a short-lived pod")
+    .option(
+      "--image <REF>",
+      "the image for --pull, of one of the stack's registries; may be repeated. Default: the image of the stack's Deployment",
+      collect,
+    )
+    .option("--expires-within <DAYS>", "warn about a CA that expires within this many days (default 30)")
+    .option(
+      "--json",
+      "print JSON instead of a table; the fields are in cli/verify/findings.ts. Use `npm run --silent verify` to suppress npm's own output",
+    )
+    .addHelpText("after", "\nExit code: 0 without problems, 1 with problems, 2 if the check itself failed.");
 
-Checks each node and registry of a deployed stack: whether the node can be reached and has the pinned host key, whether
-the CA's file is in place, is part of what containerd reads and was loaded by it, and how long the CA is valid. Changes
-nothing on nodes. Reads the stack from its state, by \`pulumi stack export\`.
-
-  --stack NAME           the stack, as pulumi has it
-  --pull                 also pull an image on each node, by a short-lived pod
-  --image REF            the image for --pull, of one of the stack's registries; may be repeated.
-                         Default: the image of the stack's Deployment
-  --expires-within DAYS  warn about a CA that expires within this many days (default 30)
-  --json                 print JSON instead of a table; the fields are in cli/verify/findings.ts.
-                         Use \`npm run --silent verify\` to suppress npm's own output
-  --help                 this text
-
-Exit code: 0 without problems, 1 with problems, 2 if the check itself failed.
-`;
-
-const options = {
-  stack: { type: "string" },
-  pull: { type: "boolean" },
-  image: { type: "string", multiple: true },
-  "expires-within": { type: "string" },
-  json: { type: "boolean" },
-  help: { type: "boolean" },
-} as const;
+interface Values {
+  readonly stack?: string;
+  readonly pull?: boolean;
+  readonly image?: readonly string[];
+  readonly expiresWithin?: string;
+  readonly json?: boolean;
+}
 
 export interface Request {
   readonly stack: string;
@@ -45,41 +46,37 @@ export interface Request {
   readonly json: boolean;
 }
 
-const seeHelp = ["help", "verify"] as const;
-
 function badArgument(subject: string, seen: string, ...remedy: BadArgument): Problem {
   return cliProblem("bad-arguments", { subject, seen }, ...remedy);
 }
 
 /** @returns `undefined` for `--help`. */
-export function readArguments(args: readonly string[]): Request | undefined {
-  const values = (() => {
-    try {
-      return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
-    } catch (error) {
-      throw new UserError(
-        badArgument("arguments", printable((error as Error).message.split(". ")[0]!, 200), ...seeHelp),
-      );
-    }
-  })();
-  if (values.help === true) return undefined;
+export function readRequest(args: readonly string[]): Request | undefined {
+  const read = readArguments("verify", command(), args);
+  if (!read) return undefined;
   const problems: Problem[] = [];
   const {
     stack = "",
     pull = false,
     image: images = [],
-    "expires-within": days = "30",
+    expiresWithin: days = "30",
     json = false,
-  } = values;
-  if (stack === "") problems.push(badArgument("--stack", "it is missing", ...seeHelp));
+  }: Values = read.values;
+  if (stack === "") problems.push(badArgument("--stack", "it is missing", ...seeHelp("verify")));
   else if (!/^[A-Za-z0-9_.][A-Za-z0-9_./-]*$/.test(stack))
-    problems.push(badArgument("--stack", `"${printable(stack, 80)}" is not the name of a stack`, ...seeHelp));
+    problems.push(
+      badArgument("--stack", `"${printable(stack, 80)}" is not the name of a stack`, ...seeHelp("verify")),
+    );
   if (!/^\d{1,5}$/.test(days))
     problems.push(
-      badArgument("--expires-within", `"${printable(days, 40)}" is not a number of days`, ...seeHelp),
+      badArgument(
+        "--expires-within",
+        `"${printable(days, 40)}" is not a number of days`,
+        ...seeHelp("verify"),
+      ),
     );
   if (images.length > 0 && !pull)
-    problems.push(badArgument("--image", "it is for --pull, which is not given", ...seeHelp));
+    problems.push(badArgument("--image", "it is for --pull, which is not given", ...seeHelp("verify")));
   const [first, ...rest] = problems;
   if (first) throw new UserError(first, ...rest);
   return { stack, pull, images: [...new Set(images)], expiresWithin: Number(days), json };

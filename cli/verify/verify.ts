@@ -13,7 +13,7 @@ import { type InSession, SessionPool } from "../../nodes/ssh/pool";
 import { type StackNode, readDeployedStack } from "../../state/exportedState";
 import { UserError } from "../../support/errors";
 import { withProgress } from "../progress";
-import { help, imagesOf, readArguments, type Request } from "./arguments";
+import { imagesOf, readRequest, type Request } from "./arguments";
 import { describeFindings } from "./describe";
 import type { Findings } from "./findings";
 import { judge, nodesToAsk } from "./judge";
@@ -96,9 +96,8 @@ const print = (text: string): Promise<void> =>
 /** `npm run verify -- …`: see the text of `--help`. */
 export async function verify(args: readonly string[]): Promise<void> {
   process.exitCode = 2; // until the findings are known
-  const request = readArguments(args);
+  const request = readRequest(args);
   if (!request) {
-    await print(help);
     process.exitCode = 0;
     return;
   }

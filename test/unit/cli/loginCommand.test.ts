@@ -20,11 +20,22 @@ describe("the login's arguments", () => {
           !error.message.includes("hunter2"),
       );
     }
-    await assert.rejects(
-      loginCommand([...required, "hunter2"]),
-      (error: Error) =>
-        problem("bad-arguments", /belongs to no option/)(error) && !error.message.includes("hunter2"),
-    );
+    const strays: [string[], RegExp][] = [
+      [["hunter2"], /belongs to no option/],
+      [["--hunter2"], /an option is unknown/],
+      [["--hunter two"], /an option is unknown/],
+      [["-hunter2"], /an option is unknown/],
+      [["--colour=hunter2"], /--colour is unknown/],
+      [["--force=hunter2"], /--force takes no value/],
+      [["--user", "--hunter2"], /--user lacks its value/],
+      [["--user"], /--user lacks its value/],
+    ];
+    for (const [args, pattern] of strays) {
+      await assert.rejects(
+        loginCommand([...required, ...args]),
+        (error: Error) => problem("bad-arguments", pattern)(error) && !error.message.includes("hunter"),
+      );
+    }
   });
 
   it("are told all at once where they are wrong or missing", async () => {
