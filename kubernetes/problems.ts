@@ -258,3 +258,9 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
 });
 
 export type KubernetesCode = CodeOf<typeof kubernetesProblem>;
+
+/** Failures of the API server after which the same request may succeed. */
+export const transientCodes: ReadonlySet<string> = new Set<KubernetesCode>([
+  "cluster-unreachable",
+  "cluster-failing",
+]);

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import type { V1Pod } from "@kubernetes/client-node";
-import type { KubernetesCode } from "./problems";
+import { transientCodes } from "./problems";
 import { UserError, allChecks, describeProblem } from "../support/errors";
 import { printable } from "../support/text";
 import { type PodManifest, checkRights, dryRunPod } from "./checks";
@@ -125,9 +125,6 @@ export function readPull({ status }: Pick<V1Pod, "status">): PullState {
   return { kind: "open", message: said || reason || "the kubelet has not taken the pod up" };
 }
 
-/** Transient failures of the API server: the pod is read again. */
-const transient: ReadonlySet<string> = new Set<KubernetesCode>(["cluster-unreachable", "cluster-failing"]);
-
 /** The pods of one run. */
 class Trials {
   readonly #run = randomBytes(8).toString("hex");
@@ -206,7 +203,7 @@ class Trials {
         cluster.core.readNamespacedPod(at),
       );
     } catch (error) {
-      if (error instanceof UserError && transient.has(error.problems[0]!.code)) return pod;
+      if (error instanceof UserError && transientCodes.has(error.problems[0]!.code)) return pod;
       throw error;
     }
   }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { OpenContext } from "../../kubernetes/client";
-import type { KubernetesCode } from "../../kubernetes/problems";
+import { transientCodes } from "../../kubernetes/problems";
 import { UserError } from "../../support/errors";
 import type { NodeTarget } from "../protocol/spec";
 import { kubernetesProblem } from "../../kubernetes/problems";
@@ -70,8 +70,6 @@ export const nodeReader =
   };
 
 const pollInterval = 2000;
-/** The API may run on the very node that restarts, so its failures are retried. */
-const transient: ReadonlySet<string> = new Set<KubernetesCode>(["cluster-unreachable", "cluster-failing"]);
 
 /**
  * Waits until a node is Ready. An API that does not answer is asked again.
@@ -106,7 +104,8 @@ export async function waitReady(
         "waited",
       );
     } catch (error) {
-      if (!(error instanceof UserError) || !transient.has(error.problems[0]?.code ?? "")) throw error;
+      // The API may run on the very node that restarts.
+      if (!(error instanceof UserError) || !transientCodes.has(error.problems[0]?.code ?? "")) throw error;
       last = error;
     }
     if (performance.now() >= end) throw last;
