@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
-import { parseArgs } from "node:util";
+import { collect, commandForPeople, readArguments, seeHelp } from "../cli/arguments";
+import { cliProblem } from "../cli/problems";
 import { endOnSignals, fail, told } from "../lab/program";
 import { allVariable } from "./all";
 import { stages } from "./e2e/stages";
@@ -16,18 +17,28 @@ import { labProblem } from "../lab/problems";
 const suites = ["unit", "components", "integration", "e2e"] as const;
 type Suite = (typeof suites)[number];
 
-const help = `Usage: npm test [-- OPTIONS] [FILE-PATTERN ...]
+const command = commandForPeople("test", "[options] [FILE-PATTERN...]")
+  .description(
+    "Runs the unit, component (mocked engine), integration (real servers on loopback) and end-to-end (the lab) tests. The end-to-end tests bring a lab up and take it down again.",
+  )
+  .argument("[FILE-PATTERN...]", "only test files whose path below test/ contains it, one after the other")
+  .option("--fast", "leave out the end-to-end tests (npm run test:fast)")
+  .option(
+    "--official",
+    "only the end-to-end tests, with the official Pulumi that is installed (npm run test:official)",
+  )
+  .option(
+    "--all",
+    "also what repeats: more kill points, every peer of the benchmark, every verb of the lab (npm run test:all)",
+  )
+  .option("--suite <NAME>", `only this suite (${suites.join(", ")}); may be repeated`, collect);
 
-Runs the unit, component (mocked engine), integration (real servers on loopback) and end-to-end (the lab) tests.
-The end-to-end tests bring a lab up and take it down again.
-
-  --fast         leave out the end-to-end tests (npm run test:fast)
-  --official     only the end-to-end tests, with the official Pulumi that is installed (npm run test:official)
-  --all          also what repeats: more kill points, every peer of the benchmark, every verb of the lab (npm run test:all)
-  --suite NAME   only this suite (${suites.join(", ")}); may be repeated
-  --help         this text
-
-FILE-PATTERN: only test files whose path below test/ contains it, one after the other.`;
+interface Values {
+  readonly fast?: boolean;
+  readonly official?: boolean;
+  readonly all?: boolean;
+  readonly suite?: readonly string[];
+}
 
 interface Count {
   passed: number;
@@ -229,38 +240,30 @@ function printSummary(outcomes: readonly Outcome[], unfinished: number): void {
 }
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      fast: { type: "boolean" },
-      official: { type: "boolean" },
-      all: { type: "boolean" },
-      suite: { type: "string", multiple: true },
-      help: { type: "boolean" },
-    },
-  });
-  if (values.help) {
-    process.stdout.write(`${help}\n`);
-    return;
+  const read = readArguments("test", command, process.argv.slice(2));
+  if (!read) return;
+  const { fast, official, all, suite: chosen }: Values = read.values;
+  const unknown = chosen?.find((suite) => !suites.includes(suite as Suite));
+  if (unknown !== undefined) {
+    const seen = `"${unknown}" is none of ${suites.join(", ")}`;
+    throw cliProblem.error("bad-arguments", { subject: "--suite", seen }, ...seeHelp("test"));
   }
-  if (values.official) {
+  const only = official ? ["e2e"] : chosen;
+  if (official) {
     const { ensureTools, officialVariable } = await import("../lab/tools.js");
     process.env[officialVariable] = "1";
     process.stdout.write(`Pulumi here: ${(await ensureTools([])).pulumi.join(", ")}\n`);
-    values.suite = ["e2e"];
   }
-  if (values.all) process.env[allVariable] = "1";
-  const unknown = values.suite?.find((suite) => !suites.includes(suite as Suite));
-  if (unknown !== undefined) throw new Error(`there is no suite "${unknown}": ${suites.join(", ")}`);
+  if (all) process.env[allVariable] = "1";
   const wanted = suites
-    .filter((suite) => (values.suite ? values.suite.includes(suite) : !(values.fast && suite === "e2e")))
-    .map((suite) => ({ suite, files: filesOf(suite, positionals) }))
+    .filter((suite) => (only ? only.includes(suite) : !(fast && suite === "e2e")))
+    .map((suite) => ({ suite, files: filesOf(suite, read.words) }))
     .filter(({ files }) => files.length > 0);
   const wants = (suite: Suite): boolean => wanted.some((each) => each.suite === suite);
 
   const obstacle = labObstacle();
   if (!obstacle && wants("e2e")) await claimLab();
-  if (!obstacle && !values.fast && (wants("integration") || wants("e2e"))) {
+  if (!obstacle && !fast && (wants("integration") || wants("e2e"))) {
     const [{ ensurePackages, labPackages, testPackages }, { ensureTools }] = await Promise.all([
       import("../lab/packages.js"),
       import("../lab/tools.js"),
@@ -290,7 +293,7 @@ async function main(): Promise<void> {
     const start = performance.now();
     try {
       await (suite === "e2e"
-        ? runEndToEnd(outcome, files, { labUp: labUp!, selected: positionals.length > 0 })
+        ? runEndToEnd(outcome, files, { labUp: labUp!, selected: read.words.length > 0 })
         : runFiles(outcome, { files, concurrency: 2 }));
     } catch (error) {
       unfinished += 1;

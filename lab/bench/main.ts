@@ -6,7 +6,7 @@ import { ensurePackages } from "../packages";
 import { endOnSignals, fail, isInterrupted } from "../program";
 import { say } from "../progress";
 import { readState } from "../state";
-import { help, readRequest, type Request } from "./arguments";
+import { readRequest, type Request } from "./arguments";
 import { conditions } from "./conditions";
 import type { Result } from "./figures";
 import { keepRecord, writePage } from "./page";
@@ -59,9 +59,8 @@ async function bench(request: Request): Promise<void> {
 
 async function main(argv: readonly string[]): Promise<void> {
   const request = readRequest(argv);
-  if (request === "help") {
-    process.stdout.write(help);
-  } else if (request === "redraw") {
+  if (request === "help") return;
+  if (request === "redraw") {
     writePage();
   } else {
     try {

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { packageRoot } from "../../../support/build";
-import { nodeArguments } from "../command";
+import { nodeArguments, runCommand } from "../command";
 
 test("a command whose stdout has no reader, as `head` leaves it, ends without a word", async () => {
   for (const name of ["show-ca", "login", "verify"]) {
@@ -21,4 +21,11 @@ test("a command whose stdout has no reader, as `head` leaves it, ends without a 
     assert.equal(said, "");
     assert.equal(code, 0);
   }
+});
+
+test("an option that this release does not know is refused in one line", async () => {
+  const { code, stdout, stderr } = await runCommand(["v1", "ca", "remove", "--later-release"]);
+  assert.equal(code, 1);
+  assert.equal(stdout, "");
+  assert.match(stderr, /^command "ca": --later-release is unknown\. .*\[unknown-command\]\n$/);
 });
