@@ -97,7 +97,7 @@ function command(): Command {
     .command("next-ca")
     .argument("[REGISTRY]")
     .description("the authority that the next rotate-ca brings, to be trusted beforehand")
-    .action(async (name = "harbor") => {
+    .action(async (name: string = registryNames[0]!) => {
       const { caFile, caSha256 } = await lab.nextCa(oneOf<RegistryName>("registry", name, registryNames));
       process.stdout.write(`${caFile}: next authority, SHA-256 ${caSha256}\n`);
     });
@@ -105,7 +105,7 @@ function command(): Command {
     .command("rotate-ca")
     .argument("[REGISTRY]")
     .description(`a new authority for a registry (${registryNames.join(", ")}; default ${registryNames[0]!})`)
-    .action(async (name = "harbor") => {
+    .action(async (name: string = registryNames[0]!) => {
       const info = await lab.rotateCa(oneOf<RegistryName>("registry", name, registryNames));
       process.stdout.write(`${info.host}: new authority, SHA-256 ${info.caSha256}\n`);
     });

@@ -8,7 +8,7 @@ import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { collect, commandForPeople, readArguments, seeHelp } from "../cli/arguments";
 import { cliProblem } from "../cli/problems";
-import { endOnSignals, fail, told } from "../lab/program";
+import { endOnSignals, endWithoutReader, fail, told } from "../lab/program";
 import { allVariable } from "./all";
 import { stages } from "./e2e/stages";
 import { sshdRunFolder } from "./integration/nodes/ssh/sshServer";
@@ -320,8 +320,9 @@ process.env["TMPDIR"] = temporary;
 process.env["TKC_REGISTRY_TEST_RUN"] = marker.slice(marker.indexOf("=") + 1);
 const ended = main().catch(fail).then(end).catch(fail);
 
-endOnSignals(async (signal) => {
-  process.stderr.write(`\n${signal}: stopping${labIsOurs ? ", and taking the lab down" : ""}\n`);
+const endBy = endOnSignals(async (signal) => {
+  if (signal !== "SIGPIPE" || labIsOurs)
+    process.stderr.write(`\n${signal}: stopping${labIsOurs ? ", and taking the lab down" : ""}\n`);
   interruption.abort();
   endLeftovers();
   const lab = await import("../lab/lab.js");
@@ -329,3 +330,4 @@ endOnSignals(async (signal) => {
   await ended;
   if (labIsOurs) await lab.down();
 });
+endWithoutReader(endBy);

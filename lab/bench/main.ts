@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { asActivity } from "../activity";
 import * as lab from "../lab";
 import { ensurePackages } from "../packages";
-import { endOnSignals, fail, isInterrupted } from "../program";
+import { endOnSignals, endWithoutReader, fail, isInterrupted } from "../program";
 import { say } from "../progress";
 import { readState } from "../state";
 import { readRequest, type Request } from "./arguments";
@@ -38,6 +38,7 @@ async function measure({ sizes, contestants, settings, json }: Request): Promise
 }
 
 async function bench(request: Request): Promise<void> {
+  begun = true;
   await ensurePackages(benchPackages);
   await ensurePythonPeers(request.contestants.map(({ peer }) => peer.name));
   takeDown = readState() ? leaveLabUp : lab.down;
@@ -71,10 +72,15 @@ async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-endOnSignals(async () => {
+let begun = false;
+
+const endBy = endOnSignals(async () => {
+  if (!begun) return;
   say("\nInterrupted: taking down what was brought up.");
   await lab.interrupt();
   await takeDown();
 });
+
+endWithoutReader(endBy);
 
 main(process.argv.slice(2)).catch(fail);
