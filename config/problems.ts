@@ -1,10 +1,10 @@
-/** What can be wrong with settings. */
+/** The problems that settings can have. */
 import { defineProblems } from "../support/errors";
 
 export const configProblem = defineProblems("Settings", {
   "bad-setting": {
     cause: "The setting has a value of the wrong shape, or one that does not go with another setting.",
-    /** The schema words it, setting by setting. */
+    /** The schema has a text for each setting. */
     remedy: (shape: string) => shape,
     examples: [
       [
@@ -15,14 +15,13 @@ export const configProblem = defineProblems("Settings", {
     ],
   },
   "unknown-setting": {
-    cause:
-      "Names that mean nothing are refused, as a misspelt setting would otherwise have no effect, in silence.",
+    cause: "Unknown names are refused, since a misspelt setting would otherwise have no effect, in silence.",
     remedy: (known: readonly string[]) => `Remove it, or use one of: ${known.join(", ")}`,
     examples: [["registries[0].hots", "there is no such setting", ["host", "ca", "credentials"]]],
   },
   "secret-in-clear": {
     cause:
-      "A password was set without `--secret`, so that it stands in a file that others read, and that version control keeps.",
+      "A password was set without `--secret`, so it is in clear in a file that others can read and that version control keeps.",
     remedy: (setting: string) =>
       `Change that password, then run: pulumi config rm ${setting} && pulumi config set --secret --path '${setting}["HOST"]'`,
     examples: [["passwords", "it is kept in clear in the stack's settings file", "passwords"]],
