@@ -32,7 +32,7 @@ const warnBeforeExpiry = 30 * day;
 
 /**
  * Checks that each certificate is a CA (or self-signed, and so its own CA), is valid now, has a safe key, and can be
- * read by containerd. Returns one PEM for each, since `openssl rehash` skips a file with several certificates. Leaves out
+ * read by containerd. Returns a PEM for each, since `openssl rehash` skips a file with several certificates. Leaves out
  * a server's certificate if its CA is given too.
  *
  * @param options.subject - The setting, for messages.

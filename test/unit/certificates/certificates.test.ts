@@ -137,13 +137,13 @@ describe("a CA", () => {
       assert.throws(() => parse(cert), problem("ca-unusable", /containerd in silence/, pattern));
   });
 
-  it("that is signed with SHA-1 or MD5 is taken with a warning, as nobody looks at that signature", () => {
+  it("that is signed with SHA-1 or MD5 is accepted with a warning, since nothing verifies that signature", () => {
     for (const [option, name] of [
       ["-sha1", "SHA1-RSA"],
       ["-md5", "MD5-RSA"],
     ] as const) {
       const old = pki.ca("Old Root", undefined, { key: rsa(2048), signing: [option] });
-      assert.match(parse(old.cert).warnings.join(), new RegExp(`signed with ${name}: containerd takes it`));
+      assert.match(parse(old.cert).warnings.join(), new RegExp(`signed with ${name}: containerd accepts it`));
     }
   });
 
