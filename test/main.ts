@@ -10,7 +10,7 @@ import { collect, commandForPeople, readArguments, seeHelp } from "../cli/argume
 import { cliProblem } from "../cli/problems";
 import { endOnSignals, endWithoutReader, fail, told } from "../lab/program";
 import { allVariable } from "./all";
-import { stages } from "./e2e/stages";
+import { behindTheFleet, stages } from "./e2e/stages";
 import { sshdRunFolder } from "./integration/nodes/ssh/sshServer";
 import { labProblem } from "../lab/problems";
 
@@ -112,11 +112,21 @@ async function runFiles(outcome: Outcome, { files, concurrency, prefix = "" }: W
   });
 }
 
+/** Files of another suite that a lane runs behind its own, and what comes of them. */
+interface Behind {
+  readonly outcome: Outcome;
+  readonly files: readonly string[];
+}
+
 /**
  * Runs the end-to-end files: in stages, whose lanes run side by side. A selection runs one after the other, as it may
  * bring files together that are far apart in time otherwise.
  */
-async function runStages(outcome: Outcome, files: readonly string[], selected: boolean): Promise<void> {
+async function runStages(
+  outcome: Outcome,
+  files: readonly string[],
+  { selected, behind }: { readonly selected: boolean; readonly behind: Behind | undefined },
+): Promise<void> {
   const named = new Map(files.map((file) => [path.basename(file, ".test.ts"), file]));
   const planned = stages.map((lanes) =>
     Object.entries(lanes)
@@ -131,13 +141,15 @@ async function runStages(outcome: Outcome, files: readonly string[], selected: b
   for (const lanes of planned) {
     const width = Math.max(...lanes.map(({ lane }) => lane.length));
     await Promise.all(
-      lanes.map((each) =>
-        runFiles(outcome, {
-          files: each.files,
+      lanes.map(async (each) => {
+        const work = {
           concurrency: 1,
           ...(lanes.length > 1 ? { prefix: `${each.lane.padEnd(width)} │ ` } : {}),
-        }),
-      ),
+        };
+        await runFiles(outcome, { files: each.files, ...work });
+        if (each.lane === "fleet" && behind?.files.length && !interruption.signal.aborted)
+          await runFiles(behind.outcome, { files: behind.files, ...work });
+      }),
     );
     if (interruption.signal.aborted) return;
   }
@@ -194,12 +206,15 @@ async function bringLabUp(): Promise<number> {
 async function runEndToEnd(
   outcome: Outcome,
   files: string[],
-  { labUp, selected }: { readonly labUp: Promise<number>; readonly selected: boolean },
+  {
+    labUp,
+    ...how
+  }: { readonly labUp: Promise<number>; readonly selected: boolean; readonly behind: Behind | undefined },
 ): Promise<void> {
   const lab = await import("../lab/lab.js");
   try {
     outcome.files.set("bringing the lab up", await labUp);
-    await runStages(outcome, files, selected);
+    await runStages(outcome, files, how);
   } finally {
     if (!interruption.signal.aborted) await lab.down(); // else once everything has stopped
   }
@@ -272,6 +287,13 @@ async function main(): Promise<void> {
     await ensureTools();
   }
 
+  const selected = read.words.length > 0;
+  const isBehind = (file: string): boolean =>
+    wants("e2e") &&
+    obstacle === undefined &&
+    !selected &&
+    behindTheFleet.includes(path.relative(__dirname, file).replace(/\.test\.ts$/, ""));
+  let behind: Behind | undefined;
   const outcomes: Outcome[] = [];
   let unfinished = 0;
   let labUp: Promise<number> | undefined;
@@ -292,9 +314,10 @@ async function main(): Promise<void> {
     outcomes.push(outcome);
     const start = performance.now();
     try {
+      if (suite === "integration") behind = { outcome, files: files.filter(isBehind) };
       await (suite === "e2e"
-        ? runEndToEnd(outcome, files, { labUp: labUp!, selected: read.words.length > 0 })
-        : runFiles(outcome, { files, concurrency: 2 }));
+        ? runEndToEnd(outcome, files, { labUp: labUp!, selected, behind })
+        : runFiles(outcome, { files: files.filter((file) => !isBehind(file)), concurrency: 2 }));
     } catch (error) {
       unfinished += 1;
       process.stdout.write(`${suite} did not end: ${told(error)}\n`);
