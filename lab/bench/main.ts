@@ -16,6 +16,9 @@ import { compare } from "./run";
 import { table } from "./table";
 import { targets, verdict } from "./targets";
 
+/** Whether there is a benchmark to interrupt: not for `--help`. */
+let begun = false;
+
 /** Takes away what the benchmark has brought up so far. */
 let takeDown = (): Promise<void> => Promise.resolve();
 
@@ -71,8 +74,6 @@ async function main(argv: readonly string[]): Promise<void> {
     }
   }
 }
-
-let begun = false;
 
 const endBy = endOnSignals(async () => {
   if (!begun) return;
