@@ -4,6 +4,7 @@
  */
 import * as pulumi from "@pulumi/pulumi";
 import { clusterProvider } from "./components/clusterProvider";
+import { Identity } from "./components/identity";
 import { Jumpbox } from "./components/jumpbox";
 import { failOnMissing } from "./components/missingObjects";
 import { logPlan, logWhileChecking } from "./components/planLog";
@@ -32,17 +33,17 @@ async function stack() {
     makePlan(settings, { owner, previousState, parallel: parallel > 0 ? parallel : undefined, unreachable }),
   );
   await logPlan(plan, unreachable);
-  if (!pulumi.runtime.isDryRun()) {
+  const { id } = new Identity(settings.cluster, async (known) => {
     await NodeService.start({
-      owner,
-      targets: plan.nodes.map(({ target }) => target),
+      stack: { owner, id: known },
+      nodes: plan.nodes,
       readyTimeout: settings.nodes.readyTimeoutSeconds,
       certificates: plan.certificatesBySha256,
       inSession: plan.sessions.use,
       readNode: plan.readNode,
       unreachable,
     });
-  }
+  });
 
   const jumpbox = plan.jumpbox.create
     ? new Jumpbox(
@@ -52,6 +53,7 @@ async function stack() {
           namespace: settings.namespace,
           cluster: settings.cluster,
           owner,
+          id,
           replaces: plan.jumpbox.replaces,
         },
         { providers: [clusterProvider("supervisor", settings.supervisorContext, settings.namespace)] },
@@ -71,6 +73,8 @@ async function stack() {
       workersAtOnce: settings.nodes.workersAtOnce,
       readyTimeoutSeconds: settings.nodes.readyTimeoutSeconds,
       owner,
+      id,
+      former: plan.former,
     },
     { dependsOn: jumpbox ? [jumpbox] : [] },
   );
@@ -92,6 +96,7 @@ async function stack() {
             deleteAdopted: settings.deleteAdopted,
             clusterContext: settings.clusterContext,
             owner,
+            id,
           },
           { providers, dependsOn: [nodes] },
         )
@@ -108,6 +113,7 @@ async function stack() {
           ...plan.deployment,
           deleteAdopted: settings.deleteAdopted,
           owner,
+          id,
         },
         { providers, dependsOn: [nodes, ...(pullSecret ? [pullSecret] : [])] },
       )

@@ -6,6 +6,7 @@ export { SessionPool } from "../nodes/ssh/pool";
 export type { NodePlan } from "../plan/nodes";
 export * from "../plan/podTemplate";
 export type { TrustedCa } from "../registry/types";
+export * from "./identity";
 export * from "./jumpbox";
 export * from "./pullSecret";
 export * from "./registryDeployment";

@@ -51,8 +51,10 @@ export interface TrustedNodeArgs {
   readonly removal: RemovalArgs;
   /** SHA-256 of the script that may run on the node. */
   readonly scriptSha256: string;
-  /** The stack's identity, under which the node records what was installed. */
+  /** The stack's readable name, which the node records with what was installed. */
   readonly owner: string;
+  /** The stack's id, under which the node records what was installed. */
+  readonly id: pulumi.Input<string>;
   /** How long the node may take to be Ready after a restart of containerd. */
   readonly readyTimeoutSeconds: number;
   /** What must be there before the node is touched, and outlive it. */
@@ -96,6 +98,7 @@ export class TrustedNode extends pulumi.ComponentResource {
     const environment = {
       ...nodeEnvironment(args.target),
       TKC_REGISTRY_OWNER: args.owner,
+      TKC_REGISTRY_ID: args.id,
       TKC_REGISTRY_TRUST: JSON.stringify(args.certificates),
       ...(args.trustMode === defaults.trustMode ? {} : { TKC_REGISTRY_TRUST_BY: args.trustMode }),
       TKC_REGISTRY_SCRIPT_SHA256: args.scriptSha256,
@@ -109,7 +112,7 @@ export class TrustedNode extends pulumi.ComponentResource {
     const ca = new command.local.Command(
       `${name}-ca`,
       {
-        create: serviceCommand(args.owner, "ca apply"),
+        create: serviceCommand("ca apply"),
         delete: removalCommand("remove", args.removal),
         environment,
         logging: command.local.Logging.Stderr,
@@ -120,8 +123,8 @@ export class TrustedNode extends pulumi.ComponentResource {
     const containerd = new command.local.Command(
       `${name}-containerd`,
       {
-        create: serviceCommand(args.owner, "containerd restart"),
-        environment: { TKC_REGISTRY_CA: ca.stdout },
+        create: serviceCommand("containerd restart"),
+        environment: { TKC_REGISTRY_ID: args.id, TKC_REGISTRY_CA: ca.stdout },
         logging: command.local.Logging.Stderr,
       },
       { parent: this },

@@ -37,8 +37,12 @@ export interface TrustedNodesArgs {
   readonly workersAtOnce: number;
   /** How long a node may take to be Ready after a restart of containerd. */
   readonly readyTimeoutSeconds: number;
-  /** The stack's identity. */
+  /** The stack's readable name. */
   readonly owner: string;
+  /** The id of these nodes: an {@link Identity}'s. */
+  readonly id: pulumi.Input<string>;
+  /** The owner under which a release that made no ids recorded what the stack has on nodes. */
+  readonly former?: string | undefined;
 }
 
 /**
@@ -50,7 +54,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
   readonly nodes: pulumi.Output<readonly NodeTrust[]>;
 
   constructor(name: string, args: TrustedNodesArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { certificates, trustMode, removal, script, owner, readyTimeoutSeconds } = args;
+    const { certificates, trustMode, removal, script, owner, id, former, readyTimeoutSeconds } = args;
     // Only what a reviewer of the preview needs. Nodes are resources and appear by themselves.
     super("tkc-registry:index:TrustedNodes", name, { script, certificates }, opts);
 
@@ -64,6 +68,8 @@ export class TrustedNodes extends pulumi.ComponentResource {
         environment: {
           ...connectionEnvironment(args.connection),
           TKC_REGISTRY_OWNER: owner,
+          TKC_REGISTRY_ID: id,
+          ...(former === undefined ? {} : { TKC_REGISTRY_FORMER_OWNER: former }),
           ...(Object.keys(args.hostKeys).length === 0
             ? {}
             : { TKC_REGISTRY_HOST_KEYS: JSON.stringify(args.hostKeys) }),
@@ -88,6 +94,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
           removal,
           scriptSha256: script.sha256,
           owner,
+          id,
           readyTimeoutSeconds,
           // Those after others wait for what these waited for.
           after: after.length === 0 ? [sweep] : after.map((name) => trusted.get(name)!.done),

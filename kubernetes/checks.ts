@@ -60,6 +60,7 @@ function listRights(rights: readonly Right[]): string {
 
 /** An object that is there. */
 export interface FoundObject {
+  readonly uid: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
 }
@@ -85,9 +86,13 @@ export async function findSecret(
   return { ...foundObject(secret), data: Object.fromEntries(data) as Record<string, string> };
 }
 
-/** The labels and annotations of an object, which tell its owner. */
+/** What tells the owner of an object. */
 export function foundObject({ metadata }: { metadata?: V1ObjectMeta }): FoundObject {
-  return { labels: metadata?.labels ?? {}, annotations: metadata?.annotations ?? {} };
+  return {
+    uid: metadata?.uid ?? "",
+    labels: metadata?.labels ?? {},
+    annotations: metadata?.annotations ?? {},
+  };
 }
 
 /** A pod for a dry run. Its name is generated. */

@@ -213,7 +213,7 @@ export const nodeProblem = defineProblems("Nodes", {
     },
     examples: [
       ["‹folder›", "it belongs to another user", "shared"],
-      ["‹folder›", "its path is too long for a socket (103 characters)", "path"],
+      ["‹folder›", "its path is too long for a socket (103 bytes)", "path"],
       ["HOME", "neither it nor PULUMI_HOME is set", "unset"],
     ],
   },

@@ -13,6 +13,7 @@ import {
 } from "../nodes/protocol/spec";
 import type { SessionPool } from "../nodes/ssh/pool";
 import type { PreviousState, RecordedNode } from "../state/previousState";
+import type { RecordedIdentity } from "../state/records";
 import { nonceOf } from "./drift";
 
 /** One of the nodes that are to trust the registries. */
@@ -23,6 +24,8 @@ export interface NodePlan {
   readonly target: NodeTarget;
   /** Identifies the installation. A changed nonce makes Pulumi install again. */
   readonly nonce: string | Promise<string>;
+  /** The owner under which a release that made no ids recorded what this stack has on the node. */
+  readonly former?: string | undefined;
 }
 
 /**
@@ -57,17 +60,42 @@ function recordOf(
   return recorded?.uid === uid ? recorded : undefined;
 }
 
+/**
+ * Under which former owner a node may have a record of this stack: one of a release that made no ids, or one that such a
+ * release made and did not live to put into the state.
+ */
+function formerOf(
+  recorded: RecordedNode | undefined,
+  identity: RecordedIdentity | undefined,
+): string | undefined {
+  if (recorded && recorded.former === undefined && !recorded.skipped) return undefined;
+  return recorded?.former ?? identity?.former;
+}
+
 /** Inspects the nodes. A new node has nothing to report, but its session is open when the installation needs it. */
 export function inspect(
   targets: readonly NodeTarget[],
   previous: PreviousState,
-  options: { readonly owner: string; readonly sessions: SessionPool },
+  options: {
+    readonly owner: string;
+    readonly identity: RecordedIdentity | undefined;
+    readonly sessions: SessionPool;
+  },
 ): ReadonlyMap<string, Promise<Observation>> {
-  const inspected = targets.map((target) => ({
-    target,
-    hostKey: target.hostKey ?? recordOf(previous, target)?.hostKey,
-  }));
-  return inspectNodes(inspected, { owner: options.owner, inSession: options.sessions.use });
+  const { owner, identity, sessions } = options;
+  const inspected = targets.map((target) => {
+    const recorded = recordOf(previous, target);
+    const former = formerOf(recorded, identity);
+    return {
+      target,
+      hostKey: target.hostKey ?? recorded?.hostKey,
+      // Without an id, the owner is the identity: after a renaming, the one that it was.
+      ...(identity?.id === undefined
+        ? { stack: { owner: former ?? owner } }
+        : { stack: { owner, id: identity.id }, former }),
+    };
+  });
+  return inspectNodes(inspected, { inSession: sessions.use });
 }
 
 /**
@@ -80,7 +108,11 @@ export function planNodes(
   nodes: readonly ClusterNode[],
   previous: PreviousState,
   observed: ReadonlyMap<string, Promise<Observation>> | undefined,
-  wanted: { readonly certificates: readonly TrustedCertificate[]; readonly unreachable: UnreachablePolicy },
+  wanted: {
+    readonly certificates: readonly TrustedCertificate[];
+    readonly unreachable: UnreachablePolicy;
+    readonly identity: RecordedIdentity | undefined;
+  },
 ): readonly NodePlan[] {
   return nodes.map((node, index) => {
     const before = recordOf(previous, node);
@@ -90,7 +122,7 @@ export function planNodes(
       answer && before
         ? answer.then((observation) => nonceOf(node.uid, before, observation, wanted))
         : nonceOf(node.uid, before, undefined, wanted);
-    return { node, target: targets[index]!, nonce };
+    return { node, target: targets[index]!, nonce, former: formerOf(before, wanted.identity) };
   });
 }
 

@@ -46,6 +46,8 @@ export interface Plan {
   readonly nodes: readonly NodePlan[];
   /** How to connect to the nodes. */
   readonly connection: NodeConnection;
+  /** The owner under which a release that made no ids recorded what the stack has on nodes. */
+  readonly former: string | undefined;
   readonly cas: readonly TrustedCa[];
   /** What each node is to trust. */
   readonly certificates: readonly TrustedCertificate[];
@@ -77,9 +79,12 @@ export interface Plan {
 
 /** The run that the checks are for. */
 export interface Run {
-  /** The stack's identity, by which its objects are known. */
+  /** The stack's readable name. */
   readonly owner: string;
-  /** Reads the previous state: after all other checks, or earlier to adopt a pod or to trust a CA on first use. */
+  /**
+   * Reads the previous state: after all other checks, or earlier to adopt a pod, to trust a CA on first use, or to know
+   * whose an object with our labels is.
+   */
   readonly previousState: () => Promise<PreviousState>;
   /** How many resources the engine works on at once, where that is known. */
   readonly parallel?: number | undefined;
@@ -132,10 +137,10 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
       ),
     ),
     prepareRegistries(settings, previousState),
-    contexts.supervisor.then((context) => resolveJumpbox(context, settings, owner, previousState)),
+    contexts.supervisor.then((context) => resolveJumpbox(context, settings, previousState)),
     openBastion(settings),
-    contexts.cluster.then((context) => resolvePullSecrets(context, settings, owner)),
-    contexts.cluster.then((context) => resolveDeployment(context, settings, owner)),
+    contexts.cluster.then((context) => resolvePullSecrets(context, settings, previousState)),
+    contexts.cluster.then((context) => resolveDeployment(context, settings, previousState)),
     contexts.cluster.then((context) => tryPod(context, settings)),
   ]).catch(async (error: unknown) => {
     throw await withoutRepetition(error, rights);
@@ -147,6 +152,7 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
   const dockerConfig = dockerConfigOf(registries);
   // Last, since the engine records this read: a run that the checks refuse must leave the state unchanged.
   const previous = await previousState();
+  const identity = previous.identities.get(name);
 
   const access = accessOf(settings, jumpbox.container);
   const connection = nodeConnection(settings, access);
@@ -157,15 +163,18 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
   const targets = nodeTargets(nodes, settings, connection);
   const reachable = access.kind !== "jumpbox" || jumpbox.running;
   const observed =
-    settings.nodes.inspect && reachable ? inspect(targets, previous, { owner, sessions }) : undefined;
+    settings.nodes.inspect && reachable
+      ? inspect(targets, previous, { owner, identity, sessions })
+      : undefined;
 
   const { deployment } = settings;
   const logins = [supervisor, cluster].map((context) =>
     loginTime(context, contexts.login(supervisor.server)),
   );
   return {
-    nodes: planNodes(targets, nodes, previous, observed, { certificates, unreachable }),
+    nodes: planNodes(targets, nodes, previous, observed, { certificates, unreachable, identity }),
     connection,
+    former: identity?.former,
     cas: registries.map(({ ca }) => ca),
     certificates,
     certificatesBySha256: certificatesBySha256(registries),

@@ -7,8 +7,11 @@ import type { TrustedCertificate } from "../nodes/protocol/spec";
 import type { RegistryHost } from "../registry/types";
 import { UserError } from "../support/errors";
 import {
+  type RecordedIdentity,
   environmentOf,
+  formerOwner,
   objectRecord,
+  readIdentities,
   replacedUid,
   resourceTypes,
   stdoutOf,
@@ -25,6 +28,8 @@ export interface RecordedNode {
   readonly nonce: string;
   /** Whether it could not be reached, and was skipped, before it was done. */
   readonly skipped: boolean;
+  /** The owner under which a release that made no ids installed it. */
+  readonly former: string | undefined;
 }
 
 /** A Kubernetes object that the state holds. */
@@ -50,6 +55,8 @@ export interface PreviousState {
   readonly objects: readonly RecordedObject[];
   /** By node name. */
   readonly nodes: ReadonlyMap<string, RecordedNode>;
+  /** Of each set of nodes, by its name. */
+  readonly identities: ReadonlyMap<string, RecordedIdentity>;
   /** SHA-256 of the certificates that nodes were to trust, by registry. */
   readonly trusted: ReadonlyMap<RegistryHost, readonly string[]>;
 }
@@ -91,7 +98,8 @@ export function readPreviousState(answer: unknown): PreviousState {
       const installed = nonce === undefined ? undefined : unlessUnreadable(() => parseCaReport(stdout));
       if (installed && nonce !== undefined) {
         const { node, uid, hostKey } = installed;
-        nodes.set(node, { uid, hostKey, nonce, skipped: "skipped" in installed });
+        const former = formerOwner(environment);
+        nodes.set(node, { uid, hostKey, nonce, skipped: "skipped" in installed, former });
       }
       addCertificates(ofNodes, unlessUnreadable(() => readTrust(environment).certificates) ?? []);
       const loaded = ca === undefined ? undefined : unlessUnreadable(() => parseContainerdReport(stdout));
@@ -112,7 +120,10 @@ export function readPreviousState(answer: unknown): PreviousState {
   }
   // An interrupted run may have changed nodes before it registered the certificates of the stack.
   const trusted = [...(ofStack ?? ofNodes)].map(([registry, sha256]) => [registry, [...sha256]] as const);
-  return { jumpbox, objects, nodes, trusted: new Map(trusted) };
+  const commands = Object.entries(parsed.data)
+    .filter(([, { type }]) => type === resourceTypes.command)
+    .map(([urn, { outputs }]) => ({ urn, inputs: outputs, outputs }));
+  return { jumpbox, objects, nodes, identities: readIdentities(commands), trusted: new Map(trusted) };
 }
 
 function addCertificates(

@@ -53,14 +53,13 @@ async function openSessions(
 
 async function askNodes(
   nodes: readonly StackNode[],
-  owner: string,
   context: ReturnType<typeof contexts>,
 ): Promise<Map<string, Observation>> {
   const inSession = await openSessions(
     nodes.map(({ target }) => target),
     context,
   );
-  const observations = inspectNodes(nodes, { owner, inSession });
+  const observations = inspectNodes(nodes, { inSession });
   let answered = 0;
   const all = [...observations].map(async ([name, observation]) => {
     const observed = await observation;
@@ -84,7 +83,7 @@ async function findOut(request: Request): Promise<Findings> {
   const context = contexts();
   const cluster = await context(stack.nodes[0]!.target.clusterContext, "clusterContext");
   const listed = await withProgress(discoverNodes(cluster), () => "Asking the cluster for its nodes");
-  const observed = await askNodes(nodesToAsk(stack, listed), stack.owner, context);
+  const observed = await askNodes(nodesToAsk(stack, listed), context);
   const pulls =
     images.length === 0 ? new Map<string, never[]>() : await pullOnNodes(cluster, listed, images, stack);
   return judge({ name, stack, listed, observed, pulls, now: new Date(), expiresWithin });

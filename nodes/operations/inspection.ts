@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Problem, UserError } from "../../support/errors";
 import type { ScriptSuccess } from "../protocol/report";
-import type { NodeTarget } from "../protocol/spec";
+import type { NodeTarget, StackIdentity } from "../protocol/spec";
 import type { InSession } from "../ssh/pool";
 import { runOnNode } from "./node";
 import { identity } from "./operations";
@@ -18,6 +18,9 @@ export interface InspectionTarget {
   readonly target: NodeTarget;
   /** The pinned host key: from the settings, or recorded by an earlier run. */
   readonly hostKey: string | undefined;
+  readonly stack: StackIdentity;
+  /** The owner under which a release that made no ids recorded what this stack has on the node. */
+  readonly former?: string | undefined;
 }
 
 /** Seconds for all nodes together, so that a dead node does not hold up a preview. */
@@ -32,14 +35,14 @@ const lockWait = 10;
  */
 export function inspectNodes(
   targets: readonly InspectionTarget[],
-  { owner, inSession }: { readonly owner: string; readonly inSession: InSession },
+  { inSession }: { readonly inSession: InSession },
 ): ReadonlyMap<string, Promise<Observation>> {
   const over = new AbortController();
   const timedOut = sleep(timeout * 1000, undefined, { signal: over.signal }).then(
     () => undefined,
     () => undefined,
   );
-  const ask = async ({ target, hostKey }: InspectionTarget): Promise<Observation> => {
+  const ask = async ({ target, hostKey, stack, former }: InspectionTarget): Promise<Observation> => {
     const late: Observation = {
       kind: "silent",
       problem: nodeProblem("node-silent", {
@@ -49,7 +52,7 @@ export function inspectNodes(
     };
     try {
       const answer = inSession(target, hostKey, (session) =>
-        runOnNode(session, { op: "status", lockWait, ...identity({ target, owner }) }),
+        runOnNode(session, { op: "status", lockWait, former, ...identity({ target, stack }) }),
       );
       const report = await Promise.race([answer, timedOut]);
       return report ? { kind: "answered", report } : late;

@@ -69,8 +69,8 @@ export async function onNode<T extends object>(
 }
 
 /** The script's parameters that identify the node and the stack. */
-export function identity({ target, owner }: Pick<CommandInput, "target" | "owner">) {
-  return { machineId: target.machineId, nodeName: target.name, owner };
+export function identity({ target, stack: { owner, id } }: Pick<CommandInput, "target" | "stack">) {
+  return { machineId: target.machineId, nodeName: target.name, owner, id };
 }
 
 /**
@@ -98,7 +98,7 @@ export async function applyCa(
   const report = await onNode(context, target, hostKey, left, async (session) => ({
     hostKey: session.hostKey,
     ...(await runOnNode(session, {
-      ...{ op: "install", nonce, certificates, trust: wanted.mode, ...identity(input) },
+      ...{ op: "install", nonce, certificates, trust: wanted.mode, former: input.former, ...identity(input) },
     })),
   }));
   if ("skipped" in report)

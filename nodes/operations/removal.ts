@@ -6,6 +6,7 @@ import { UserError, allChecks } from "../../support/errors";
 import {
   type CommandInput,
   type Environment,
+  type SweepInput,
   pinnedHostKey,
   readCommandInput,
   readSweepInput,
@@ -70,18 +71,22 @@ function pinForRemoval(
   }
 }
 
-/** @returns Whether anything was removed; `undefined` for a skipped node. */
+/**
+ * @param unclaimed - Whether files with our prefix that no record claims are removed, too.
+ * @returns Whether anything was removed; `undefined` for a skipped node.
+ */
 async function removeFromNode(
   input: CommandInput,
   hostKey: string | undefined,
   context: RemovalContext,
+  unclaimed = false,
 ): Promise<boolean | undefined> {
   const { target } = input;
   const { restart } = context;
   const log = (message: string): void => context.log(`${target.name}: ${message}`);
   const left = "our CA certificate(s), if any, stay on it";
   const report = await onNode(context, target, hostKey, left, (session) =>
-    runOnNode(session, { op: "remove", restart, ...identity(input) }),
+    runOnNode(session, { op: "remove", restart, unclaimed, ...identity(input) }),
   );
   if ("skipped" in report) return undefined;
   for (const path of report.alsoTrustedBy) log(`still trusted by ${path}, which is not ours and stays`);
@@ -130,12 +135,33 @@ const workersAtOnce = 8;
 
 /**
  * Removes the stack's certificates from every node of the cluster, also from nodes that a killed run did not record.
- * Sweeps workers in parallel, then control-plane nodes one at a time. A failure on one node does not stop the others.
  *
  * @throws UserError with the problems of all nodes.
  */
 export async function sweep(environment: Environment, context: RemovalContext): Promise<string> {
-  const { connection, hostKeys, owner, readyTimeout } = readSweepInput(environment);
+  return await sweepNodes(readSweepInput(environment), context);
+}
+
+/**
+ * Removes a stack's certificates from every node of the cluster.
+ * Sweeps workers in parallel, then control-plane nodes one at a time. A failure on one node does not stop the others.
+ *
+ * @param input.unclaimed - Whether files with our prefix that no record claims are removed, too.
+ * @throws UserError with the problems of all nodes.
+ */
+export async function sweepNodes(
+  {
+    connection,
+    hostKeys,
+    stack,
+    former,
+    readyTimeout,
+    unclaimed,
+  }: SweepInput & { readonly unclaimed?: boolean },
+  context: RemovalContext,
+): Promise<string> {
+  // A node that no run has reached since ids were introduced has its record under the former owner.
+  const stacks = former === undefined ? [stack] : [stack, { owner: former }];
   const nodes = await unlessClusterGone(connection.cluster, context, () =>
     context.listNodes(connection.clusterContext),
   );
@@ -146,8 +172,11 @@ export async function sweep(environment: Environment, context: RemovalContext): 
   const sweepNode = async ({ name, uid, machineId, address }: ClusterNode): Promise<void> => {
     const target = { name, uid, machineId, address, ...connection, hostKey: pinOf(hostKeys, name) };
     try {
-      const removed = await removeFromNode({ target, owner, readyTimeout }, target.hostKey, context);
-      if (removed === true) await waitReady(target, readyTimeout, context);
+      for (const each of stacks) {
+        const input = { target, stack: each, readyTimeout };
+        const removed = await removeFromNode(input, target.hostKey, context, unclaimed);
+        if (removed === true) await waitReady(target, readyTimeout, context);
+      }
     } catch (error) {
       // Nothing can be installed on an unknown operating system.
       if (!(error instanceof UserError) || error.problems[0]!.code !== "node-unknown-os") throw error;

@@ -8,6 +8,7 @@ import { type CaReport, certificateLimit, parseCaReport } from "./report";
 import {
   type NodeTarget,
   type NodeConnection,
+  type StackIdentity,
   type TrustMode,
   type TrustedCertificate,
   type UnreachablePolicy,
@@ -57,6 +58,11 @@ const owner = z
   .string()
   .regex(/^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/, "is not a stack's identity");
 
+/** What the identity command of a set of nodes printed. */
+export const stackId = z
+  .string()
+  .regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, "is not a UUID in lower case");
+
 const hostKey = z
   .string()
   .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, "is not a fingerprint as OpenSSH prints it (SHA256:…)");
@@ -69,6 +75,7 @@ const connectionSchema = z.object({
   TKC_REGISTRY_CLUSTER_CONTEXT: freeName,
   TKC_REGISTRY_CLUSTER: json(clusterSchema).optional(),
   TKC_REGISTRY_OWNER: owner,
+  TKC_REGISTRY_ID: stackId.optional(),
   TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(defaults.readyTimeout),
 });
 const identitySchema = z.object({
@@ -83,6 +90,7 @@ const targetSchema = z.object({
   TKC_REGISTRY_HOST_KEY: hostKey.optional(),
 });
 const sweepSchema = connectionSchema.extend({
+  TKC_REGISTRY_FORMER_OWNER: owner.optional(),
   TKC_REGISTRY_HOST_KEYS: json(z.record(z.string(), hostKey)).default({}),
 });
 
@@ -115,7 +123,7 @@ function read<T>(schema: z.ZodType<T>, environment: Environment): T {
 /** The input that all commands share. */
 interface CommonInput {
   /** The stack whose certificates these are. */
-  readonly owner: string;
+  readonly stack: StackIdentity;
   /** Seconds to wait for a Node to be Ready. */
   readonly readyTimeout: number;
 }
@@ -123,6 +131,8 @@ interface CommonInput {
 /** The input of a command for one node. */
 export interface CommandInput extends CommonInput {
   readonly target: NodeTarget;
+  /** The owner under which a release that made no ids recorded what this stack has on the node. */
+  readonly former?: string | undefined;
 }
 
 /** The certificates that a run knows, by SHA-256. */
@@ -133,6 +143,8 @@ export interface SweepInput extends CommonInput {
   readonly connection: NodeConnection;
   /** By node name, where configuration gives them. */
   readonly hostKeys: Readonly<Record<string, string>>;
+  /** The owner under which a release that made no ids recorded what this stack had on nodes. */
+  readonly former?: string | undefined;
 }
 
 function connectionOf(values: z.output<typeof connectionSchema>): NodeConnection {
@@ -144,6 +156,10 @@ function connectionOf(values: z.output<typeof connectionSchema>): NodeConnection
     clusterContext: values.TKC_REGISTRY_CLUSTER_CONTEXT,
     cluster: values.TKC_REGISTRY_CLUSTER,
   };
+}
+
+function stackOf(values: z.output<typeof connectionSchema>): StackIdentity {
+  return { owner: values.TKC_REGISTRY_OWNER, id: values.TKC_REGISTRY_ID };
 }
 
 /** @throws UserError `bad-environment`, with a problem for each variable. */
@@ -158,7 +174,7 @@ export function readCommandInput(environment: Environment): CommandInput {
       ...connectionOf(values),
       hostKey: values.TKC_REGISTRY_HOST_KEY,
     },
-    owner: values.TKC_REGISTRY_OWNER,
+    stack: stackOf(values),
     readyTimeout: values.TKC_REGISTRY_READY_TIMEOUT,
   };
 }
@@ -179,7 +195,8 @@ export function readSweepInput(environment: Environment): SweepInput {
   return {
     connection: connectionOf(values),
     hostKeys: values.TKC_REGISTRY_HOST_KEYS,
-    owner: values.TKC_REGISTRY_OWNER,
+    stack: stackOf(values),
+    former: values.TKC_REGISTRY_FORMER_OWNER,
     readyTimeout: values.TKC_REGISTRY_READY_TIMEOUT,
   };
 }

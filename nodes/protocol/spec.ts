@@ -79,6 +79,14 @@ export const trustedCertificateSchema = z.object({
 });
 export type TrustedCertificate = z.infer<typeof trustedCertificateSchema>;
 
+/** Whose the certificates on nodes are. */
+export interface StackIdentity {
+  /** `project.stack`, for people. It is the identity itself where there is no id. */
+  readonly owner: string;
+  /** A UUID made once for each set of nodes; undefined for stacks of releases that made none. */
+  readonly id?: string | undefined;
+}
+
 /** How to connect to the nodes of a cluster. */
 export interface NodeConnection {
   /** SSH port: 22 on every real node. */
@@ -124,6 +132,7 @@ export const nodeVariables = [
   "TKC_REGISTRY_CLUSTER",
   "TKC_REGISTRY_HOST_KEY",
   "TKC_REGISTRY_OWNER",
+  "TKC_REGISTRY_ID",
   "TKC_REGISTRY_READY_TIMEOUT",
   "TKC_REGISTRY_SCRIPT_SHA256",
   "TKC_REGISTRY_TRUST",

@@ -39,7 +39,14 @@ export interface NodeOperation {
   readonly op: "install" | "remove" | "restart" | "status";
   readonly machineId: string;
   readonly nodeName: string;
+  /** The stack's readable name; its identity where there is no id. */
   readonly owner: string;
+  /** The stack's id. */
+  readonly id?: string | undefined;
+  /** `install`, `status`: the owner whose record, of a release that made no ids, is this stack's and is taken over. */
+  readonly former?: string | undefined;
+  /** Whether `remove` also takes files with our prefix that no record claims. */
+  readonly unclaimed?: boolean | undefined;
   /** Names this installation; letters, digits and `-`. */
   readonly nonce?: string;
   readonly certificates?: readonly NodeCertificate[];
@@ -114,6 +121,9 @@ export function remoteCommand(operation: NodeOperation): RemoteCommand {
     `machineId ${base64(machineId)}`,
     `nodeName ${base64(nodeName)}`,
     `owner ${base64(owner)}`,
+    ...(operation.id === undefined ? [] : [`id ${operation.id}`]),
+    ...(operation.former === undefined ? [] : [`former ${base64(operation.former)}`]),
+    ...(operation.unclaimed === true ? ["unclaimed yes"] : []),
     ...(nonce === "" ? [] : [`nonce ${nonce}`]),
     ...(operation.lockWait === undefined ? [] : [`lockWait ${operation.lockWait}`]),
     ...(operation.restart === undefined ? [] : [`restart ${operation.restart ? "yes" : "no"}`]),

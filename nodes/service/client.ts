@@ -1,9 +1,8 @@
 /** The client of the node service, for machines without curl: script/client.sh falls back to it. */
 import { request } from "node:http";
-import * as path from "node:path";
 import { text } from "node:stream/consumers";
 import type { Environment } from "../protocol/environment";
-import { formatEnvironment, separator } from "./serviceProtocol";
+import { formatEnvironment, link, separator, shortestPath } from "./serviceProtocol";
 import { nodeProblem } from "../problems";
 
 /**
@@ -33,7 +32,7 @@ function post(folder: string, words: string, input: string): Promise<{ status: n
   return new Promise((resolve, reject) => {
     const asked = request(
       {
-        socketPath: path.relative(process.cwd(), path.join(folder, "socket")),
+        socketPath: shortestPath(folder, link),
         path: `/v1/${words.replaceAll(" ", "/")}`,
         method: "POST",
         agent: false,

@@ -61,10 +61,11 @@ const command = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
   run(process.execPath, [...nodeArguments, ...words.split(" ")], environment);
 
 const owner = "demo.dev";
+const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
 
 /** A command that the program serves, as the engine runs it. */
 const borrowed = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
-  run("/bin/sh", ["-c", serviceCommand(owner, words)], environment);
+  run("/bin/sh", ["-c", serviceCommand(words)], { TKC_REGISTRY_ID: id, ...environment });
 
 describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
   let server: SshServer;
@@ -130,6 +131,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   const environment = (change: Partial<NodeTarget> = {}): Record<string, string> => ({
     ...nodeEnvironment(target(change)),
     TKC_REGISTRY_OWNER: owner,
+    TKC_REGISTRY_ID: id,
     TKC_REGISTRY_SCRIPT_SHA256: nodeScript().sha256,
     TKC_REGISTRY_TRUST: JSON.stringify([{ registry: "harbor.example:8443", sha256: certificate.sha256 }]),
     TKC_REGISTRY_NONCE: "first",
@@ -150,7 +152,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       connect: { attempts: 2, delay: 1 },
     });
     service = await NodeService.start({
-      ...{ owner, targets: [served], readyTimeout },
+      ...{ stack: { owner, id }, nodes: [{ target: served }], readyTimeout },
       certificates: new Map(known.map((each) => [each.sha256, each])),
       ...{ inSession: pool.use, readNode: nodeReader(context), unreachable },
     });
@@ -294,7 +296,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   });
 
   it("say so when the program is no longer there", async () => {
-    const folder = serviceFolder(owner, process.env);
+    const folder = serviceFolder(id, process.env);
     const client = fs.readFileSync(path.join(folder, "client"));
     await stop();
     assert.equal(fs.existsSync(folder), false);
@@ -308,12 +310,12 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   });
 
   it("are served to nobody else, and for one run of a stack at a time", async () => {
-    const folder = serviceFolder(owner, process.env);
+    const folder = serviceFolder(id, process.env);
     const mode = (file: string): number => fs.statSync(path.join(folder, file)).mode & 0o777;
     assert.deepEqual([mode("."), mode("socket"), mode("client")], [0o700, 0o600, 0o700]);
     const again = (): Promise<NodeService> =>
       NodeService.start({
-        ...{ owner, targets: [], readyTimeout: 1, certificates: new Map() },
+        ...{ stack: { owner, id }, nodes: [], readyTimeout: 1, certificates: new Map() },
         ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), unreachable: "fail" },
       });
     await assert.rejects(again(), /another run of it is going on/);
@@ -413,7 +415,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
 
   it("take a cluster for gone only where its Supervisor says so", async () => {
     const away = { server: `https://127.0.0.1:${await unusedPort(api.pki.server("away", "IP:127.0.0.1"))}` };
-    const sweep = { ...connectionEnvironment(target()), TKC_REGISTRY_OWNER: owner };
+    const sweep = { ...connectionEnvironment(target()), TKC_REGISTRY_OWNER: owner, TKC_REGISTRY_ID: id };
     api.change({ "tkc-cluster-1": away });
     const gone = await succeed(command("v1 ca remove", environment()));
     assert.match(gone.stderr, /its cluster is gone; nothing to remove/);
@@ -469,6 +471,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const sweep = {
       ...connectionEnvironment(target()),
       TKC_REGISTRY_OWNER: owner,
+      TKC_REGISTRY_ID: id,
     };
     api.pod.addresses.set("198.18.1.7", "127.0.0.1").set("198.18.1.8", "127.0.0.2");
     const failed = await command("v1 ca sweep", sweep);

@@ -135,7 +135,13 @@ describe("the plan", () => {
     return parseSettings(Object.fromEntries(text) as Record<string, string>, new Set());
   };
 
-  const nothing: PreviousState = { jumpbox: undefined, objects: [], nodes: new Map(), trusted: new Map() };
+  const nothing: PreviousState = {
+    jumpbox: undefined,
+    objects: [],
+    nodes: new Map(),
+    identities: new Map(),
+    trusted: new Map(),
+  };
   const run = (given = settings(), last = nothing): Promise<Plan> =>
     makePlan(given, { owner: "o", previousState: () => Promise.resolve(last), unreachable: "fail" });
   /** The problems that a run is refused for, one line each. */

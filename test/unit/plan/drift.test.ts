@@ -15,6 +15,7 @@ const recorded = (change: Partial<RecordedNode> = {}): RecordedNode => ({
   hostKey: undefined,
   nonce: "recorded",
   skipped: false,
+  former: undefined,
   ...change,
 });
 const healthy: ScriptSuccess = {
