@@ -6,6 +6,7 @@
 import { randomBytes } from "node:crypto";
 import {
   chmodSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -150,7 +151,8 @@ export class NodeService {
       (name) => socketName.test(name) && name !== this.#socket, // also what a killed program was writing
     );
     const served = await Promise.all(others.map((name) => isServed(this.#path(name))));
-    if (served.includes(true)) {
+    // A program that saw the socket before it was listened at has taken it for a killed program's.
+    if (served.includes(true) || !existsSync(this.#path(this.#socket))) {
       await this.close();
       return false;
     }
@@ -160,7 +162,7 @@ export class NodeService {
     return true;
   }
 
-  /** @returns Whether it listens: another program that ends may take the folder away. */
+  /** @returns Whether it listens: another program may have taken the folder away, or the socket. */
   async #listen(): Promise<boolean> {
     this.#socket = newSocketName();
     const socket = this.#path(this.#socket);
@@ -177,12 +179,13 @@ export class NodeService {
       await new Promise<void>((resolve, reject) => {
         server.once("error", reject).listen(socket, resolve);
       });
+      chmodSync(socket, 0o600);
     } catch (error) {
+      server.close();
       // Node.js reports a folder that is gone as one that may not be written to.
-      if ((error as NodeJS.ErrnoException).code === "EACCES") return false;
+      if (["EACCES", "ENOENT"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
       throw error;
     }
-    chmodSync(socket, 0o600);
     server.unref();
     this.#server = server;
     return true;
