@@ -9,7 +9,12 @@
 #   op           install | remove | restart | status
 #   machineId    base64; what /etc/machine-id must hold. Where it is empty, the host name must be nodeName
 #   nodeName     base64
-#   owner        base64; the stack whose certificates these are
+#   hostName     base64, in lower case; what the host name must be as well, where several nodes share a machine id
+#   owner        base64; the readable name of the stack whose certificates these are
+#   id           its UUID, which says which stack it is; where it is missing, as from earlier releases, owner does
+#   former       base64; the name under which an earlier release installed for this stack: a record of that name without
+#                an id is taken over
+#   unclaimed    yes | no: whether remove also takes files with our prefix that no record claims (default no)
 #   nonce        identifies this installation (install)
 #   certificate  "<file name without extension> <sha256 of the DER> <base64 of the DER> <registry>", repeated (install);
 #                the registry as image names have it: host or host:port, IPv6 in brackets

@@ -1,10 +1,7 @@
 prove_identity() {
   if [ -n "$machine_id" ]; then
-    machine_id=$(base64 -d 2>/dev/null <<END
-$machine_id
-END
-    ) || fail bad-parameter "machineId is not base64"
-    found=
+    decode machineId "$machine_id"
+    machine_id=$decoded found=
     for file in /etc/machine-id /var/lib/dbus/machine-id; do
       [ -r "$file" ] || continue
       IFS=' ' read -r found <"$file" || :
@@ -14,14 +11,20 @@ END
     [ "$found" = "$machine_id" ] || fail wrong-node "the machine id here is $cleaned, not $machine_id"
   else
     [ -n "$node_name" ] || fail bad-parameter "machineId and nodeName are missing"
-    node_name=$(base64 -d 2>/dev/null <<END
-$node_name
-END
-    ) || fail bad-parameter "nodeName is not base64"
-    found=$(uname -n | tr '[:upper:]' '[:lower:]')
-    clean "$found"
-    [ "$found" = "$node_name" ] || fail wrong-node "the host name here is $cleaned, not $node_name"
+    decode nodeName "$node_name"
+    node_name=$decoded
+    compare_host_name "$node_name"
   fi
+  [ -z "$host_name" ] || {
+    decode hostName "$host_name"
+    compare_host_name "$decoded"
+  }
+}
+
+compare_host_name() {
+  found=$(uname -n | tr '[:upper:]' '[:lower:]')
+  clean "$found"
+  [ "$found" = "$1" ] || fail wrong-node "the host name here is $cleaned, not $1"
 }
 
 # The lock's file is removed with the last owner; who then holds a lock on a removed file tries again.

@@ -13,7 +13,7 @@ main() {
   lock_file=/run/tkc-registry.lock
   read_parameters
   prove_identity
-  owner_id=$(printf '%s' "$owner" | sha256sum)
+  owner_id=$(printf '%s' "${id:-$owner}" | sha256sum)
   owner_id=${owner_id%"${owner_id#????????????????}"}
   owner_record=$state/owner-$owner_id
   read -r boot_id </proc/sys/kernel/random/boot_id
