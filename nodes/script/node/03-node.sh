@@ -27,14 +27,26 @@ compare_host_name() {
   [ "$found" = "$1" ] || fail wrong-node "the host name here is $cleaned, not $1"
 }
 
-# The lock's file is removed with the last owner; who then holds a lock on a removed file tries again.
+# lock: only we may open its file, for any user who can might hold it. It is removed with the last owner; who then
+# holds a lock on a removed file tries again.
 lock() {
+  if ! command -v flock >/dev/null 2>&1; then
+    # Where nobody can lock there is nothing of ours.
+    if [ "$op" = remove ] && [ "$take_unclaimed" = no ] && [ ! -d "$state" ]; then return 0; fi
+    fail no-flock "there is no program flock"
+  fi
+  # Only a node that has something of ours can be changing under the eyes of who asks.
+  if [ "$op" = status ] && [ ! -d "$state" ]; then return 0; fi
   while :; do
+    [ ! -e "$lock_file" ] || chmod 600 "$lock_file" || :
+    umask 077
     exec 9>>"$lock_file"
+    umask 022
     flock -w "$lock_wait" 9 || fail busy "another run of tkc-registry on this node did not end within $lock_wait seconds"
     # shellcheck disable=SC3013 # dash and bash know -ef, and POSIX since 2024
-    [ ! "/proc/$$/fd/9" -ef "$lock_file" ] || return 0
+    [ ! "/proc/$$/fd/9" -ef "$lock_file" ] || break
   done
+  locked=yes
 }
 
 # Where a certificate must be put, and the bundle that the system's own tool makes of it. Go reads the first bundle
