@@ -80,6 +80,13 @@ export const nodeProblem = defineProblems("Nodes", {
       ["node ‹name›", "another run of tkc-registry on this node did not end within ‹lock wait› seconds"],
     ],
   },
+  "node-no-flock": {
+    cause:
+      "The node's image lacks the program `flock`, by which two runs on one node wait for each other. Without it they would write into each other's files.",
+    remedy:
+      "Nothing was touched. Install the package util-linux on the node, or use a node image that has it",
+    examples: [["node ‹name›", "there is no program flock"]],
+  },
   "node-unknown-os": {
     cause: "The node's trust store is kept in no way that is known here.",
     remedy: "Nothing was touched. Nodes with Photon OS, Ubuntu or Debian are supported",

@@ -86,7 +86,7 @@ async function removeFromNode(
   const log = (message: string): void => context.log(`${target.name}: ${message}`);
   const left = "our CA certificate(s), if any, stay on it";
   const report = await onNode(context, target, hostKey, left, (session) =>
-    runOnNode(session, { op: "remove", restart, unclaimed, ...identity(input) }),
+    runOnNode(session, { op: "remove", restart, unclaimed, former: input.former, ...identity(input) }),
   );
   if ("skipped" in report) return undefined;
   for (const path of report.alsoTrustedBy) log(`still trusted by ${path}, which is not ours and stays`);
@@ -160,8 +160,6 @@ export async function sweepNodes(
   }: SweepInput & { readonly unclaimed?: boolean },
   context: RemovalContext,
 ): Promise<string> {
-  // A node that no run has reached since ids were introduced has its record under the former owner.
-  const stacks = former === undefined ? [stack] : [stack, { owner: former }];
   const nodes = await unlessClusterGone(connection.cluster, context, () =>
     context.listNodes(connection.clusterContext),
   );
@@ -172,11 +170,9 @@ export async function sweepNodes(
   const sweepNode = async ({ name, uid, machineId, address }: ClusterNode): Promise<void> => {
     const target = { name, uid, machineId, address, ...connection, hostKey: pinOf(hostKeys, name) };
     try {
-      for (const each of stacks) {
-        const input = { target, stack: each, readyTimeout };
-        const removed = await removeFromNode(input, target.hostKey, context, unclaimed);
-        if (removed === true) await waitReady(target, readyTimeout, context);
-      }
+      const input = { target, stack, former, readyTimeout };
+      const removed = await removeFromNode(input, target.hostKey, context, unclaimed);
+      if (removed === true) await waitReady(target, readyTimeout, context);
     } catch (error) {
       // Nothing can be installed on an unknown operating system.
       if (!(error instanceof UserError) || error.problems[0]!.code !== "node-unknown-os") throw error;

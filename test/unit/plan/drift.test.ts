@@ -29,6 +29,9 @@ const healthy: ScriptSuccess = {
   trusted: [sha256],
   present: [sha256],
   alsoTrustedBy: [],
+  records: [],
+  unclaimed: [],
+  unterminated: [],
   containerdStarted: "2026-01-02T03:04:05Z",
   nonce: "recorded",
 };
