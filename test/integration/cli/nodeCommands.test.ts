@@ -142,7 +142,13 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       known = [certificate],
       readyTimeout = 300,
       unreachable = "fail",
-    }: { known?: readonly Certificate[]; readyTimeout?: number; unreachable?: UnreachablePolicy } = {},
+      former = undefined,
+    }: {
+      known?: readonly Certificate[];
+      readyTimeout?: number;
+      unreachable?: UnreachablePolicy;
+      former?: string | undefined;
+    } = {},
   ): Promise<void> => {
     await stop();
     const context = namedContexts();
@@ -152,7 +158,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       connect: { attempts: 2, delay: 1 },
     });
     service = await NodeService.start({
-      ...{ stack: { owner, id }, nodes: [{ target: served }], readyTimeout },
+      ...{ stack: { owner, id }, nodes: [{ target: served, former }], readyTimeout },
       certificates: new Map(known.map((each) => [each.sha256, each])),
       ...{ inSession: pool.use, readNode: nodeReader(context), unreachable },
     });
@@ -480,6 +486,60 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     assert.match(failed.stderr, /node node-0/);
     assert.deepEqual(root.snapshot(), before);
     assert.doesNotMatch((await succeed(command("v1 ca sweep --unreachable skip", sweep))).stderr, /removed/);
+  });
+
+  /** What a release that made no ids left on the node, for a stack of this name. */
+  const installedByName = async (name: string): Promise<void> => {
+    const file = certificateFileName("harbor.example:8443", certificate.sha256);
+    const certificates = [{ name: file, registry: "harbor.example:8443", ...certificate }];
+    await root.succeed({ op: "install", owner: name, nonce: "of-then", certificates });
+    await root.succeed({ op: "restart", owner: name });
+  };
+
+  it("take over what a release that made no ids left, whatever the stack was called then, with no restart", async () => {
+    const before = root.snapshot();
+    await installedByName("demo.old");
+    await serve(target(), { former: "demo.old" });
+    const installed = await succeed(apply());
+    assert.match(installed.stderr, /nothing written/);
+    await succeed(restart(installed.stdout));
+    assert.equal(root.lines("lab/restarts"), 1);
+    await succeed(command("v1 ca remove", environment()));
+    assert.deepEqual(root.snapshot(), before);
+  });
+
+  it("leave the certificate to another stack of the same name", async () => {
+    await installedByName(owner); // a clone that another release has brought up
+    const installed = await succeed(apply());
+    await succeed(restart(installed.stdout));
+    const sweep = { ...connectionEnvironment(target()), TKC_REGISTRY_OWNER: owner, TKC_REGISTRY_ID: id };
+    api.object("tkc-cluster-1", "/api/v1/nodes", { items: [nodeObject("node-1", "uid-1", "198.18.1.7")] });
+    api.pod.addresses.set("198.18.1.7", "127.0.0.1");
+    await succeed(command("v1 ca remove", environment()));
+    await succeed(command("v1 ca sweep", sweep));
+    const { trusted, records } = await root.succeed({ op: "status", owner: "o" });
+    assert.deepEqual([trusted, records], [[], [{ id: undefined, owner }]]);
+    const theirs = await root.succeed({ op: "status", owner });
+    assert.deepEqual(theirs.trusted, [certificate.sha256]);
+  });
+
+  it("sweep what only the name of then has, where no run has reached the node since", async () => {
+    const before = root.snapshot();
+    await installedByName("demo.old");
+    api.object("tkc-cluster-1", "/api/v1/nodes", { items: [nodeObject("node-1", "uid-1", "198.18.1.7")] });
+    api.pod.addresses.set("198.18.1.7", "127.0.0.1");
+    const sweep = { ...connectionEnvironment(target()), TKC_REGISTRY_OWNER: owner, TKC_REGISTRY_ID: id };
+    await succeed(command("v1 ca sweep", sweep));
+    assert.notDeepEqual(root.snapshot(), before);
+    await succeed(command("v1 ca sweep", { ...sweep, TKC_REGISTRY_FORMER_OWNER: "demo.old" }));
+    assert.deepEqual(root.snapshot(), before);
+  });
+
+  it("serve no command of another stack", async () => {
+    const other = id.replace(/.$/, "0"); // whose folder is the same
+    const { code, stderr } = await apply({ TKC_REGISTRY_ID: other });
+    assert.equal(code, 1);
+    assert.match(stderr, /TKC_REGISTRY_ID: it is another stack's/);
   });
 
   it("say which secret they looked for", async () => {
