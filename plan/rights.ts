@@ -2,7 +2,7 @@
 import type { Settings } from "../config/settings";
 import { type Right, checkRights } from "../kubernetes/checks";
 import { type Problem, UserError, allChecks } from "../support/errors";
-import type { Contexts } from "./contexts";
+import type { Contexts } from "../kubernetes/contexts";
 import { needsPullSecret } from "./pullSecrets";
 
 /** The provider's verbs for an object. It also watches the object until it is ready or deleted. */

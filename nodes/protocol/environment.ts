@@ -6,6 +6,7 @@ import { freeName, objectName } from "../../support/names";
 import { type NodeCertificate, certificateFileName } from "../script/script";
 import { type CaReport, certificateLimit, parseCaReport } from "./report";
 import {
+  type ClusterName,
   type NodeTarget,
   type NodeConnection,
   type TrustMode,
@@ -68,6 +69,10 @@ const connectionSchema = z.object({
   TKC_REGISTRY_SSH_KEY: json(sshKeySchema),
   TKC_REGISTRY_CLUSTER_CONTEXT: freeName,
   TKC_REGISTRY_CLUSTER: json(clusterSchema).optional(),
+  TKC_REGISTRY_SUPERVISOR_CA: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, "is not a SHA-256 in lower-case hex")
+    .optional(),
   TKC_REGISTRY_OWNER: owner,
   TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(defaults.readyTimeout),
 });
@@ -135,6 +140,12 @@ export interface SweepInput extends CommonInput {
   readonly hostKeys: Readonly<Record<string, string>>;
 }
 
+/** The operator's word for a Supervisor whose CA was renewed, where no `up` can record it any more. */
+function withSupervisorCa(cluster: ClusterName | undefined, ca: string | undefined): ClusterName | undefined {
+  if (ca === undefined || cluster?.supervisorCa === undefined) return cluster;
+  return { ...cluster, supervisorCa: [...cluster.supervisorCa, ca] };
+}
+
 function connectionOf(values: z.output<typeof connectionSchema>): NodeConnection {
   return {
     port: values.TKC_REGISTRY_NODE_PORT,
@@ -142,7 +153,7 @@ function connectionOf(values: z.output<typeof connectionSchema>): NodeConnection
     access: values.TKC_REGISTRY_ACCESS,
     sshKey: values.TKC_REGISTRY_SSH_KEY,
     clusterContext: values.TKC_REGISTRY_CLUSTER_CONTEXT,
-    cluster: values.TKC_REGISTRY_CLUSTER,
+    cluster: withSupervisorCa(values.TKC_REGISTRY_CLUSTER, values.TKC_REGISTRY_SUPERVISOR_CA),
   };
 }
 
@@ -276,14 +287,13 @@ export function readCaOutput(environment: Environment): CaReport {
 }
 
 /**
- * The host key to pin: from the settings, or else from the report of the last run on this node.
+ * The host key to pin: from the settings, or else from the report of the last run on this node, or from the Node object.
  *
  * @throws UserError `bad-node-report` if the last output is unreadable.
  */
 export function pinnedHostKey(environment: Environment, target: NodeTarget): string | undefined {
   if (target.hostKey !== undefined) return target.hostKey;
   const last = environment.PULUMI_COMMAND_STDOUT ?? "";
-  if (last.trim() === "") return undefined;
-  const report = parseCaReport(last);
-  return report.uid === target.uid ? report.hostKey : undefined;
+  const report = last.trim() === "" ? undefined : parseCaReport(last);
+  return (report?.uid === target.uid ? report.hostKey : undefined) ?? target.notedKey;
 }

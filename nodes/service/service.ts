@@ -9,7 +9,7 @@ import { createConnection } from "node:net";
 import * as path from "node:path";
 import { text } from "node:stream/consumers";
 import { UserError } from "../../support/errors";
-import { applyCa, restartContainerd, type OperationContext } from "../operations/operations";
+import { applyCa, restartContainerd, type OperationContext, type PinWriter } from "../operations/operations";
 import type { NodeReader } from "../operations/ready";
 import {
   type CertificatesBySha256,
@@ -36,6 +36,7 @@ export interface NodeServiceOptions {
   readonly certificates: CertificatesBySha256;
   readonly inSession: InSession;
   readonly readNode: NodeReader;
+  readonly notePin: PinWriter;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
 }
@@ -139,10 +140,11 @@ export class NodeService {
     const lines: string[] = [];
     const disconnected = new AbortController();
     response.on("close", () => disconnected.abort());
-    const { inSession, readNode, unreachable } = this.options;
+    const { inSession, readNode, notePin, unreachable } = this.options;
     const context: OperationContext = {
       inSession,
       readNode,
+      notePin,
       unreachable,
       log: (line) => void lines.push(`${line}\n`),
       signal: disconnected.signal,
