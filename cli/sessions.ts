@@ -16,7 +16,14 @@ export async function openTransport({ access }: Way, open: OpenContext): Promise
     : transportFor(access);
 }
 
-export async function openPool(way: Way, open: OpenContext): Promise<SessionPool> {
-  const credentials = await readCredentials(way.sshKey, secretReader(open));
-  return new SessionPool({ transport: await openTransport(way, open), credentials });
+export async function openPool(
+  way: Way,
+  open: OpenContext,
+  transport = openTransport(way, open),
+): Promise<SessionPool> {
+  const [opened, credentials] = await Promise.all([
+    transport,
+    readCredentials(way.sshKey, secretReader(open)),
+  ]);
+  return new SessionPool({ transport: opened, credentials });
 }

@@ -9,5 +9,6 @@ export type { TrustedCa } from "../registry/types";
 export * from "./jumpbox";
 export * from "./pullSecret";
 export * from "./registryDeployment";
+export * from "./removalCheck";
 export * from "./trustedNode";
 export * from "./trustedNodes";

@@ -148,14 +148,10 @@ export async function readCluster(
   named: Recorded,
 ): Promise<SeenCluster> {
   const supervisorCa = caFingerprints(supervisor.ca);
-  const [kubeSystem, ...found] = await Promise.all([
+  const [kubeSystem, uids] = await Promise.all([
     permitted(kubeSystemUid(cluster)),
-    ...((await permitted(servedKinds(supervisor))) ?? []).map(async ({ kind, version }) => ({
-      plural: kind.plural,
-      uid: await permitted(clusterUid(supervisor, kind, version, named)),
-    })),
+    visibleUids(supervisor, named),
   ]);
-  const uids = Object.fromEntries(found.flatMap(({ plural, uid }) => (uid ? [[plural, uid]] : [])));
   const hasUids = Object.keys(uids).length > 0;
   const cost = "; `destroy` then goes by the name";
   return {
@@ -185,20 +181,37 @@ export async function readCluster(
   };
 }
 
+/** The UIDs that the user may see. */
+async function visibleUids(supervisor: KubeContext, named: Recorded): Promise<Record<string, string>> {
+  const uids: Record<string, string> = {};
+  for (const { kind, version } of (await permitted(servedKinds(supervisor))) ?? []) {
+    const uid = await permitted(clusterUid(supervisor, kind, version, named));
+    if (uid) uids[kind.plural] = uid;
+  }
+  return uids;
+}
+
 /**
- * What the state is to hold of a cluster that was proved to be the recorded one. What is recorded stays where it still
- * holds: two operators' kubeconfigs must not change the state in turn.
+ * What the state is to hold of a cluster. What is recorded of it stays where it still holds: two operators' kubeconfigs
+ * must not change the state in turn.
+ *
+ * @param recorded - Of the same cluster, which has been proved.
  */
-export function mergeRecord(recorded: Recorded | undefined, { warnings: _, ...seen }: SeenCluster): Omit<SeenCluster, "warnings"> {
-  const { uids, kubeSystem, supervisorCa } = recorded ?? {};
-  const covered = seen.supervisorCa?.every((sha256) => supervisorCa?.includes(sha256)) ?? true;
-  const ca = covered ? supervisorCa : seen.supervisorCa;
-  const both = { ...uids, ...seen.uids };
-  const system = seen.kubeSystem ?? kubeSystem;
+export function clusterRecord(
+  seen: SeenCluster,
+  recorded: Recorded | undefined,
+): Pick<ClusterName, "uids" | "kubeSystem" | "supervisorCa"> {
+  const kubeSystem = seen.kubeSystem ?? recorded?.kubeSystem;
+  const covered = seen.supervisorCa?.every((sha256) => recorded?.supervisorCa?.includes(sha256)) ?? true;
+  const supervisorCa = covered ? recorded?.supervisorCa : seen.supervisorCa;
+  const uids = clusterKinds.flatMap(({ plural }) => {
+    const uid = seen.uids?.[plural] ?? recorded?.uids?.[plural];
+    return uid === undefined ? [] : [[plural, uid] as const];
+  });
   return {
-    ...(Object.keys(both).length > 0 ? { uids: both } : {}),
-    ...(system === undefined ? {} : { kubeSystem: system }),
-    ...(ca === undefined ? {} : { supervisorCa: ca }),
+    ...(uids.length === 0 ? {} : { uids: Object.fromEntries(uids) }),
+    ...(kubeSystem === undefined ? {} : { kubeSystem }),
+    ...(supervisorCa === undefined ? {} : { supervisorCa }),
   };
 }
 

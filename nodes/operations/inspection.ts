@@ -4,14 +4,10 @@ import { type Problem, UserError } from "../../support/errors";
 import type { ScriptSuccess } from "../protocol/report";
 import type { NodeTarget } from "../protocol/spec";
 import type { InSession } from "../ssh/pool";
+import type { Session } from "../ssh/session";
 import { runOnNode } from "./node";
 import { identity } from "./operations";
 import { nodeProblem } from "../problems";
-
-/** The result of inspecting one node. */
-export type Observation =
-  | { readonly kind: "answered"; readonly report: ScriptSuccess }
-  | { readonly kind: "silent"; readonly problem: Problem };
 
 /** A node to inspect. */
 export interface InspectionTarget {
@@ -25,6 +21,47 @@ const timeout = 30;
 /** Seconds to wait for the lock that another run holds on a node. */
 const lockWait = 10;
 
+/** What a node answered, or why it did not. */
+type Answer<T> =
+  | { readonly kind: "answered"; readonly report: T }
+  | { readonly kind: "silent"; readonly problem: Problem };
+
+/** The result of inspecting one node. */
+export type Observation = Answer<ScriptSuccess>;
+
+/** Asks all nodes at once, and waits for all of them together no longer than the limit. */
+function askAll<T extends object>(
+  targets: readonly InspectionTarget[],
+  inSession: InSession,
+  question: (target: NodeTarget, session: Session) => Promise<T>,
+): ReadonlyMap<string, Promise<Answer<T>>> {
+  const over = new AbortController();
+  const timedOut = sleep(timeout * 1000, undefined, { signal: over.signal }).then(
+    () => undefined,
+    () => undefined,
+  );
+  const ask = async ({ target, hostKey }: InspectionTarget): Promise<Answer<T>> => {
+    const late: Answer<T> = {
+      kind: "silent",
+      problem: nodeProblem("node-silent", {
+        subject: `node ${target.name}`,
+        seen: `it did not answer within ${timeout} s`,
+      }),
+    };
+    try {
+      const answer = inSession(target, hostKey, (session) => question(target, session));
+      const report = await Promise.race([answer, timedOut]);
+      return report ? { kind: "answered", report } : late;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      return { kind: "silent", problem: error.problems[0]! };
+    }
+  };
+  const answers = new Map(targets.map((each) => [each.target.name, ask(each)]));
+  void Promise.allSettled(answers.values()).then(() => over.abort());
+  return answers;
+}
+
 /**
  * Inspects nodes.
  *
@@ -34,31 +71,25 @@ export function inspectNodes(
   targets: readonly InspectionTarget[],
   { owner, inSession }: { readonly owner: string; readonly inSession: InSession },
 ): ReadonlyMap<string, Promise<Observation>> {
-  const over = new AbortController();
-  const timedOut = sleep(timeout * 1000, undefined, { signal: over.signal }).then(
-    () => undefined,
-    () => undefined,
+  return askAll(targets, inSession, (target, session) =>
+    runOnNode(session, { op: "status", lockWait, ...identity({ target, owner }) }),
   );
-  const ask = async ({ target, hostKey }: InspectionTarget): Promise<Observation> => {
-    const late: Observation = {
-      kind: "silent",
-      problem: nodeProblem("node-silent", {
-        subject: `node ${target.name}`,
-        seen: `it did not answer within ${timeout} s`,
-      }),
-    };
-    try {
-      const answer = inSession(target, hostKey, (session) =>
-        runOnNode(session, { op: "status", lockWait, ...identity({ target, owner }) }),
-      );
-      const report = await Promise.race([answer, timedOut]);
-      return report ? { kind: "answered", report } : late;
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      return { kind: "silent", problem: error.problems[0]! };
-    }
-  };
-  const observations = new Map(targets.map((each) => [each.target.name, ask(each)]));
-  void Promise.allSettled(observations.values()).then(() => over.abort());
-  return observations;
+}
+
+/**
+ * Logs in to nodes, and runs nothing there.
+ *
+ * @returns By node name, why it was not possible; each resolves by itself.
+ */
+export function reachNodes(
+  targets: readonly InspectionTarget[],
+  inSession: InSession,
+): ReadonlyMap<string, Promise<Problem | undefined>> {
+  const answers = askAll(targets, inSession, (_, session) => Promise.resolve(session));
+  return new Map(
+    [...answers].map(([name, answer]) => [
+      name,
+      answer.then((said) => (said.kind === "silent" ? said.problem : undefined)),
+    ]),
+  );
 }

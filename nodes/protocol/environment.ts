@@ -240,6 +240,15 @@ export function readNonce(environment: Environment): string {
 }
 
 /**
+ * Reads the workload cluster that a command was made for; none where the command is of another kind.
+ *
+ * @throws UserError `bad-environment`
+ */
+export function readRecordedCluster(environment: Environment): ClusterName | undefined {
+  return read(connectionSchema.pick({ TKC_REGISTRY_CLUSTER: true }), environment).TKC_REGISTRY_CLUSTER;
+}
+
+/**
  * Reads the certificates to trust, and the trust mode.
  *
  * @throws UserError `bad-environment`

@@ -20,6 +20,7 @@ const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   osImage: "VMware Photon OS/Linux",
   containerRuntime: "containerd://1.6.20",
   ready: true,
+  pins: {},
 });
 const sha256 = "ab".repeat(32);
 const connection: NodeConnection = {

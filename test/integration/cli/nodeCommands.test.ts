@@ -8,6 +8,8 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { namedContexts } from "../../../kubernetes/client";
+import { writePin } from "../../../kubernetes/pins";
+import type { PinWriter } from "../../../nodes/operations/operations";
 import { nodeReader } from "../../../nodes/operations/ready";
 import { type InstalledReport, parseCaReport } from "../../../nodes/protocol/report";
 import {
@@ -15,6 +17,7 @@ import {
   type UnreachablePolicy,
   nodeEnvironment,
   connectionEnvironment,
+  pinName,
 } from "../../../nodes/protocol/spec";
 import { throughPod } from "../../../nodes/routes/relay";
 import { transportFor } from "../../../nodes/routes/transportFor";
@@ -61,6 +64,11 @@ const command = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
   run(process.execPath, [...nodeArguments, ...words.split(" ")], environment);
 
 const owner = "demo.dev";
+/** The stack's name on Node objects. */
+const stack = pinName({ owner });
+
+const notePin: PinWriter = async (target, name, hostKey) =>
+  writePin(await namedContexts()(target.clusterContext), target, name, hostKey);
 
 /** A command that the program serves, as the engine runs it. */
 const borrowed = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
@@ -152,7 +160,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     service = await NodeService.start({
       ...{ owner, targets: [served], readyTimeout },
       certificates: new Map(known.map((each) => [each.sha256, each])),
-      ...{ inSession: pool.use, readNode: nodeReader(context), unreachable },
+      ...{ inSession: pool.use, readNode: nodeReader(context), notePin, unreachable },
     });
   };
   const stop = async (): Promise<void> => {
@@ -314,7 +322,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const again = (): Promise<NodeService> =>
       NodeService.start({
         ...{ owner, targets: [], readyTimeout: 1, certificates: new Map() },
-        ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), unreachable: "fail" },
+        ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), notePin, unreachable: "fail" },
       });
     await assert.rejects(again(), /another run of it is going on/);
     await stop();
