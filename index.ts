@@ -10,6 +10,7 @@ import { failOnMissing } from "./components/missingObjects";
 import { logPlan, logWhileChecking } from "./components/planLog";
 import { PullSecret } from "./components/pullSecret";
 import { RegistryDeployment } from "./components/registryDeployment";
+import { RemovalCheck } from "./components/removalCheck";
 import { hideAnswers, printableError, skipPromiseStacks } from "./components/sdk";
 import { TrustedNodes } from "./components/trustedNodes";
 import { readSettings } from "./config/settings";
@@ -41,6 +42,7 @@ async function stack() {
       certificates: plan.certificatesBySha256,
       inSession: plan.sessions.use,
       readNode: plan.readNode,
+      notePin: plan.notePin,
       unreachable,
     });
   });
@@ -60,21 +62,24 @@ async function stack() {
       )
     : undefined;
 
+  const allNodes = {
+    connection: plan.connection,
+    hostKeys: settings.nodes.hostKeys,
+    removal: { unreachable: settings.unreachableNodes, restart: settings.restartOnRemoval },
+    readyTimeoutSeconds: settings.nodes.readyTimeoutSeconds,
+    owner,
+    id,
+    former: plan.former,
+  };
   const nodes = new TrustedNodes(
     settings.cluster,
     {
+      ...allNodes,
       nodes: plan.nodes,
-      connection: plan.connection,
-      hostKeys: settings.nodes.hostKeys,
       certificates: plan.certificates,
       trustMode: settings.trust,
-      removal: { unreachable: settings.unreachableNodes, restart: settings.restartOnRemoval },
       script: nodeScript(),
       workersAtOnce: settings.nodes.workersAtOnce,
-      readyTimeoutSeconds: settings.nodes.readyTimeoutSeconds,
-      owner,
-      id,
-      former: plan.former,
     },
     { dependsOn: jumpbox ? [jumpbox] : [] },
   );
@@ -119,6 +124,9 @@ async function stack() {
       )
     : undefined;
 
+  new RemovalCheck("removal-check", allNodes, {
+    dependsOn: [jumpbox, nodes, pullSecret, deployment].filter((each) => each !== undefined),
+  });
   failOnMissing([...(pullSecret?.uids ?? []), ...(deployment ? [deployment.uid] : [])], plan.missing);
 
   return {

@@ -10,6 +10,7 @@ type Command = (args: readonly string[]) => Promise<void>;
 
 const commands: Record<string, () => Promise<Command>> = {
   "v1 ca": async () => (await import("./nodeCommands.js")).ca,
+  "v1 check-removal": async () => (await import("./removalCheck.js")).checkRemoval,
   "v1 containerd": async () => (await import("./nodeCommands.js")).containerd,
   "v1 service-account": async () => (await import("../kubernetes/serviceAccount.js")).serviceAccount,
   "v1 login": async () => (await import("./loginCommand.js")).loginCommand,

@@ -10,5 +10,6 @@ export * from "./identity";
 export * from "./jumpbox";
 export * from "./pullSecret";
 export * from "./registryDeployment";
+export * from "./removalCheck";
 export * from "./trustedNode";
 export * from "./trustedNodes";

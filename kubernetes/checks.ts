@@ -16,12 +16,11 @@ export interface Right {
   readonly name?: string;
 }
 
-/**
- * Asks the cluster whether its user has these rights (SelfSubjectAccessReview), all at once.
- *
- * @throws UserError (`no-rights`) with all that are missing in one list.
- */
-export async function checkRights(context: KubeContext, needs: readonly Right[]): Promise<void> {
+/** Asks the cluster which of these rights its user lacks (SelfSubjectAccessReview), all at once. */
+export async function missingRights(
+  context: KubeContext,
+  needs: readonly Right[],
+): Promise<readonly Right[]> {
   const answers = await Promise.all(
     needs.map(async ({ verb, group = "", resource, subresource, namespace, name }) => {
       const resourceAttributes = {
@@ -38,7 +37,12 @@ export async function checkRights(context: KubeContext, needs: readonly Right[])
       return review.status?.allowed === true;
     }),
   );
-  const missing = needs.filter((_, index) => !answers[index]);
+  return needs.filter((_, index) => !answers[index]);
+}
+
+/** @throws UserError (`no-rights`) with all that are missing in one list. */
+export async function checkRights(context: KubeContext, needs: readonly Right[]): Promise<void> {
+  const missing = await missingRights(context, needs);
   if (missing.length === 0) return;
   throw kubernetesProblem.error(
     "no-rights",

@@ -11,9 +11,12 @@ import {
   type UnreachablePolicy,
   pinOf,
 } from "../nodes/protocol/spec";
+import type { Credentials } from "../nodes/ssh/endpoint";
+import { needsPin, passwordUnpinned } from "../nodes/ssh/failures";
 import type { SessionPool } from "../nodes/ssh/pool";
 import type { PreviousState, RecordedNode } from "../state/previousState";
 import type { RecordedIdentity } from "../state/records";
+import { UserError } from "../support/errors";
 import { nonceOf } from "./drift";
 
 /** One of the nodes that are to trust the registries. */
@@ -39,16 +42,41 @@ export async function findNodes(cluster: KubeContext): Promise<readonly ClusterN
   return found;
 }
 
-/** Each node with its connection. */
+/**
+ * Each node with its connection.
+ *
+ * @param stack - The stack's name on Node objects.
+ */
 export function nodeTargets(
   nodes: readonly ClusterNode[],
   settings: Settings,
   connection: NodeConnection,
+  stack: string,
 ): NodeTarget[] {
-  return nodes.map(({ name, uid, machineId, address }) => ({
+  return nodes.map(({ name, uid, machineId, address, pins }) => ({
     ...{ name, uid, machineId, address, ...connection },
-    hostKey: pinOf(settings.nodes.hostKeys, name),
+    ...{ hostKey: pinOf(settings.nodes.hostKeys, name), notedKey: pins[stack] },
   }));
+}
+
+/** The host key that the node must show, if any is known: from the settings, from the state, or from the Node object. */
+const pinnedKey = (target: NodeTarget, previous: PreviousState): string | undefined =>
+  target.hostKey ?? recordOf(previous, target)?.hostKey ?? target.notedKey;
+
+/**
+ * Refuses nodes that a password would be sent to before they have proved who they are.
+ *
+ * @throws UserError with a problem (`ssh-password-unpinned`) for each.
+ */
+export function checkPasswords(
+  targets: readonly NodeTarget[],
+  previous: PreviousState,
+  credentials: Credentials,
+): void {
+  const [first, ...rest] = targets
+    .filter((target) => needsPin({ credentials, hostKey: pinnedKey(target, previous) }))
+    .map(({ name }) => passwordUnpinned(name));
+  if (first) throw new UserError(first, ...rest);
 }
 
 /** The state's record of this node. A node with the same name and another UID is new. */
@@ -84,11 +112,10 @@ export function inspect(
 ): ReadonlyMap<string, Promise<Observation>> {
   const { owner, identity, sessions } = options;
   const inspected = targets.map((target) => {
-    const recorded = recordOf(previous, target);
-    const former = formerOf(recorded, identity);
+    const former = formerOf(recordOf(previous, target), identity);
     return {
       target,
-      hostKey: target.hostKey ?? recorded?.hostKey,
+      hostKey: pinnedKey(target, previous),
       // Without an id, the owner is the identity: after a renaming, the one that it was.
       ...(identity?.id === undefined
         ? { stack: { owner: former ?? owner } }

@@ -5,8 +5,15 @@
 import type { CaCertificate } from "../certificates/certificates";
 import type { Settings } from "../config/settings";
 import type { Observation } from "../nodes/operations/inspection";
+import { writePin } from "../kubernetes/pins";
 import { type NodeReader, nodeReader } from "../nodes/operations/ready";
-import type { NodeConnection, TrustedCertificate, UnreachablePolicy } from "../nodes/protocol/spec";
+import type { PinWriter } from "../nodes/operations/operations";
+import {
+  type NodeConnection,
+  type TrustedCertificate,
+  type UnreachablePolicy,
+  pinName,
+} from "../nodes/protocol/spec";
 import { throughPod } from "../nodes/routes/relay";
 import { transportFor } from "../nodes/routes/transportFor";
 import { readCredentials, secretReader } from "../nodes/ssh/key";
@@ -14,13 +21,16 @@ import { SessionPool } from "../nodes/ssh/pool";
 import type { TrustedCa } from "../registry/types";
 import type { PreviousState } from "../state/previousState";
 import { allChecks } from "../support/errors";
+import { readCluster } from "../vsphere/cluster";
 import { checkIdentity } from "../vsphere/identity";
+import { recordCluster } from "./cluster";
 import { clusterSubject, loginTime, openContexts } from "./contexts";
 import { deployedImage, podTemplate, resolveDeployment, tryPod } from "./deployment";
 import { replacedPod, resolveJumpbox } from "./jumpbox";
 import { type MissingObject, missingObjects, wantedObjects } from "./missing";
 import {
   type NodePlan,
+  checkPasswords,
   findNodes,
   inspect,
   nodeTargets,
@@ -59,6 +69,8 @@ export interface Plan {
   readonly sessions: SessionPool;
   /** Reads a Node of the workload cluster. */
   readonly readNode: NodeReader;
+  /** Notes a host key on a Node of the workload cluster. */
+  readonly notePin: PinWriter;
   /** Whether the jumpbox pod is the stack's own, and the UID of the one that it is made in place of. */
   readonly jumpbox: { readonly create: boolean; readonly replaces: string | undefined };
   /** The namespaces that get the pull secret; none if no registry needs a login. */
@@ -106,10 +118,11 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
   const contexts = openContexts(settings);
   const rights = checkAllRights(contexts, settings);
   const [
-    ,
+    lacking,
     supervisor,
     cluster,
     unidentified,
+    seen,
     nodes,
     credentials,
     registries,
@@ -128,6 +141,9 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
         { namespace, name },
         { subject: clusterSubject, login: contexts.login(context.server) },
       ),
+    ),
+    contexts.supervisor.then(async (context) =>
+      readCluster(context, await contexts.cluster, { namespace, name }),
     ),
     contexts.cluster.then(findNodes),
     contexts.supervisor.then((context) =>
@@ -155,12 +171,22 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
   const identity = previous.identities.get(name);
 
   const access = accessOf(settings, jumpbox.container);
-  const connection = nodeConnection(settings, access);
+  const connection = nodeConnection(
+    settings,
+    access,
+    await recordCluster(previous, seen, { supervisor, cluster }),
+  );
   const sessions = new SessionPool({
     transport: bastion ?? transportFor(access, throughPod(supervisor)),
     credentials,
   });
-  const targets = nodeTargets(nodes, settings, connection);
+  const targets = nodeTargets(
+    nodes,
+    settings,
+    connection,
+    pinName({ owner: identity?.former ?? owner, id: identity?.id }),
+  );
+  checkPasswords(targets, previous, credentials);
   const reachable = access.kind !== "jumpbox" || jumpbox.running;
   const observed =
     settings.nodes.inspect && reachable
@@ -181,6 +207,7 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     observed: [...(observed?.values() ?? [])],
     sessions,
     readNode: nodeReader(() => Promise.resolve(cluster)),
+    notePin: (target, stack, hostKey) => writePin(cluster, target, stack, hostKey),
     jumpbox: { create: jumpbox.create, replaces: replacedPod(jumpbox, previous.jumpbox) },
     pullSecrets: places.map(({ namespace: place, adopted, merged }) => ({
       namespace: place,
@@ -198,6 +225,8 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     warnings: [
       ...logins.flatMap(({ warning }) => warning ?? []),
       ...(unidentified === undefined ? [] : [unidentified]),
+      ...seen.warnings,
+      ...lacking,
       ...parallelWarnings(nodes, settings, parallel),
       ...registries.flatMap(({ warnings }) => warnings),
       ...nodeWarnings(nodes, settings, previous, observed !== undefined),

@@ -1,6 +1,12 @@
 /** The route to the nodes: by which hop, as which user, with which key. */
 import type { Settings } from "../config/settings";
-import { type Access, type NodeConnection, type SshKeySource, defaults } from "../nodes/protocol/spec";
+import {
+  type Access,
+  type ClusterName,
+  type NodeConnection,
+  type SshKeySource,
+  defaults,
+} from "../nodes/protocol/spec";
 import type { Transport } from "../nodes/routes/transport";
 import { transportFor } from "../nodes/routes/transportFor";
 
@@ -35,12 +41,20 @@ export async function openBastion(settings: Settings): Promise<Transport | undef
   return transport;
 }
 
-/** The connection to all nodes, as the state records it. */
-export function nodeConnection(settings: Settings, access: Access): NodeConnection {
+/**
+ * The connection to all nodes, as the state records it.
+ *
+ * @param proof - What proves the cluster to later commands.
+ */
+export function nodeConnection(
+  settings: Settings,
+  access: Access,
+  proof: Omit<ClusterName, "supervisor" | "namespace" | "name">,
+): NodeConnection {
   const { supervisorContext: supervisor, namespace, cluster: name } = settings;
   return {
     ...{ port: defaults.port, user: settings.nodes.user, access, sshKey: sshKeySource(settings) },
     clusterContext: settings.clusterContext,
-    cluster: { supervisor, namespace, name },
+    cluster: { supervisor, namespace, name, ...proof },
   };
 }

@@ -1,9 +1,9 @@
 /** The state of the running stack as the previous run left it, read through the engine. */
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import { readTrust } from "../nodes/protocol/environment";
+import { readRecordedCluster, readTrust } from "../nodes/protocol/environment";
 import { parseCaReport, parseContainerdReport } from "../nodes/protocol/report";
-import type { TrustedCertificate } from "../nodes/protocol/spec";
+import type { ClusterName, TrustedCertificate } from "../nodes/protocol/spec";
 import type { RegistryHost } from "../registry/types";
 import { UserError } from "../support/errors";
 import {
@@ -57,6 +57,8 @@ export interface PreviousState {
   readonly nodes: ReadonlyMap<string, RecordedNode>;
   /** Of each set of nodes, by its name. */
   readonly identities: ReadonlyMap<string, RecordedIdentity>;
+  /** The workload cluster, with what proves it: several where a run was cut off that took up another one. */
+  readonly clusters: readonly ClusterName[];
   /** SHA-256 of the certificates that nodes were to trust, by registry. */
   readonly trusted: ReadonlyMap<RegistryHost, readonly string[]>;
 }
@@ -90,6 +92,7 @@ export function readPreviousState(answer: unknown): PreviousState {
   const ofNodes = new Map<RegistryHost, Set<string>>();
   let ofStack: Map<RegistryHost, Set<string>> | undefined;
   let jumpbox: RecordedPod | undefined;
+  const clusters = new Map<string, ClusterName>();
   for (const { type, outputs } of Object.values(parsed.data)) {
     if (type === resourceTypes.command) {
       const environment = environmentOf(outputs);
@@ -101,6 +104,8 @@ export function readPreviousState(answer: unknown): PreviousState {
         const former = formerOwner(environment);
         nodes.set(node, { uid, hostKey, nonce, skipped: "skipped" in installed, former });
       }
+      const cluster = unlessUnreadable(() => readRecordedCluster(environment));
+      if (cluster) clusters.set(JSON.stringify(cluster), cluster);
       addCertificates(ofNodes, unlessUnreadable(() => readTrust(environment).certificates) ?? []);
       const loaded = ca === undefined ? undefined : unlessUnreadable(() => parseContainerdReport(stdout));
       if (loaded && "skipped" in loaded) notRestarted.add(loaded.uid);
@@ -123,7 +128,10 @@ export function readPreviousState(answer: unknown): PreviousState {
   const commands = Object.entries(parsed.data)
     .filter(([, { type }]) => type === resourceTypes.command)
     .map(([urn, { outputs }]) => ({ urn, inputs: outputs, outputs }));
-  return { jumpbox, objects, nodes, identities: readIdentities(commands), trusted: new Map(trusted) };
+  return {
+    ...{ jumpbox, objects, nodes, identities: readIdentities(commands), clusters: [...clusters.values()] },
+    trusted: new Map(trusted),
+  };
 }
 
 function addCertificates(

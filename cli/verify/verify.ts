@@ -6,13 +6,13 @@ import { type KubeContext, kubeContext } from "../../kubernetes/client";
 import { discoverNodes } from "../../kubernetes/nodes";
 import { type Observation, inspectNodes } from "../../nodes/operations/inspection";
 import type { NodeTarget } from "../../nodes/protocol/spec";
-import { throughPod } from "../../nodes/routes/relay";
-import { transportFor } from "../../nodes/routes/transportFor";
-import { readCredentials, secretReader } from "../../nodes/ssh/key";
-import { type InSession, SessionPool } from "../../nodes/ssh/pool";
+import type { InSession, SessionPool } from "../../nodes/ssh/pool";
 import { type StackNode, readDeployedStack } from "../../state/exportedState";
 import { UserError } from "../../support/errors";
+import { proveCluster } from "../../vsphere/cluster";
+import { vsphereProblem } from "../../vsphere/problems";
 import { withProgress } from "../progress";
+import { openPool } from "../sessions";
 import { imagesOf, readRequest, type Request } from "./arguments";
 import { describeFindings } from "./describe";
 import type { Findings } from "./findings";
@@ -39,16 +39,27 @@ async function openSessions(
   const pools = new Map<string, SessionPool>();
   for (const target of targets) {
     if (pools.has(key(target))) continue;
-    const { access, sshKey } = target;
-    const supervisor = (name: string): Promise<KubeContext> => context(name, "supervisorContext");
-    const credentials = await readCredentials(sshKey, secretReader(supervisor));
-    const transport =
-      access.kind === "jumpbox"
-        ? transportFor(access, throughPod(await supervisor(access.context)))
-        : transportFor(access);
-    pools.set(key(target), new SessionPool({ transport, credentials }));
+    pools.set(key(target), await openPool(target, (name) => context(name, "supervisorContext")));
   }
   return (target, hostKey, act) => pools.get(key(target))!.use(target, hostKey, act);
+}
+
+/** Opens the cluster's context, and proves that it leads to the cluster of the state. */
+async function provedCluster(
+  { clusterContext, cluster: recorded }: NodeTarget,
+  context: ReturnType<typeof contexts>,
+): Promise<KubeContext> {
+  const cluster = await context(clusterContext, "clusterContext");
+  const standing = await proveCluster(
+    cluster,
+    ({ supervisor }) => context(supervisor, "supervisorContext"),
+    recorded,
+  );
+  if (standing === "there") return cluster;
+  throw vsphereProblem.error("cluster-gone", {
+    subject: `cluster ${recorded!.namespace}/${recorded!.name}`,
+    seen: "the Supervisor says that it is gone",
+  });
 }
 
 async function askNodes(
@@ -81,7 +92,10 @@ async function findOut(request: Request): Promise<Findings> {
   const stack = readDeployedStack(exported, name);
   const images = imagesOf(request, stack);
   const context = contexts();
-  const cluster = await context(stack.nodes[0]!.target.clusterContext, "clusterContext");
+  const cluster = await withProgress(
+    provedCluster(stack.nodes[0]!.target, context),
+    () => "Asking the cluster which one it is",
+  );
   const listed = await withProgress(discoverNodes(cluster), () => "Asking the cluster for its nodes");
   const observed = await askNodes(nodesToAsk(stack, listed), context);
   const pulls =

@@ -6,6 +6,7 @@ import { freeName, objectName } from "../../support/names";
 import { type NodeCertificate, certificateFileName } from "../script/script";
 import { type CaReport, certificateLimit, parseCaReport } from "./report";
 import {
+  type ClusterName,
   type NodeTarget,
   type NodeConnection,
   type StackIdentity,
@@ -74,6 +75,10 @@ const connectionSchema = z.object({
   TKC_REGISTRY_SSH_KEY: json(sshKeySchema),
   TKC_REGISTRY_CLUSTER_CONTEXT: freeName,
   TKC_REGISTRY_CLUSTER: json(clusterSchema).optional(),
+  TKC_REGISTRY_SUPERVISOR_CA: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, "is not a SHA-256 in lower-case hex")
+    .optional(),
   TKC_REGISTRY_OWNER: owner,
   TKC_REGISTRY_ID: stackId.optional(),
   TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(defaults.readyTimeout),
@@ -147,6 +152,12 @@ export interface SweepInput extends CommonInput {
   readonly former?: string | undefined;
 }
 
+/** The operator's word for a Supervisor whose CA was renewed, where no `up` can record it any more. */
+function withSupervisorCa(cluster: ClusterName | undefined, ca: string | undefined): ClusterName | undefined {
+  if (ca === undefined || cluster?.supervisorCa === undefined) return cluster;
+  return { ...cluster, supervisorCa: [...cluster.supervisorCa, ca] };
+}
+
 function connectionOf(values: z.output<typeof connectionSchema>): NodeConnection {
   return {
     port: values.TKC_REGISTRY_NODE_PORT,
@@ -154,7 +165,7 @@ function connectionOf(values: z.output<typeof connectionSchema>): NodeConnection
     access: values.TKC_REGISTRY_ACCESS,
     sshKey: values.TKC_REGISTRY_SSH_KEY,
     clusterContext: values.TKC_REGISTRY_CLUSTER_CONTEXT,
-    cluster: values.TKC_REGISTRY_CLUSTER,
+    cluster: withSupervisorCa(values.TKC_REGISTRY_CLUSTER, values.TKC_REGISTRY_SUPERVISOR_CA),
   };
 }
 
@@ -246,6 +257,15 @@ export function readNonce(environment: Environment): string {
 }
 
 /**
+ * Reads the workload cluster that a command was made for; none where the command is of another kind.
+ *
+ * @throws UserError `bad-environment`
+ */
+export function readRecordedCluster(environment: Environment): ClusterName | undefined {
+  return read(connectionSchema.pick({ TKC_REGISTRY_CLUSTER: true }), environment).TKC_REGISTRY_CLUSTER;
+}
+
+/**
  * Reads the certificates to trust, and the trust mode.
  *
  * @throws UserError `bad-environment`
@@ -293,14 +313,13 @@ export function readCaOutput(environment: Environment): CaReport {
 }
 
 /**
- * The host key to pin: from the settings, or else from the report of the last run on this node.
+ * The host key to pin: from the settings, or else from the report of the last run on this node, or from the Node object.
  *
  * @throws UserError `bad-node-report` if the last output is unreadable.
  */
 export function pinnedHostKey(environment: Environment, target: NodeTarget): string | undefined {
   if (target.hostKey !== undefined) return target.hostKey;
   const last = environment.PULUMI_COMMAND_STDOUT ?? "";
-  if (last.trim() === "") return undefined;
-  const report = parseCaReport(last);
-  return report.uid === target.uid ? report.hostKey : undefined;
+  const report = last.trim() === "" ? undefined : parseCaReport(last);
+  return (report?.uid === target.uid ? report.hostKey : undefined) ?? target.notedKey;
 }

@@ -22,7 +22,7 @@ import { createConnection } from "node:net";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../support/errors";
-import { applyCa, restartContainerd, type OperationContext } from "../operations/operations";
+import { applyCa, restartContainerd, type OperationContext, type PinWriter } from "../operations/operations";
 import type { NodeReader } from "../operations/ready";
 import {
   type CertificatesBySha256,
@@ -56,6 +56,7 @@ export interface NodeServiceOptions {
   readonly certificates: CertificatesBySha256;
   readonly inSession: InSession;
   readonly readNode: NodeReader;
+  readonly notePin: PinWriter;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
 }
@@ -225,10 +226,11 @@ export class NodeService {
     const lines: string[] = [];
     const disconnected = new AbortController();
     response.on("close", () => disconnected.abort());
-    const { inSession, readNode, unreachable } = this.options;
+    const { inSession, readNode, notePin, unreachable } = this.options;
     const context: OperationContext = {
       inSession,
       readNode,
+      notePin,
       unreachable,
       log: (line) => void lines.push(`${line}\n`),
       signal: disconnected.signal,

@@ -20,6 +20,7 @@ const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   osImage: "VMware Photon OS/Linux",
   containerRuntime: "containerd://1.6.20",
   ready: true,
+  pins: {},
 });
 const sha256 = "ab".repeat(32);
 const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";

@@ -8,6 +8,8 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { namedContexts } from "../../../kubernetes/client";
+import { writePin } from "../../../kubernetes/pins";
+import type { PinWriter } from "../../../nodes/operations/operations";
 import { nodeReader } from "../../../nodes/operations/ready";
 import { type InstalledReport, parseCaReport } from "../../../nodes/protocol/report";
 import {
@@ -62,6 +64,9 @@ const command = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
 
 const owner = "demo.dev";
 const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
+
+const notePin: PinWriter = async (target, name, hostKey) =>
+  writePin(await namedContexts()(target.clusterContext), target, name, hostKey);
 
 /** A command that the program serves, as the engine runs it. */
 const borrowed = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
@@ -160,7 +165,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     service = await NodeService.start({
       ...{ stack: { owner, id }, nodes: [{ target: served, former }], readyTimeout },
       certificates: new Map(known.map((each) => [each.sha256, each])),
-      ...{ inSession: pool.use, readNode: nodeReader(context), unreachable },
+      ...{ inSession: pool.use, readNode: nodeReader(context), notePin, unreachable },
     });
   };
   const stop = async (): Promise<void> => {
@@ -322,7 +327,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const again = (): Promise<NodeService> =>
       NodeService.start({
         ...{ stack: { owner, id }, nodes: [], readyTimeout: 1, certificates: new Map() },
-        ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), unreachable: "fail" },
+        ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), notePin, unreachable: "fail" },
       });
     await assert.rejects(again(), /another run of it is going on/);
     await stop();

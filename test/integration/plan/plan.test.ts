@@ -136,11 +136,8 @@ describe("the plan", () => {
   };
 
   const nothing: PreviousState = {
-    jumpbox: undefined,
-    objects: [],
-    nodes: new Map(),
-    identities: new Map(),
-    trusted: new Map(),
+    ...{ jumpbox: undefined, objects: [], clusters: [] },
+    ...{ nodes: new Map(), identities: new Map(), trusted: new Map() },
   };
   const run = (given = settings(), last = nothing): Promise<Plan> =>
     makePlan(given, { owner: "o", previousState: () => Promise.resolve(last), unreachable: "fail" });
@@ -188,8 +185,19 @@ describe("the plan", () => {
       "GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-kubeconfig": {
         body: { data: { value: base64(administrator(`https://${cluster.host}`, ca)) } },
       },
+      "GET /apis": {
+        body: {
+          kind: "APIGroupList",
+          groups: [{ name: "cluster.x-k8s.io", versions: [{ version: "v1beta1", groupVersion: "" }] }],
+        },
+      },
+      "GET /apis/cluster.x-k8s.io/v1beta1": {
+        body: { kind: "APIResourceList", resources: [{ name: "clusters", namespaced: true }] },
+      },
+      [clusterObject]: { body: { metadata: { uid: "uid-of-cluster" } } },
     };
     ofCluster = {
+      [kubeSystem]: { body: { metadata: { name: "kube-system", uid: "uid-of-kube-system" } } },
       "POST /api/v1/namespaces/default/pods?dryRun=All": { status: 201, body: {} },
       "POST /api/v1/namespaces/default/secrets?dryRun=All": { status: 201, body: {} },
     };
@@ -200,6 +208,8 @@ describe("the plan", () => {
     process.env = environment;
     await Promise.all([supervisor, cluster, registry].map((server) => server[Symbol.asyncDispose]()));
   });
+  const clusterObject = "GET /apis/cluster.x-k8s.io/v1beta1/namespaces/ns1/clusters/tkc-cluster-1";
+  const kubeSystem = "GET /api/v1/namespaces/kube-system";
   const administrator = (server: string, authority: Identity): string =>
     JSON.stringify({
       clusters: [{ name: "c", cluster: { server, "certificate-authority-data": base64(authority.cert) } }],

@@ -122,12 +122,27 @@ describe("what the state holds", () => {
     assert.equal(node({ TKC_REGISTRY_ID: id })?.former, undefined);
   });
 
+  it("is each cluster that commands were made for, also by an earlier release, and none of what is no cluster", () => {
+    const named = { supervisor: "ns1", namespace: "ns1", name: "tkc-cluster-1" };
+    const proved = { ...named, uids: { clusters: "c" }, kubeSystem: "k", supervisorCa: [ab] };
+    const made = (cluster: string) => command({ environment: { TKC_REGISTRY_CLUSTER: cluster } });
+    const { clusters } = readPreviousState({
+      older: made(JSON.stringify(named)),
+      sweep: made(JSON.stringify(proved)),
+      other: made(JSON.stringify(proved)),
+      changed: made(JSON.stringify({ ...proved, kubeSystem: "$(id)" })),
+      garbled: made("{"),
+    });
+    assert.deepEqual(clusters, [named, proved]);
+  });
+
   it("is nothing where there is nothing, or what is there is of another kind", () => {
     assert.deepEqual(readPreviousState({}), {
       jumpbox: undefined,
       objects: [],
       nodes: new Map(),
       identities: new Map(),
+      clusters: [],
       trusted: new Map(),
     });
     const odd = {

@@ -122,6 +122,7 @@ describe("a hostile state", () => {
             osImage: "",
             containerRuntime: "",
             ready: false,
+            pins: {},
           },
         }));
         const findings = judge({

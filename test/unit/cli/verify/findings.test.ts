@@ -34,6 +34,7 @@ const listed = (name: string, change: Partial<ClusterNode> = {}): ClusterNode =>
   osImage: "VMware Photon OS/Linux",
   containerRuntime: "containerd://1.6.20",
   ready: true,
+  pins: {},
   ...change,
 });
 const report = (change: Partial<ScriptSuccess> = {}): Observation => ({
