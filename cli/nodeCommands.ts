@@ -16,7 +16,7 @@ import { nodeProblem } from "../nodes/problems";
 import { openPool } from "./sessions";
 
 /** Runs a removal with sessions of this process, and closes them afterwards. */
-async function withOwnSessions(
+export async function withOwnSessions(
   options: Pick<RemovalContext, "unreachable" | "restart">,
   act: (context: RemovalContext) => Promise<string>,
 ): Promise<string> {

@@ -11,8 +11,10 @@ import { planProblem } from "./problems";
 /** Values of labels are at most 63 characters of `[A-Za-z0-9_.-]` and begin and end with a letter or digit. */
 const labelValue = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 
-export const managedByLabel = "app.kubernetes.io/managed-by";
-export const managedBy = "tkc-registry";
+const managedByLabel = "app.kubernetes.io/managed-by";
+const managedBy = "tkc-registry";
+/** Selects the objects of all stacks. */
+export const ourSelector = `${managedByLabel}=${managedBy}`;
 const stackLabel = "tkc-registry/stack";
 const idLabel = "tkc-registry/id";
 /** On objects that existed before the stack and were taken over with `adopt: true`. */

@@ -45,7 +45,7 @@ export interface DeployedStack {
   /** The owner under which a release that made no ids recorded what the stack has on nodes and in clusters. */
   readonly former: string | undefined;
   /** What the state has in clusters. */
-  readonly objects: readonly { readonly kind: string; readonly uid: string }[];
+  readonly objects: readonly { readonly kind: string; readonly namespace: string; readonly uid: string }[];
   /** In the order of their names; at least one. */
   readonly nodes: readonly StackNode[];
   /** The certificates that every node should trust, by the last run, finished or not. */
@@ -160,7 +160,7 @@ export function readDeployedStack(exported: unknown, name: string): DeployedStac
     })),
     objects: live.flatMap(({ outputs }) => {
       const found = objectRecord.safeParse(outputs).data;
-      return found ? [{ kind: found.kind, uid: found.metadata.uid }] : [];
+      return found ? [{ kind: found.kind, ...found.metadata }] : [];
     }),
     certificates,
     facts,

@@ -17,6 +17,7 @@ import { imagesOf, readRequest, type Request } from "./arguments";
 import { describeFindings } from "./describe";
 import type { Findings } from "./findings";
 import { judge, nodesToAsk } from "./judge";
+import { findLabelled } from "./labelled";
 import { pullOnNodes } from "./pulls";
 import { exportState } from "./stackExport";
 
@@ -100,7 +101,19 @@ async function findOut(request: Request): Promise<Findings> {
   const observed = await askNodes(nodesToAsk(stack, listed), context);
   const pulls =
     images.length === 0 ? new Map<string, never[]>() : await pullOnNodes(cluster, listed, images, stack);
-  return judge({ name, stack, listed, observed, pulls, now: new Date(), expiresWithin });
+  const { cluster: named, access } = stack.nodes[0]!.target;
+  const over = named
+    ? { name: named.supervisor, namespace: named.namespace }
+    : access.kind === "jumpbox"
+      ? { name: access.context, namespace: access.namespace }
+      : undefined;
+  const labelled = await withProgress(
+    findLabelled(cluster, over && { ...over, open: () => context(over.name, "supervisorContext") }, [
+      ...new Set(stack.objects.filter(({ kind }) => kind !== "Pod").map(({ namespace }) => namespace)),
+    ]),
+    () => "Asking the clusters for objects with our labels",
+  );
+  return judge({ name, stack, listed, observed, pulls, labelled, now: new Date(), expiresWithin });
 }
 
 const print = (text: string): Promise<void> =>

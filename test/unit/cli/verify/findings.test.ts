@@ -68,6 +68,7 @@ const evidence = (change: Partial<Evidence> = {}): Evidence => ({
   listed: [listed("w1")],
   observed: new Map([["w1", report()]]),
   pulls: new Map(),
+  labelled: { objects: [], problems: [] },
   now,
   expiresWithin: 30,
   ...change,
