@@ -37,6 +37,7 @@ import { SshServer, freePort, sshdImpossible } from "../../nodes/ssh/sshServer";
 
 const registry = "harbor.example:8443";
 const image = `${registry}/ns1/nginx:1`;
+const managedBy = "app.kubernetes.io/managed-by=tkc-registry";
 
 interface Pod {
   metadata: { name: string; labels: Record<string, string>; deletionTimestamp?: string };
@@ -52,6 +53,8 @@ interface Pod {
 /** The API of the cluster, and of the Supervisor: nodes, rights, pods that the kubelet answers for, one secret. */
 class Api {
   nodes: object[] = [];
+  /** What has our labels in the whole cluster; undefined where the user may not list it. */
+  labelled: Record<string, object[] | undefined> = { secrets: [], deployments: [] };
   secrets: Record<string, Record<string, string>> = {};
   /** What a pod's status becomes when it is looked at. */
   kubelet: (pod: Pod) => object = () => ({});
@@ -69,9 +72,14 @@ class Api {
       void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(object));
     const missing = (): void => answer(404, { kind: "Status", code: 404, message: `${pathname} not found` });
     const [, name] = /\/pods\/([^/]+)$/.exec(pathname) ?? [];
+    const [, plural] = /^\/api(?:s\/apps)?\/v1\/(secrets|deployments)$/.exec(pathname) ?? [];
     const [, secret] = /\/secrets\/([^/]+)$/.exec(pathname) ?? [];
     if (pathname === "/api/v1/nodes") answer(200, { items: this.nodes });
     else if (pathname.endsWith("/selfsubjectaccessreviews")) answer(201, { status: { allowed: true } });
+    else if (plural !== undefined)
+      if (this.labelled[plural] && searchParams.get("labelSelector") === managedBy)
+        answer(200, { items: this.labelled[plural] });
+      else answer(403, { kind: "Status", code: 403, message: `cannot list ${plural}` });
     else if (secret !== undefined)
       if (this.secrets[secret]) answer(200, { data: this.secrets[secret] });
       else missing();
@@ -264,6 +272,33 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     assert.equal(
       fs.readFileSync(path.join(operator, "arguments"), "utf8"),
       "stack export --stack dev --non-interactive --color never\n",
+    );
+  });
+
+  it("names what other stacks have on the node and in the cluster, and what it could not look for", async () => {
+    const lost = { owner, id: "00000000-0000-4000-8000-000000000001" };
+    const another = makeCertificate("Another CA");
+    const name = certificateFileName(registry, another.sha256);
+    await root.succeed({
+      ...{ op: "install", ...lost, nonce: "n" },
+      certificates: [{ name, registry, ...another }],
+    });
+    await root.succeed({ op: "restart", owner });
+    const labels = {
+      "app.kubernetes.io/managed-by": "tkc-registry",
+      "tkc-registry/stack": owner,
+      "tkc-registry/id": lost.id,
+    };
+    api.labelled["secrets"] = [{ metadata: { name: "pull", namespace: "web", uid: "uid-lost", labels } }];
+    api.labelled["deployments"] = undefined;
+    const found = await findings("", 0);
+    assert.deepEqual(found.nodes[0]!.records, [lost]);
+    assert.deepEqual(found.objects, [
+      { kind: "Secret", namespace: "web", name: "pull", owner, id: lost.id, ours: false },
+    ]);
+    assert.deepEqual(
+      [found.notes, found.warnings].map((list) => list.map(({ code }) => code)),
+      [["other-stack-on-node", "other-stack-in-cluster"], ["objects-not-listed"]],
     );
   });
 
