@@ -241,10 +241,9 @@ remove_certificates() {
   for certificate in $leaving; do
     split_certificate "$certificate"
     # Somebody had put it into the bundle itself before we came.
-    if among "bundle $digest" "$before" && among "$name" "$in_bundle"; then
-      report alsoTrustedBy "$bundle"
-      break
-    fi
+    if ! among "bundle $digest" "$before" || ! among "$name" "$in_bundle" || feeds_bundle "$name"; then continue; fi
+    report alsoTrustedBy "$bundle"
+    break
   done
   find_folders "$unclaimed"
   # shellcheck disable=SC2086
