@@ -493,3 +493,68 @@ describeOn(
     });
   },
 );
+
+describeOn(
+  "the node script, where the bundle is files put end to end,",
+  [["photon", "dash"]],
+  ({ makeRoot, first }) => {
+    const install = { op: "install", nonce: "n-1", certificates: [file(first)] } as const;
+
+    it("goes on to its end when the client is cut off", async () => {
+      const root = makeRoot();
+      root.write("lab/hold", "");
+      const restore = replaceTool(
+        root,
+        "sync",
+        '#!/bin/sh\ntouch /lab/syncing\nwhile [ -e /lab/hold ]; do sleep 0.05; done\nexec /hostbin/sync "$@"\n',
+      );
+      const child = root.begin(install);
+      await until(() => fs.existsSync(root.at("lab/syncing")));
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      process.kill(-child.pid!, "SIGHUP");
+      fs.rmSync(root.at("lab/hold"));
+      await new Promise((resolve) => child.on("close", resolve));
+      restore();
+      assert.ok(root.trusted().includes(first.sha256));
+      const report = await root.succeed({ ...install, nonce: "n-2" });
+      assert.equal(report.changed, false);
+    });
+
+    it("takes away what a run that was killed put aside", async () => {
+      const root = makeRoot();
+      const before = root.snapshot();
+      await root.succeed(install);
+      root.write("etc/ssl/certs/.tkc-registry-x.new", "half");
+      root.write("etc/pki/tls/certs/.tkc-registry-bundle.new", "half");
+      root.write("var/lib/tkc-registry/new/owner-0123456789abcdef", "half");
+      await root.succeed({ op: "remove" });
+      assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("names the neighbours by which the system's next rebuild would lose ours, and installs beside them", async () => {
+      const root = makeRoot();
+      const before = root.snapshot();
+      root.write("etc/ssl/certs/empty.pem", "");
+      root.write("etc/ssl/certs/by hand*.pem", makeCertificate("By hand").pem.trimEnd());
+      const report = await root.succeed(install);
+      assert.deepEqual(report.trusted, [first.sha256]);
+      assert.deepEqual(report.unterminated, ["/etc/ssl/certs/by hand*.pem"]);
+      assert.deepEqual((await root.succeed({ op: "status" })).unterminated, report.unterminated);
+      await root.succeed({ op: "remove" });
+      for (const name of ["empty.pem", "by hand*.pem"]) fs.rmSync(root.at("etc/ssl/certs", name));
+      assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("repairs its own file when that lost its final newline", async () => {
+      const root = makeRoot();
+      await root.succeed(install);
+      const place = `etc/ssl/certs/${file(first).name}.pem`;
+      const good = root.read(place);
+      root.write(place, good.trimEnd());
+      const report = await root.succeed({ ...install, nonce: "n-2" });
+      assert.equal(report.changed, true);
+      assert.equal(root.read(place), good);
+    });
+  },
+);

@@ -299,6 +299,7 @@ describeOn(
       assert.deepEqual((await root.succeed({ op: "status" })).trusted, [first.sha256]);
       root.write("lab/command", "");
       assert.deepEqual((await root.succeed({ op: "status" })).trusted, []);
+      root.shell("systemctl start");
       await root.succeed({ op: "remove" });
       assert.deepEqual(root.snapshot(), before);
     });
