@@ -310,16 +310,17 @@ try_edit() {
 $edits
 END
   )
-  additions='' cuts='' lines=0
+  additions='' cuts='' lines=0 torn=no
   for line in $plan; do
     case $line in
-      torn) return 1 ;;
+      torn) torn=yes ;;
       'add '*) additions=$additions${line#* }$newline ;;
       'cut '*) cuts="$cuts${line#* }d$newline" ;;
       'lines '*) lines=${line#* } ;;
     esac
   done
   [ -n "$additions$cuts" ] || return 0
+  [ "$torn" = no ] || return 1
   cp -a "$old" "$new" || not_written "$bundle"
   last=$(tail -c 1 "$old")
   if [ -n "$cuts" ]; then

@@ -163,11 +163,8 @@ install_certificates() {
       among "$name" "$in_bundle" ||
         fail not-trusted "$store/$name$extension is in place, but $bundle has not its certificate" "$output"
     done
-    keep_changed
-  else
-    # Without this record nobody can tell whether containerd started before or after the certificates came.
-    if [ "$way" = system ] && [ ! -f "$state/changed" ]; then keep_changed; fi
-    [ -z "$to_place" ] || examine
+  elif [ -n "$to_place" ]; then
+    examine
   fi
   for file in $to_be; do
     among "$file" "$in_folder" || fail not-trusted "$file was written and is not as it was written"
@@ -182,6 +179,9 @@ install_certificates() {
   done
   [ -z "$stale" ] || keep_before "$removed"
   keep_record "$nonce" "$wanted" "$stored" "$to_be$kept"
+  # Without this nobody can tell whether containerd started before or after the certificates came. After the record, for
+  # a change is complete with that.
+  if [ "$rebuilding" = yes ] || { [ "$way" = system ] && [ ! -f "$state/changed" ]; }; then keep_changed; fi
   find_folders "$to_place$unclaimed"
   if [ "$rebuilding" = yes ]; then folders=$folders$links$newline${bundle%/*}$newline; fi
   # shellcheck disable=SC2086
@@ -224,9 +224,12 @@ remove_certificates() {
     fi
     plan_edits '' "$leaving"
     if ! edited && [ "$torn" = yes ]; then await_bundle; fi
+    [ ! -f "$owner_record" ] || take_over
     keep_pending
     settle
     change_store "$stale"
+    # Together: what is done must not be recorded as still to do, for then a copy of others would be cut.
+    [ ! -f "$owner_record" ] || keep_record "$known_nonce" "$recorded_certificates" "" "$placed"
     keep_changed
     settle "$store" "$links" "${bundle%/*}"
   fi
@@ -241,10 +244,9 @@ remove_certificates() {
   for certificate in $leaving; do
     split_certificate "$certificate"
     # Somebody had put it into the bundle itself before we came.
-    if among "bundle $digest" "$before" && among "$name" "$in_bundle"; then
-      report alsoTrustedBy "$bundle"
-      break
-    fi
+    if ! among "bundle $digest" "$before" || ! among "$name" "$in_bundle" || feeds_bundle "$name"; then continue; fi
+    report alsoTrustedBy "$bundle"
+    break
   done
   find_folders "$unclaimed"
   # shellcheck disable=SC2086

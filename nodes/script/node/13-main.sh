@@ -5,7 +5,7 @@ main() {
   newline='
 '
   IFS=$newline
-  result='' output='' asides='' roots='' added='' removed='' touched=no locked=no changed=false restarted=false
+  result='' output='' asides='' roots='' added='' removed='' holders='' touched=no locked=no changed=false restarted=false
   # Once begun it is finished, whatever becomes of the connection.
   trap '' HUP PIPE
   trap 'fail internal "an unexpected step failed; last output: $output"' EXIT
