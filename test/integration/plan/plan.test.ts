@@ -3,7 +3,8 @@ import { generateKeyPairSync } from "node:crypto";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { parseSettings } from "../../../config/settings";
 import { type Plan, makePlan } from "../../../plan/plan";
-import type { PreviousState } from "../../../state/previousState";
+import type { PreviousState, RecordedNode } from "../../../state/previousState";
+import type { RecordedIdentity } from "../../../state/records";
 import { UserError, describeProblem } from "../../../support/errors";
 import { Pki, type Identity } from "../certificates/pki";
 import { startServer, unusedPort, type Handler, type TestServer } from "../net/server";
@@ -229,6 +230,72 @@ describe("the plan", () => {
       facts.join("\n"),
     );
     assert.ok(facts.includes(`${registry.host}/ns1/nginx:latest is ${digest}`), facts.join("\n"));
+  });
+
+  describe("of objects that have our labels", () => {
+    const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
+    const lost = "00000000-0000-4000-8000-000000000001";
+    const secret = (stack: string, itsId?: string): void => {
+      const labels = {
+        ...{ "app.kubernetes.io/managed-by": "tkc-registry", "tkc-registry/stack": stack },
+        ...(itsId === undefined ? {} : { "tkc-registry/id": itsId }),
+      };
+      ofCluster["GET /api/v1/namespaces/default/secrets/harbor-svc-pull-secret"] = {
+        body: { metadata: { uid: "uid-of-secret", labels }, data: {} },
+      };
+    };
+    const state = (change: Partial<PreviousState>): PreviousState => ({ ...nothing, ...change });
+    const identities = (of: RecordedIdentity): Partial<PreviousState> => ({
+      identities: new Map([["tkc-cluster-1", of]]),
+    });
+    const recorded = [
+      { kind: "Secret", namespace: "default", name: "harbor-svc-pull-secret", uid: "uid-of-secret" },
+    ];
+
+    it("refuses those of a clone of the same name, also before the first run, and with adopt", async () => {
+      secret("o", lost);
+      const own = state(identities({ id, former: undefined }));
+      for (const [given, last] of [
+        [settings(), own],
+        [settings({ adopt: true }), own],
+        [settings(), nothing],
+      ] as const) {
+        assert.match(
+          (await refused(given, last)).join("\n"),
+          /^\[object-of-another-stack\] secret default\/harbor-svc-pull-secret: it belongs to the stack o \(id 00000000-.*kubectl --context tkc-cluster-1 -n default label secret harbor-svc-pull-secret tkc-registry\/stack- tkc-registry\/id-/,
+        );
+      }
+      secret("o"); // of a clone that an earlier release brought up
+      assert.match((await refused(settings(), nothing)).join("\n"), /the stack o \(without an id\)/);
+    });
+
+    it("takes its own, whatever it was called, and those of an earlier release by the state or the name of then", async () => {
+      secret("called-otherwise", id);
+      await run(settings(), state(identities({ id, former: undefined })));
+      secret("called-otherwise");
+      await run(settings(), state({ objects: recorded }));
+      const taken = await run(settings(), state(identities({ id: undefined, former: "called-otherwise" })));
+      assert.equal(taken.former, "called-otherwise");
+    });
+
+    it("tells the nodes of an earlier release under which name they were installed", async () => {
+      const node = { uid: "uid-of-w1", hostKey: undefined, nonce: "n", skipped: false, former: "p.old" };
+      const formers = async (change: Partial<RecordedNode>, of: RecordedIdentity): Promise<unknown[]> => {
+        const last = state({ ...identities(of), nodes: new Map([["w1", { ...node, ...change }]]) });
+        return (await run(settings(), last)).nodes.map(({ former }) => former);
+      };
+      const legacy = { id: undefined, former: "p.old" };
+      assert.deepEqual(await formers({}, legacy), ["p.old", "p.old"]); // w2 may be left by a killed run
+      assert.deepEqual(await formers({ former: undefined }, { id, former: "p.old" }), [undefined, "p.old"]);
+      assert.deepEqual(await formers({ former: undefined, skipped: true }, { id, former: "p.old" }), [
+        "p.old",
+        "p.old",
+      ]);
+      assert.deepEqual(await formers({ former: undefined }, { id, former: undefined }), [
+        undefined,
+        undefined,
+      ]);
+    });
   });
 
   it("asks, and changes nothing: every request that isn't a question is a dry run", async () => {
