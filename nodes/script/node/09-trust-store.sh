@@ -398,25 +398,27 @@ plan_links() {
     [ "$linked" = no ] || continue
     links_to_be="$links_to_be$hash $name$newline"
     for holder in $holders; do
+      case $holder in */tkc-registry-*) continue ;; esac
       if [ "${holder%% *}" != "$name" ] || ! is_linkable "${holder#* }"; then continue; fi
       among "file $digest ${holder#* }" "$before" || before="${before}file $digest ${holder#* }$newline"
     done
   done
 }
 
-# has_holder LINK: whether it leads to a file with the certificate $name.
+# has_holder LINK: whether it leads to a file with the certificate $name that is to stay.
 has_holder() {
   for holder in $holders; do
+    file=${holder##*/}
+    ! among "${file%.*}" "$stale" || continue
     # shellcheck disable=SC3013
     if [ "${holder%% *}" = "$name" ] && [ "$1" -ef "${holder#* }" ]; then return 0; fi
   done
   return 1
 }
 
-# Whether hash links can lead to a file, which is another's.
+# Whether the system's tool would make a hash link to a file.
 is_linkable() {
   case $1 in
-    */tkc-registry-*) return 1 ;;
     "$links"/*/*) return 1 ;;
     "$links"/*.pem | "$links"/*.crt | "$links"/*.cer) return 0 ;;
   esac
@@ -465,8 +467,8 @@ is_dead() {
 }
 
 # Removes the hash links to files of ours that are gone. OpenSSL counts up and stops at the first number that is missing,
-# so the last link of the same hash takes the place, as by the system's tool; unless another's file with the same
-# certificate is without a link because ours had it: then it gets ours.
+# so the last link of the same hash takes the place, as by the system's tool; unless another file with the same
+# certificate is without a link because this one had it: then it gets this one.
 drop_links() {
   set +f
   set -- "$links"/????????.[0-9]*
@@ -486,6 +488,7 @@ drop_links() {
       if [ "${holder%% *}" != "$name" ] || [ ! -f "$file" ] || ! is_linkable "$file" || stood_unlinked "$file"; then
         continue
       fi
+      [ "$(grep -c '^-----BEGIN ' "$file")" = 1 ] || continue
       heir=${file##*/}
       for other in 0 1 2 3 4 5 6 7 8 9; do
         # shellcheck disable=SC3013

@@ -357,6 +357,7 @@ describeOn(
       ] as const) {
         const { stdout } = await root.feed(["/usr/bin/bash", "-c", `${obstacle}\n${command}`], input);
         assert.match(stdout, /^error=write-failed$/m, obstacle);
+        fs.rmSync(root.at("run/tkc-registry.lock"), { force: true });
         if (store === "untouched") assert.deepEqual(root.snapshot(), before, obstacle);
       }
       assert.equal((await root.succeed({ op: "status" })).loaded, false);

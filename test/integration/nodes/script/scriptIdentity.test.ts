@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import * as path from "node:path";
 import { it } from "node:test";
 import { type FakeRoot, containerdConfig, file, makeCertificate } from "./fakeRoot";
-import { describeOn, replaceTool } from "./onNodes";
+import { describeOn, killedAnywhere, replaceTool } from "./onNodes";
 
 const state = "var/lib/tkc-registry";
 const id = "6f1d2c3b-0000-4000-8000-0123456789ab";
@@ -75,6 +75,21 @@ describeOn(
       // Until the state knows the id, its removal has the name only.
       await root.succeed({ op: "remove" });
       assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("takes over all of it, whenever it is killed", async () => {
+      const root = makeRoot();
+      const before = root.snapshot();
+      await killedAnywhere(root, 0, {
+        start: () => root.succeed(install),
+        step: () => root.run({ ...install, id, former: "demo.dev" }),
+        check: async (when) => {
+          const report = await root.succeed({ ...install, id, former: "demo.dev" });
+          assert.deepEqual([report.changed, report.records], [false, []], when);
+          await root.succeed({ op: "remove", id });
+          assert.deepEqual(root.snapshot(), before, when);
+        },
+      });
     });
 
     it("forgets under which name it took over once the state knows the id", async () => {

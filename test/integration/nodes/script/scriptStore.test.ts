@@ -167,6 +167,23 @@ describeOn(
       assert.deepEqual(root.snapshot(), before);
     });
 
+    it("passes its hash link on among its own files of one certificate", async () => {
+      const root = makeRoot();
+      const before = root.snapshot();
+      const hash = hashOf(first);
+      const other = file(first, "other.example");
+      await root.succeed(install);
+      await root.succeed({ ...install, certificates: [other] });
+      assert.equal(target(root, `${hash}.0`), `${other.name}.pem`);
+      assert.equal(target(root, `${hash}.1`), undefined);
+      await root.succeed({ ...install, owner: "other" });
+      await root.succeed({ op: "remove" });
+      assert.equal(target(root, `${hash}.0`), `${file(first).name}.pem`);
+      assert.equal(root.trusted().filter((sha256) => sha256 === first.sha256).length, 1);
+      await root.succeed({ op: "remove", owner: "other" });
+      assert.deepEqual(root.snapshot(), before);
+    });
+
     it("makes no hash links where there is no openssl", async () => {
       const root = makeRoot();
       const before = root.snapshot();
