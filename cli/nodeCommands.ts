@@ -25,13 +25,18 @@ async function withOwnSessions(
   try {
     return await act({
       ...options,
-      inSession: async (target, hostKey, run) => (await (opened ??= openPool(target, openContext))).use(target, hostKey, run),
+      inSession: async (target, hostKey, run) =>
+        (await (opened ??= openPool(target, openContext))).use(target, hostKey, run),
       readNode: nodeReader(openContext),
       notePin: async (target, stack, hostKey) =>
         writePin(await openContext(target.clusterContext), target, stack, hostKey),
       listNodes: async (name) => listNodes(await openContext(name)),
-      proveCluster: async (name, cluster) =>
-        proveCluster(await openContext(name), ({ supervisor }) => openContext(supervisor), cluster),
+      proveCluster: (name, cluster) =>
+        proveCluster(
+          () => openContext(name),
+          ({ supervisor }) => openContext(supervisor),
+          cluster,
+        ),
       log: (line) => void process.stderr.write(`${line}\n`),
     });
   } finally {

@@ -136,8 +136,10 @@ async function check(input: SweepInput, unreachable: UnreachablePolicy): Promise
   const { clusterContext, cluster: recorded } = connection;
   const open = recordedContexts(connection);
   const cluster = open(clusterContext);
-  const standing = cluster.then((context) =>
-    proveCluster(context, ({ supervisor }) => open(supervisor), recorded),
+  const standing = proveCluster(
+    () => cluster,
+    ({ supervisor }) => open(supervisor),
+    recorded,
   );
   const transport = openTransport(connection, open);
   const checks = allChecks([

@@ -17,7 +17,11 @@ export async function recordCluster(
 ): Promise<Omit<ClusterName, "supervisor" | "namespace" | "name">> {
   let same: ClusterName | undefined;
   for (const recorded of clusters) {
-    const standing = await proveCluster(cluster, () => Promise.resolve(supervisor), recorded);
+    const standing = await proveCluster(
+      () => Promise.resolve(cluster),
+      () => Promise.resolve(supervisor),
+      recorded,
+    );
     if (standing === "there" && recorded.kubeSystem !== undefined) same = recorded;
   }
   return clusterRecord(seen, same);

@@ -63,7 +63,10 @@ async function optionalRights(cluster: KubeContext): Promise<readonly string[]> 
   );
   return optional
     .filter(({ right }) => missing.includes(right))
-    .map(({ right, cost }) => `context ${cluster.name}: the user may not ${right.verb} ${right.resource}: ${cost}`);
+    .map(
+      ({ right, cost }) =>
+        `context ${cluster.name}: the user may not ${right.verb} ${right.resource}: ${cost}`,
+    );
 }
 
 /**

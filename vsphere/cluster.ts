@@ -39,10 +39,13 @@ const maybeGone: ReadonlySet<string> = new Set<KubernetesCode>([
   "cluster-certificate",
 ]);
 
+/** How the kubeconfig of somebody appears who has logged in since: a login writes no context of a cluster that is gone. */
+const noContext: ReadonlySet<string> = new Set<KubernetesCode>(["context-not-found", "context-incomplete"]);
+
 /**
  * Proves that a workload cluster is the recorded one, before anything that it says is believed.
  *
- * @param cluster - The context that is to be asked.
+ * @param openCluster - Opens the context that is to be asked.
  * @param openSupervisor - Opens the recorded cluster's Supervisor, which is asked where the cluster proves nothing.
  * @param recorded - From the state. Without `kubeSystem`, which earlier releases did not record, a cluster that answers
  * is taken for the one.
@@ -50,12 +53,13 @@ const maybeGone: ReadonlySet<string> = new Set<KubernetesCode>([
  * @throws UserError `other-cluster`, `other-supervisor`, and what asking the two API servers throws.
  */
 export async function proveCluster(
-  cluster: KubeContext,
+  openCluster: () => Promise<KubeContext>,
   openSupervisor: (recorded: ClusterName) => Promise<KubeContext>,
   recorded: ClusterName | undefined,
 ): Promise<"there" | "gone"> {
   let failure: UserError;
   try {
+    const cluster = await openCluster();
     const seen = await kubeSystemUid(cluster);
     if (recorded?.kubeSystem === undefined || seen === recorded.kubeSystem) return "there";
     failure = otherCluster(cluster, recorded, seen);
@@ -63,7 +67,8 @@ export async function proveCluster(
     if (!(error instanceof UserError)) throw error;
     const { code } = error.problems[0]!;
     if (recorded?.kubeSystem === undefined && code === ("no-rights" satisfies KubernetesCode)) return "there";
-    if (!maybeGone.has(code)) throw error;
+    const absent = recorded?.supervisorCa !== undefined && noContext.has(code);
+    if (!maybeGone.has(code) && !absent) throw error;
     failure = error;
   }
   if (recorded && (await isClusterGone(await openSupervisor(recorded), recorded))) return "gone";
@@ -239,8 +244,9 @@ async function servedKinds(
   for (const kind of clusterKinds) {
     const { group, plural } = kind;
     for (const { version } of groups.find(({ name }) => name === group)?.versions ?? []) {
-      const { resources } = await supervisor.request({ verb: "list", resource: `resources of ${group}` }, () =>
-        supervisor.custom.getAPIResources({ group, version }),
+      const { resources } = await supervisor.request(
+        { verb: "list", resource: `resources of ${group}` },
+        () => supervisor.custom.getAPIResources({ group, version }),
       );
       if (!resources.some(({ name }) => name === plural)) continue;
       served.push({ kind, version });

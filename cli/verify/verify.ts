@@ -49,13 +49,13 @@ async function provedCluster(
   { clusterContext, cluster: recorded }: NodeTarget,
   context: ReturnType<typeof contexts>,
 ): Promise<KubeContext> {
-  const cluster = await context(clusterContext, "clusterContext");
+  const cluster = (): Promise<KubeContext> => context(clusterContext, "clusterContext");
   const standing = await proveCluster(
     cluster,
     ({ supervisor }) => context(supervisor, "supervisorContext"),
     recorded,
   );
-  if (standing === "there") return cluster;
+  if (standing === "there") return await cluster();
   throw vsphereProblem.error("cluster-gone", {
     subject: `cluster ${recorded!.namespace}/${recorded!.name}`,
     seen: "the Supervisor says that it is gone",

@@ -23,8 +23,7 @@ const lockWait = 10;
 
 /** What a node answered, or why it did not. */
 type Answer<T> =
-  | { readonly kind: "answered"; readonly report: T }
-  | { readonly kind: "silent"; readonly problem: Problem };
+  { readonly kind: "answered"; readonly report: T } | { readonly kind: "silent"; readonly problem: Problem };
 
 /** The result of inspecting one node. */
 export type Observation = Answer<ScriptSuccess>;

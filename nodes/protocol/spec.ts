@@ -124,8 +124,13 @@ export interface NodeTarget extends NodeConnection {
 }
 
 /** What names the stack in a Node's annotation: its id, or a digest of its name where an earlier release gave it none. */
-export const pinName = ({ owner, id }: { readonly owner: string; readonly id?: string | undefined }): string =>
-  id ?? createHash("sha256").update(owner).digest("hex").slice(0, 16);
+export const pinName = ({
+  owner,
+  id,
+}: {
+  readonly owner: string;
+  readonly id?: string | undefined;
+}): string => id ?? createHash("sha256").update(owner).digest("hex").slice(0, 16);
 
 /** The host key that the settings give for a node. `hasOwn`, since a node may be named `constructor`. */
 export const pinOf = (hostKeys: Readonly<Record<string, string>>, name: string): string | undefined =>

@@ -87,11 +87,7 @@ export const sshProblem = defineProblems("SSH to nodes", {
     remedy: (node: string) =>
       `The password was not sent. Set the node's fingerprint in \`nodes.hostKeys\`, then run \`pulumi up\`. Read it by another way than SSH: \`kubectl debug node/${node} -it --image=busybox -- chroot /host ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub\`, or at the machine's console in vCenter`,
     examples: [
-      [
-        "node ‹name›",
-        "the cluster's nodes take a password, and this one's host key is not known",
-        "‹name›",
-      ],
+      ["node ‹name›", "the cluster's nodes take a password, and this one's host key is not known", "‹name›"],
     ],
   },
   "ssh-agent-missing": {

@@ -223,7 +223,13 @@ test("the sweep is made before all nodes and so deleted after them, and before t
 
 test("the check of a destroy comes after everything, so that it is asked first, and needs no program", async () => {
   const registered = await record(() => {
-    const jumpbox = new Jumpbox("jumpbox", { name: "j", namespace: "n", image: "i", cluster: "c", owner: "o" });
+    const jumpbox = new Jumpbox("jumpbox", {
+      name: "j",
+      namespace: "n",
+      image: "i",
+      cluster: "c",
+      owner: "o",
+    });
     const args = nodesArgs([node("cp1", "control-plane"), node("w1", "worker")]);
     const nodes = new TrustedNodes("c", args, { dependsOn: [jumpbox] });
     return new RemovalCheck(

@@ -510,7 +510,9 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   it("note the host key that they saw on the Node object, also where the installation then fails", async () => {
     listNode();
     const good = server.hostKeys.ed25519!.fingerprint;
-    const failed = await apply({ TKC_REGISTRY_TRUST: JSON.stringify([{ registry: "h", sha256: "0".repeat(64) }]) });
+    const failed = await apply({
+      TKC_REGISTRY_TRUST: JSON.stringify([{ registry: "h", sha256: "0".repeat(64) }]),
+    });
     assert.deepEqual([failed.code, noted()], [1, undefined], "there was no contact yet");
     fs.writeFileSync(path.join(programs, "sudo"), "#!/bin/sh\necho sudo: no >&2\nexit 1\n", { mode: 0o755 });
     assert.match((await apply()).stderr, /node-sudo/);
@@ -586,7 +588,10 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       command("v1 ca remove", { ...environment({ cluster }), PULUMI_COMMAND_STDOUT: stdout });
     for (const refused of [await remove(), await sweep({ cluster })]) {
       assert.deepEqual([refused.code, refused.stdout], [1, ""]);
-      assert.match(refused.stderr, /context tkc-cluster-1: .* system-2, and the state has system-1.*\[other-cluster\]/);
+      assert.match(
+        refused.stderr,
+        /context tkc-cluster-1: .* system-2, and the state has system-1.*\[other-cluster\]/,
+      );
       assert.doesNotMatch(refused.stderr, /nothing to remove/);
     }
     assert.deepEqual(root.snapshot(true), files);

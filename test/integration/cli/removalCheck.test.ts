@@ -122,7 +122,10 @@ describe("the check before a destroy", { skip: sshdImpossible() }, () => {
     for (const [pod, code] of [
       [undefined, "relay-pod-missing"],
       [{ metadata: {}, status: { phase: "Failed" } }, "relay-pod-not-running"],
-      [{ metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" }, status: { phase: "Running" } }, "relay-pod-not-running"],
+      [
+        { metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" }, status: { phase: "Running" } },
+        "relay-pod-not-running",
+      ],
     ] as const) {
       api.object("ns1", podPlace, pod);
       assert.deepEqual((await refused(check())).codes, [code]);
@@ -147,7 +150,12 @@ describe("the check before a destroy", { skip: sshdImpossible() }, () => {
     nodes("w1", "w2", "w3");
     api.pod.addresses.set("198.18.1.2", "127.0.0.2");
     const cluster = await namedContexts()("tkc-cluster-1");
-    await writePin(cluster, { name: "w3", uid: "uid-of-w3" }, pinName({ owner }), server.stranger.fingerprint);
+    await writePin(
+      cluster,
+      { name: "w3", uid: "uid-of-w3" },
+      pinName({ owner }),
+      server.stranger.fingerprint,
+    );
     const { codes, said } = await refused(check());
     assert.deepEqual(codes.sort(), ["host-key-changed", "ssh-refused"]);
     assert.match(said, /node w2 .*refused/);
@@ -207,7 +215,8 @@ describe("the check before a destroy", { skip: sshdImpossible() }, () => {
     api.secret("tkc-cluster-1-ssh", undefined);
     api.object("ns1", podPlace, undefined);
     const away = { "tkc-cluster-1": { server: `https://127.0.0.1:${await freePort()}` } };
-    const gone = /^the cluster is gone; nothing is to be removed .*PULUMI_K8S_DELETE_UNREACHABLE=true pulumi destroy/m;
+    const gone =
+      /^the cluster is gone; nothing is to be removed .*PULUMI_K8S_DELETE_UNREACHABLE=true pulumi destroy/m;
     for (const now of [undefined, object("cluster-2")]) {
       api.cluster("cluster.x-k8s.io", now);
       api.change({});

@@ -352,7 +352,10 @@ describe("the plan", () => {
       const other = before({ kubeSystem: "uid-of-another" });
       const [problem, ...others] = await refused(settings(), other);
       assert.deepEqual(others, []);
-      assert.match(problem!, /^\[other-cluster\] context tkc-cluster-1: .* which still exists: .*npm run login/);
+      assert.match(
+        problem!,
+        /^\[other-cluster\] context tkc-cluster-1: .* which still exists: .*npm run login/,
+      );
       const elsewhere = before({ kubeSystem: "uid-of-another", supervisorCa: [ca.sha256] });
       assert.match((await refused(settings(), elsewhere)).join("\n"), /^\[other-supervisor\] context ns1: /);
     });
@@ -367,8 +370,14 @@ describe("the plan", () => {
       ofSupervisor[clusterObject] = { status: 403, body: { message: "forbidden" } };
       const { warnings, connection } = await run();
       assert.deepEqual(connection.cluster, { ...named, supervisorCa: [supervisorCa.sha256] });
-      assert.match(warnings.join("\n"), /may not get namespaces "kube-system", .*\n.*shows no UID of the cluster/);
-      assert.match((await refused(settings(), before())).join("\n"), /^\[no-rights\] context tkc-cluster-1: /);
+      assert.match(
+        warnings.join("\n"),
+        /may not get namespaces "kube-system", .*\n.*shows no UID of the cluster/,
+      );
+      assert.match(
+        (await refused(settings(), before())).join("\n"),
+        /^\[no-rights\] context tkc-cluster-1: /,
+      );
     });
   });
 

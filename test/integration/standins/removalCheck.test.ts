@@ -44,7 +44,10 @@ describe("a destroy that is checked before it takes anything down", { skip }, ()
       );
     `);
   const log = async (): Promise<string[]> =>
-    (await readFile(path.join(project.folder, "log"), "utf8").catch(() => "")).trim().split("\n").filter(Boolean);
+    (await readFile(path.join(project.folder, "log"), "utf8").catch(() => ""))
+      .trim()
+      .split("\n")
+      .filter(Boolean);
   const destroy = (...args: string[]) =>
     project.run(["destroy", "--yes", "--skip-preview", ...args], { allowFailure: true, env });
 

@@ -31,9 +31,13 @@ describe("the cluster that is asked", () => {
     const seen = await readCluster(await open("ns1"), await open("tkc-cluster-1"), named);
     return { ...named, ...clusterRecord(seen, undefined) };
   };
-  const prove = async (state: ClusterName | undefined): Promise<"there" | "gone"> => {
+  const prove = (state: ClusterName | undefined, context = "tkc-cluster-1"): Promise<"there" | "gone"> => {
     const open = namedContexts();
-    return proveCluster(await open("tkc-cluster-1"), ({ supervisor }) => open(supervisor), state);
+    return proveCluster(
+      () => open(context),
+      ({ supervisor }) => open(supervisor),
+      state,
+    );
   };
   /** The context leads to another cluster, of the same CA: a clone, a restored backup. */
   const another = (): void => api.object("tkc-cluster-1", kubeSystem, object("system-2"));
@@ -91,6 +95,14 @@ describe("the cluster that is asked", () => {
     }
   });
 
+  it("is gone also for somebody who has logged in since, and has no context of it", async () => {
+    const state = await recorded();
+    await assert.rejects(prove(state, "nobody"), problem("context-not-found"));
+    api.cluster("cluster.x-k8s.io", undefined);
+    api.cluster("run.tanzu.vmware.com", undefined);
+    assert.equal(await prove(state, "nobody"), "gone");
+  });
+
   it("is gone by no other Supervisor's word: not of another CA, nor of an object without a UID", async () => {
     const state = await recorded();
     another();
@@ -98,7 +110,10 @@ describe("the cluster that is asked", () => {
     api.cluster("run.tanzu.vmware.com", undefined);
     const elsewhere = { ...state, supervisorCa: ["ab".repeat(32)] };
     await assert.rejects(prove(elsewhere), problem("other-supervisor"));
-    assert.equal(await prove({ ...elsewhere, supervisorCa: ["ab".repeat(32), ...state.supervisorCa!] }), "gone");
+    assert.equal(
+      await prove({ ...elsewhere, supervisorCa: ["ab".repeat(32), ...state.supervisorCa!] }),
+      "gone",
+    );
     api.cluster("cluster.x-k8s.io", {});
     await assert.rejects(prove(state), problem("other-cluster"));
   });
@@ -109,7 +124,10 @@ describe("the cluster that is asked", () => {
     api.requests.length = 0;
     api.change({ "tkc-cluster-1": strange });
     await assert.rejects(prove(state), problem("cluster-certificate"));
-    assert.deepEqual(api.requests.filter((request) => request.startsWith("tkc-cluster-1")), []);
+    assert.deepEqual(
+      api.requests.filter((request) => request.startsWith("tkc-cluster-1")),
+      [],
+    );
     api.cluster("cluster.x-k8s.io", undefined);
     api.cluster("run.tanzu.vmware.com", undefined);
     // The kubeconfig believes another CA for the Supervisor than the state, and then it is not even asked.
@@ -129,6 +147,7 @@ describe("the cluster that is asked", () => {
     api.change({ "tkc-cluster-1": { server: away } });
     api.cluster("cluster.x-k8s.io", object("cluster-2"));
     await assert.rejects(prove(named), problem("cluster-unreachable"));
+    await assert.rejects(prove(named, "nobody"), problem("context-not-found"));
     // Without the Supervisor's CA, another UID may be another Supervisor's.
     const { supervisorCa: _, ...unproved } = { ...named, uids: { clusters: "cluster-1" }, supervisorCa: [] };
     await assert.rejects(prove(unproved), problem("cluster-unreachable"));
@@ -161,7 +180,10 @@ describe("the cluster that is asked", () => {
     api.cluster("run.tanzu.vmware.com", undefined);
     const { warnings, uids, kubeSystem: system } = await both();
     assert.deepEqual([uids, system], [undefined, undefined]);
-    assert.match(warnings.join("\n"), /may not get namespaces "kube-system".*\n.*shows no UID of the cluster ns1\//);
+    assert.match(
+      warnings.join("\n"),
+      /may not get namespaces "kube-system".*\n.*shows no UID of the cluster ns1\//,
+    );
     api.fail("tkc-cluster-1", 401, "Unauthorized");
     await assert.rejects(both(), problem("login-expired"));
   });
