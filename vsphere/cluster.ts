@@ -21,8 +21,11 @@ type Kind = (typeof clusterKinds)[number];
 /** The parts of {@link ClusterName} that are asked for, and what proves the answer. */
 type Recorded = Omit<ClusterName, "supervisor">;
 
+/** What proves the cluster and its Supervisor. */
+export type ClusterProof = Pick<ClusterName, "uids" | "kubeSystem" | "supervisorCa">;
+
 /** What a run has seen of the cluster, for the state. */
-export interface SeenCluster extends Pick<ClusterName, "uids" | "kubeSystem" | "supervisorCa"> {
+export interface SeenCluster extends ClusterProof {
   /** What could not be read, and what that costs. */
   readonly warnings: readonly string[];
 }
@@ -202,10 +205,7 @@ async function visibleUids(supervisor: KubeContext, named: Recorded): Promise<Re
  *
  * @param recorded - Of the same cluster, which has been proved.
  */
-export function clusterRecord(
-  seen: SeenCluster,
-  recorded: Recorded | undefined,
-): Pick<ClusterName, "uids" | "kubeSystem" | "supervisorCa"> {
+export function clusterRecord(seen: ClusterProof, recorded: ClusterProof | undefined): ClusterProof {
   const kubeSystem = seen.kubeSystem ?? recorded?.kubeSystem;
   const covered = seen.supervisorCa?.every((sha256) => recorded?.supervisorCa?.includes(sha256)) ?? true;
   const supervisorCa = covered ? recorded?.supervisorCa : seen.supervisorCa;

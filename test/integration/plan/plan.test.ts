@@ -342,7 +342,10 @@ describe("the plan", () => {
     it("by what a run records of it, the same each time", async () => {
       const first = await run();
       assert.deepEqual(first.connection.cluster, { ...named, ...proof() });
-      const again = await run(settings(), { ...nothing, clusters: [first.connection.cluster!] });
+      const again = await run(settings(), {
+        ...nothing,
+        clusters: [{ ...named, ...first.connection.cluster }],
+      });
       assert.equal(JSON.stringify(again.connection), JSON.stringify(first.connection));
       // An earlier release's record is made whole.
       const older = await run(settings(), { ...nothing, clusters: [named] });
