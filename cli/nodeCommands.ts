@@ -31,8 +31,12 @@ export async function withOwnSessions(
       notePin: async (target, stack, hostKey) =>
         writePin(await openContext(target.clusterContext), target, stack, hostKey),
       listNodes: async (name) => listNodes(await openContext(name)),
-      proveCluster: async (name, cluster) =>
-        proveCluster(await openContext(name), ({ supervisor }) => openContext(supervisor), cluster),
+      proveCluster: (name, cluster) =>
+        proveCluster(
+          () => openContext(name),
+          ({ supervisor }) => openContext(supervisor),
+          cluster,
+        ),
       log: (line) => void process.stderr.write(`${line}\n`),
     });
   } finally {

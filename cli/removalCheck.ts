@@ -3,7 +3,7 @@
  * before an `up` ask, and refuses while everything is still there. It changes nothing.
  */
 import { parseArgs } from "node:util";
-import { type Right, checkRights } from "../kubernetes/checks";
+import { type Right, checkRights, missingRights } from "../kubernetes/checks";
 import { type KubeContext, type OpenContext, namedContexts } from "../kubernetes/client";
 import { openBoth } from "../kubernetes/contexts";
 import { listNodes } from "../kubernetes/nodes";
@@ -45,7 +45,7 @@ function recordedContexts({ clusterContext, cluster }: NodeConnection): OpenCont
     context === over ? both.supervisor : context === clusterContext ? both.cluster : others(context);
 }
 
-/** What the removal needs of the Supervisor. To ask for it also shows whether its login is valid. */
+/** What the removal needs of the Supervisor. */
 function supervisorRights({ access, sshKey }: NodeConnection): Right[] {
   return [
     ...(sshKey.from === "supervisor"
@@ -91,6 +91,8 @@ async function checkSupervisor(connection: NodeConnection, open: OpenContext): P
     (access.kind === "jumpbox" ? access.context : sshKey.from === "supervisor" ? sshKey.context : undefined);
   if (name === undefined) return;
   const supervisor = await open(name);
+  // To ask for any right shows whether the login is valid, whatever the answer is.
+  await missingRights(supervisor, [{ verb: "get", resource: "secrets" }]);
   await checkRights(supervisor, supervisorRights(connection));
   if (cluster) proveSupervisor(supervisor, cluster);
 }
@@ -134,8 +136,10 @@ async function check(input: SweepInput, unreachable: UnreachablePolicy): Promise
   const { clusterContext, cluster: recorded } = connection;
   const open = recordedContexts(connection);
   const cluster = open(clusterContext);
-  const standing = cluster.then((context) =>
-    proveCluster(context, ({ supervisor }) => open(supervisor), recorded),
+  const standing = proveCluster(
+    () => cluster,
+    ({ supervisor }) => open(supervisor),
+    recorded,
   );
   const transport = openTransport(connection, open);
   const checks = allChecks([

@@ -2,7 +2,7 @@
 import type { KubeContext } from "../kubernetes/client";
 import type { ClusterName } from "../nodes/protocol/spec";
 import type { PreviousState } from "../state/previousState";
-import { type SeenCluster, clusterRecord, proveCluster } from "../vsphere/cluster";
+import { type ClusterProof, clusterRecord, proveCluster } from "../vsphere/cluster";
 
 /**
  * Refuses a run on another cluster than the state's as long as that one exists, or may: its nodes would be given up.
@@ -12,12 +12,16 @@ import { type SeenCluster, clusterRecord, proveCluster } from "../vsphere/cluste
  */
 export async function recordCluster(
   { clusters }: PreviousState,
-  seen: SeenCluster,
+  seen: ClusterProof,
   { supervisor, cluster }: { readonly supervisor: KubeContext; readonly cluster: KubeContext },
-): Promise<Omit<ClusterName, "supervisor" | "namespace" | "name">> {
+): Promise<ClusterProof> {
   let same: ClusterName | undefined;
   for (const recorded of clusters) {
-    const standing = await proveCluster(cluster, () => Promise.resolve(supervisor), recorded);
+    const standing = await proveCluster(
+      () => Promise.resolve(cluster),
+      () => Promise.resolve(supervisor),
+      recorded,
+    );
     if (standing === "there" && recorded.kubeSystem !== undefined) same = recorded;
   }
   return clusterRecord(seen, same);

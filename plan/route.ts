@@ -1,14 +1,9 @@
 /** The route to the nodes: by which hop, as which user, with which key. */
 import type { Settings } from "../config/settings";
-import {
-  type Access,
-  type ClusterName,
-  type NodeConnection,
-  type SshKeySource,
-  defaults,
-} from "../nodes/protocol/spec";
+import { type Access, type NodeConnection, type SshKeySource, defaults } from "../nodes/protocol/spec";
 import type { Transport } from "../nodes/routes/transport";
 import { transportFor } from "../nodes/routes/transportFor";
+import type { ClusterProof } from "../vsphere/cluster";
 
 /** Where the SSH key is: in a file, or in the Supervisor's secret of the cluster. */
 export function sshKeySource(settings: Settings): SshKeySource {
@@ -46,11 +41,7 @@ export async function openBastion(settings: Settings): Promise<Transport | undef
  *
  * @param proof - What proves the cluster to later commands.
  */
-export function nodeConnection(
-  settings: Settings,
-  access: Access,
-  proof: Omit<ClusterName, "supervisor" | "namespace" | "name">,
-): NodeConnection {
+export function nodeConnection(settings: Settings, access: Access, proof: ClusterProof): NodeConnection {
   const { supervisorContext: supervisor, namespace, cluster: name } = settings;
   return {
     ...{ port: defaults.port, user: settings.nodes.user, access, sshKey: sshKeySource(settings) },

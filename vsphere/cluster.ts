@@ -21,8 +21,11 @@ type Kind = (typeof clusterKinds)[number];
 /** The parts of {@link ClusterName} that are asked for, and what proves the answer. */
 type Recorded = Omit<ClusterName, "supervisor">;
 
+/** What proves the cluster and its Supervisor. */
+export type ClusterProof = Pick<ClusterName, "uids" | "kubeSystem" | "supervisorCa">;
+
 /** What a run has seen of the cluster, for the state. */
-export interface SeenCluster extends Pick<ClusterName, "uids" | "kubeSystem" | "supervisorCa"> {
+export interface SeenCluster extends ClusterProof {
   /** What could not be read, and what that costs. */
   readonly warnings: readonly string[];
 }
@@ -39,10 +42,13 @@ const maybeGone: ReadonlySet<string> = new Set<KubernetesCode>([
   "cluster-certificate",
 ]);
 
+/** How the kubeconfig of somebody appears who has logged in since: a login writes no context of a cluster that is gone. */
+const noContext: ReadonlySet<string> = new Set<KubernetesCode>(["context-not-found", "context-incomplete"]);
+
 /**
  * Proves that a workload cluster is the recorded one, before anything that it says is believed.
  *
- * @param cluster - The context that is to be asked.
+ * @param openCluster - Opens the context that is to be asked.
  * @param openSupervisor - Opens the recorded cluster's Supervisor, which is asked where the cluster proves nothing.
  * @param recorded - From the state. Without `kubeSystem`, which earlier releases did not record, a cluster that answers
  * is taken for the one.
@@ -50,12 +56,13 @@ const maybeGone: ReadonlySet<string> = new Set<KubernetesCode>([
  * @throws UserError `other-cluster`, `other-supervisor`, and what asking the two API servers throws.
  */
 export async function proveCluster(
-  cluster: KubeContext,
+  openCluster: () => Promise<KubeContext>,
   openSupervisor: (recorded: ClusterName) => Promise<KubeContext>,
   recorded: ClusterName | undefined,
 ): Promise<"there" | "gone"> {
   let failure: UserError;
   try {
+    const cluster = await openCluster();
     const seen = await kubeSystemUid(cluster);
     if (recorded?.kubeSystem === undefined || seen === recorded.kubeSystem) return "there";
     failure = otherCluster(cluster, recorded, seen);
@@ -63,7 +70,8 @@ export async function proveCluster(
     if (!(error instanceof UserError)) throw error;
     const { code } = error.problems[0]!;
     if (recorded?.kubeSystem === undefined && code === ("no-rights" satisfies KubernetesCode)) return "there";
-    if (!maybeGone.has(code)) throw error;
+    const absent = recorded?.supervisorCa !== undefined && noContext.has(code);
+    if (!maybeGone.has(code) && !absent) throw error;
     failure = error;
   }
   if (recorded && (await isClusterGone(await openSupervisor(recorded), recorded))) return "gone";
@@ -197,10 +205,7 @@ async function visibleUids(supervisor: KubeContext, named: Recorded): Promise<Re
  *
  * @param recorded - Of the same cluster, which has been proved.
  */
-export function clusterRecord(
-  seen: SeenCluster,
-  recorded: Recorded | undefined,
-): Pick<ClusterName, "uids" | "kubeSystem" | "supervisorCa"> {
+export function clusterRecord(seen: ClusterProof, recorded: ClusterProof | undefined): ClusterProof {
   const kubeSystem = seen.kubeSystem ?? recorded?.kubeSystem;
   const covered = seen.supervisorCa?.every((sha256) => recorded?.supervisorCa?.includes(sha256)) ?? true;
   const supervisorCa = covered ? recorded?.supervisorCa : seen.supervisorCa;

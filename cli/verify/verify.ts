@@ -7,7 +7,7 @@ import { discoverNodes } from "../../kubernetes/nodes";
 import { type Observation, inspectNodes } from "../../nodes/operations/inspection";
 import type { NodeTarget } from "../../nodes/protocol/spec";
 import type { InSession, SessionPool } from "../../nodes/ssh/pool";
-import { type StackNode, readDeployedStack } from "../../state/exportedState";
+import { type DeployedStack, type StackNode, readDeployedStack } from "../../state/exportedState";
 import { UserError } from "../../support/errors";
 import { proveCluster } from "../../vsphere/cluster";
 import { vsphereProblem } from "../../vsphere/problems";
@@ -47,16 +47,19 @@ async function openSessions(
 
 /** Opens the cluster's context, and proves that it leads to the cluster of the state. */
 async function provedCluster(
-  { clusterContext, cluster: recorded }: NodeTarget,
+  { nodes }: DeployedStack,
   context: ReturnType<typeof contexts>,
 ): Promise<KubeContext> {
-  const cluster = await context(clusterContext, "clusterContext");
+  // An update that was cut off may have recorded it for some nodes only.
+  const { target } = nodes.find((node) => node.target.cluster?.kubeSystem !== undefined) ?? nodes[0]!;
+  const { clusterContext, cluster: recorded } = target;
+  const cluster = (): Promise<KubeContext> => context(clusterContext, "clusterContext");
   const standing = await proveCluster(
     cluster,
     ({ supervisor }) => context(supervisor, "supervisorContext"),
     recorded,
   );
-  if (standing === "there") return cluster;
+  if (standing === "there") return await cluster();
   throw vsphereProblem.error("cluster-gone", {
     subject: `cluster ${recorded!.namespace}/${recorded!.name}`,
     seen: "the Supervisor says that it is gone",
@@ -94,7 +97,7 @@ async function findOut(request: Request): Promise<Findings> {
   const images = imagesOf(request, stack);
   const context = contexts();
   const cluster = await withProgress(
-    provedCluster(stack.nodes[0]!.target, context),
+    provedCluster(stack, context),
     () => "Asking the cluster which one it is",
   );
   const listed = await withProgress(discoverNodes(cluster), () => "Asking the cluster for its nodes");

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Jumpbox } from "../../components/jumpbox";
 import { PullSecret } from "../../components/pullSecret";
+import { RemovalCheck } from "../../components/removalCheck";
 import { RegistryDeployment } from "../../components/registryDeployment";
 import { TrustedNodes, type TrustedNodesArgs } from "../../components/trustedNodes";
 import type { ClusterNode } from "../../kubernetes/types";
@@ -237,6 +238,41 @@ test("the sweep is made before all nodes and so deleted after them, and before t
     former: undefined,
     readyTimeout: 300,
   });
+});
+
+test("the check of a destroy comes after everything, so that it is asked first, and needs no program", async () => {
+  const registered = await record(() => {
+    const jumpbox = new Jumpbox("jumpbox", {
+      name: "j",
+      namespace: "n",
+      image: "i",
+      cluster: "c",
+      owner: "o",
+      id,
+    });
+    const args = nodesArgs([node("cp1", "control-plane"), node("w1", "worker")]);
+    const nodes = new TrustedNodes("c", args, { dependsOn: [jumpbox] });
+    return new RemovalCheck(
+      "removal-check",
+      { ...args, removal: { unreachable: "skip", restart: false } },
+      { dependsOn: [jumpbox, nodes] },
+    );
+  }, stdout);
+  const others = [...registered.values()].filter(({ type }) => /^(command|kubernetes):/.test(type));
+  const before = comesAfter(registered, "removal-check");
+  assert.deepEqual(
+    others.map(({ name }) => name).filter((name) => name !== "removal-check" && !before.includes(name)),
+    [],
+  );
+  const { create, update, triggers, delete: asked, environment } = registered.get("removal-check")!.inputs;
+  assert.deepEqual(
+    { create, update, triggers, asked },
+    {
+      ...{ create: "true", update: undefined, triggers: undefined },
+      asked: `node -e "require('tkc-registry/run')" v1 check-removal --unreachable skip`,
+    },
+  );
+  assert.deepEqual(environment, registered.get("c-sweep")!.inputs["environment"]);
 });
 
 test("how nodes are left is in the words of the commands, for which no program runs", async () => {

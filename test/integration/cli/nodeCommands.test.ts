@@ -16,6 +16,7 @@ import {
   type NodeTarget,
   type UnreachablePolicy,
   nodeEnvironment,
+  pinName,
   connectionEnvironment,
 } from "../../../nodes/protocol/spec";
 import { throughPod } from "../../../nodes/routes/relay";
@@ -25,6 +26,7 @@ import { NodeService } from "../../../nodes/service/service";
 import { serviceCommand, serviceFolder } from "../../../nodes/service/serviceProtocol";
 import { readCredentials, secretReader } from "../../../nodes/ssh/key";
 import { SessionPool } from "../../../nodes/ssh/pool";
+import { caFingerprints } from "../../../vsphere/identity";
 import { packageRoot } from "../../../support/build";
 import { nodeArguments } from "../command";
 import { FakeApi } from "../kubernetes/fakeApi";
@@ -37,6 +39,7 @@ import {
   fakeRootsImpossible,
   makeCertificate,
 } from "../nodes/script/fakeRoot";
+import { SshImpostor } from "../nodes/ssh/impostor";
 import { SshServer, freePort, sshdImpossible } from "../nodes/ssh/sshServer";
 
 async function run(program: string, args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Run> {
@@ -64,6 +67,9 @@ const command = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
 
 const owner = "demo.dev";
 const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
+
+/** The stack's name on Node objects. */
+const stack = pinName({ owner, id });
 
 const notePin: PinWriter = async (target, name, hostKey) =>
   writePin(await namedContexts()(target.clusterContext), target, name, hostKey);
@@ -545,6 +551,129 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const { code, stderr } = await apply({ TKC_REGISTRY_ID: other });
     assert.equal(code, 1);
     assert.match(stderr, /TKC_REGISTRY_ID: it is another stack's/);
+  });
+
+  const noted = (uid = "uid-1"): string | undefined =>
+    (nodes.get(uid)! as { metadata: { annotations?: Record<string, string> } }).metadata.annotations?.[
+      `tkc-registry/host-key.${stack}`
+    ];
+  const nodes = new Map<string, object>();
+  /** A Node as the API lists it, which keeps what is noted on it. */
+  const listNode = (name = "node-1", uid = "uid-1", address = "198.18.1.7"): void => {
+    const object = nodeObject(name, uid, address);
+    nodes.set(uid, object);
+    api.node(name, object);
+    api.pod.addresses.set(address, "127.0.0.1");
+  };
+  const sweepOf = (change: Partial<NodeTarget> = {}): Record<string, string> => ({
+    ...connectionEnvironment(target(change)),
+    TKC_REGISTRY_OWNER: owner,
+    TKC_REGISTRY_ID: id,
+  });
+  const sweep = (change: Partial<NodeTarget> = {}): Promise<Run> => command("v1 ca sweep", sweepOf(change));
+
+  it("note the host key that they saw on the Node object, also where the installation then fails", async () => {
+    listNode();
+    const good = server.hostKeys.ed25519!.fingerprint;
+    const failed = await apply({
+      TKC_REGISTRY_TRUST: JSON.stringify([{ registry: "h", sha256: "0".repeat(64) }]),
+    });
+    assert.deepEqual([failed.code, noted()], [1, undefined], "there was no contact yet");
+    fs.writeFileSync(path.join(programs, "sudo"), "#!/bin/sh\necho sudo: no >&2\nexit 1\n", { mode: 0o755 });
+    assert.match((await apply()).stderr, /node-sudo/);
+    assert.equal(noted(), good);
+    // What is noted is insisted on by the next one, which has no report.
+    await serve(target({ notedKey: server.stranger.fingerprint }));
+    assert.match((await apply()).stderr, /\[host-key-changed\]/);
+    await serve(target({ notedKey: good }));
+    api.patches.length = 0;
+    await apply();
+    assert.deepEqual(api.patches, [], "it is noted already");
+  });
+
+  it("note no key of a machine that is another node, and none where the right is missing", async () => {
+    listNode();
+    await serve(target({ machineId: "f".repeat(32) }));
+    assert.match((await apply()).stderr, /machine id/);
+    assert.equal(noted(), undefined);
+    await serve(target());
+    api.fail("tkc-cluster-1", 403, "Forbidden", 'nodes "node-1" is forbidden');
+    const installed = await succeed(apply());
+    assert.match(installed.stderr, /node-1: the note of its host key .* \[no-rights\]/);
+  });
+
+  it("sweep with the host key that the removal knew, though they have no report, and take the note off", async () => {
+    listNode();
+    const before = root.snapshot();
+    const { stdout } = await succeed(apply());
+    listNode(); // as an earlier release left it: nothing is noted
+    assert.equal(noted(), undefined);
+    await succeed(command("v1 ca remove", { ...environment(), PULUMI_COMMAND_STDOUT: stdout }));
+    assert.equal(noted(), server.hostKeys.ed25519!.fingerprint);
+    const swept = await succeed(sweep());
+    assert.doesNotMatch(swept.stderr, /first contact/);
+    assert.equal(noted(), undefined);
+    assert.deepEqual(root.snapshot(), before);
+  });
+
+  it("show an impostor at a node's address nothing, neither on removal nor in the sweep", async () => {
+    const impostor = await SshImpostor.start();
+    const { stdout } = await succeed(apply());
+    try {
+      listNode();
+      api.secret("tkc-cluster-1-ssh", undefined);
+      api.secret("tkc-cluster-1-ssh-password", { "ssh-passwordkey": "s3cret" });
+      const there = { port: impostor.port, address: "198.18.1.7" };
+      const removed = await command("v1 ca remove", { ...environment(there), PULUMI_COMMAND_STDOUT: stdout });
+      assert.match(removed.stderr, /\[host-key-changed\]/);
+      const unknown = await command("v1 ca remove", environment(there));
+      assert.match(unknown.stderr, /\[ssh-password-unpinned\]/);
+      const unpinned = await sweep(there);
+      assert.match(unpinned.stderr, /node node-1: .*\[ssh-password-unpinned\]/);
+      await notePin(target(), stack, server.hostKeys.ed25519!.fingerprint);
+      const pinned = await sweep(there);
+      assert.match(pinned.stderr, /\[host-key-changed\]/);
+      assert.equal(noted(), server.hostKeys.ed25519!.fingerprint);
+      for (const { code } of [removed, unknown, unpinned, pinned]) assert.equal(code, 1);
+      assert.deepEqual(impostor.offered, []);
+    } finally {
+      await impostor.stop();
+    }
+  });
+
+  it("believe no other cluster that a node is gone, and leave all as it is", async () => {
+    listNode();
+    const { stdout } = await succeed(apply());
+    const files = root.snapshot(true);
+    const cluster = { ...target().cluster!, uids: { clusters: "cluster-1" }, kubeSystem: "system-1" };
+    api.cluster("cluster.x-k8s.io", { metadata: { uid: "cluster-1" } });
+    api.object("tkc-cluster-1", "/api/v1/namespaces/kube-system", { metadata: { uid: "system-2" } });
+    api.node("node-1", undefined);
+    const remove = (): Promise<Run> =>
+      command("v1 ca remove", { ...environment({ cluster }), PULUMI_COMMAND_STDOUT: stdout });
+    for (const refused of [await remove(), await sweep({ cluster })]) {
+      assert.deepEqual([refused.code, refused.stdout], [1, ""]);
+      assert.match(
+        refused.stderr,
+        /context tkc-cluster-1: .* system-2, and the state has system-1.*\[other-cluster\]/,
+      );
+      assert.doesNotMatch(refused.stderr, /nothing to remove/);
+    }
+    assert.deepEqual(root.snapshot(true), files);
+    // Deleted, or created anew under its name, it is in nobody's way.
+    const supervisorCa = caFingerprints(api.ca);
+    const proved = { ...cluster, supervisorCa };
+    for (const now of [undefined, { metadata: { uid: "cluster-2" } }]) {
+      api.cluster("cluster.x-k8s.io", now);
+      const environmentNow = { ...environment({ cluster: proved }), PULUMI_COMMAND_STDOUT: stdout };
+      assert.match((await succeed(command("v1 ca remove", environmentNow))).stderr, /its cluster is gone/);
+      assert.match((await succeed(sweep({ cluster: proved }))).stderr, /the cluster is gone/);
+    }
+    // A Supervisor whose CA was renewed is believed by the operator's word.
+    const renewed = { ...proved, supervisorCa: ["ab".repeat(32)] };
+    assert.match((await sweep({ cluster: renewed })).stderr, /\[other-supervisor\]/);
+    const word = { ...sweepOf({ cluster: renewed }), TKC_REGISTRY_SUPERVISOR_CA: supervisorCa[0]! };
+    await succeed(command("v1 ca sweep", word));
   });
 
   it("say which secret they looked for", async () => {

@@ -3,6 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { parseSettings } from "../../../config/settings";
 import { type Plan, makePlan } from "../../../plan/plan";
+import { pinName } from "../../../nodes/protocol/spec";
 import type { PreviousState, RecordedNode } from "../../../state/previousState";
 import type { RecordedIdentity } from "../../../state/records";
 import { UserError, describeProblem } from "../../../support/errors";
@@ -391,6 +392,105 @@ describe("the plan", () => {
         assert.match((await run()).warnings.join("\n"), /^not checked that/);
       }
     });
+  });
+
+  describe("proves the cluster that the state knows:", () => {
+    const named = { supervisor: "ns1", namespace: "ns1", name: "tkc-cluster-1" };
+    const proof = () => ({
+      uids: { clusters: "uid-of-cluster" },
+      kubeSystem: "uid-of-kube-system",
+      supervisorCa: [supervisorCa.sha256],
+    });
+    const before = (change: object = {}): PreviousState => ({
+      ...nothing,
+      clusters: [{ ...named, ...proof(), ...change }],
+    });
+
+    it("by what a run records of it, the same each time", async () => {
+      const first = await run();
+      assert.deepEqual(first.connection.cluster, { ...named, ...proof() });
+      const again = await run(settings(), {
+        ...nothing,
+        clusters: [{ ...named, ...first.connection.cluster }],
+      });
+      assert.equal(JSON.stringify(again.connection), JSON.stringify(first.connection));
+      // An earlier release's record is made whole.
+      const older = await run(settings(), { ...nothing, clusters: [named] });
+      assert.deepEqual(older.connection, first.connection);
+    });
+    it("another one is refused as long as that is there, or can't be asked for", async () => {
+      const other = before({ kubeSystem: "uid-of-another" });
+      const [problem, ...others] = await refused(settings(), other);
+      assert.deepEqual(others, []);
+      assert.match(
+        problem!,
+        /^\[other-cluster\] context tkc-cluster-1: .* which still exists: .*npm run login/,
+      );
+      const elsewhere = before({ kubeSystem: "uid-of-another", supervisorCa: [ca.sha256] });
+      assert.match((await refused(settings(), elsewhere)).join("\n"), /^\[other-supervisor\] context ns1: /);
+    });
+    it("another one takes its place where it is gone or was replaced, and a renewed CA of the Supervisor too", async () => {
+      const replaced = before({ kubeSystem: "uid-of-another", uids: { clusters: "uid-of-another" } });
+      assert.deepEqual((await run(settings(), replaced)).connection.cluster, { ...named, ...proof() });
+      const renewed = before({ supervisorCa: [ca.sha256] });
+      assert.deepEqual((await run(settings(), renewed)).connection.cluster, { ...named, ...proof() });
+    });
+    it("and says what it costs where it may not look", async () => {
+      ofCluster[kubeSystem] = { status: 403, body: { message: "forbidden" } };
+      ofSupervisor[clusterObject] = { status: 403, body: { message: "forbidden" } };
+      const { warnings, connection } = await run();
+      assert.deepEqual(connection.cluster, { ...named, supervisorCa: [supervisorCa.sha256] });
+      assert.match(
+        warnings.join("\n"),
+        /may not get namespaces "kube-system", .*\n.*shows no UID of the cluster/,
+      );
+      assert.match(
+        (await refused(settings(), before())).join("\n"),
+        /^\[no-rights\] context tkc-cluster-1: /,
+      );
+    });
+  });
+
+  describe("sends a password to no node that has not proved who it is:", () => {
+    const hostKey = `SHA256:${"A".repeat(43)}`;
+    beforeEach(() => {
+      ofSupervisor["GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh"] = undefined;
+      ofSupervisor["GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh-password"] = {
+        body: { data: { "ssh-passwordkey": base64("s3cret") } },
+      };
+    });
+
+    it("all of them are told at once, with how their host keys are found", async () => {
+      const problems = await refused();
+      assert.deepEqual(
+        problems.map((line) => line.replace(/: .*/, "")),
+        ["[ssh-password-unpinned] node w1", "[ssh-password-unpinned] node w2"],
+      );
+      for (const line of problems) assert.match(line, /`nodes\.hostKeys`.*ssh-keygen/);
+    });
+    it("the settings, the state or the Node object may know its host key", async () => {
+      const annotations = { [`tkc-registry/host-key.${pinName({ owner: "o" })}`]: hostKey };
+      const noted = node("w1", "198.18.1.11") as { metadata: object };
+      listNodes(
+        { ...noted, metadata: { ...noted.metadata, annotations } },
+        node("w2", "198.18.1.12"),
+        node("w3", "198.18.1.13"),
+      );
+      const recorded = { uid: "uid-of-w2", hostKey, nonce: "n", skipped: false, former: undefined };
+      const last = { ...nothing, nodes: new Map([["w2", recorded]]) };
+      const problems = await refused(settings(), last);
+      assert.deepEqual(problems.length, 1, problems.join("\n"));
+      assert.match(problems[0]!, /^\[ssh-password-unpinned\] node w3: /);
+      const given = settings({ nodes: { hostKeys: { w3: hostKey } } });
+      assert.equal((await run(given, last)).nodes.length, 3);
+    });
+  });
+
+  it("goes on without the right to patch nodes, and says what that costs", async () => {
+    forbidden = ["patch nodes"];
+    const { warnings } = await run();
+    assert.equal(warnings.length, 1, warnings.join("\n"));
+    assert.match(warnings[0]!, /^context tkc-cluster-1: the user may not patch nodes: .*`nodes\.hostKeys`/);
   });
 
   it("refuses an SSH secret that is missing, empty, or no key", async () => {

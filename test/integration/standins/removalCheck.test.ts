@@ -39,6 +39,7 @@ describe("a destroy that is checked before it takes anything down", { skip }, ()
           removal: { unreachable: "skip", restart: true },
           readyTimeoutSeconds: 300,
           owner: "o",
+          id: "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11",
         },
         { dependsOn: [jumpbox, nodes, deployment] },
       );

@@ -31,9 +31,13 @@ describe("the cluster that is asked", () => {
     const seen = await readCluster(await open("ns1"), await open("tkc-cluster-1"), named);
     return { ...named, ...clusterRecord(seen, undefined) };
   };
-  const prove = async (state: ClusterName | undefined): Promise<"there" | "gone"> => {
+  const prove = (state: ClusterName | undefined, context = "tkc-cluster-1"): Promise<"there" | "gone"> => {
     const open = namedContexts();
-    return proveCluster(await open("tkc-cluster-1"), ({ supervisor }) => open(supervisor), state);
+    return proveCluster(
+      () => open(context),
+      ({ supervisor }) => open(supervisor),
+      state,
+    );
   };
   /** The context leads to another cluster, of the same CA: a clone, a restored backup. */
   const another = (): void => api.object("tkc-cluster-1", kubeSystem, object("system-2"));
@@ -91,6 +95,14 @@ describe("the cluster that is asked", () => {
     }
   });
 
+  it("is gone also for somebody who has logged in since, and has no context of it", async () => {
+    const state = await recorded();
+    await assert.rejects(prove(state, "nobody"), problem("context-not-found"));
+    api.cluster("cluster.x-k8s.io", undefined);
+    api.cluster("run.tanzu.vmware.com", undefined);
+    assert.equal(await prove(state, "nobody"), "gone");
+  });
+
   it("is gone by no other Supervisor's word: not of another CA, nor of an object without a UID", async () => {
     const state = await recorded();
     another();
@@ -135,8 +147,9 @@ describe("the cluster that is asked", () => {
     api.change({ "tkc-cluster-1": { server: away } });
     api.cluster("cluster.x-k8s.io", object("cluster-2"));
     await assert.rejects(prove(named), problem("cluster-unreachable"));
+    await assert.rejects(prove(named, "nobody"), problem("context-not-found"));
     // Without the Supervisor's CA, another UID may be another Supervisor's.
-    const { supervisorCa: _, ...unproved } = { ...named, uids: { clusters: "cluster-1" }, supervisorCa: [] };
+    const unproved = { ...named, uids: { clusters: "cluster-1" } };
     await assert.rejects(prove(unproved), problem("cluster-unreachable"));
     await assert.rejects(prove(undefined), problem("cluster-unreachable"));
     api.cluster("cluster.x-k8s.io", undefined);
@@ -176,15 +189,13 @@ describe("the cluster that is asked", () => {
   });
 
   it("keeps its record where that still holds, so that two operators do not change the state in turn", async () => {
-    const { warnings: _, ...seen } = { ...(await recorded()), warnings: [] };
-    const state = { ...named, ...clusterRecord(seen as never, undefined) };
-    const two = { ...state, supervisorCa: [...state.supervisorCa!, "ab".repeat(32)] };
-    const again = (from: ClusterName, change: object): object =>
-      clusterRecord({ ...seen, ...change, warnings: [] } as never, from);
-    const { supervisor: _s, namespace: _n, name: _m, ...proof } = two;
-    assert.deepEqual(again(two, {}), proof);
-    assert.deepEqual(again(two, { uids: undefined, kubeSystem: undefined }), proof);
+    const { uids, kubeSystem: system, supervisorCa = [] } = await recorded();
+    const seen = { uids, kubeSystem: system, supervisorCa };
+    const two = { ...seen, supervisorCa: [...supervisorCa, "ab".repeat(32)] };
+    const again = (change: object): object => clusterRecord({ ...seen, ...change }, two);
+    assert.deepEqual(again({}), two);
+    assert.deepEqual(again({ uids: undefined, kubeSystem: undefined }), two);
     const renewed = ["cd".repeat(32)];
-    assert.deepEqual(again(two, { supervisorCa: renewed }), { ...proof, supervisorCa: renewed });
+    assert.deepEqual(again({ supervisorCa: renewed }), { ...two, supervisorCa: renewed });
   });
 });

@@ -10,6 +10,7 @@ import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import type { Findings } from "../../../../cli/verify/findings";
 import type { NodeTarget } from "../../../../nodes/protocol/spec";
 import { certificateFileName } from "../../../../nodes/script/script";
+import { caFingerprints } from "../../../../vsphere/identity";
 import { packageRoot } from "../../../../support/build";
 import {
   encrypted,
@@ -55,6 +56,9 @@ class Api {
   nodes: object[] = [];
   /** What has our labels in the whole cluster; undefined where the user may not list it. */
   labelled: Record<string, object[] | undefined> = { secrets: [], deployments: [] };
+  /** UIDs of the namespace kube-system, and of the cluster in the Supervisor. */
+  kubeSystem = "system-1";
+  cluster: string | undefined = "cluster-1";
   secrets: Record<string, Record<string, string>> = {};
   /** What a pod's status becomes when it is looked at. */
   kubelet: (pod: Pod) => object = () => ({});
@@ -74,7 +78,13 @@ class Api {
     const [, name] = /\/pods\/([^/]+)$/.exec(pathname) ?? [];
     const [, plural] = /^\/api(?:s\/apps)?\/v1\/(secrets|deployments)$/.exec(pathname) ?? [];
     const [, secret] = /\/secrets\/([^/]+)$/.exec(pathname) ?? [];
-    if (pathname === "/api/v1/nodes") answer(200, { items: this.nodes });
+    if (pathname === "/api/v1/namespaces/kube-system") answer(200, { metadata: { uid: this.kubeSystem } });
+    else if (pathname === "/apis")
+      answer(200, { groups: [{ name: "cluster.x-k8s.io", versions: [{ version: "v1" }] }] });
+    else if (pathname === "/apis/cluster.x-k8s.io/v1") answer(200, { resources: [{ name: "clusters" }] });
+    else if (pathname.endsWith("/clusters/tkc-cluster-1") && this.cluster !== undefined)
+      answer(200, { metadata: { uid: this.cluster } });
+    else if (pathname === "/api/v1/nodes") answer(200, { items: this.nodes });
     else if (pathname.endsWith("/selfsubjectaccessreviews")) answer(201, { status: { allowed: true } });
     else if (plural !== undefined)
       if (this.labelled[plural] && searchParams.get("labelSelector") === managedBy)
@@ -147,6 +157,8 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
   let root: FakeRoot;
   let api: Api;
   let ca: Certificate;
+  /** Of the API servers, as PEM. */
+  let apiCa: string;
   const pki = new Pki();
   /** Programs of the operator: `pulumi`. And those of the node: `sudo`. */
   const [operator, programs] = [path.join(pki.folder, "bin"), path.join(pki.folder, "node")];
@@ -159,6 +171,7 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     server = await SshServer.start({ programs });
     pod = await PodServer.start();
     const identity = pki.server("kube-apiserver", "IP:127.0.0.1");
+    apiCa = identity.cert;
     apiServer = await startServer(identity, (request, response) => api.handle(request, response));
     const cluster = {
       server: `https://${apiServer.host}`,
@@ -307,6 +320,31 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     state(node({ access, sshKey: { from: "file", path: path.join(server.folder, "client") } }));
     const { code, stdout, stderr } = await verify();
     assert.equal(code, 0, stdout + stderr);
+  });
+
+  it("asks only the cluster that the state knows, and says where that is gone", async () => {
+    const recorded = {
+      ...{ supervisor: "ns1", namespace: "ns1", name: "tkc-cluster-1" },
+      ...{ uids: { clusters: "cluster-1" }, kubeSystem: "system-1" },
+      supervisorCa: caFingerprints(apiCa),
+    };
+    // Of one node it is recorded alone, as an update that was cut off leaves it.
+    const second = node({ name: "w2", uid: "uid-w2", cluster: recorded });
+    state(node(), second);
+    api.nodes = [apiNode("w1"), apiNode("w2")];
+    const well = await verify();
+    assert.equal(well.code, 0, well.stdout + well.stderr);
+    api.kubeSystem = "system-2";
+    const other = await verify();
+    assert.deepEqual([other.code, other.stdout], [2, ""]);
+    assert.match(other.stderr, /context tkc-cluster-1: .*\[other-cluster\]\n$/);
+    api.cluster = "cluster-2";
+    const gone = await verify();
+    assert.equal(gone.code, 2);
+    assert.match(
+      gone.stderr,
+      /cluster ns1\/tkc-cluster-1: the Supervisor says that it is gone\..*\[cluster-gone\]/,
+    );
   });
 
   it("tells a CA file that was removed, and a containerd that was not restarted", async () => {
