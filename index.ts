@@ -4,11 +4,13 @@
  */
 import * as pulumi from "@pulumi/pulumi";
 import { clusterProvider } from "./components/clusterProvider";
+import { Identity } from "./components/identity";
 import { Jumpbox } from "./components/jumpbox";
 import { failOnMissing } from "./components/missingObjects";
 import { logPlan, logWhileChecking } from "./components/planLog";
 import { PullSecret } from "./components/pullSecret";
 import { RegistryDeployment } from "./components/registryDeployment";
+import { RemovalCheck } from "./components/removalCheck";
 import { hideAnswers, printableError, skipPromiseStacks } from "./components/sdk";
 import { TrustedNodes } from "./components/trustedNodes";
 import { readSettings } from "./config/settings";
@@ -32,17 +34,18 @@ async function stack() {
     makePlan(settings, { owner, previousState, parallel: parallel > 0 ? parallel : undefined, unreachable }),
   );
   await logPlan(plan, unreachable);
-  if (!pulumi.runtime.isDryRun()) {
+  const { id } = new Identity(settings.cluster, async (known) => {
     await NodeService.start({
-      owner,
-      targets: plan.nodes.map(({ target }) => target),
+      stack: { owner, id: known },
+      nodes: plan.nodes,
       readyTimeout: settings.nodes.readyTimeoutSeconds,
       certificates: plan.certificatesBySha256,
       inSession: plan.sessions.use,
       readNode: plan.readNode,
+      notePin: plan.notePin,
       unreachable,
     });
-  }
+  });
 
   const jumpbox = plan.jumpbox.create
     ? new Jumpbox(
@@ -52,25 +55,31 @@ async function stack() {
           namespace: settings.namespace,
           cluster: settings.cluster,
           owner,
+          id,
           replaces: plan.jumpbox.replaces,
         },
         { providers: [clusterProvider("supervisor", settings.supervisorContext, settings.namespace)] },
       )
     : undefined;
 
+  const allNodes = {
+    connection: plan.connection,
+    hostKeys: settings.nodes.hostKeys,
+    removal: { unreachable: settings.unreachableNodes, restart: settings.restartOnRemoval },
+    readyTimeoutSeconds: settings.nodes.readyTimeoutSeconds,
+    owner,
+    id,
+    former: plan.former,
+  };
   const nodes = new TrustedNodes(
     settings.cluster,
     {
+      ...allNodes,
       nodes: plan.nodes,
-      connection: plan.connection,
-      hostKeys: settings.nodes.hostKeys,
       certificates: plan.certificates,
       trustMode: settings.trust,
-      removal: { unreachable: settings.unreachableNodes, restart: settings.restartOnRemoval },
       script: nodeScript(),
       workersAtOnce: settings.nodes.workersAtOnce,
-      readyTimeoutSeconds: settings.nodes.readyTimeoutSeconds,
-      owner,
     },
     { dependsOn: jumpbox ? [jumpbox] : [] },
   );
@@ -92,6 +101,7 @@ async function stack() {
             deleteAdopted: settings.deleteAdopted,
             clusterContext: settings.clusterContext,
             owner,
+            id,
           },
           { providers, dependsOn: [nodes] },
         )
@@ -108,11 +118,15 @@ async function stack() {
           ...plan.deployment,
           deleteAdopted: settings.deleteAdopted,
           owner,
+          id,
         },
         { providers, dependsOn: [nodes, ...(pullSecret ? [pullSecret] : [])] },
       )
     : undefined;
 
+  new RemovalCheck("removal-check", allNodes, {
+    dependsOn: [jumpbox, nodes, pullSecret, deployment].filter((each) => each !== undefined),
+  });
   failOnMissing([...(pullSecret?.uids ?? []), ...(deployment ? [deployment.uid] : [])], plan.missing);
 
   return {

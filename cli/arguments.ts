@@ -3,7 +3,8 @@
  * It never repeats an argument in a message.
  */
 import { Command, CommanderError, type OptionValues } from "commander";
-import { UserError } from "../support/errors";
+import { type Problem, UserError } from "../support/errors";
+import { printable } from "../support/text";
 import { type BadArgument, cliProblem } from "./problems";
 
 /** @param usage - What follows `npm run NAME --` in the first line of the help. */
@@ -75,6 +76,13 @@ export function describeMistake({ code, message }: CommanderError, command: Comm
   if (code === "commander.optionMissingArgument") return `${flag ?? "an option"} lacks its value`;
   if (command.options.some(({ long }) => long === flag)) return `${flag!} takes no value`;
   return `${flag ?? "an option"} is unknown`;
+}
+
+/** What is wrong with the name of a stack, if anything. */
+export function checkStackName(name: string, stack: string): Problem | undefined {
+  if (/^[A-Za-z0-9_.][A-Za-z0-9_./-]*$/.test(stack)) return undefined;
+  const seen = stack === "" ? "it is missing" : `"${printable(stack, 80)}" is not the name of a stack`;
+  return cliProblem("bad-arguments", { subject: "--stack", seen }, ...seeHelp(name));
 }
 
 export const seeHelp = (name: string): BadArgument => ["help", name];

@@ -5,38 +5,39 @@
 import { Command } from "commander";
 import { namedContexts } from "../kubernetes/client";
 import { listNodes } from "../kubernetes/nodes";
+import { writePin } from "../kubernetes/pins";
 import { nodeReader } from "../nodes/operations/ready";
 import { type RemovalContext, removeCa, sweep } from "../nodes/operations/removal";
 import { unreachablePolicy } from "../nodes/protocol/environment";
-import type { NodeTarget } from "../nodes/protocol/spec";
-import { throughPod } from "../nodes/routes/relay";
-import { transportFor } from "../nodes/routes/transportFor";
 import { callService } from "../nodes/service/client";
-import { readCredentials, secretReader } from "../nodes/ssh/key";
-import { SessionPool } from "../nodes/ssh/pool";
-import { isClusterGone } from "../vsphere/cluster";
+import type { SessionPool } from "../nodes/ssh/pool";
+import { proveCluster } from "../vsphere/cluster";
 import { nodeProblem } from "../nodes/problems";
 import { parseArguments } from "./arguments";
+import { openPool } from "./sessions";
 
 /** Runs a removal with sessions of this process, and closes them afterwards. */
-async function withOwnSessions(
+export async function withOwnSessions(
   options: Pick<RemovalContext, "unreachable" | "restart">,
   act: (context: RemovalContext) => Promise<string>,
 ): Promise<string> {
   const openContext = namedContexts();
   let opened: Promise<SessionPool> | undefined;
-  const open = async ({ access, sshKey }: NodeTarget): Promise<SessionPool> => {
-    const credentials = await readCredentials(sshKey, secretReader(openContext));
-    const jumpbox = access.kind === "jumpbox" ? throughPod(await openContext(access.context)) : undefined;
-    return new SessionPool({ transport: transportFor(access, jumpbox), credentials });
-  };
   try {
     return await act({
       ...options,
-      inSession: async (target, hostKey, run) => (await (opened ??= open(target))).use(target, hostKey, run),
+      inSession: async (target, hostKey, run) =>
+        (await (opened ??= openPool(target, openContext))).use(target, hostKey, run),
       readNode: nodeReader(openContext),
+      notePin: async (target, stack, hostKey) =>
+        writePin(await openContext(target.clusterContext), target, stack, hostKey),
       listNodes: async (name) => listNodes(await openContext(name)),
-      isClusterGone: async (cluster) => isClusterGone(await openContext(cluster.supervisor), cluster),
+      proveCluster: (name, cluster) =>
+        proveCluster(
+          () => openContext(name),
+          ({ supervisor }) => openContext(supervisor),
+          cluster,
+        ),
       log: (line) => void process.stderr.write(`${line}\n`),
     });
   } finally {

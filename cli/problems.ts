@@ -1,154 +1,208 @@
 /** What the commands find wrong, from their arguments to what is true on nodes. */
 import { type RemedyOf, defineProblems } from "../support/errors";
 
-export const cliProblem = defineProblems("Commands: `npm run ca`, `npm run login`, `npm run verify`", {
-  "bad-arguments": {
-    cause: "A command was given options that it does not take, or not all that it needs.",
-    remedy: {
-      help: (command: string) => `See \`npm run ${command} -- --help\``,
-      noRegistry: "Give the registry: `npm run ca -- HOST[:PORT]`",
-      oneRegistry: "Give one registry",
-      noUser: "Give the vCenter user, such as administrator@vsphere.local",
-      noPassword: "Give the vCenter user's password",
-      passwordOption:
-        "Set TKC_REGISTRY_VCENTER_PASSWORD, or leave it out to be asked; change a password that was typed this way",
-      server: "Give the Supervisor's `host` or `host:port`, without https://",
-      noTerminal: (variable: string) => `Set ${variable} in the environment`,
-      noAnswer: "Log in again",
-      name: 'Names are lower-case letters, digits and "-"',
-      namespaceName:
-        "Log in to such a cluster by `kubectl vsphere login`, and name its contexts in the settings",
-      twoTrusts: "Give one of the two",
-      noImage: "Give one with --image",
-      otherImage: (hosts: readonly string[]) => `Give an image of ${hosts.join(" or ")}`,
+export const cliProblem = defineProblems(
+  "Commands: `npm run ca`, `npm run login`, `npm run verify`, `npm run forget`",
+  {
+    "bad-arguments": {
+      cause: "A command was given options that it does not take, or not all that it needs.",
+      remedy: {
+        help: (command: string) => `See \`npm run ${command} -- --help\``,
+        noRegistry: "Give the registry: `npm run ca -- HOST[:PORT]`",
+        oneRegistry: "Give one registry",
+        noUser: "Give the vCenter user, such as administrator@vsphere.local",
+        noPassword: "Give the vCenter user's password",
+        passwordOption:
+          "Set TKC_REGISTRY_VCENTER_PASSWORD, or leave it out to be asked; change a password that was typed this way",
+        server: "Give the Supervisor's `host` or `host:port`, without https://",
+        noTerminal: (variable: string) => `Set ${variable} in the environment`,
+        noAnswer: "Log in again",
+        name: 'Names are lower-case letters, digits and "-"',
+        namespaceName:
+          "Log in to such a cluster by `kubectl vsphere login`, and name its contexts in the settings",
+        twoTrusts: "Give one of the two",
+        noImage: "Give one with --image",
+        otherImage: (hosts: readonly string[]) => `Give an image of ${hosts.join(" or ")}`,
+      },
+      examples: [
+        ["--cluster", "it is missing", "help", "login"],
+        ["--cluster", '"‹value›" is not a Kubernetes name', "name"],
+        [
+          "--cluster",
+          "it is the namespace's name too, so that both contexts would have one name",
+          "namespaceName",
+        ],
+        ["HOST", "it is missing", "noRegistry"],
+        [
+          "--password",
+          "passwords are not taken as arguments, where other users and the shell's history see them",
+          "passwordOption",
+        ],
+        [
+          "TKC_REGISTRY_VCENTER_PASSWORD",
+          "it is not set, and there is no terminal to ask at",
+          "noTerminal",
+          "TKC_REGISTRY_VCENTER_PASSWORD",
+        ],
+        ["--image", '"‹image›" is of none of the stack\'s registries', "otherImage", ["‹registry›"]],
+      ],
     },
-    examples: [
-      ["--cluster", "it is missing", "help", "login"],
-      ["--cluster", '"‹value›" is not a Kubernetes name', "name"],
-      [
-        "--cluster",
-        "it is the namespace's name too, so that both contexts would have one name",
-        "namespaceName",
+    "ca-not-served": {
+      cause:
+        "A registry need not serve the root of its chain, and Harbor's administrator need not have put it where `getcert` finds it.",
+      remedy: "Ask its administrator for that CA, and give it with `from: file` or `inline`",
+      examples: [
+        [
+          "‹registry›",
+          "it does not serve the CA that issued its certificate, and offers none that did: ‹issuer›",
+        ],
       ],
-      ["HOST", "it is missing", "noRegistry"],
-      [
-        "--password",
-        "passwords are not taken as arguments, where other users and the shell's history see them",
-        "passwordOption",
-      ],
-      [
-        "TKC_REGISTRY_VCENTER_PASSWORD",
-        "it is not set, and there is no terminal to ask at",
-        "noTerminal",
-        "TKC_REGISTRY_VCENTER_PASSWORD",
-      ],
-      ["--image", '"‹image›" is of none of the stack\'s registries', "otherImage", ["‹registry›"]],
-    ],
-  },
-  "ca-not-served": {
-    cause:
-      "A registry need not serve the root of its chain, and Harbor's administrator need not have put it where `getcert` finds it.",
-    remedy: "Ask its administrator for that CA, and give it with `from: file` or `inline`",
-    examples: [
-      [
-        "‹registry›",
-        "it does not serve the CA that issued its certificate, and offers none that did: ‹issuer›",
-      ],
-    ],
-  },
-  "stack-missing": {
-    cause: "Pulumi knows no stack of this name in this folder, and where it is logged in to.",
-    remedy: "Name a stack that is there (`pulumi stack ls`)",
-    examples: [["stack ‹name›", "pulumi said: ‹said›"]],
-  },
-  "passphrase-missing": {
-    cause: "The stack's secrets are encrypted by a passphrase, without which Pulumi does not open its state.",
-    remedy: "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, as for `pulumi up`",
-    examples: [["stack ‹name›", "pulumi said: ‹said›"]],
-  },
-  "pulumi-login": {
-    cause: "Pulumi has to be logged in to where the stack's state is kept.",
-    remedy: "Log in to where the stack's state is (`pulumi login`), as for `pulumi up`",
-    examples: [["stack ‹name›", "pulumi said: ‹said›"]],
-  },
-  "pulumi-missing": {
-    cause: "The state is read by Pulumi's own program, which is not installed here.",
-    remedy: "Install the Pulumi CLI",
-    examples: [["pulumi", "it is not on PATH"]],
-  },
-  "export-failed": {
-    cause: "Pulumi failed with words that stand for nothing better known.",
-    remedy: {
-      refused: "Run `pulumi stack export` by hand to see more",
-      notJson: "Run it by hand to see more",
     },
-    examples: [
-      ["stack ‹name›", "pulumi said: ‹message›", "refused"],
-      ["stack ‹name›", "what `pulumi stack export` printed is not JSON", "notJson"],
-    ],
-  },
-  interrupted: {
-    cause: "It was told to end.",
-    remedy: "Run it again",
-    examples: [["verify", "it was ended by ‹signal›"]],
-  },
-  "ca-expires": {
-    cause: "A CA is valid until a date that is near.",
-    remedy: "Give the stack the registry's present CA, then run `pulumi up`",
-    examples: [
-      ["registry ‹host›", "its CA certificate ‹subject› expires in ‹days left› day(s), at ‹not after›"],
-    ],
-  },
-  "ca-expiry-unknown": {
-    cause: "What the stack knows of its CAs is written at a run's end.",
-    remedy: "Run `pulumi up`",
-    examples: [
-      [
-        "registry ‹host›",
-        "the state does not know when the certificate ‹sha256›… expires: the last run did not come to its end",
+    "stack-missing": {
+      cause: "Pulumi knows no stack of this name in this folder, and where it is logged in to.",
+      remedy: "Name a stack that is there (`pulumi stack ls`)",
+      examples: [["stack ‹name›", "pulumi said: ‹said›"]],
+    },
+    "passphrase-missing": {
+      cause:
+        "The stack's secrets are encrypted by a passphrase, without which Pulumi does not open its state.",
+      remedy: "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE, as for `pulumi up`",
+      examples: [["stack ‹name›", "pulumi said: ‹said›"]],
+    },
+    "pulumi-login": {
+      cause: "Pulumi has to be logged in to where the stack's state is kept.",
+      remedy: "Log in to where the stack's state is (`pulumi login`), as for `pulumi up`",
+      examples: [["stack ‹name›", "pulumi said: ‹said›"]],
+    },
+    "pulumi-missing": {
+      cause: "The state is read by Pulumi's own program, which is not installed here.",
+      remedy: "Install the Pulumi CLI",
+      examples: [["pulumi", "it is not on PATH"]],
+    },
+    "export-failed": {
+      cause: "Pulumi failed with words that stand for nothing better known.",
+      remedy: {
+        refused: "Run `pulumi stack export` by hand to see more",
+        notJson: "Run it by hand to see more",
+      },
+      examples: [
+        ["stack ‹name›", "pulumi said: ‹message›", "refused"],
+        ["stack ‹name›", "what `pulumi stack export` printed is not JSON", "notJson"],
       ],
-    ],
+    },
+    interrupted: {
+      cause: "It was told to end.",
+      remedy: "Run it again",
+      examples: [["verify", "it was ended by ‹signal›"]],
+    },
+    "ca-expires": {
+      cause: "A CA is valid until a date that is near.",
+      remedy: "Give the stack the registry's present CA, then run `pulumi up`",
+      examples: [
+        ["registry ‹host›", "its CA certificate ‹subject› expires in ‹days left› day(s), at ‹not after›"],
+      ],
+    },
+    "ca-expiry-unknown": {
+      cause: "What the stack knows of its CAs is written at a run's end.",
+      remedy: "Run `pulumi up`",
+      examples: [
+        [
+          "registry ‹host›",
+          "the state does not know when the certificate ‹sha256›… expires: the last run did not come to its end",
+        ],
+      ],
+    },
+    "ca-file-missing": {
+      cause: "Somebody deleted or changed the file on the node, or a run did not come to its end.",
+      remedy: "Run `pulumi up`, which puts it right",
+      examples: [["node ‹name›", "the CA file of ‹host› is missing, or not what it was"]],
+    },
+    "ca-not-read": {
+      cause:
+        "Somebody rebuilt the trust store without the file, or set up containerd's folders in another way.",
+      remedy: "Run `pulumi up`, which puts it right",
+      examples: [
+        ["node ‹name›", "the CA of ‹host› is in place, but not in the folder that containerd reads"],
+      ],
+    },
+    "containerd-not-restarted": {
+      cause:
+        "containerd reads certificates once, at its start; a run was cut off before it restarted it, or containerd is down.",
+      remedy: "Run `pulumi up`, which restarts it",
+      examples: [
+        ["node ‹name›", "containerd has not been started since the CA was last changed, or does not run"],
+      ],
+    },
+    "node-not-in-stack": {
+      cause: "The node joined the cluster after the last run.",
+      remedy: "Run `pulumi up`",
+      examples: [["node ‹name›", "it is not in the stack"]],
+    },
+    "node-replaced": {
+      cause:
+        "The node was made anew under its old name, by an upgrade or a health check, after the last run.",
+      remedy: "Run `pulumi up`",
+      examples: [["node ‹name›", "the stack has an earlier node of this name"]],
+    },
+    "node-not-installed": {
+      cause: "The last run failed on this node, skipped it, or was cut off.",
+      remedy: "Run `pulumi up`",
+      examples: [["node ‹name›", "its installation never came to its end"]],
+    },
+    "other-stack-on-node": {
+      cause:
+        "Another stack has made the node trust its CAs, or one did that was lost with its state, and cannot take them off any more.",
+      remedy: (stack: string, of: string) =>
+        `Nothing, where that stack is in use. Otherwise take it off: \`npm run forget -- --stack ${stack} ${of}\``,
+      examples: [
+        ["node ‹name›", "it also has what the stack ‹stack› (id ‹id›) installed", "‹name›", "--id ‹id›"],
+      ],
+    },
+    "unclaimed-file": {
+      cause: "A CA of ours came back that had been removed: with a restored `/etc`, or by hand.",
+      remedy: (stack: string) => `Take it off: \`npm run forget -- --stack ${stack} --unclaimed\``,
+      examples: [["node ‹name›", "no stack's record there claims ‹file›", "‹name›"]],
+    },
+    "object-not-in-state": {
+      cause: "A run was cut off after it made the object, or somebody took the object out of the state.",
+      remedy: "Run `pulumi up`, which takes it up where the settings want it; otherwise delete it",
+      examples: [["Secret ‹namespace›/‹name›", "the state does not have it"]],
+    },
+    "other-stack-in-cluster": {
+      cause: "Another stack made the object, or one that was lost with its state.",
+      remedy: "Nothing, where that stack is in use. Otherwise delete it",
+      examples: [["Secret ‹namespace›/‹name›", "it belongs to the stack ‹stack› (id ‹id›)"]],
+    },
+    "objects-not-listed": {
+      cause: "The user may not list the objects, or the cluster could not be asked.",
+      remedy: "Nothing, where nothing is missed; otherwise have the right to list them given",
+      examples: [
+        ["Secrets of context ‹context›", "not looked for: context ‹context›: the user may not list secrets"],
+      ],
+    },
+    "forget-own": {
+      cause: "What a deployed stack has on nodes goes with it.",
+      remedy: "Run `pulumi destroy` to take it off",
+      examples: [["--id", "it is the id of the stack ‹name› itself, which is deployed"]],
+    },
+    "forget-not-confirmed": {
+      cause: "Taking CAs off nodes is confirmed before anything is changed.",
+      remedy: {
+        noTerminal: "Run it again with --yes, or at a terminal",
+        declined: "Nothing was changed",
+      },
+      examples: [
+        ["forget", "it is to be confirmed, and there is no terminal to ask at", "noTerminal"],
+        ["forget", "it was not confirmed", "declined"],
+      ],
+    },
+    "pull-failed": {
+      cause: "The kubelet could not pull the image; its message says why.",
+      remedy: "Look at what it says",
+      examples: [["node ‹name›", "‹image› could not be pulled: ‹message›"]],
+    },
   },
-  "ca-file-missing": {
-    cause: "Somebody deleted or changed the file on the node, or a run did not come to its end.",
-    remedy: "Run `pulumi up`, which puts it right",
-    examples: [["node ‹name›", "the CA file of ‹host› is missing, or not what it was"]],
-  },
-  "ca-not-read": {
-    cause:
-      "Somebody rebuilt the trust store without the file, or set up containerd's folders in another way.",
-    remedy: "Run `pulumi up`, which puts it right",
-    examples: [["node ‹name›", "the CA of ‹host› is in place, but not in the folder that containerd reads"]],
-  },
-  "containerd-not-restarted": {
-    cause:
-      "containerd reads certificates once, at its start; a run was cut off before it restarted it, or containerd is down.",
-    remedy: "Run `pulumi up`, which restarts it",
-    examples: [
-      ["node ‹name›", "containerd has not been started since the CA was last changed, or does not run"],
-    ],
-  },
-  "node-not-in-stack": {
-    cause: "The node joined the cluster after the last run.",
-    remedy: "Run `pulumi up`",
-    examples: [["node ‹name›", "it is not in the stack"]],
-  },
-  "node-replaced": {
-    cause: "The node was made anew under its old name, by an upgrade or a health check, after the last run.",
-    remedy: "Run `pulumi up`",
-    examples: [["node ‹name›", "the stack has an earlier node of this name"]],
-  },
-  "node-not-installed": {
-    cause: "The last run failed on this node, skipped it, or was cut off.",
-    remedy: "Run `pulumi up`",
-    examples: [["node ‹name›", "its installation never came to its end"]],
-  },
-  "pull-failed": {
-    cause: "The kubelet could not pull the image; its message says why.",
-    remedy: "Look at what it says",
-    examples: [["node ‹name›", "‹image› could not be pulled: ‹message›"]],
-  },
-});
+);
 
 /** Which remedy a wrong argument has, and the values that go into it. */
 export type BadArgument = RemedyOf<typeof cliProblem, "bad-arguments">;

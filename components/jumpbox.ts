@@ -17,8 +17,10 @@ export interface JumpboxArgs {
   readonly image: string;
   /** The workload cluster, whose secret `<cluster>-ssh` is mounted. */
   readonly cluster: string;
-  /** The stack's identity, put on the pod as a label. */
+  /** The stack's readable name, put on the pod as a label. */
   readonly owner: string;
+  /** The stack's id, put on the pod as a label. */
+  readonly id: pulumi.Input<string>;
   /** The UID of the pod that it is made in place of, as that one is gone, or dead. */
   readonly replaces?: string | undefined;
 }
@@ -38,7 +40,7 @@ export class Jumpbox extends pulumi.ComponentResource {
     const pod = new k8s.core.v1.Pod(
       name,
       {
-        metadata: { name: args.name, namespace: args.namespace, ...ownerMetadata(args.owner) },
+        metadata: { name: args.name, namespace: args.namespace, ...ownerMetadata(args) },
         spec: {
           automountServiceAccountToken: false,
           enableServiceLinks: false,

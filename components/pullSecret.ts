@@ -25,8 +25,10 @@ export interface PullSecretArgs {
   readonly deleteAdopted: boolean;
   /** kubeconfig context of the workload cluster. */
   readonly clusterContext: string;
-  /** The stack's identity, put on each Secret as a label. */
+  /** The stack's readable name, put on each Secret as a label. */
   readonly owner: string;
+  /** The stack's id, put on each Secret as a label. */
+  readonly id: pulumi.Input<string>;
 }
 
 const serviceAccountCommand = (verb: string): string =>
@@ -51,7 +53,7 @@ export class PullSecret extends pulumi.ComponentResource {
           metadata: {
             name: args.name,
             namespace: place.namespace,
-            ...ownerMetadata(args.owner, place.adopted),
+            ...ownerMetadata(args, place.adopted),
           },
           type: "kubernetes.io/dockerconfigjson",
           data: {

@@ -18,8 +18,10 @@ export interface RegistryDeploymentArgs {
   readonly adopted: boolean;
   /** Whether an adopted Deployment is deleted with the stack. */
   readonly deleteAdopted: boolean;
-  /** The stack's identity, put on the Deployment as a label. */
+  /** The stack's readable name, put on the Deployment as a label. */
   readonly owner: string;
+  /** The stack's id, put on the Deployment as a label. */
+  readonly id: pulumi.Input<string>;
 }
 
 /** A Deployment whose image comes from the private registry; made when its pods can be pulled on every node. */
@@ -35,7 +37,7 @@ export class RegistryDeployment extends pulumi.ComponentResource {
     super("tkc-registry:index:RegistryDeployment", name, args, opts);
 
     const labels = podLabels(args.pod);
-    const owned = ownerMetadata(args.owner, args.adopted);
+    const owned = ownerMetadata(args, args.adopted);
     const deployment = new k8s.apps.v1.Deployment(
       name,
       {

@@ -3,11 +3,13 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterNode } from "../kubernetes/types";
 import { parseCaReport, parseContainerdReport } from "../nodes/protocol/report";
 import {
+  type NodeConnection,
   type NodeEnvironment,
   type NodeTarget,
   type TrustMode,
   type TrustedCertificate,
   type UnreachablePolicy,
+  connectionEnvironment,
   nodeEnvironment,
   defaults,
 } from "../nodes/protocol/spec";
@@ -30,8 +32,43 @@ export function removalCommand(verb: "remove" | "sweep", { unreachable, restart 
   return [`node -e "require('tkc-registry/run')" v1 ca ${verb}`, ...options].join(" ");
 }
 
+/** What a command for all nodes of the cluster needs, also for nodes that the state does not know. */
+export interface AllNodesArgs {
+  /** How to connect to the nodes that exist when the stack is destroyed. */
+  readonly connection: NodeConnection;
+  /** Host keys by node name, `SHA256:…`, where the settings give them. */
+  readonly hostKeys: Readonly<Record<string, string>>;
+  /** How long a node may take to be Ready after a restart of containerd. */
+  readonly readyTimeoutSeconds: number;
+  /** The stack's readable name. */
+  readonly owner: string;
+  /** The id of these nodes: an `Identity`'s. */
+  readonly id: pulumi.Input<string>;
+  /** The owner under which a release that made no ids recorded what the stack has on nodes. */
+  readonly former?: string | undefined;
+}
+
+/** The environment of such a command. */
+export function allNodesEnvironment({
+  connection,
+  hostKeys,
+  readyTimeoutSeconds,
+  owner,
+  id,
+  former,
+}: AllNodesArgs): Record<string, pulumi.Input<string>> {
+  return {
+    ...connectionEnvironment(connection),
+    TKC_REGISTRY_OWNER: owner,
+    TKC_REGISTRY_ID: id,
+    ...(former === undefined ? {} : { TKC_REGISTRY_FORMER_OWNER: former }),
+    ...(Object.keys(hostKeys).length === 0 ? {} : { TKC_REGISTRY_HOST_KEYS: JSON.stringify(hostKeys) }),
+    ...readyTimeoutEnvironment(readyTimeoutSeconds),
+  };
+}
+
 /** The environment for a timeout that differs from the default. */
-export function readyTimeoutEnvironment(seconds: number): NodeEnvironment {
+function readyTimeoutEnvironment(seconds: number): NodeEnvironment {
   return seconds === defaults.readyTimeout ? {} : { TKC_REGISTRY_READY_TIMEOUT: String(seconds) };
 }
 
@@ -51,8 +88,10 @@ export interface TrustedNodeArgs {
   readonly removal: RemovalArgs;
   /** SHA-256 of the script that may run on the node. */
   readonly scriptSha256: string;
-  /** The stack's identity, under which the node records what was installed. */
+  /** The stack's readable name, which the node records with what was installed. */
   readonly owner: string;
+  /** The stack's id, under which the node records what was installed. */
+  readonly id: pulumi.Input<string>;
   /** How long the node may take to be Ready after a restart of containerd. */
   readonly readyTimeoutSeconds: number;
   /** What must be there before the node is touched, and outlive it. */
@@ -96,6 +135,7 @@ export class TrustedNode extends pulumi.ComponentResource {
     const environment = {
       ...nodeEnvironment(args.target),
       TKC_REGISTRY_OWNER: args.owner,
+      TKC_REGISTRY_ID: args.id,
       TKC_REGISTRY_TRUST: JSON.stringify(args.certificates),
       ...(args.trustMode === defaults.trustMode ? {} : { TKC_REGISTRY_TRUST_BY: args.trustMode }),
       TKC_REGISTRY_SCRIPT_SHA256: args.scriptSha256,
@@ -109,7 +149,7 @@ export class TrustedNode extends pulumi.ComponentResource {
     const ca = new command.local.Command(
       `${name}-ca`,
       {
-        create: serviceCommand(args.owner, "ca apply"),
+        create: serviceCommand("ca apply"),
         delete: removalCommand("remove", args.removal),
         environment,
         logging: command.local.Logging.Stderr,
@@ -120,8 +160,8 @@ export class TrustedNode extends pulumi.ComponentResource {
     const containerd = new command.local.Command(
       `${name}-containerd`,
       {
-        create: serviceCommand(args.owner, "containerd restart"),
-        environment: { TKC_REGISTRY_CA: ca.stdout },
+        create: serviceCommand("containerd restart"),
+        environment: { TKC_REGISTRY_ID: args.id, TKC_REGISTRY_CA: ca.stdout },
         logging: command.local.Logging.Stderr,
       },
       { parent: this },

@@ -1,30 +1,22 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import {
-  type NodeConnection,
-  type TrustMode,
-  type TrustedCertificate,
-  connectionEnvironment,
-} from "../nodes/protocol/spec";
+import type { TrustMode, TrustedCertificate } from "../nodes/protocol/spec";
 import { planLanes } from "../plan/lanes";
 import type { NodePlan } from "../plan/nodes";
 import { dependencies } from "./options";
 import {
+  type AllNodesArgs,
   type NodeTrust,
   type RemovalArgs,
   TrustedNode,
-  readyTimeoutEnvironment,
+  allNodesEnvironment,
   removalCommand,
 } from "./trustedNode";
 
 /** Arguments of {@link TrustedNodes}. */
-export interface TrustedNodesArgs {
+export interface TrustedNodesArgs extends AllNodesArgs {
   /** The cluster's nodes; at least one. A plain list, as it decides how many resources there are. */
   readonly nodes: readonly NodePlan[];
-  /** How to connect to the nodes that exist when the stack is destroyed. */
-  readonly connection: NodeConnection;
-  /** Host keys by node name, `SHA256:…`, where the settings give them. */
-  readonly hostKeys: Readonly<Record<string, string>>;
   /** What each of them is to trust. */
   readonly certificates: readonly TrustedCertificate[];
   /** The trust mode. */
@@ -35,10 +27,6 @@ export interface TrustedNodesArgs {
   readonly script: { readonly text: string; readonly sha256: string };
   /** How many workers are done at once. Control-plane nodes always go one at a time. */
   readonly workersAtOnce: number;
-  /** How long a node may take to be Ready after a restart of containerd. */
-  readonly readyTimeoutSeconds: number;
-  /** The stack's identity. */
-  readonly owner: string;
 }
 
 /**
@@ -50,7 +38,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
   readonly nodes: pulumi.Output<readonly NodeTrust[]>;
 
   constructor(name: string, args: TrustedNodesArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { certificates, trustMode, removal, script, owner, readyTimeoutSeconds } = args;
+    const { certificates, trustMode, removal, script, owner, id, readyTimeoutSeconds } = args;
     // Only what a reviewer of the preview needs. Nodes are resources and appear by themselves.
     super("tkc-registry:index:TrustedNodes", name, { script, certificates }, opts);
 
@@ -61,14 +49,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
       {
         create: "true",
         delete: removalCommand("sweep", removal),
-        environment: {
-          ...connectionEnvironment(args.connection),
-          TKC_REGISTRY_OWNER: owner,
-          ...(Object.keys(args.hostKeys).length === 0
-            ? {}
-            : { TKC_REGISTRY_HOST_KEYS: JSON.stringify(args.hostKeys) }),
-          ...readyTimeoutEnvironment(readyTimeoutSeconds),
-        },
+        environment: allNodesEnvironment(args),
         logging: command.local.Logging.Stderr,
       },
       { parent: this, dependsOn: dependencies(opts) },
@@ -88,6 +69,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
           removal,
           scriptSha256: script.sha256,
           owner,
+          id,
           readyTimeoutSeconds,
           // Those after others wait for what these waited for.
           after: after.length === 0 ? [sweep] : after.map((name) => trusted.get(name)!.done),

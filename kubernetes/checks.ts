@@ -16,12 +16,11 @@ export interface Right {
   readonly name?: string;
 }
 
-/**
- * Asks the cluster whether its user has these rights (SelfSubjectAccessReview), all at once.
- *
- * @throws UserError (`no-rights`) with all that are missing in one list.
- */
-export async function checkRights(context: KubeContext, needs: readonly Right[]): Promise<void> {
+/** Asks the cluster which of these rights its user lacks (SelfSubjectAccessReview), all at once. */
+export async function missingRights(
+  context: KubeContext,
+  needs: readonly Right[],
+): Promise<readonly Right[]> {
   const answers = await Promise.all(
     needs.map(async ({ verb, group = "", resource, subresource, namespace, name }) => {
       const resourceAttributes = {
@@ -38,7 +37,12 @@ export async function checkRights(context: KubeContext, needs: readonly Right[])
       return review.status?.allowed === true;
     }),
   );
-  const missing = needs.filter((_, index) => !answers[index]);
+  return needs.filter((_, index) => !answers[index]);
+}
+
+/** @throws UserError (`no-rights`) with all that are missing in one list. */
+export async function checkRights(context: KubeContext, needs: readonly Right[]): Promise<void> {
+  const missing = await missingRights(context, needs);
   if (missing.length === 0) return;
   throw kubernetesProblem.error(
     "no-rights",
@@ -60,6 +64,7 @@ function listRights(rights: readonly Right[]): string {
 
 /** An object that is there. */
 export interface FoundObject {
+  readonly uid: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
 }
@@ -85,9 +90,13 @@ export async function findSecret(
   return { ...foundObject(secret), data: Object.fromEntries(data) as Record<string, string> };
 }
 
-/** The labels and annotations of an object, which tell its owner. */
+/** What tells the owner of an object. */
 export function foundObject({ metadata }: { metadata?: V1ObjectMeta }): FoundObject {
-  return { labels: metadata?.labels ?? {}, annotations: metadata?.annotations ?? {} };
+  return {
+    uid: metadata?.uid ?? "",
+    labels: metadata?.labels ?? {},
+    annotations: metadata?.annotations ?? {},
+  };
 }
 
 /** A pod for a dry run. Its name is generated. */

@@ -15,5 +15,6 @@ export {
   createConfiguration,
   dumpYaml,
   loadYaml,
+  setHeaderOptions,
   wrapHttpLibrary,
 } from "@kubernetes/client-node";

@@ -5,6 +5,7 @@ import { type Problem, UserError } from "../support/errors";
 import { printable } from "../support/text";
 import type { KubeContext } from "./client";
 import type { ClusterNode } from "./types";
+import { pinsOf } from "./pins";
 import { kubernetesProblem } from "./problems";
 
 /** Ranges that no node's address is in: SSH to them would reach this machine, or no single host. */
@@ -39,6 +40,7 @@ const nodeSchema = z.object({
       .regex(/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/),
     uid: z.string().regex(/^[A-Za-z0-9-]{1,64}$/),
     labels: z.record(z.string(), z.string()).optional(),
+    annotations: z.record(z.string(), z.string()).optional(),
   }),
   status: z.object({
     addresses: z.array(z.object({ type: z.string(), address: z.string() })).optional(),
@@ -130,6 +132,7 @@ function readNode(item: unknown, contextName: string): ClusterNode | Problem {
     osImage: printable(status.nodeInfo.osImage, 100),
     containerRuntime: status.nodeInfo.containerRuntimeVersion,
     ready: (status.conditions ?? []).some(({ type, status: value }) => type === "Ready" && value === "True"),
+    pins: pinsOf(metadata.annotations),
   };
 }
 

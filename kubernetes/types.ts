@@ -11,4 +11,6 @@ export interface ClusterNode {
   /** `containerd://1.6.20`. */
   readonly containerRuntime: string;
   readonly ready: boolean;
+  /** The host key, `SHA256:…`, that each stack noted on the Node object, by the stack's id. */
+  readonly pins: Readonly<Record<string, string>>;
 }

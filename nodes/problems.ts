@@ -33,21 +33,22 @@ export const nodeProblem = defineProblems("Nodes", {
     ],
   },
   "node-not-trusted": {
-    cause:
-      "The node's own tools left the CA out when they rebuilt its trust store, or somebody took it out at the same time.",
+    cause: "Somebody takes the CA out of the node's trust store while it is put there.",
     remedy: {
-      script: "Look at the trust store on the node; a rebuild by hand shows what it leaves out",
+      script: "Find out what else manages the trust store of the node, then run again",
       report: "Look at the trust store on the node, then run again",
     },
     examples: [
-      ["node ‹name›", "‹file› is in place, but ‹bundle› has not its certificate after the rebuild", "script"],
+      ["node ‹name›", "‹file› is in place, but ‹bundle› has not its certificate", "script"],
       ["node ‹name›", "after the installation ‹bundle› lacks ‹SHA-256›", "report"],
     ],
   },
   "node-not-removed": {
-    cause: "The node's trust store holds another copy of the certificate, which is not ours.",
-    remedy: "Look for a copy of the certificate in the trust store of the node",
-    examples: [["node ‹name›", "‹bundle› still has the certificate of a file that is gone"]],
+    cause: "Somebody puts the CA back into the node's trust store while it is taken out.",
+    remedy: "Find out what else manages the trust store of the node, then run again",
+    examples: [
+      ["node ‹name›", "‹bundle› has the certificate of a file that is gone again: somebody puts it back"],
+    ],
   },
   "node-not-loaded": {
     cause: "Somebody changes the trust store or stops containerd on the node at the same time.",
@@ -80,6 +81,13 @@ export const nodeProblem = defineProblems("Nodes", {
       ["node ‹name›", "another run of tkc-registry on this node did not end within ‹lock wait› seconds"],
     ],
   },
+  "node-no-flock": {
+    cause:
+      "The node's image lacks the program `flock`, by which two runs on one node wait for each other. Without it they would write into each other's files.",
+    remedy:
+      "Nothing was touched. Install the package util-linux on the node, or use a node image that has it",
+    examples: [["node ‹name›", "there is no program flock"]],
+  },
   "node-unknown-os": {
     cause: "The node's trust store is kept in no way that is known here.",
     remedy: "Nothing was touched. Nodes with Photon OS, Ubuntu or Debian are supported",
@@ -92,7 +100,7 @@ export const nodeProblem = defineProblems("Nodes", {
   },
   "node-bad-neighbour": {
     cause:
-      "A file that somebody else put into the node's trust store lacks its last line end. To rebuild the trust store would join it with the next one, and lose both.",
+      "An earlier release was cut off while it rebuilt the node's trust store, which must be completed. A file that somebody else put there lacks its last line end: the rebuild would join it with the next one, and lose both.",
     remedy: "Nothing was touched. Add the missing final newline to that file on the node, then run again",
     examples: [
       [
@@ -102,18 +110,24 @@ export const nodeProblem = defineProblems("Nodes", {
     ],
   },
   "node-rehash-failed": {
-    cause: "The program by which the node's distribution rebuilds its trust store failed.",
+    cause:
+      "An earlier release was cut off while it rebuilt the node's trust store. The program of the node's distribution that must complete it failed.",
     remedy: "Look at the output, put it right on the node, then run again",
     examples: [["node ‹name›", "rehash_ca_certificates.sh failed"]],
   },
   "node-bundle-shrank": {
     cause:
-      "After the trust store was rebuilt it held fewer certificates than before, and not for our doing: what was in the bundle is not in the folder that it is built from.",
-    remedy: "Look for damaged files beside ours on the node; compare with another node",
+      "The bundle of the node's trust store cannot be changed without a loss: the node's own tool writes it at the same time, or was cut off while it did.",
+    remedy:
+      "Rebuild the trust store on the node by its own tool (Photon: rehash_ca_certificates.sh, Debian and Ubuntu: update-ca-certificates), then run again",
     examples: [
       [
         "node ‹name›",
-        "‹bundle› held ‹before› certificates before and holds ‹bundled› now; ‹removed› were ours and were to go",
+        "‹bundle› holds no certificate, or ends inside one: the node's own tool was cut off while it wrote it",
+      ],
+      [
+        "node ‹name›",
+        "‹bundle› is being written by somebody else, again and again, or ends inside a certificate",
       ],
     ],
   },
@@ -131,9 +145,9 @@ export const nodeProblem = defineProblems("Nodes", {
   },
   "node-certs-d-taken": {
     cause:
-      "The folder for the registry has been set up by somebody else, in a way that leaves our certificate unread.",
+      "The folder for the registry has been set up by somebody else, in a way that leaves our certificate unread. A mirror's table in a hosts.toml says nothing of the registry itself.",
     remedy:
-      "Nothing was touched. Name our file as `ca` in that hosts.toml, or give the registry a folder of its own; or have the trust store used",
+      "Nothing was touched. Name our file as `ca` in that hosts.toml, at its top or under the table of the registry itself, or give the registry a folder of its own; or have the trust store used",
     examples: [["node ‹name›", "‹folder› is not a folder"]],
   },
   "node-containerd-failed": {
@@ -144,7 +158,8 @@ export const nodeProblem = defineProblems("Nodes", {
   },
   "node-containerd-missing": {
     cause: "The node runs containerd under another name, or another container runtime.",
-    remedy: "Check that the node runs containerd as the unit containerd.service",
+    remedy:
+      "Nothing was touched. Only nodes that run containerd as the unit containerd.service are supported",
     examples: [["node ‹name›", "systemd knows no unit containerd.service"]],
   },
   "node-script-damaged": {
@@ -213,7 +228,7 @@ export const nodeProblem = defineProblems("Nodes", {
     },
     examples: [
       ["‹folder›", "it belongs to another user", "shared"],
-      ["‹folder›", "its path is too long for a socket (103 characters)", "path"],
+      ["‹folder›", "its path is too long for a socket (103 bytes)", "path"],
       ["HOME", "neither it nor PULUMI_HOME is set", "unset"],
     ],
   },

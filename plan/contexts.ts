@@ -1,38 +1,24 @@
 /** The kubeconfig contexts of the Supervisor and of the workload cluster, and how long their logins last. */
 import type { Settings } from "../config/settings";
 import { settingSubject } from "../config/names";
-import { type KubeContext, kubeContext } from "../kubernetes/client";
-
-/** The two API servers that a run asks. */
-export interface Contexts {
-  readonly supervisor: Promise<KubeContext>;
-  readonly cluster: Promise<KubeContext>;
-  /** The command that renews both logins, given the Supervisor's URL if it is known. */
-  readonly login: (server?: string) => string;
-}
+import type { KubeContext } from "../kubernetes/client";
+import { type Contexts, openBoth, renewLogin } from "../kubernetes/contexts";
 
 /** The setting that names the workload cluster's context. */
 export const clusterSubject = settingSubject("clusterContext");
 
 /** Reads both contexts of the kubeconfig. */
-export function openContexts(settings: Settings): Contexts {
-  const { namespace, cluster: name } = settings;
-  const login = (server = ""): string => {
-    const host = URL.canParse(server) ? new URL(server).hostname : "SUPERVISOR";
-    return `npm run login -- --server ${host} --namespace ${namespace} --cluster ${name}`;
+export function openContexts(settings: Settings): Contexts & {
+  /** The command that renews both logins, given the Supervisor's URL if it is known. */
+  readonly login: (server?: string) => string;
+} {
+  return {
+    ...openBoth(settings, {
+      supervisor: { name: settings.supervisorContext, subject: settingSubject("supervisorContext") },
+      cluster: { name: settings.clusterContext, subject: clusterSubject },
+    }),
+    login: (server) => renewLogin(settings, server),
   };
-  const supervisor = kubeContext(settings.supervisorContext, {
-    subject: settingSubject("supervisorContext"),
-    login,
-  });
-  const supervisorServer = supervisor.then(
-    ({ server }) => server,
-    () => undefined,
-  );
-  const cluster = supervisorServer.then((server) =>
-    kubeContext(settings.clusterContext, { subject: clusterSubject, login: () => login(server) }),
-  );
-  return { supervisor, cluster, login };
 }
 
 const minute = 60_000;

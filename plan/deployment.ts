@@ -4,7 +4,8 @@ import type { Settings } from "../config/settings";
 import { dryRunPod, foundObject } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { parseImageReference } from "../registry/host";
-import { resolveOwnership } from "./ownership";
+import type { PreviousState } from "../state/previousState";
+import { type Claim, claimOf, resolveOwnership } from "./ownership";
 import { type PodTemplate, podLabels, podSpec } from "./podTemplate";
 import { needsPullSecret } from "./pullSecrets";
 import { planProblem } from "./problems";
@@ -13,16 +14,18 @@ import { planProblem } from "./problems";
 export async function resolveDeployment(
   cluster: KubeContext,
   settings: Settings,
-  owner: string,
+  previousState: () => Promise<PreviousState>,
 ): Promise<{ exists: boolean; adopted: boolean }> {
   const { enabled, namespace, name, app } = settings.deployment;
   if (!enabled) return { exists: false, adopted: false };
   const action = { verb: "get", resource: "deployments.apps", namespace, name };
   const live = await cluster.find(action, () => cluster.apps.readNamespacedDeployment({ namespace, name }));
   const what = `deployment ${namespace}/${name}`;
-  const options = { owner, adopt: settings.adopt, otherName: "`deployment.name`" };
+  const claim = async (): Promise<Claim> => claimOf(await previousState(), settings.cluster);
+  const options = { claim, adopt: settings.adopt, otherName: "`deployment.name`" };
+  const object = { kind: "deployment", namespace, name, context: cluster.name };
   const exists = live !== undefined;
-  if (resolveOwnership(what, live && foundObject(live), options) !== "adopted")
+  if ((await resolveOwnership(object, live && foundObject(live), options)) !== "adopted")
     return { exists, adopted: false };
   // A selector is immutable, and server-side apply would keep a container with another name beside ours.
   const selector = Object.entries(live?.spec?.selector.matchLabels ?? {});

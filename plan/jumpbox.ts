@@ -5,7 +5,7 @@ import type { KubeContext } from "../kubernetes/client";
 import type { PreviousState, RecordedPod } from "../state/previousState";
 import { type Problem, UserError } from "../support/errors";
 import { jumpboxContainer } from "../support/names";
-import { resolveOwnership } from "./ownership";
+import { type Claim, claimOf, resolveOwnership } from "./ownership";
 import { planProblem } from "./problems";
 
 /** The decisions about the jumpbox pod. */
@@ -25,7 +25,6 @@ export interface JumpboxPlan {
 export async function resolveJumpbox(
   supervisor: KubeContext,
   settings: Settings,
-  owner: string,
   previousState: () => Promise<PreviousState>,
 ): Promise<JumpboxPlan> {
   const { namespace, jumpbox, adopt } = settings;
@@ -35,7 +34,10 @@ export async function resolveJumpbox(
     supervisor.core.readNamespacedPod({ namespace, name }),
   );
   const what = `pod ${namespace}/${name}`;
-  const kind = resolveOwnership(what, pod && foundObject(pod), { owner, adopt, otherName: "`jumpbox.name`" });
+  const object = { kind: "pod", namespace, name, context: supervisor.name };
+  const claim = async (): Promise<Claim> => claimOf(await previousState(), settings.cluster);
+  const otherName = "`jumpbox.name`";
+  const kind = await resolveOwnership(object, pod && foundObject(pod), { claim, adopt, otherName });
   const own = { create: true, container: jumpboxContainer };
   if (kind === "absent") return { ...own, running: false };
   const remove = `kubectl --context ${supervisor.name} -n ${namespace} delete pod ${name}`;

@@ -11,8 +11,12 @@ import {
   type UnreachablePolicy,
   pinOf,
 } from "../nodes/protocol/spec";
+import type { Credentials } from "../nodes/ssh/endpoint";
+import { needsPin, passwordUnpinned } from "../nodes/ssh/failures";
 import type { SessionPool } from "../nodes/ssh/pool";
 import type { PreviousState, RecordedNode } from "../state/previousState";
+import type { RecordedIdentity } from "../state/records";
+import { UserError } from "../support/errors";
 import { nonceOf } from "./drift";
 
 /** One of the nodes that are to trust the registries. */
@@ -23,6 +27,8 @@ export interface NodePlan {
   readonly target: NodeTarget;
   /** Identifies the installation. A changed nonce makes Pulumi install again. */
   readonly nonce: string | Promise<string>;
+  /** The owner under which a release that made no ids recorded what this stack has on the node. */
+  readonly former?: string | undefined;
 }
 
 /**
@@ -36,16 +42,41 @@ export async function findNodes(cluster: KubeContext): Promise<readonly ClusterN
   return found;
 }
 
-/** Each node with its connection. */
+/**
+ * Each node with its connection.
+ *
+ * @param stack - The stack's name on Node objects.
+ */
 export function nodeTargets(
   nodes: readonly ClusterNode[],
   settings: Settings,
   connection: NodeConnection,
+  stack: string,
 ): NodeTarget[] {
-  return nodes.map(({ name, uid, machineId, address }) => ({
+  return nodes.map(({ name, uid, machineId, address, pins }) => ({
     ...{ name, uid, machineId, address, ...connection },
-    hostKey: pinOf(settings.nodes.hostKeys, name),
+    ...{ hostKey: pinOf(settings.nodes.hostKeys, name), notedKey: pins[stack] },
   }));
+}
+
+/** The host key that the node must show, if any is known: from the settings, from the state, or from the Node object. */
+const pinnedKey = (target: NodeTarget, previous: PreviousState): string | undefined =>
+  target.hostKey ?? recordOf(previous, target)?.hostKey ?? target.notedKey;
+
+/**
+ * Refuses nodes that a password would be sent to before they have proved who they are.
+ *
+ * @throws UserError with a problem (`ssh-password-unpinned`) for each.
+ */
+export function checkPasswords(
+  targets: readonly NodeTarget[],
+  previous: PreviousState,
+  credentials: Credentials,
+): void {
+  const [first, ...rest] = targets
+    .filter((target) => needsPin({ credentials, hostKey: pinnedKey(target, previous) }))
+    .map(({ name }) => passwordUnpinned(name));
+  if (first) throw new UserError(first, ...rest);
 }
 
 /** The state's record of this node. A node with the same name and another UID is new. */
@@ -57,17 +88,41 @@ function recordOf(
   return recorded?.uid === uid ? recorded : undefined;
 }
 
+/**
+ * Under which former owner a node may have a record of this stack: one of a release that made no ids, or one that such a
+ * release made and did not live to put into the state.
+ */
+function formerOf(
+  recorded: RecordedNode | undefined,
+  identity: RecordedIdentity | undefined,
+): string | undefined {
+  if (recorded && recorded.former === undefined && !recorded.skipped) return undefined;
+  return recorded?.former ?? identity?.former;
+}
+
 /** Inspects the nodes. A new node has nothing to report, but its session is open when the installation needs it. */
 export function inspect(
   targets: readonly NodeTarget[],
   previous: PreviousState,
-  options: { readonly owner: string; readonly sessions: SessionPool },
+  options: {
+    readonly owner: string;
+    readonly identity: RecordedIdentity | undefined;
+    readonly sessions: SessionPool;
+  },
 ): ReadonlyMap<string, Promise<Observation>> {
-  const inspected = targets.map((target) => ({
-    target,
-    hostKey: target.hostKey ?? recordOf(previous, target)?.hostKey,
-  }));
-  return inspectNodes(inspected, { owner: options.owner, inSession: options.sessions.use });
+  const { owner, identity, sessions } = options;
+  const inspected = targets.map((target) => {
+    const former = formerOf(recordOf(previous, target), identity);
+    return {
+      target,
+      hostKey: pinnedKey(target, previous),
+      // Without an id, the owner is the identity: after a renaming, the one that it was.
+      ...(identity?.id === undefined
+        ? { stack: { owner: former ?? owner } }
+        : { stack: { owner, id: identity.id }, former }),
+    };
+  });
+  return inspectNodes(inspected, { inSession: sessions.use });
 }
 
 /**
@@ -80,7 +135,11 @@ export function planNodes(
   nodes: readonly ClusterNode[],
   previous: PreviousState,
   observed: ReadonlyMap<string, Promise<Observation>> | undefined,
-  wanted: { readonly certificates: readonly TrustedCertificate[]; readonly unreachable: UnreachablePolicy },
+  wanted: {
+    readonly certificates: readonly TrustedCertificate[];
+    readonly unreachable: UnreachablePolicy;
+    readonly identity: RecordedIdentity | undefined;
+  },
 ): readonly NodePlan[] {
   return nodes.map((node, index) => {
     const before = recordOf(previous, node);
@@ -90,7 +149,7 @@ export function planNodes(
       answer && before
         ? answer.then((observation) => nonceOf(node.uid, before, observation, wanted))
         : nonceOf(node.uid, before, undefined, wanted);
-    return { node, target: targets[index]!, nonce };
+    return { node, target: targets[index]!, nonce, former: formerOf(before, wanted.identity) };
   });
 }
 

@@ -1,7 +1,11 @@
 /** Labels that identify the stack's objects, also after a run that was interrupted before it wrote the state. */
 import { createHash } from "node:crypto";
 import type { FoundObject } from "../kubernetes/checks";
+import type { StackIdentity } from "../nodes/protocol/spec";
+import type { PreviousState } from "../state/previousState";
+import type { RecordedIdentity } from "../state/records";
 import { UserError } from "../support/errors";
+import { printable } from "../support/text";
 import { planProblem } from "./problems";
 
 /** Values of labels are at most 63 characters of `[A-Za-z0-9_.-]` and begin and end with a letter or digit. */
@@ -9,11 +13,14 @@ const labelValue = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 
 const managedByLabel = "app.kubernetes.io/managed-by";
 const managedBy = "tkc-registry";
+/** Selects the objects of all stacks. */
+export const ourSelector = `${managedByLabel}=${managedBy}`;
 const stackLabel = "tkc-registry/stack";
+const idLabel = "tkc-registry/id";
 /** On objects that existed before the stack and were taken over with `adopt: true`. */
 const adoptedAnnotation = "tkc-registry/adopted";
 
-/** The identity of a stack, short enough for a label and safe in file names on nodes. */
+/** The readable name of a stack, short enough for a label and safe in file names on nodes. */
 export function stackOwner(project: string, stack: string): string {
   const plain = `${project}.${stack}`;
   if (labelValue.test(plain)) return plain;
@@ -31,20 +38,50 @@ export function stackOwner(project: string, stack: string): string {
  * The labels and annotations of the stack's objects. All runs use one field manager, by force: the provider would make up
  * a new one at each creation, and an interrupted run would leave fields to a manager that no later run uses.
  *
- * @param adopted whether the object was there before the stack.
+ * @param stack.id - Where the id comes from a resource, it is known when that is.
+ * @param adopted - Whether the object was there before the stack.
  */
-export function ownerMetadata(
-  owner: string,
+export function ownerMetadata<Id = string>(
+  { owner, id }: { readonly owner: string; readonly id?: Id | undefined },
   adopted = false,
-): { labels: Record<string, string>; annotations: Record<string, string> } {
+): { labels: Record<string, string | Id>; annotations: Record<string, string> } {
   return {
-    labels: { [managedByLabel]: managedBy, [stackLabel]: owner },
+    labels: {
+      [managedByLabel]: managedBy,
+      [stackLabel]: owner,
+      ...(id === undefined ? {} : { [idLabel]: id }),
+    },
     annotations: {
       "pulumi.com/patchFieldManager": managedBy,
       "pulumi.com/patchForce": "true",
       ...(adopted ? { [adoptedAnnotation]: "true" } : {}),
     },
   };
+}
+
+/** What tells this stack's objects from others'. */
+export interface Claim extends RecordedIdentity {
+  /** The UIDs of the objects that the state has. */
+  readonly uids: ReadonlySet<string>;
+}
+
+/** What the previous state says of the identity of a cluster's stack. */
+export function claimOf({ identities, objects, jumpbox }: PreviousState, cluster: string): Claim {
+  return {
+    ...(identities.get(cluster) ?? { id: undefined, former: undefined }),
+    uids: new Set([...objects, ...(jumpbox ? [jumpbox] : [])].map(({ uid }) => uid)),
+  };
+}
+
+/** The stack by whose labels an object is known; undefined for one that is not ours by its labels. */
+export function labelledStack({ labels }: Pick<FoundObject, "labels">): StackIdentity | undefined {
+  const owner = labels[managedByLabel] === managedBy ? labels[stackLabel] : undefined;
+  return owner === undefined ? undefined : { owner, id: labels[idLabel] };
+}
+
+/** Whether an object with these labels is this stack's. Releases that made no ids left none on it. */
+export function isOurs(uid: string, stack: StackIdentity, { id, former, uids }: Claim): boolean {
+  return stack.id === undefined ? uids.has(uid) || stack.owner === former : stack.id === id;
 }
 
 /**
@@ -59,37 +96,52 @@ export type Ownership =
   | { readonly kind: "absent" }
   | { readonly kind: "ours" }
   | { readonly kind: "adopted" }
-  | { readonly kind: "foreign"; readonly stack?: string };
+  | { readonly kind: "foreign"; readonly stack?: StackIdentity };
 
-export function ownership(found: FoundObject | undefined, owner: string): Ownership {
+/** @param claim - Asked for where the object has our labels: it takes the state. */
+export async function ownership(
+  found: FoundObject | undefined,
+  claim: () => Promise<Claim>,
+): Promise<Ownership> {
   if (!found) return { kind: "absent" };
-  const stack = found.labels[managedByLabel] === managedBy ? found.labels[stackLabel] : undefined;
+  const stack = labelledStack(found);
+  if (!stack) return { kind: "foreign" };
   const adopted = found.annotations[adoptedAnnotation] === "true";
-  if (stack === undefined || (stack !== owner && adopted)) return { kind: "foreign" };
-  if (stack !== owner) return { kind: "foreign", stack };
-  return { kind: adopted ? "adopted" : "ours" };
+  if (isOurs(found.uid, stack, await claim())) return { kind: adopted ? "adopted" : "ours" };
+  return adopted ? { kind: "foreign" } : { kind: "foreign", stack };
 }
 
+/** A stack in a message: its readable name, and what tells it from others of that name. */
+export const describeStack = ({ owner, id }: StackIdentity): string =>
+  `the stack ${printable(owner, 63)} (${id === undefined ? "without an id" : `id ${printable(id, 63)}`})`;
+
 /** Refuses what isn't the stack's own, unless it is to be adopted. */
-export function resolveOwnership(
-  what: string,
+export async function resolveOwnership(
+  what: {
+    readonly kind: string;
+    readonly namespace: string;
+    readonly name: string;
+    readonly context: string;
+  },
   found: FoundObject | undefined,
-  { owner, adopt, otherName }: { owner: string; adopt: boolean; otherName: string },
-): Ownership["kind"] {
-  const is = ownership(found, owner);
+  { claim, adopt, otherName }: { claim: () => Promise<Claim>; adopt: boolean; otherName: string },
+): Promise<Ownership["kind"]> {
+  const is = await ownership(found, claim);
   if (is.kind !== "foreign") return is.kind;
   if (adopt && is.stack === undefined) return "adopted";
+  const subject = `${what.kind} ${what.namespace}/${what.name}`;
   throw new UserError(
     is.stack === undefined
       ? planProblem(
           "object-exists",
-          { subject: what, seen: "it is there already, and this stack did not make it" },
+          { subject, seen: "it is there already, and this stack did not make it" },
           otherName,
         )
       : planProblem(
           "object-of-another-stack",
-          { subject: what, seen: `it belongs to the stack ${is.stack}` },
+          { subject, seen: `it belongs to ${describeStack(is.stack)}` },
           otherName,
+          `kubectl --context ${what.context} -n ${what.namespace} label ${what.kind} ${what.name} ${stackLabel}- ${idLabel}-`,
         ),
   );
 }

@@ -5,8 +5,15 @@
 import type { CaCertificate } from "../certificates/certificates";
 import type { Settings } from "../config/settings";
 import type { Observation } from "../nodes/operations/inspection";
+import { writePin } from "../kubernetes/pins";
 import { type NodeReader, nodeReader } from "../nodes/operations/ready";
-import type { NodeConnection, TrustedCertificate, UnreachablePolicy } from "../nodes/protocol/spec";
+import type { PinWriter } from "../nodes/operations/operations";
+import {
+  type NodeConnection,
+  type TrustedCertificate,
+  type UnreachablePolicy,
+  pinName,
+} from "../nodes/protocol/spec";
 import { throughPod } from "../nodes/routes/relay";
 import { transportFor } from "../nodes/routes/transportFor";
 import { readCredentials, secretReader } from "../nodes/ssh/key";
@@ -14,13 +21,16 @@ import { SessionPool } from "../nodes/ssh/pool";
 import type { TrustedCa } from "../registry/types";
 import type { PreviousState } from "../state/previousState";
 import { allChecks } from "../support/errors";
+import { readCluster } from "../vsphere/cluster";
 import { checkIdentity } from "../vsphere/identity";
+import { recordCluster } from "./cluster";
 import { clusterSubject, loginTime, openContexts } from "./contexts";
 import { deployedImage, podTemplate, resolveDeployment, tryPod } from "./deployment";
 import { replacedPod, resolveJumpbox } from "./jumpbox";
 import { type MissingObject, missingObjects, wantedObjects } from "./missing";
 import {
   type NodePlan,
+  checkPasswords,
   findNodes,
   inspect,
   nodeTargets,
@@ -46,6 +56,8 @@ export interface Plan {
   readonly nodes: readonly NodePlan[];
   /** How to connect to the nodes. */
   readonly connection: NodeConnection;
+  /** The owner under which a release that made no ids recorded what the stack has on nodes. */
+  readonly former: string | undefined;
   readonly cas: readonly TrustedCa[];
   /** What each node is to trust. */
   readonly certificates: readonly TrustedCertificate[];
@@ -57,6 +69,8 @@ export interface Plan {
   readonly sessions: SessionPool;
   /** Reads a Node of the workload cluster. */
   readonly readNode: NodeReader;
+  /** Notes a host key on a Node of the workload cluster. */
+  readonly notePin: PinWriter;
   /** Whether the jumpbox pod is the stack's own, and the UID of the one that it is made in place of. */
   readonly jumpbox: { readonly create: boolean; readonly replaces: string | undefined };
   /** The namespaces that get the pull secret; none if no registry needs a login. */
@@ -77,9 +91,12 @@ export interface Plan {
 
 /** The run that the checks are for. */
 export interface Run {
-  /** The stack's identity, by which its objects are known. */
+  /** The stack's readable name. */
   readonly owner: string;
-  /** Reads the previous state: after all other checks, or earlier to adopt a pod or to trust a CA on first use. */
+  /**
+   * Reads the previous state: after all other checks, or earlier to adopt a pod, to trust a CA on first use, or to know
+   * whose an object with our labels is.
+   */
   readonly previousState: () => Promise<PreviousState>;
   /** How many resources the engine works on at once, where that is known. */
   readonly parallel?: number | undefined;
@@ -101,10 +118,11 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
   const contexts = openContexts(settings);
   const rights = checkAllRights(contexts, settings);
   const [
-    ,
+    lacking,
     supervisor,
     cluster,
     unidentified,
+    seen,
     nodes,
     credentials,
     registries,
@@ -124,6 +142,9 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
         { subject: clusterSubject, login: contexts.login(context.server) },
       ),
     ),
+    contexts.supervisor.then(async (context) =>
+      readCluster(context, await contexts.cluster, { namespace, name }),
+    ),
     contexts.cluster.then(findNodes),
     contexts.supervisor.then((context) =>
       readCredentials(
@@ -132,10 +153,10 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
       ),
     ),
     prepareRegistries(settings, previousState),
-    contexts.supervisor.then((context) => resolveJumpbox(context, settings, owner, previousState)),
+    contexts.supervisor.then((context) => resolveJumpbox(context, settings, previousState)),
     openBastion(settings),
-    contexts.cluster.then((context) => resolvePullSecrets(context, settings, owner)),
-    contexts.cluster.then((context) => resolveDeployment(context, settings, owner)),
+    contexts.cluster.then((context) => resolvePullSecrets(context, settings, previousState)),
+    contexts.cluster.then((context) => resolveDeployment(context, settings, previousState)),
     contexts.cluster.then((context) => tryPod(context, settings)),
   ]).catch(async (error: unknown) => {
     throw await withoutRepetition(error, rights);
@@ -147,31 +168,46 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
   const dockerConfig = dockerConfigOf(registries);
   // Last, since the engine records this read: a run that the checks refuse must leave the state unchanged.
   const previous = await previousState();
+  const identity = previous.identities.get(name);
 
   const access = accessOf(settings, jumpbox.container);
-  const connection = nodeConnection(settings, access);
+  const connection = nodeConnection(
+    settings,
+    access,
+    await recordCluster(previous, seen, { supervisor, cluster }),
+  );
   const sessions = new SessionPool({
     transport: bastion ?? transportFor(access, throughPod(supervisor)),
     credentials,
   });
-  const targets = nodeTargets(nodes, settings, connection);
+  const targets = nodeTargets(
+    nodes,
+    settings,
+    connection,
+    pinName({ owner: identity?.former ?? owner, id: identity?.id }),
+  );
+  checkPasswords(targets, previous, credentials);
   const reachable = access.kind !== "jumpbox" || jumpbox.running;
   const observed =
-    settings.nodes.inspect && reachable ? inspect(targets, previous, { owner, sessions }) : undefined;
+    settings.nodes.inspect && reachable
+      ? inspect(targets, previous, { owner, identity, sessions })
+      : undefined;
 
   const { deployment } = settings;
   const logins = [supervisor, cluster].map((context) =>
     loginTime(context, contexts.login(supervisor.server)),
   );
   return {
-    nodes: planNodes(targets, nodes, previous, observed, { certificates, unreachable }),
+    nodes: planNodes(targets, nodes, previous, observed, { certificates, unreachable, identity }),
     connection,
+    former: identity?.former,
     cas: registries.map(({ ca }) => ca),
     certificates,
     certificatesBySha256: certificatesBySha256(registries),
     observed: [...(observed?.values() ?? [])],
     sessions,
     readNode: nodeReader(() => Promise.resolve(cluster)),
+    notePin: (target, stack, hostKey) => writePin(cluster, target, stack, hostKey),
     jumpbox: { create: jumpbox.create, replaces: replacedPod(jumpbox, previous.jumpbox) },
     pullSecrets: places.map(({ namespace: place, adopted, merged }) => ({
       namespace: place,
@@ -189,6 +225,8 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     warnings: [
       ...logins.flatMap(({ warning }) => warning ?? []),
       ...(unidentified === undefined ? [] : [unidentified]),
+      ...seen.warnings,
+      ...lacking,
       ...parallelWarnings(nodes, settings, parallel),
       ...registries.flatMap(({ warnings }) => warnings),
       ...nodeWarnings(nodes, settings, previous, observed !== undefined),

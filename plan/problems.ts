@@ -15,10 +15,18 @@ export const planProblem = defineProblems("Objects of the stack", {
     ],
   },
   "object-of-another-stack": {
-    cause: "Two stacks have the same name for an object, or this one was renamed.",
-    remedy: (setting: string) =>
-      `Set another name with ${setting}. If that stack is gone, or was renamed, take its label \`tkc-registry/stack\` off the object with \`kubectl label\`, and set \`adopt: true\``,
-    examples: [["secret ‹namespace›/‹name›", "it belongs to the stack ‹stack›", "`pullSecret.name`"]],
+    cause:
+      "Two stacks have the same name for an object: also two clones, backends or organizations with a stack of one name. Or the stack that made it has lost its state.",
+    remedy: (setting: string, unlabel: string) =>
+      `Set another name with ${setting}. Where no stack has that id any more, as its state is lost, delete the object, or take it over: run \`${unlabel}\`, and set \`adopt: true\``,
+    examples: [
+      [
+        "secret ‹namespace›/‹name›",
+        "it belongs to the stack ‹stack› (id ‹id›)",
+        "`pullSecret.name`",
+        "kubectl --context ‹context› -n ‹namespace› label secret ‹name› tkc-registry/stack- tkc-registry/id-",
+      ],
+    ],
   },
   "object-gone": {
     cause:

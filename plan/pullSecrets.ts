@@ -4,8 +4,9 @@ import type { Settings } from "../config/settings";
 import { dryRunSecret, findSecret } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { mergeDockerConfigJson } from "../registry/dockerConfig";
+import type { PreviousState } from "../state/previousState";
 import { allChecks } from "../support/errors";
-import { resolveOwnership } from "./ownership";
+import { type Claim, claimOf, resolveOwnership } from "./ownership";
 import { planProblem } from "./problems";
 
 /** A namespace that is to have the pull secret. */
@@ -27,13 +28,14 @@ async function resolvePullSecret(
   cluster: KubeContext,
   namespace: string,
   settings: Settings,
-  owner: string,
+  claim: () => Promise<Claim>,
 ): Promise<PullSecretPlace> {
   const { name } = settings.pullSecret;
   const found = await findSecret(cluster, namespace, name);
   const what = `secret ${namespace}/${name}`;
   const otherName = "`pullSecret.name`";
-  const kind = resolveOwnership(what, found, { owner, adopt: settings.adopt, otherName });
+  const object = { kind: "secret", namespace, name, context: cluster.name };
+  const kind = await resolveOwnership(object, found, { claim, adopt: settings.adopt, otherName });
   // Asked of the API server, as the user may well have no right to read namespaces.
   if (!found) await dryRunSecret(cluster, namespace, settingSubject("pullSecret.namespaces"));
   const existing = found?.data[".dockerconfigjson"];
@@ -58,8 +60,9 @@ async function resolvePullSecret(
 export function resolvePullSecrets(
   cluster: KubeContext,
   settings: Settings,
-  owner: string,
+  previousState: () => Promise<PreviousState>,
 ): Promise<readonly PullSecretPlace[]> {
+  const claim = async (): Promise<Claim> => claimOf(await previousState(), settings.cluster);
   const namespaces = needsPullSecret(settings) ? settings.pullSecret.namespaces : [];
-  return allChecks(namespaces.map((namespace) => resolvePullSecret(cluster, namespace, settings, owner)));
+  return allChecks(namespaces.map((namespace) => resolvePullSecret(cluster, namespace, settings, claim)));
 }

@@ -1,8 +1,9 @@
 /** The rights that a run needs at the two API servers. */
 import type { Settings } from "../config/settings";
-import { type Right, checkRights } from "../kubernetes/checks";
+import { type Right, checkRights, missingRights } from "../kubernetes/checks";
+import type { KubeContext } from "../kubernetes/client";
 import { type Problem, UserError, allChecks } from "../support/errors";
-import type { Contexts } from "./contexts";
+import type { Contexts } from "../kubernetes/contexts";
 import { needsPullSecret } from "./pullSecrets";
 
 /** The provider's verbs for an object. It also watches the object until it is ready or deleted. */
@@ -45,16 +46,45 @@ function clusterRights(settings: Settings): Right[] {
   return wanted;
 }
 
+/** Rights that the run can do without, and what that costs. */
+const optional: readonly { readonly right: Right; readonly cost: string }[] = [
+  {
+    right: { verb: "patch", resource: "nodes" },
+    cost:
+      "the host key of a first contact is remembered by the state alone. A run that fails or is killed forgets it, and " +
+      "the sweep at the end of `destroy` accepts any host key that `nodes.hostKeys` does not give",
+  },
+];
+
+async function optionalRights(cluster: KubeContext): Promise<readonly string[]> {
+  const missing = await missingRights(
+    cluster,
+    optional.map(({ right }) => right),
+  );
+  return optional
+    .filter(({ right }) => missing.includes(right))
+    .map(
+      ({ right, cost }) =>
+        `context ${cluster.name}: the user may not ${right.verb} ${right.resource}: ${cost}`,
+    );
+}
+
 /**
  * Asks both API servers for all rights that the run needs.
  *
- * @throws UserError with every right that is missing.
+ * @returns A warning for each right that it can do without, and that is missing.
+ * @throws UserError with every other right that is missing.
  */
-export async function checkAllRights({ supervisor, cluster }: Contexts, settings: Settings): Promise<void> {
-  await allChecks([
+export async function checkAllRights(
+  { supervisor, cluster }: Contexts,
+  settings: Settings,
+): Promise<readonly string[]> {
+  const [, , warnings] = await allChecks([
     supervisor.then((context) => checkRights(context, supervisorRights(settings))),
     cluster.then((context) => checkRights(context, clusterRights(settings))),
+    cluster.then(optionalRights),
   ]);
+  return warnings;
 }
 
 /**
@@ -62,7 +92,7 @@ export async function checkAllRights({ supervisor, cluster }: Contexts, settings
  *
  * @param rights - The check that makes that list.
  */
-export async function withoutRepetition(error: unknown, rights: Promise<void>): Promise<unknown> {
+export async function withoutRepetition(error: unknown, rights: Promise<unknown>): Promise<unknown> {
   const listed = await rights.then(
     (): readonly Problem[] => [],
     (reason: unknown) => (reason instanceof UserError ? reason.problems : []),

@@ -3,6 +3,7 @@ import type { Settings } from "../config/settings";
 import { type Access, type NodeConnection, type SshKeySource, defaults } from "../nodes/protocol/spec";
 import type { Transport } from "../nodes/routes/transport";
 import { transportFor } from "../nodes/routes/transportFor";
+import type { ClusterProof } from "../vsphere/cluster";
 
 /** Where the SSH key is: in a file, or in the Supervisor's secret of the cluster. */
 export function sshKeySource(settings: Settings): SshKeySource {
@@ -35,12 +36,16 @@ export async function openBastion(settings: Settings): Promise<Transport | undef
   return transport;
 }
 
-/** The connection to all nodes, as the state records it. */
-export function nodeConnection(settings: Settings, access: Access): NodeConnection {
+/**
+ * The connection to all nodes, as the state records it.
+ *
+ * @param proof - What proves the cluster to later commands.
+ */
+export function nodeConnection(settings: Settings, access: Access, proof: ClusterProof): NodeConnection {
   const { supervisorContext: supervisor, namespace, cluster: name } = settings;
   return {
     ...{ port: defaults.port, user: settings.nodes.user, access, sshKey: sshKeySource(settings) },
     clusterContext: settings.clusterContext,
-    cluster: { supervisor, namespace, name },
+    cluster: { supervisor, namespace, name, ...proof },
   };
 }

@@ -1,12 +1,15 @@
 /** Reads a deployed stack from its exported state (`pulumi stack export`). */
 import { z } from "zod";
 import { pinnedHostKey, readCommandInput, readTrust } from "../nodes/protocol/environment";
-import type { NodeTarget, TrustedCertificate } from "../nodes/protocol/spec";
+import type { NodeTarget, StackIdentity, TrustedCertificate } from "../nodes/protocol/spec";
 import { type Problem, UserError } from "../support/errors";
 import {
   environmentOf,
   isNodeCommand,
+  nameOf,
+  objectRecord,
   placedRecord,
+  readIdentities,
   resourceTypes,
   stackRecord,
   stdoutOf,
@@ -18,6 +21,10 @@ import { stateProblem } from "./problems";
 /** A node as the last run that touched it left it in the state. */
 export interface StackNode {
   readonly target: NodeTarget;
+  /** The identity that its command has, and so its record on the node. */
+  readonly stack: StackIdentity;
+  /** The owner under which its record may be, as no run has reached it since ids were introduced. */
+  readonly former: string | undefined;
   /** The pinned host key; undefined if the installation never finished. */
   readonly hostKey: string | undefined;
   /** What the node is to trust. */
@@ -34,7 +41,11 @@ export interface CertificateFacts {
 /** A stack as its state has it. */
 export interface DeployedStack {
   /** The stack's identity. */
-  readonly owner: string;
+  readonly identity: StackIdentity;
+  /** The owner under which a release that made no ids recorded what the stack has on nodes and in clusters. */
+  readonly former: string | undefined;
+  /** What the state has in clusters. */
+  readonly objects: readonly { readonly kind: string; readonly namespace: string; readonly uid: string }[];
   /** In the order of their names; at least one. */
   readonly nodes: readonly StackNode[];
   /** The certificates that every node should trust, by the last run, finished or not. */
@@ -68,21 +79,21 @@ const exportSchema = z.object({
 
 const unreadable = (subject: string, seen: string): UserError => unreadableState(subject, seen, "release");
 
-function readNode({ urn, inputs, outputs }: Resource): StackNode & { owner: string } {
+function readNode({ urn, inputs, outputs }: Resource): Omit<StackNode, "former"> {
   const stdout = stdoutOf(outputs);
   const environment = {
     ...environmentOf(inputs),
     ...(stdout === undefined ? {} : { PULUMI_COMMAND_STDOUT: stdout }),
   };
   try {
-    const { target, owner } = readCommandInput(environment);
+    const { target, stack } = readCommandInput(environment);
     // The settings may pin a node that was never installed; only installed nodes are inspected.
     const hostKey = stdout === undefined ? undefined : pinnedHostKey(environment, target);
-    return { target, owner, hostKey, certificates: readTrust(environment).certificates };
+    return { target, stack, hostKey, certificates: readTrust(environment).certificates };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const { subject, seen } = error.problems[0]!;
-    throw unreadable(`the state's resource ${urn.split("::").at(-1) ?? urn}`, `${subject}: ${seen}`);
+    throw unreadable(`the state's resource ${nameOf(urn)}`, `${subject}: ${seen}`);
   }
 }
 
@@ -117,7 +128,7 @@ export function readDeployedStack(exported: unknown, name: string): DeployedStac
       seen: live.length === 0 ? "nothing is deployed" : "its state holds no node of tkc-registry",
     });
   }
-  const contexts = new Set(nodes.map(({ owner, target }) => `${owner} ${target.clusterContext}`));
+  const contexts = new Set(nodes.map(({ target }) => target.clusterContext));
   if (contexts.size > 1) {
     throw stateProblem.error("stack-mixed", {
       subject,
@@ -134,9 +145,23 @@ export function readDeployedStack(exported: unknown, name: string): DeployedStac
       registry.certificates.map(({ sha256, ...known }) => [sha256, known] as const),
     ),
   );
+  const identities = readIdentities(
+    ofType(resourceTypes.command).map(({ urn, inputs, outputs }) => ({ urn, inputs, outputs })),
+  );
+  // An update that was cut off has told some of the nodes only.
+  const identity = nodes.find(({ stack }) => stack.id !== undefined)?.stack ?? first.stack;
+  const set = [...identities.values()].find(({ id }) => id === identity.id) ?? [...identities.values()][0];
   return {
-    owner: first.owner,
-    nodes: nodes.map(({ target, hostKey, certificates: own }) => ({ target, hostKey, certificates: own })),
+    identity,
+    former: set?.former,
+    nodes: nodes.map((node) => ({
+      ...node,
+      former: node.stack.id === undefined ? undefined : set?.former,
+    })),
+    objects: live.flatMap(({ outputs }) => {
+      const found = objectRecord.safeParse(outputs).data;
+      return found ? [{ kind: found.kind, ...found.metadata }] : [];
+    }),
     certificates,
     facts,
     image: outputs?.image,

@@ -1,14 +1,17 @@
 /** The state of the running stack as the previous run left it, read through the engine. */
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import { readTrust } from "../nodes/protocol/environment";
+import { readRecordedCluster, readTrust } from "../nodes/protocol/environment";
 import { parseCaReport, parseContainerdReport } from "../nodes/protocol/report";
-import type { TrustedCertificate } from "../nodes/protocol/spec";
+import type { ClusterName, TrustedCertificate } from "../nodes/protocol/spec";
 import type { RegistryHost } from "../registry/types";
 import { UserError } from "../support/errors";
 import {
+  type RecordedIdentity,
   environmentOf,
+  formerOwner,
   objectRecord,
+  readIdentities,
   replacedUid,
   resourceTypes,
   stdoutOf,
@@ -25,6 +28,8 @@ export interface RecordedNode {
   readonly nonce: string;
   /** Whether it could not be reached, and was skipped, before it was done. */
   readonly skipped: boolean;
+  /** The owner under which a release that made no ids installed it. */
+  readonly former: string | undefined;
 }
 
 /** A Kubernetes object that the state holds. */
@@ -50,6 +55,10 @@ export interface PreviousState {
   readonly objects: readonly RecordedObject[];
   /** By node name. */
   readonly nodes: ReadonlyMap<string, RecordedNode>;
+  /** Of each set of nodes, by its name. */
+  readonly identities: ReadonlyMap<string, RecordedIdentity>;
+  /** The workload cluster, with what proves it: several where a run was cut off that took up another one. */
+  readonly clusters: readonly ClusterName[];
   /** SHA-256 of the certificates that nodes were to trust, by registry. */
   readonly trusted: ReadonlyMap<RegistryHost, readonly string[]>;
 }
@@ -83,6 +92,7 @@ export function readPreviousState(answer: unknown): PreviousState {
   const ofNodes = new Map<RegistryHost, Set<string>>();
   let ofStack: Map<RegistryHost, Set<string>> | undefined;
   let jumpbox: RecordedPod | undefined;
+  const clusters = new Map<string, ClusterName>();
   for (const { type, outputs } of Object.values(parsed.data)) {
     if (type === resourceTypes.command) {
       const environment = environmentOf(outputs);
@@ -91,8 +101,11 @@ export function readPreviousState(answer: unknown): PreviousState {
       const installed = nonce === undefined ? undefined : unlessUnreadable(() => parseCaReport(stdout));
       if (installed && nonce !== undefined) {
         const { node, uid, hostKey } = installed;
-        nodes.set(node, { uid, hostKey, nonce, skipped: "skipped" in installed });
+        const former = formerOwner(environment);
+        nodes.set(node, { uid, hostKey, nonce, skipped: "skipped" in installed, former });
       }
+      const cluster = unlessUnreadable(() => readRecordedCluster(environment));
+      if (cluster) clusters.set(JSON.stringify(cluster), cluster);
       addCertificates(ofNodes, unlessUnreadable(() => readTrust(environment).certificates) ?? []);
       const loaded = ca === undefined ? undefined : unlessUnreadable(() => parseContainerdReport(stdout));
       if (loaded && "skipped" in loaded) notRestarted.add(loaded.uid);
@@ -112,7 +125,13 @@ export function readPreviousState(answer: unknown): PreviousState {
   }
   // An interrupted run may have changed nodes before it registered the certificates of the stack.
   const trusted = [...(ofStack ?? ofNodes)].map(([registry, sha256]) => [registry, [...sha256]] as const);
-  return { jumpbox, objects, nodes, trusted: new Map(trusted) };
+  const commands = Object.entries(parsed.data)
+    .filter(([, { type }]) => type === resourceTypes.command)
+    .map(([urn, { outputs }]) => ({ urn, inputs: outputs, outputs }));
+  return {
+    ...{ jumpbox, objects, nodes, identities: readIdentities(commands), clusters: [...clusters.values()] },
+    trusted: new Map(trusted),
+  };
 }
 
 function addCertificates(

@@ -3,6 +3,7 @@
  * It never asks for a state: the readers beside it do.
  */
 import { z } from "zod";
+import { stackId } from "../nodes/protocol/environment";
 import { trustedCertificateSchema } from "../nodes/protocol/spec";
 import { UserError } from "../support/errors";
 import { stateProblem } from "./problems";
@@ -79,6 +80,58 @@ export function isNodeCommand(inputs: unknown): boolean {
 /** What a command printed when it last ran. */
 export function stdoutOf(outputs: unknown): string | undefined {
   return outputRecord.safeParse(outputs).data?.stdout;
+}
+
+/** The name of a resource, which is the last part of its URN. */
+export const nameOf = (urn: string): string => urn.split("::").at(-1) ?? urn;
+
+/** What the state has of the identity of a set of nodes. */
+export interface RecordedIdentity {
+  /** Undefined before the first run of a release that makes ids. */
+  readonly id: string | undefined;
+  /** The owner under which a release that made no ids recorded what the set has on nodes. */
+  readonly former: string | undefined;
+}
+
+/** The owner of a command that a release wrote which made no ids. */
+export function formerOwner({
+  TKC_REGISTRY_ID: id,
+  TKC_REGISTRY_OWNER: owner,
+}: Readonly<Record<string, string>>): string | undefined {
+  return id === undefined ? owner : undefined;
+}
+
+/**
+ * Reads what an identity command printed.
+ *
+ * @throws UserError `state-unreadable`
+ */
+export function readIdentity(name: string, stdout: unknown): string {
+  const parsed = stackId.safeParse(stdout);
+  if (parsed.success) return parsed.data;
+  throw unreadableState(`the state's resource ${name}`, "what it printed is not a UUID", "release");
+}
+
+/**
+ * Reads the identities of all sets of nodes, by the names of the sets.
+ *
+ * @param commands - All commands of a state.
+ */
+export function readIdentities(
+  commands: readonly { readonly urn: string; readonly inputs: unknown; readonly outputs: unknown }[],
+): ReadonlyMap<string, RecordedIdentity> {
+  const identities = new Map<string, RecordedIdentity>();
+  const add = (set: string, found: Partial<RecordedIdentity>): void =>
+    void identities.set(set, { ...(identities.get(set) ?? { id: undefined, former: undefined }), ...found });
+  for (const { urn, inputs, outputs } of commands) {
+    const [, set, role] = /^(.*)-(identity|sweep)$/.exec(nameOf(urn)) ?? [];
+    if (set === undefined) continue;
+    const environment = environmentOf(inputs);
+    if (role === "sweep")
+      add(set, { former: environment["TKC_REGISTRY_FORMER_OWNER"] ?? formerOwner(environment) });
+    else add(set, { id: stackId.safeParse(stdoutOf(outputs)).data });
+  }
+  return identities;
 }
 
 /** A state that cannot be read. */

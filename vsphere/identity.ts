@@ -1,6 +1,7 @@
 /** Whether the workload cluster that a context leads to is the one that the settings name. */
 import { X509Certificate } from "node:crypto";
 import { z } from "zod";
+import { fingerprintOf } from "../certificates/identity";
 import { findSecret } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { parseKubeconfigYaml } from "../kubernetes/kubeconfig";
@@ -70,18 +71,19 @@ function endpointOf(server: string): string | undefined {
   return `${hostname}:${port || "443"}`;
 }
 
-const certificatesOf = (pem: string): string[] =>
+/** SHA-256 of each certificate of a kubeconfig's CA. */
+export const caFingerprints = (pem: string): string[] =>
   (pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).flatMap((text) => {
     try {
-      return [new X509Certificate(text).fingerprint256];
+      return [fingerprintOf(new X509Certificate(text))];
     } catch {
       return [];
     }
   });
 
 function sameCa(a: string, b: string): boolean {
-  const theirs = certificatesOf(b);
-  return certificatesOf(a).some((fingerprint) => theirs.includes(fingerprint));
+  const theirs = caFingerprints(b);
+  return caFingerprints(a).some((fingerprint) => theirs.includes(fingerprint));
 }
 
 const kubeconfigSchema = z.object({
@@ -142,7 +144,7 @@ async function fromObject(
 }
 
 /** Treats an object that the user may not read as absent. */
-async function permitted<T>(question: Promise<T>): Promise<T | undefined> {
+export async function permitted<T>(question: Promise<T>): Promise<T | undefined> {
   try {
     return await question;
   } catch (error) {

@@ -103,4 +103,35 @@ export const vsphereProblem = defineProblems("Login to the Supervisor", {
       ],
     ],
   },
+  "other-cluster": {
+    cause:
+      "A kubeconfig of this machine has a context of the right name that leads to another cluster. What another cluster says of nodes is not believed: the stack's own would keep the CA.",
+    remedy: (login: string) =>
+      `Nothing was touched. Set KUBECONFIG to the kubeconfig whose context is of that cluster, or log in to it: \`${login}\``,
+    examples: [
+      [
+        "context ‹name›",
+        "‹server› is not the cluster ‹namespace›/‹name› that the state knows, which still exists: the UID of its namespace kube-system is ‹UID›, and the state has ‹UID›",
+        "npm run login -- …",
+      ],
+    ],
+  },
+  "other-supervisor": {
+    cause:
+      "The context of the Supervisor leads to another one, or the Supervisor's CA was renewed since the last run. Whether a cluster is gone is only believed of the Supervisor that the state knows.",
+    remedy: (login: string) =>
+      `Nothing was touched. Set KUBECONFIG to the kubeconfig whose context is of that Supervisor, or log in to it (\`${login}\`). If its CA was renewed, run \`pulumi up\`; where the cluster is gone, set TKC_REGISTRY_SUPERVISOR_CA for one run to the new CA's SHA-256, as the vSphere administrator tells it`,
+    examples: [
+      [
+        "context ‹name›",
+        "‹server› is not the Supervisor that the state knows: its CA is ‹SHA-256›, and the state has ‹SHA-256›",
+        "npm run login -- …",
+      ],
+    ],
+  },
+  "cluster-gone": {
+    cause: "The Supervisor has no such cluster any more, or another one of its name.",
+    remedy: "Run `pulumi destroy`, or `pulumi up --refresh` where another cluster took its place",
+    examples: [["cluster ‹namespace›/‹name›", "the Supervisor says that it is gone"]],
+  },
 });

@@ -6,7 +6,7 @@ import type { Command } from "commander";
 import { parseImageReference } from "../../registry/host";
 import type { DeployedStack } from "../../state/exportedState";
 import { type Problem, UserError } from "../../support/errors";
-import { collect, commandForPeople, readArguments, seeHelp } from "../arguments";
+import { checkStackName, collect, commandForPeople, readArguments, seeHelp } from "../arguments";
 import { type BadArgument, cliProblem } from "../problems";
 import { printable } from "../../support/text";
 import { registryHosts } from "./judge";
@@ -62,11 +62,7 @@ export function readRequest(args: readonly string[]): Request | undefined {
     expiresWithin: days = "30",
     json = false,
   }: Values = read.values;
-  if (stack === "") problems.push(badArgument("--stack", "it is missing", ...seeHelp("verify")));
-  else if (!/^[A-Za-z0-9_.][A-Za-z0-9_./-]*$/.test(stack))
-    problems.push(
-      badArgument("--stack", `"${printable(stack, 80)}" is not the name of a stack`, ...seeHelp("verify")),
-    );
+  problems.push(...[checkStackName("verify", stack) ?? []].flat());
   if (!/^\d{1,5}$/.test(days))
     problems.push(
       badArgument(

@@ -70,7 +70,7 @@ function summary({ ok, nodes, registries, warnings }: Findings): string {
 
 /** Writes findings for people: a line for each node and registry, what is the matter, and one sentence at the end. */
 export function describeFindings(findings: Findings): string {
-  const { nodes, registries, problems, warnings } = findings;
+  const { nodes, registries, problems, warnings, notes } = findings;
   const tried = nodes.some(({ pulls }) => pulls.length > 0);
   const heads = ["NODE", "REGISTRY", "REACHED", "HOST KEY", "CA FILE", "READ", "LOADED", "CA EXPIRES"];
   const rows = nodes.flatMap((node) =>
@@ -87,6 +87,7 @@ export function describeFindings(findings: Findings): string {
     ...aligned([[...heads, ...(tried ? ["PULL"] : [])], ...rows]),
     ...section("Problems", problems),
     ...section("Warnings", warnings),
+    ...section("Also there", notes),
     "",
     summary(findings),
     "",

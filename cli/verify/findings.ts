@@ -69,6 +69,27 @@ export interface NodeFinding {
   readonly registries: readonly TrustFinding[];
   /** Empty without `--pull`. */
   readonly pulls: readonly PullFinding[];
+  /** What the node has of other stacks: those that are in use, and those whose state is lost. */
+  readonly records: readonly StackFinding[];
+  /** Files with our prefix that no stack's record on the node claims. */
+  readonly unclaimed: readonly string[];
+}
+
+/** A stack as nodes and objects name it. */
+export interface StackFinding {
+  readonly owner: string;
+  /** `null` for a stack of a release that made no ids. */
+  readonly id: string | null;
+}
+
+/** An object with our labels that the state does not have. */
+export interface ObjectFinding extends StackFinding {
+  /** `Secret`, `Deployment`, `Pod`. */
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Whether it is this stack's. */
+  readonly ours: boolean;
 }
 
 /** The output of `--json`. */
@@ -82,7 +103,11 @@ export interface Findings {
   readonly registries: readonly RegistryFinding[];
   /** Sorted by name. */
   readonly nodes: readonly NodeFinding[];
+  /** Those in the workload cluster and in the Supervisor namespace. */
+  readonly objects: readonly ObjectFinding[];
   readonly problems: readonly Problem[];
   /** Problems that leave `ok` true. */
   readonly warnings: readonly Problem[];
+  /** What is there of other stacks, which may well be as it should be. */
+  readonly notes: readonly Problem[];
 }

@@ -13,12 +13,16 @@ import type {
   CertificateFinding,
   Findings,
   NodeFinding,
+  ObjectFinding,
   PullFinding,
   RegistryFinding,
   TrustFinding,
 } from "./findings";
 import { certificateProblem } from "../../certificates/problems";
+import { shellQuote } from "../../nodes/script/script";
+import { describeStack, isOurs } from "../../plan/ownership";
 import { cliProblem } from "../problems";
+import type { Labelled } from "./labelled";
 import { nodeProblem } from "../../nodes/problems";
 
 /** The evidence: what the clusters and the nodes answered. */
@@ -32,6 +36,8 @@ export interface Evidence {
   readonly observed: ReadonlyMap<string, Observation>;
   /** By node name. */
   readonly pulls: ReadonlyMap<string, readonly PullFinding[]>;
+  /** What has our labels in the clusters. */
+  readonly labelled: Labelled;
   readonly now: Date;
   /** Days. */
   readonly expiresWithin: number;
@@ -186,7 +192,53 @@ function explainAbsence(
   return undefined;
 }
 
-function judgeNode(name: string, evidence: Evidence, problems: Problem[]): NodeFinding {
+/** What is on a node beside this stack's own. */
+function explainOthers(
+  subject: string,
+  { records, unclaimed }: Pick<ScriptSuccess, "records" | "unclaimed">,
+  { name }: Evidence,
+  { warnings, notes }: Said,
+): void {
+  for (const { owner, id } of records) {
+    const of =
+      id === undefined ? `--owner ${/^[\w.-]+$/.test(owner) ? owner : shellQuote(owner)}` : `--id ${id}`;
+    const seen = `it also has what ${describeStack({ owner, id })} installed`;
+    notes.push(cliProblem("other-stack-on-node", { subject, seen }, name, of));
+  }
+  for (const file of unclaimed)
+    warnings.push(
+      cliProblem("unclaimed-file", { subject, seen: `no stack's record there claims ${file}` }, name),
+    );
+}
+
+/** The objects with our labels that the state does not have. */
+function judgeObjects({ stack, labelled }: Evidence, { warnings, notes }: Said): ObjectFinding[] {
+  warnings.push(...labelled.problems);
+  const claim = {
+    id: stack.identity.id,
+    former: stack.former,
+    uids: new Set(stack.objects.map(({ uid }) => uid)),
+  };
+  return labelled.objects
+    .filter(({ uid }) => !claim.uids.has(uid))
+    .map(({ kind, namespace, name, uid, stack: of }) => {
+      const ours = isOurs(uid, of, claim);
+      const what = { subject: `${kind} ${namespace}/${name}`, seen: `it belongs to ${describeStack(of)}` };
+      if (ours)
+        warnings.push(cliProblem("object-not-in-state", { ...what, seen: "the state does not have it" }));
+      else notes.push(cliProblem("other-stack-in-cluster", what));
+      return { kind, namespace, name, owner: of.owner, id: of.id ?? null, ours };
+    });
+}
+
+/** What is said beside the findings themselves. */
+interface Said {
+  readonly problems: Problem[];
+  readonly warnings: Problem[];
+  readonly notes: Problem[];
+}
+
+function judgeNode(name: string, evidence: Evidence, said: Said): NodeFinding {
   const { stack } = evidence;
   const recorded = stack.nodes.find(({ target }) => target.name === name);
   const listed = evidence.listed.find((node) => node.name === name);
@@ -213,7 +265,10 @@ function judgeNode(name: string, evidence: Evidence, problems: Problem[]): NodeF
       }),
     );
   }
-  problems.push(...mine);
+  said.problems.push(...mine);
+  const { records, unclaimed } =
+    observation?.kind === "answered" ? observation.report : { records: [], unclaimed: [] };
+  explainOthers(`node ${name}`, { records, unclaimed }, evidence, said);
   return {
     name,
     role: listed?.role ?? null,
@@ -222,6 +277,8 @@ function judgeNode(name: string, evidence: Evidence, problems: Problem[]): NodeF
     inStack: recorded !== undefined && (!listed || listed.uid === recorded.target.uid),
     ...seen,
     pulls,
+    records: records.map(({ owner, id }) => ({ owner, id: id ?? null })),
+    unclaimed,
   };
 }
 
@@ -230,11 +287,13 @@ export function judge(evidence: Evidence): Findings {
   const { name, stack, listed, now } = evidence;
   const problems: Problem[] = [];
   const warnings = [...stack.warnings];
+  const notes: Problem[] = [];
+  const said = { problems, warnings, notes };
   const registries = judgeRegistries(evidence, problems, warnings);
   const names = [
     ...new Set([...stack.nodes.map(({ target }) => target.name), ...listed.map((node) => node.name)]),
   ].sort();
-  const nodes = names.map((node) => judgeNode(node, evidence, problems));
+  const nodes = names.map((node) => judgeNode(node, evidence, said));
   for (const node of listed) {
     if (node.ready) continue;
     warnings.push(
@@ -245,6 +304,7 @@ export function judge(evidence: Evidence): Findings {
       ),
     );
   }
+  const objects = judgeObjects(evidence, said);
   return {
     version: 1,
     stack: name,
@@ -252,7 +312,9 @@ export function judge(evidence: Evidence): Findings {
     ok: problems.length === 0,
     registries,
     nodes,
+    objects,
     problems,
     warnings,
+    notes,
   };
 }

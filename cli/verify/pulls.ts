@@ -36,7 +36,7 @@ export async function pullOnNodes(
     const place = {
       namespace: stack.pulls.namespace,
       pullSecret: stack.pulls.secret,
-      labels: ownerMetadata(stack.owner).labels,
+      labels: ownerMetadata(stack.identity).labels,
     };
     const options = { signal: interruption.signal, onResult: () => void (done += 1) };
     const results: PullResult[] = await withProgress(

@@ -6,17 +6,18 @@ import { type KubeContext, kubeContext } from "../../kubernetes/client";
 import { discoverNodes } from "../../kubernetes/nodes";
 import { type Observation, inspectNodes } from "../../nodes/operations/inspection";
 import type { NodeTarget } from "../../nodes/protocol/spec";
-import { throughPod } from "../../nodes/routes/relay";
-import { transportFor } from "../../nodes/routes/transportFor";
-import { readCredentials, secretReader } from "../../nodes/ssh/key";
-import { type InSession, SessionPool } from "../../nodes/ssh/pool";
-import { type StackNode, readDeployedStack } from "../../state/exportedState";
+import type { InSession, SessionPool } from "../../nodes/ssh/pool";
+import { type DeployedStack, type StackNode, readDeployedStack } from "../../state/exportedState";
 import { UserError } from "../../support/errors";
+import { proveCluster } from "../../vsphere/cluster";
+import { vsphereProblem } from "../../vsphere/problems";
 import { withProgress } from "../progress";
+import { openPool } from "../sessions";
 import { imagesOf, readRequest, type Request } from "./arguments";
 import { describeFindings } from "./describe";
 import type { Findings } from "./findings";
 import { judge, nodesToAsk } from "./judge";
+import { findLabelled } from "./labelled";
 import { pullOnNodes } from "./pulls";
 import { exportState } from "./stackExport";
 
@@ -39,28 +40,41 @@ async function openSessions(
   const pools = new Map<string, SessionPool>();
   for (const target of targets) {
     if (pools.has(key(target))) continue;
-    const { access, sshKey } = target;
-    const supervisor = (name: string): Promise<KubeContext> => context(name, "supervisorContext");
-    const credentials = await readCredentials(sshKey, secretReader(supervisor));
-    const transport =
-      access.kind === "jumpbox"
-        ? transportFor(access, throughPod(await supervisor(access.context)))
-        : transportFor(access);
-    pools.set(key(target), new SessionPool({ transport, credentials }));
+    pools.set(key(target), await openPool(target, (name) => context(name, "supervisorContext")));
   }
   return (target, hostKey, act) => pools.get(key(target))!.use(target, hostKey, act);
 }
 
+/** Opens the cluster's context, and proves that it leads to the cluster of the state. */
+async function provedCluster(
+  { nodes }: DeployedStack,
+  context: ReturnType<typeof contexts>,
+): Promise<KubeContext> {
+  // An update that was cut off may have recorded it for some nodes only.
+  const { target } = nodes.find((node) => node.target.cluster?.kubeSystem !== undefined) ?? nodes[0]!;
+  const { clusterContext, cluster: recorded } = target;
+  const cluster = (): Promise<KubeContext> => context(clusterContext, "clusterContext");
+  const standing = await proveCluster(
+    cluster,
+    ({ supervisor }) => context(supervisor, "supervisorContext"),
+    recorded,
+  );
+  if (standing === "there") return await cluster();
+  throw vsphereProblem.error("cluster-gone", {
+    subject: `cluster ${recorded!.namespace}/${recorded!.name}`,
+    seen: "the Supervisor says that it is gone",
+  });
+}
+
 async function askNodes(
   nodes: readonly StackNode[],
-  owner: string,
   context: ReturnType<typeof contexts>,
 ): Promise<Map<string, Observation>> {
   const inSession = await openSessions(
     nodes.map(({ target }) => target),
     context,
   );
-  const observations = inspectNodes(nodes, { owner, inSession });
+  const observations = inspectNodes(nodes, { inSession });
   let answered = 0;
   const all = [...observations].map(async ([name, observation]) => {
     const observed = await observation;
@@ -82,12 +96,27 @@ async function findOut(request: Request): Promise<Findings> {
   const stack = readDeployedStack(exported, name);
   const images = imagesOf(request, stack);
   const context = contexts();
-  const cluster = await context(stack.nodes[0]!.target.clusterContext, "clusterContext");
+  const cluster = await withProgress(
+    provedCluster(stack, context),
+    () => "Asking the cluster which one it is",
+  );
   const listed = await withProgress(discoverNodes(cluster), () => "Asking the cluster for its nodes");
-  const observed = await askNodes(nodesToAsk(stack, listed), stack.owner, context);
+  const observed = await askNodes(nodesToAsk(stack, listed), context);
   const pulls =
     images.length === 0 ? new Map<string, never[]>() : await pullOnNodes(cluster, listed, images, stack);
-  return judge({ name, stack, listed, observed, pulls, now: new Date(), expiresWithin });
+  const { cluster: named, access } = stack.nodes[0]!.target;
+  const over = named
+    ? { name: named.supervisor, namespace: named.namespace }
+    : access.kind === "jumpbox"
+      ? { name: access.context, namespace: access.namespace }
+      : undefined;
+  const labelled = await withProgress(
+    findLabelled(cluster, over && { ...over, open: () => context(over.name, "supervisorContext") }, [
+      ...new Set(stack.objects.filter(({ kind }) => kind !== "Pod").map(({ namespace }) => namespace)),
+    ]),
+    () => "Asking the clusters for objects with our labels",
+  );
+  return judge({ name, stack, listed, observed, pulls, labelled, now: new Date(), expiresWithin });
 }
 
 const print = (text: string): Promise<void> =>

@@ -5,16 +5,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Problem, UserError } from "../../support/errors";
 import type { ScriptSuccess } from "../protocol/report";
-import type { NodeTarget } from "../protocol/spec";
+import type { NodeTarget, StackIdentity } from "../protocol/spec";
 import type { InSession } from "../ssh/pool";
+import type { Session } from "../ssh/session";
 import { runOnNode } from "./node";
 import { identity } from "./operations";
 import { nodeProblem } from "../problems";
-
-/** The result of inspecting one node. */
-export type Observation =
-  | { readonly kind: "answered"; readonly report: ScriptSuccess }
-  | { readonly kind: "silent"; readonly problem: Problem };
 
 /** A node to inspect. */
 export interface InspectionTarget {
@@ -23,27 +19,39 @@ export interface InspectionTarget {
   readonly hostKey: string | undefined;
 }
 
+/** A node to ask what a stack has there. */
+export interface InspectedNode extends InspectionTarget {
+  readonly stack: StackIdentity;
+  /** The owner under which a release that made no ids recorded what this stack has on the node. */
+  readonly former?: string | undefined;
+}
+
 /** Seconds for all nodes together, so that a dead node does not hold up a preview. */
 const timeout = 30;
 /** Seconds to wait for the lock that another run holds on a node. */
 const lockWait = 10;
 
-/**
- * Inspects nodes.
- *
- * @returns A promise by node name. Each resolves by itself.
- */
-export function inspectNodes(
-  targets: readonly InspectionTarget[],
-  { owner, inSession }: { readonly owner: string; readonly inSession: InSession },
-): ReadonlyMap<string, Promise<Observation>> {
+/** What a node answered, or why it did not. */
+type Answer<T> =
+  { readonly kind: "answered"; readonly report: T } | { readonly kind: "silent"; readonly problem: Problem };
+
+/** The result of inspecting one node. */
+export type Observation = Answer<ScriptSuccess>;
+
+/** Asks all nodes at once, and waits for all of them together no longer than the limit. */
+function askAll<N extends InspectionTarget, T extends object>(
+  targets: readonly N[],
+  inSession: InSession,
+  question: (asked: N, session: Session) => Promise<T>,
+): ReadonlyMap<string, Promise<Answer<T>>> {
   const over = new AbortController();
   const timedOut = sleep(timeout * 1000, undefined, { signal: over.signal }).then(
     () => undefined,
     () => undefined,
   );
-  const ask = async ({ target, hostKey }: InspectionTarget): Promise<Observation> => {
-    const late: Observation = {
+  const ask = async (asked: N): Promise<Answer<T>> => {
+    const { target, hostKey } = asked;
+    const late: Answer<T> = {
       kind: "silent",
       problem: nodeProblem("node-silent", {
         subject: `node ${target.name}`,
@@ -51,9 +59,7 @@ export function inspectNodes(
       }),
     };
     try {
-      const answer = inSession(target, hostKey, (session) =>
-        runOnNode(session, { op: "status", lockWait, ...identity({ target, owner }) }),
-      );
+      const answer = inSession(target, hostKey, (session) => question(asked, session));
       const report = await Promise.race([answer, timedOut]);
       return report ? { kind: "answered", report } : late;
     } catch (error) {
@@ -61,7 +67,39 @@ export function inspectNodes(
       return { kind: "silent", problem: error.problems[0]! };
     }
   };
-  const observations = new Map(targets.map((each) => [each.target.name, ask(each)]));
-  void Promise.allSettled(observations.values()).then(() => over.abort());
-  return observations;
+  const answers = new Map(targets.map((each) => [each.target.name, ask(each)]));
+  void Promise.allSettled(answers.values()).then(() => over.abort());
+  return answers;
+}
+
+/**
+ * Inspects nodes.
+ *
+ * @returns A promise by node name. Each resolves by itself.
+ */
+export function inspectNodes(
+  targets: readonly InspectedNode[],
+  { inSession }: { readonly inSession: InSession },
+): ReadonlyMap<string, Promise<Observation>> {
+  return askAll(targets, inSession, ({ target, stack, former }, session) =>
+    runOnNode(session, { op: "status", lockWait, former, ...identity({ target, stack }) }),
+  );
+}
+
+/**
+ * Logs in to nodes, and runs nothing there.
+ *
+ * @returns By node name, why it was not possible; each resolves by itself.
+ */
+export function reachNodes(
+  targets: readonly InspectionTarget[],
+  inSession: InSession,
+): ReadonlyMap<string, Promise<Problem | undefined>> {
+  const answers = askAll(targets, inSession, (_, session) => Promise.resolve(session));
+  return new Map(
+    [...answers].map(([name, answer]) => [
+      name,
+      answer.then((said) => (said.kind === "silent" ? said.problem : undefined)),
+    ]),
+  );
 }

@@ -14,6 +14,7 @@ const operationTimeout = (lockWait + 600) * 1000;
 export const scriptCodes = [
   "node-wrong-node",
   "node-busy",
+  "node-no-flock",
   "node-unknown-os",
   "node-bad-neighbour",
   "node-rehash-failed",

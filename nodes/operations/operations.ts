@@ -15,24 +15,74 @@ import {
   readTrust,
 } from "../protocol/environment";
 import { type CaReport, formatReport } from "../protocol/report";
-import { type NodeTarget, type UnreachablePolicy, unreachableCodes } from "../protocol/spec";
+import { type NodeTarget, type UnreachablePolicy, pinName, unreachableCodes } from "../protocol/spec";
 import { nodeScript } from "../script/script";
 import type { InSession } from "../ssh/pool";
 import type { Session } from "../ssh/session";
 import { runOnNode } from "./node";
 import { type NodeReader, waitReady } from "./ready";
-import { nodeProblem } from "../problems";
+import { type NodeCode, nodeProblem } from "../problems";
 
 /** What an operation is given besides its input. */
 export interface OperationContext {
   readonly inSession: InSession;
   readonly readNode: NodeReader;
+  readonly notePin: PinWriter;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
   /** Logs one line for people. */
   readonly log: (line: string) => void;
   /** Aborts the wait for a node when the caller has gone. */
   readonly signal?: AbortSignal;
+}
+
+/**
+ * Notes a host key on the Node object for a stack, or takes it off.
+ *
+ * @param stack - The stack's name there: {@link pinName}.
+ */
+export type PinWriter = (target: NodeTarget, stack: string, hostKey: string | undefined) => Promise<void>;
+
+/** Changes the host key on the Node object. What fails there fails no operation: the checks tell of a missing right. */
+async function changePin(
+  { target, stack }: Pick<CommandInput, "target" | "stack">,
+  hostKey: string | undefined,
+  { notePin, log }: Pick<OperationContext, "notePin" | "log">,
+): Promise<void> {
+  if (hostKey === target.notedKey) return;
+  await notePin(target, pinName(stack), hostKey).catch((error: unknown) => {
+    const why = error instanceof UserError ? error.message : String(error);
+    log(`${target.name}: the note of its host key on the Node object was not changed: ${why}`);
+  });
+}
+
+/** What a machine says on which no key of ours is noted: it is another node, or no node that can be worked on. */
+const notOurs: ReadonlySet<string> = new Set<NodeCode>(["node-wrong-node", "node-unknown-os"]);
+
+/**
+ * Notes the host key of a session when the work in it is over, also where that failed: whoever comes next insists on
+ * the key, and the state keeps no report of a failure.
+ *
+ * @param act - Is given a function for the session. It returns `undefined` for a skipped node.
+ * @param last - Whether nobody of the stack comes after this work: where it succeeds, the note is taken off.
+ */
+export async function keepingPin<T>(
+  input: Pick<CommandInput, "target" | "stack">,
+  context: Pick<OperationContext, "notePin" | "log">,
+  act: (saw: (session: Session) => void) => Promise<T>,
+  { last = false } = {},
+): Promise<T> {
+  let seen = input.target.notedKey;
+  try {
+    const result = await act(({ hostKey }) => (seen = hostKey));
+    if (last && result !== undefined) seen = undefined;
+    return result;
+  } catch (error) {
+    if (error instanceof UserError && notOurs.has(error.problems[0]!.code)) seen = input.target.notedKey;
+    throw error;
+  } finally {
+    await changePin(input, seen, context);
+  }
 }
 
 /** An unreachable node that was skipped, with the error's code. */
@@ -69,8 +119,8 @@ export async function onNode<T extends object>(
 }
 
 /** The script's parameters that identify the node and the stack. */
-export function identity({ target, owner }: Pick<CommandInput, "target" | "owner">) {
-  return { machineId: target.machineId, nodeName: target.name, owner };
+export function identity({ target, stack: { owner, id } }: Pick<CommandInput, "target" | "stack">) {
+  return { machineId: target.machineId, nodeName: target.name, owner, id };
 }
 
 /**
@@ -95,12 +145,22 @@ export async function applyCa(
   const hostKey = pinnedHostKey(environment, target);
   const common = { version: "1", report: "ca", node: target.name, uid: target.uid } as const;
   const left = "to be installed by the first run that reaches it";
-  const report = await onNode(context, target, hostKey, left, async (session) => ({
-    hostKey: session.hostKey,
-    ...(await runOnNode(session, {
-      ...{ op: "install", nonce, certificates, trust: wanted.mode, ...identity(input) },
-    })),
-  }));
+  const report = await keepingPin(input, context, (saw) =>
+    onNode(context, target, hostKey, left, async (session) => {
+      saw(session);
+      const operation = {
+        op: "install",
+        nonce,
+        certificates,
+        trust: wanted.mode,
+        former: input.former,
+      } as const;
+      return {
+        hostKey: session.hostKey,
+        ...(await runOnNode(session, { ...operation, ...identity(input) })),
+      };
+    }),
+  );
   if ("skipped" in report)
     return formatReport({ ...common, skipped: report.skipped, hostKey, nonce: randomUUID() });
   const missing = certificates.filter(({ sha256 }) => !report.trusted.includes(sha256));

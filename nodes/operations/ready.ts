@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { OpenContext } from "../../kubernetes/client";
+import { pinsOf } from "../../kubernetes/pins";
 import { transientCodes } from "../../kubernetes/problems";
 import { UserError } from "../../support/errors";
 import type { NodeTarget } from "../protocol/spec";
@@ -8,7 +9,7 @@ import { kubernetesProblem } from "../../kubernetes/problems";
 import { nodeProblem } from "../problems";
 
 const nodeSchema = z.object({
-  metadata: z.object({ uid: z.string() }),
+  metadata: z.object({ uid: z.string(), annotations: z.record(z.string(), z.string()).optional() }),
   status: z.object({
     conditions: z
       .array(z.object({ type: z.string(), status: z.string(), message: z.string().optional() }))
@@ -22,6 +23,8 @@ export interface NodeState {
   readonly ready: boolean;
   /** The message of its Ready condition. */
   readonly message: string;
+  /** As {@link ClusterNode.pins}. */
+  readonly pins: Readonly<Record<string, string>>;
 }
 
 /**
@@ -55,6 +58,7 @@ export function nodeState(object: unknown): NodeState {
     uid: metadata.uid,
     ready: ready?.status === "True",
     message: ready?.message ?? "no Ready condition",
+    pins: pinsOf(metadata.annotations),
   };
 }
 

@@ -1,18 +1,19 @@
 /** Removes the stack's certificates from nodes. At `destroy` no program runs, so all input comes from the state. */
 import pLimit from "p-limit";
 import type { ClusterNode } from "../../kubernetes/types";
-import type { KubernetesCode } from "../../kubernetes/problems";
 import { UserError, allChecks } from "../../support/errors";
 import {
   type CommandInput,
   type Environment,
+  type SweepInput,
   pinnedHostKey,
   readCommandInput,
   readSweepInput,
 } from "../protocol/environment";
-import { type ClusterName, type NodeTarget, pinOf } from "../protocol/spec";
+import { type ClusterName, type NodeConnection, type NodeTarget, pinName, pinOf } from "../protocol/spec";
+import type { Session } from "../ssh/session";
 import { runOnNode } from "./node";
-import { type OperationContext, identity, onNode } from "./operations";
+import { type OperationContext, identity, keepingPin, onNode } from "./operations";
 import { waitReady } from "./ready";
 
 /** What a removal is given besides its input. */
@@ -22,37 +23,15 @@ export interface RemovalContext extends OperationContext {
   /** Lists the workload cluster's nodes, given its context. */
   readonly listNodes: (clusterContext: string) => Promise<readonly ClusterNode[]>;
   /**
-   * Whether the Supervisor says that there is no such cluster.
+   * Proves that the context leads to the recorded cluster, before anything that it says is believed.
    *
-   * @throws UserError when the Supervisor does not answer or refuses: the cluster may still exist.
+   * @returns `gone` where the recorded Supervisor says that the recorded cluster is gone, or replaced.
+   * @throws UserError where neither can be proved: the cluster may still exist.
    */
-  readonly isClusterGone: (cluster: ClusterName) => Promise<boolean>;
-}
-
-/** How a deleted cluster appears: no answer, a load balancer without a backend, or another machine at its address. */
-const maybeGone: ReadonlySet<string> = new Set<KubernetesCode>([
-  "cluster-unreachable",
-  "cluster-failing",
-  "cluster-certificate",
-]);
-
-/**
- * Sends a request to the workload cluster, and tells a deleted cluster from one that does not answer.
- *
- * @returns `undefined` where the cluster is gone.
- */
-async function unlessClusterGone<T>(
-  cluster: ClusterName | undefined,
-  { isClusterGone }: RemovalContext,
-  ask: () => Promise<T>,
-): Promise<T | undefined> {
-  try {
-    return await ask();
-  } catch (error) {
-    const suspect = error instanceof UserError && maybeGone.has(error.problems[0]!.code);
-    if (suspect && cluster && (await isClusterGone(cluster))) return undefined;
-    throw error;
-  }
+  readonly proveCluster: (
+    clusterContext: string,
+    cluster: ClusterName | undefined,
+  ) => Promise<"there" | "gone">;
 }
 
 /** Unreadable output of the last run must not block a removal for ever: the machine id identifies the node too. */
@@ -65,24 +44,30 @@ function pinForRemoval(
     return pinnedHostKey(environment, target);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    log(`${target.name}: its host key is not known: ${error.message}`);
-    return undefined;
+    log(`${target.name}: the report of its host key cannot be read: ${error.message}`);
+    return target.notedKey;
   }
 }
 
-/** @returns Whether anything was removed; `undefined` for a skipped node. */
+/**
+ * @param unclaimed - Whether files with our prefix that no record claims are removed, too.
+ * @returns Whether anything was removed; `undefined` for a skipped node.
+ */
 async function removeFromNode(
   input: CommandInput,
   hostKey: string | undefined,
   context: RemovalContext,
+  { saw, unclaimed = false }: { readonly saw: (session: Session) => void; readonly unclaimed?: boolean },
 ): Promise<boolean | undefined> {
   const { target } = input;
   const { restart } = context;
   const log = (message: string): void => context.log(`${target.name}: ${message}`);
   const left = "our CA certificate(s), if any, stay on it";
-  const report = await onNode(context, target, hostKey, left, (session) =>
-    runOnNode(session, { op: "remove", restart, ...identity(input) }),
-  );
+  const report = await onNode(context, target, hostKey, left, (session) => {
+    saw(session);
+    const { former } = input;
+    return runOnNode(session, { op: "remove", restart, former, unclaimed, ...identity(input) });
+  });
   if ("skipped" in report) return undefined;
   for (const path of report.alsoTrustedBy) log(`still trusted by ${path}, which is not ours and stays`);
   if (report.changed) log("removed our CA certificate(s)");
@@ -97,57 +82,95 @@ async function removeFromNode(
  * @throws UserError for the connection to the node, and the operation itself.
  */
 export async function removeCa(environment: Environment, context: RemovalContext): Promise<string> {
-  const input = readCommandInput(environment);
-  const { target, readyTimeout } = input;
-  const { name, uid, address, clusterContext, cluster } = target;
+  const { target: named, ...rest } = readCommandInput(environment);
+  const { name, uid, address, clusterContext, cluster } = named;
   const log = (message: string): void => context.log(`${name}: ${message}`);
-  const found = await unlessClusterGone(cluster, context, async () => ({
-    node: await context.readNode(clusterContext, name),
-  }));
-  if (!found) {
+  if ((await context.proveCluster(clusterContext, cluster)) === "gone") {
     log(`its cluster is gone; nothing to remove`);
-  } else if (found.node?.uid !== uid) {
+    return "";
+  }
+  const node = await context.readNode(clusterContext, name);
+  if (node?.uid !== uid) {
     const others = await context.listNodes(clusterContext).catch(() => []);
-    const holder = others.find((node) => node.address === address && node.uid !== uid)?.name;
+    const holder = others.find((other) => other.address === address && other.uid !== uid)?.name;
     log(
       [
-        found.node ? "was replaced by another node of this name" : "is gone",
+        node ? "was replaced by another node of this name" : "is gone",
         ...(holder === undefined || holder === name ? [] : [`its address ${address} is now ${holder}'s`]),
         "nothing to remove",
       ].join("; "),
     );
   } else {
-    const removed = await removeFromNode(input, pinForRemoval(environment, target, context), context);
-    if (removed === false) log("nothing of ours was left");
-    // Also when nothing was removed: an interrupted run may have left the node restarting, and the next one must wait.
-    if (removed !== undefined) await waitReady(target, readyTimeout, context);
+    // The sweep comes last and has no report of the node: the note that it needs is left, or made.
+    const target = { ...named, notedKey: node.pins[pinName(rest.stack)] };
+    const input = { target, ...rest };
+    const hostKey = pinForRemoval(environment, target, context);
+    await keepingPin(input, context, async (saw) => {
+      const removed = await removeFromNode(input, hostKey, context, { saw });
+      if (removed === false) log("nothing of ours was left");
+      // Also when nothing was removed: an interrupted run may have left the node restarting, and the next one must wait.
+      if (removed !== undefined) await waitReady(target, rest.readyTimeout, context);
+    });
   }
   return "";
 }
+
+/** A node that no command of the state is for, with the host keys that are known of it. */
+export const sweptTarget = (
+  { name, uid, machineId, address, pins }: ClusterNode,
+  connection: NodeConnection,
+  hostKeys: Readonly<Record<string, string>>,
+  stack: string,
+): NodeTarget => ({
+  ...{ name, uid, machineId, address, ...connection },
+  ...{ hostKey: pinOf(hostKeys, name), notedKey: pins[stack] },
+});
 
 /** Workers swept at once. */
 const workersAtOnce = 8;
 
 /**
  * Removes the stack's certificates from every node of the cluster, also from nodes that a killed run did not record.
- * Sweeps workers in parallel, then control-plane nodes one at a time. A failure on one node does not stop the others.
  *
  * @throws UserError with the problems of all nodes.
  */
 export async function sweep(environment: Environment, context: RemovalContext): Promise<string> {
-  const { connection, hostKeys, owner, readyTimeout } = readSweepInput(environment);
-  const nodes = await unlessClusterGone(connection.cluster, context, () =>
-    context.listNodes(connection.clusterContext),
-  );
-  if (!nodes) {
+  return await sweepNodes(readSweepInput(environment), context);
+}
+
+/**
+ * Removes a stack's certificates from every node of the cluster.
+ * Sweeps workers in parallel, then control-plane nodes one at a time. A failure on one node does not stop the others.
+ *
+ * @param only - Whether to go to a node; to all by default.
+ * @param unclaimed - Whether files with our prefix that no record claims are removed, too.
+ * @throws UserError with the problems of all nodes.
+ */
+export async function sweepNodes(
+  { connection, hostKeys, ...input }: SweepInput,
+  context: RemovalContext,
+  {
+    only = () => true,
+    unclaimed = false,
+  }: { only?: (node: ClusterNode) => boolean; unclaimed?: boolean } = {},
+): Promise<string> {
+  const { clusterContext, cluster } = connection;
+  if ((await context.proveCluster(clusterContext, cluster)) === "gone") {
     context.log("the cluster is gone; nothing to remove");
     return "";
   }
-  const sweepNode = async ({ name, uid, machineId, address }: ClusterNode): Promise<void> => {
-    const target = { name, uid, machineId, address, ...connection, hostKey: pinOf(hostKeys, name) };
+  const nodes = (await context.listNodes(clusterContext)).filter(only);
+  const sweepNode = async (node: ClusterNode): Promise<void> => {
+    const target = sweptTarget(node, connection, hostKeys, pinName(input.stack));
     try {
-      const removed = await removeFromNode({ target, owner, readyTimeout }, target.hostKey, context);
-      if (removed === true) await waitReady(target, readyTimeout, context);
+      const swept = { target, ...input };
+      const work = async (saw: (session: Session) => void): Promise<boolean | undefined> => {
+        const hostKey = target.hostKey ?? target.notedKey;
+        const removed = await removeFromNode(swept, hostKey, context, { saw, unclaimed });
+        if (removed === true) await waitReady(target, input.readyTimeout, context);
+        return removed;
+      };
+      await keepingPin(swept, context, work, { last: true });
     } catch (error) {
       // Nothing can be installed on an unknown operating system.
       if (!(error instanceof UserError) || error.problems[0]!.code !== "node-unknown-os") throw error;

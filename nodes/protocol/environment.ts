@@ -9,8 +9,10 @@ import { freeName, objectName } from "../../support/names";
 import { type NodeCertificate, certificateFileName } from "../script/script";
 import { type CaReport, certificateLimit, parseCaReport } from "./report";
 import {
+  type ClusterName,
   type NodeTarget,
   type NodeConnection,
+  type StackIdentity,
   type TrustMode,
   type TrustedCertificate,
   type UnreachablePolicy,
@@ -60,6 +62,11 @@ const owner = z
   .string()
   .regex(/^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/, "is not a stack's identity");
 
+/** What the identity command of a set of nodes printed. */
+export const stackId = z
+  .string()
+  .regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, "is not a UUID in lower case");
+
 const hostKey = z
   .string()
   .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, "is not a fingerprint as OpenSSH prints it (SHA256:…)");
@@ -71,7 +78,12 @@ const connectionSchema = z.object({
   TKC_REGISTRY_SSH_KEY: json(sshKeySchema),
   TKC_REGISTRY_CLUSTER_CONTEXT: freeName,
   TKC_REGISTRY_CLUSTER: json(clusterSchema).optional(),
+  TKC_REGISTRY_SUPERVISOR_CA: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, "is not a SHA-256 in lower-case hex")
+    .optional(),
   TKC_REGISTRY_OWNER: owner,
+  TKC_REGISTRY_ID: stackId.optional(),
   TKC_REGISTRY_READY_TIMEOUT: wholeNumber(1, 86_400).default(defaults.readyTimeout),
 });
 const identitySchema = z.object({
@@ -86,6 +98,7 @@ const targetSchema = z.object({
   TKC_REGISTRY_HOST_KEY: hostKey.optional(),
 });
 const sweepSchema = connectionSchema.extend({
+  TKC_REGISTRY_FORMER_OWNER: owner.optional(),
   TKC_REGISTRY_HOST_KEYS: json(z.record(z.string(), hostKey)).default({}),
 });
 
@@ -118,7 +131,7 @@ function read<T>(schema: z.ZodType<T>, environment: Environment): T {
 /** The input that all commands share. */
 interface CommonInput {
   /** The stack whose certificates these are. */
-  readonly owner: string;
+  readonly stack: StackIdentity;
   /** Seconds to wait for a Node to be Ready. */
   readonly readyTimeout: number;
 }
@@ -126,6 +139,8 @@ interface CommonInput {
 /** The input of a command for one node. */
 export interface CommandInput extends CommonInput {
   readonly target: NodeTarget;
+  /** The owner under which a release that made no ids recorded what this stack has on the node. */
+  readonly former?: string | undefined;
 }
 
 /** The certificates that a run knows, by SHA-256. */
@@ -136,6 +151,14 @@ export interface SweepInput extends CommonInput {
   readonly connection: NodeConnection;
   /** By node name, where configuration gives them. */
   readonly hostKeys: Readonly<Record<string, string>>;
+  /** The owner under which a release that made no ids recorded what this stack had on nodes. */
+  readonly former?: string | undefined;
+}
+
+/** The operator's word for a Supervisor whose CA was renewed, where no `up` can record it any more. */
+function withSupervisorCa(cluster: ClusterName | undefined, ca: string | undefined): ClusterName | undefined {
+  if (ca === undefined || cluster?.supervisorCa === undefined) return cluster;
+  return { ...cluster, supervisorCa: [...cluster.supervisorCa, ca] };
 }
 
 function connectionOf(values: z.output<typeof connectionSchema>): NodeConnection {
@@ -145,8 +168,12 @@ function connectionOf(values: z.output<typeof connectionSchema>): NodeConnection
     access: values.TKC_REGISTRY_ACCESS,
     sshKey: values.TKC_REGISTRY_SSH_KEY,
     clusterContext: values.TKC_REGISTRY_CLUSTER_CONTEXT,
-    cluster: values.TKC_REGISTRY_CLUSTER,
+    cluster: withSupervisorCa(values.TKC_REGISTRY_CLUSTER, values.TKC_REGISTRY_SUPERVISOR_CA),
   };
+}
+
+function stackOf(values: z.output<typeof connectionSchema>): StackIdentity {
+  return { owner: values.TKC_REGISTRY_OWNER, id: values.TKC_REGISTRY_ID };
 }
 
 /** @throws UserError `bad-environment`, with a problem for each variable. */
@@ -161,7 +188,7 @@ export function readCommandInput(environment: Environment): CommandInput {
       ...connectionOf(values),
       hostKey: values.TKC_REGISTRY_HOST_KEY,
     },
-    owner: values.TKC_REGISTRY_OWNER,
+    stack: stackOf(values),
     readyTimeout: values.TKC_REGISTRY_READY_TIMEOUT,
   };
 }
@@ -182,7 +209,8 @@ export function readSweepInput(environment: Environment): SweepInput {
   return {
     connection: connectionOf(values),
     hostKeys: values.TKC_REGISTRY_HOST_KEYS,
-    owner: values.TKC_REGISTRY_OWNER,
+    stack: stackOf(values),
+    former: values.TKC_REGISTRY_FORMER_OWNER,
     readyTimeout: values.TKC_REGISTRY_READY_TIMEOUT,
   };
 }
@@ -229,6 +257,15 @@ export function unreachablePolicy(environment: Environment, otherwise: string): 
 /** @throws UserError `bad-environment` */
 export function readNonce(environment: Environment): string {
   return read(nonceSchema, environment).TKC_REGISTRY_NONCE;
+}
+
+/**
+ * Reads the workload cluster that a command was made for; none where the command is of another kind.
+ *
+ * @throws UserError `bad-environment`
+ */
+export function readRecordedCluster(environment: Environment): ClusterName | undefined {
+  return read(connectionSchema.pick({ TKC_REGISTRY_CLUSTER: true }), environment).TKC_REGISTRY_CLUSTER;
 }
 
 /**
@@ -279,14 +316,13 @@ export function readCaOutput(environment: Environment): CaReport {
 }
 
 /**
- * The host key to pin: from the settings, or else from the report of the last run on this node.
+ * The host key to pin: from the settings, or else from the report of the last run on this node, or from the Node object.
  *
  * @throws UserError `bad-node-report` if the last output is unreadable.
  */
 export function pinnedHostKey(environment: Environment, target: NodeTarget): string | undefined {
   if (target.hostKey !== undefined) return target.hostKey;
   const last = environment.PULUMI_COMMAND_STDOUT ?? "";
-  if (last.trim() === "") return undefined;
-  const report = parseCaReport(last);
-  return report.uid === target.uid ? report.hostKey : undefined;
+  const report = last.trim() === "" ? undefined : parseCaReport(last);
+  return (report?.uid === target.uid ? report.hostKey : undefined) ?? target.notedKey;
 }

@@ -54,7 +54,21 @@ const trustWay = z.enum(["system", "certs.d"]);
 /** The most certificates for one node: the reports about them must stay under 8 KiB. */
 export const certificateLimit = 24;
 
-const scriptSuccess = z.object({
+/** `<id> <base64 of the readable name>`; `-` for a stack without an id. */
+const foreignRecord = z
+  .string()
+  .regex(/^(-|[0-9a-f-]{36}) [A-Za-z0-9+/]{0,400}={0,2}$/)
+  .transform((text) => {
+    const [id = "-", owner = ""] = text.split(" ");
+    return {
+      id: id === "-" ? undefined : id,
+      owner: Buffer.from(owner, "base64")
+        .toString("utf8")
+        .replace(/[^\x20-\x7e]/g, "?"),
+    };
+  });
+
+const scriptLines = z.object({
   end: one(z.literal("ok")),
   os: one(osFamily),
   bundle: one(path),
@@ -68,9 +82,16 @@ const scriptSuccess = z.object({
   /** Missing where nothing is installed, and from scripts of earlier releases. */
   trust: optional(trustWay),
   alsoTrustedBy: many(path, 16),
+  /** Other stacks' records on the node. */
+  record: z.array(foreignRecord).max(64).default([]),
+  /** `status`: files that have our prefix and that no record claims. */
+  unclaimed: many(path, 64),
+  /** Others' files without a final newline: the system's next rebuild of its bundle may swallow ours with them. */
+  unterminated: many(path, 16),
   containerdStarted: optional(isoTime),
   nonce: optional(nonce),
 });
+const scriptSuccess = scriptLines.transform(({ record, ...rest }) => ({ ...rest, records: record }));
 
 const scriptFailure = z.object({
   end: one(z.literal("failed")),

@@ -2,6 +2,7 @@
  * The `environment` of node commands. It is stored in the state, so it is an interface: a `destroy` by a newer release
  * reads what an older one wrote. Names may be added, never changed.
  */
+import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { NodeCode } from "../problems";
 import type { SshCode } from "../ssh/problems";
@@ -44,12 +45,26 @@ export const sshKeySchema = z.discriminatedUnion("from", [
 ]);
 export type SshKeySource = z.infer<typeof sshKeySchema>;
 
-/** The workload cluster in the Supervisor, which is asked whether a cluster that does not answer was deleted. */
+const uid = z.string().regex(/^[0-9A-Za-z-]{1,64}$/, "is not a UID");
+
+/** A SHA-256 in lower-case hex without colons. */
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "is not a SHA-256");
+
+/**
+ * The workload cluster in the Supervisor, which is asked whether a cluster that does not answer was deleted. What proves
+ * that this cluster and this Supervisor are asked is absent where it could not be read, or an earlier release wrote it.
+ */
 export const clusterSchema = z.object({
   /** kubeconfig context of the Supervisor. */
   supervisor: freeName,
   namespace: objectName,
   name: objectName,
+  /** The UIDs of the Supervisor's objects for the cluster. */
+  uids: z.object({ clusters: uid.optional(), tanzukubernetesclusters: uid.optional() }).optional(),
+  /** The UID of the cluster's namespace kube-system. */
+  kubeSystem: uid.optional(),
+  /** SHA-256 of each CA certificate that the kubeconfig believes for the Supervisor. */
+  supervisorCa: z.array(sha256).min(1).optional(),
 });
 export type ClusterName = z.infer<typeof clusterSchema>;
 
@@ -75,9 +90,17 @@ export const trustedCertificateSchema = z.object({
   /** The registry it is trusted for: `host` or `host:port`, as in image names. */
   registry: z.string().regex(/^[0-9A-Za-z[][0-9A-Za-z.:[\]-]*$/, "is neither host nor host:port"),
   /** SHA-256 of the DER, lower-case hex without colons. */
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  sha256,
 });
 export type TrustedCertificate = z.infer<typeof trustedCertificateSchema>;
+
+/** Whose the certificates on nodes are. */
+export interface StackIdentity {
+  /** `project.stack`, for people. It is the identity itself where there is no id. */
+  readonly owner: string;
+  /** A UUID made once for each set of nodes; undefined for stacks of releases that made none. */
+  readonly id?: string | undefined;
+}
 
 /** How to connect to the nodes of a cluster. */
 export interface NodeConnection {
@@ -104,7 +127,18 @@ export interface NodeTarget extends NodeConnection {
   readonly address: string;
   /** `SHA256:…` as OpenSSH prints it, if the settings give it. Otherwise the key is trusted on first use. */
   readonly hostKey?: string | undefined;
+  /** The host key that is noted on the Node object. It counts where neither the settings nor the state give one. */
+  readonly notedKey?: string | undefined;
 }
+
+/** What names the stack in a Node's annotation: its id, or a digest of its name where an earlier release gave it none. */
+export const pinName = ({
+  owner,
+  id,
+}: {
+  readonly owner: string;
+  readonly id?: string | undefined;
+}): string => id ?? createHash("sha256").update(owner).digest("hex").slice(0, 16);
 
 /** The host key that the settings give for a node. `hasOwn`, since a node may be named `constructor`. */
 export const pinOf = (hostKeys: Readonly<Record<string, string>>, name: string): string | undefined =>
@@ -124,6 +158,7 @@ export const nodeVariables = [
   "TKC_REGISTRY_CLUSTER",
   "TKC_REGISTRY_HOST_KEY",
   "TKC_REGISTRY_OWNER",
+  "TKC_REGISTRY_ID",
   "TKC_REGISTRY_READY_TIMEOUT",
   "TKC_REGISTRY_SCRIPT_SHA256",
   "TKC_REGISTRY_TRUST",

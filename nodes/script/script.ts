@@ -39,7 +39,19 @@ export interface NodeOperation {
   readonly op: "install" | "remove" | "restart" | "status";
   readonly machineId: string;
   readonly nodeName: string;
+  /** The stack's readable name. */
   readonly owner: string;
+  /** Which stack it is: a UUID. Stacks of earlier releases have none, and their name says which they are. */
+  readonly id?: string | undefined;
+  /**
+   * The name under which an earlier release installed for this stack. A record of that name that no stack with an id
+   * has becomes this stack's.
+   */
+  readonly former?: string | undefined;
+  /** What the node's host name must be, where the machine id alone proves nothing: cloned images share one. */
+  readonly hostName?: string | undefined;
+  /** Whether `remove` also takes files that have our prefix and that no stack's record on the node claims. */
+  readonly unclaimed?: boolean;
   /** Names this installation; letters, digits and `-`. */
   readonly nonce?: string;
   readonly certificates?: readonly NodeCertificate[];
@@ -84,6 +96,7 @@ export function shellQuote(text: string): string {
 /** The shell drops a NUL or a trailing newline from a parameter's value. */
 const lost = /\0|\n$/;
 const notOneWord = /[^\x21-\x7e]/;
+const uuid = /^[0-9a-f-]{36}$/;
 
 /**
  * Wraps an operation for the node. Nothing of it is part of a command line: the command is the same for all nodes and
@@ -93,10 +106,11 @@ const notOneWord = /[^\x21-\x7e]/;
  */
 export function remoteCommand(operation: NodeOperation): RemoteCommand {
   const { text, sha256 } = nodeScript();
-  const { machineId, nodeName, owner, nonce = "", certificates = [] } = operation;
+  const { machineId, nodeName, owner, id, former, hostName, nonce = "", certificates = [] } = operation;
   const words = [nonce, ...certificates.flatMap((each) => [each.name, each.sha256, each.registry])];
   if (
-    [machineId, nodeName, owner].some((value) => lost.test(value)) ||
+    [machineId, nodeName, owner, former ?? "", hostName ?? ""].some((value) => lost.test(value)) ||
+    (id !== undefined && !uuid.test(id)) ||
     words.some((word) => notOneWord.test(word))
   ) {
     throw nodeProblem.error(
@@ -114,6 +128,10 @@ export function remoteCommand(operation: NodeOperation): RemoteCommand {
     `machineId ${base64(machineId)}`,
     `nodeName ${base64(nodeName)}`,
     `owner ${base64(owner)}`,
+    ...(id === undefined ? [] : [`id ${id}`]),
+    ...(former === undefined ? [] : [`former ${base64(former)}`]),
+    ...(hostName === undefined ? [] : [`hostName ${base64(hostName)}`]),
+    ...(operation.unclaimed === true ? ["unclaimed yes"] : []),
     ...(nonce === "" ? [] : [`nonce ${nonce}`]),
     ...(operation.lockWait === undefined ? [] : [`lockWait ${operation.lockWait}`]),
     ...(operation.restart === undefined ? [] : [`restart ${operation.restart ? "yes" : "no"}`]),

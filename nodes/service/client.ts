@@ -3,10 +3,9 @@
  * It never works on a node, and never changes what the service answers.
  */
 import { request } from "node:http";
-import * as path from "node:path";
 import { text } from "node:stream/consumers";
 import type { Environment } from "../protocol/environment";
-import { formatEnvironment, separator } from "./serviceProtocol";
+import { formatEnvironment, link, separator, shortestPath } from "./serviceProtocol";
 import { nodeProblem } from "../problems";
 
 /**
@@ -36,7 +35,7 @@ function post(folder: string, words: string, input: string): Promise<{ status: n
   return new Promise((resolve, reject) => {
     const asked = request(
       {
-        socketPath: path.relative(process.cwd(), path.join(folder, "socket")),
+        socketPath: shortestPath(folder, link),
         path: `/v1/${words.replaceAll(" ", "/")}`,
         method: "POST",
         agent: false,

@@ -3,13 +3,26 @@
  * through a private socket and receives its output. The command itself is a shell with curl, since a Node.js process for
  * each command would cost more than the work on the node.
  */
-import { chmodSync, lstatSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  rmdirSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
 import { createConnection } from "node:net";
-import * as path from "node:path";
 import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../support/errors";
-import { applyCa, restartContainerd, type OperationContext } from "../operations/operations";
+import { applyCa, restartContainerd, type OperationContext, type PinWriter } from "../operations/operations";
 import type { NodeReader } from "../operations/ready";
 import {
   type CertificatesBySha256,
@@ -17,25 +30,33 @@ import {
   readCaOutput,
   readNodeIdentity,
 } from "../protocol/environment";
-import type { NodeTarget, UnreachablePolicy } from "../protocol/spec";
+import type { NodeTarget, StackIdentity, UnreachablePolicy } from "../protocol/spec";
 import { packagedShell } from "../script/packaged";
 import type { InSession } from "../ssh/pool";
-import { parseCommand, separator, serviceFolder } from "./serviceProtocol";
+import { link, parseCommand, separator, serviceFolder, shortestPath } from "./serviceProtocol";
 import { nodeProblem } from "../problems";
 import { kubernetesProblem } from "../../kubernetes/problems";
 
+/** A node of the run. */
+export interface ServedNode {
+  readonly target: NodeTarget;
+  /** The owner under which a release that made no ids recorded what this stack has on the node. */
+  readonly former?: string | undefined;
+}
+
 /** Options of {@link NodeService}. */
 export interface NodeServiceOptions {
-  /** The stack's identity, from which the socket's path is derived. */
-  readonly owner: string;
+  /** The stack's identity. The socket's path is derived from its id. */
+  readonly stack: StackIdentity & { readonly id: string };
   /** The nodes of the run. */
-  readonly targets: readonly NodeTarget[];
+  readonly nodes: readonly ServedNode[];
   /** Seconds to wait for a Node to be Ready. */
   readonly readyTimeout: number;
   /** The certificates that commands name by SHA-256. */
   readonly certificates: CertificatesBySha256;
   readonly inSession: InSession;
   readonly readNode: NodeReader;
+  readonly notePin: PinWriter;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
 }
@@ -56,15 +77,18 @@ function makePrivateFolder(folder: string): void {
     chmodSync(folder, 0o700);
   } catch (error) {
     if (error instanceof UserError) throw error;
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return; // a program that ends takes it away; tried again
     refuse(`it cannot be used: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
   }
 }
 
-/** Whether a program answers at a socket: a killed program leaves the file behind. */
+/** Whether a program listens at a socket: a killed one leaves the file behind. Its queue may be full. */
 function isServed(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const connection = createConnection(socket);
-    connection.on("error", () => resolve(false));
+    connection.on("error", ({ code }: NodeJS.ErrnoException) =>
+      resolve(code !== "ECONNREFUSED" && code !== "ENOENT"),
+    );
     connection.on("connect", () => {
       connection.destroy();
       resolve(true);
@@ -72,77 +96,141 @@ function isServed(socket: string): Promise<boolean> {
   });
 }
 
-/** The shorter of the absolute and the relative path: a socket's path is limited. */
-function shortest(file: string): string {
-  const relative = path.relative(process.cwd(), file);
-  return relative.length < file.length ? relative : file;
+/** Does what fails where another program has done it, or has left something there. */
+function unlessGone(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!["ENOENT", "ENOTEMPTY", "EEXIST"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  }
 }
+
+/** What a program listens at: a name that no other ever has. */
+const socketName = /^s[0-9a-f]{6}(?=-|$)/;
+const newSocketName = (): string => `s${randomBytes(3).toString("hex")}`;
+/** How often a program tries that sees others start at the same time, before it takes one of them for running. */
+const attempts = 20;
 
 /** Serves the commands of one run until the program ends, or {@link close}. It does not keep the program alive. */
 export class NodeService {
-  readonly #server: Server;
+  #server: Server | undefined;
+  #socket = "";
 
   private constructor(
     private readonly folder: string,
     private readonly options: NodeServiceOptions,
-  ) {
-    this.#server = createServer((request, response) => void this.#serve(request, response));
-  }
+  ) {}
 
   /**
+   * Starts serving where no other program serves this stack.
+   *
+   * Each program listens at a socket of its own before it looks for the others', so that of two the later one sees the
+   * earlier one. Whoever sees another gives up its own.
+   *
    * @throws UserError `service-folder`, `service-running` where another run of the stack goes on.
    */
   static async start(options: NodeServiceOptions): Promise<NodeService> {
-    const folder = serviceFolder(options.owner, process.env);
-    makePrivateFolder(folder);
-    const service = new NodeService(folder, options);
-    await service.#listen();
+    const service = new NodeService(serviceFolder(options.stack.id, process.env), options);
+    for (let attempt = 1; !(await service.#tryToServe()); attempt += 1) {
+      if (attempt === attempts || (await isServed(service.#path(link)))) {
+        throw nodeProblem.error("service-running", {
+          subject: "this stack",
+          seen: "another run of it is going on on this machine",
+        });
+      }
+      await sleep(Math.random() * 50 * attempt);
+    }
     process.once("exit", service.#clear);
     return service;
   }
 
-  async #listen(): Promise<void> {
-    const socket = shortest(path.join(this.folder, "socket"));
-    if (socket.length > socketPathLimit) {
+  /** @returns Whether this program serves. */
+  async #tryToServe(): Promise<boolean> {
+    makePrivateFolder(this.folder);
+    if (!(await this.#listen())) return false;
+    const others = readdirSync(this.folder).filter(
+      (name) => socketName.test(name) && name !== this.#socket, // also what a killed program was writing
+    );
+    const served = await Promise.all(others.map((name) => isServed(this.#path(name))));
+    // A program that saw the socket before it was listened at has taken it for a killed program's.
+    if (served.includes(true) || !existsSync(this.#path(this.#socket))) {
+      await this.close();
+      return false;
+    }
+    for (const name of others) rmSync(this.#path(name), { force: true });
+    this.#write("client", (file) => writeFileSync(file, packagedShell("client.sh"), { mode: 0o700 }));
+    this.#write(link, (file) => symlinkSync(this.#socket, file));
+    return true;
+  }
+
+  /** @returns Whether it listens: another program may have taken the folder away, or the socket. */
+  async #listen(): Promise<boolean> {
+    this.#socket = newSocketName();
+    const socket = this.#path(this.#socket);
+    // The kernel cuts a longer one off, which may then be in another folder.
+    if (Buffer.byteLength(socket) > socketPathLimit) {
       throw nodeProblem.error(
         "service-folder",
-        { subject: this.folder, seen: `its path is too long for a socket (${socketPathLimit} characters)` },
+        { subject: this.folder, seen: `its path is too long for a socket (${socketPathLimit} bytes)` },
         "path",
       );
     }
-    if (await isServed(socket)) {
-      throw nodeProblem.error("service-running", {
-        subject: "this stack",
-        seen: "another run of it is going on on this machine",
+    const server = createServer((request, response) => void this.#serve(request, response));
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once("error", reject).listen(socket, resolve);
       });
+      chmodSync(socket, 0o600);
+    } catch (error) {
+      server.close();
+      // Node.js reports a folder that is gone as one that may not be written to.
+      if (["EACCES", "ENOENT"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
+      throw error;
     }
-    rmSync(socket, { force: true });
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject).listen(socket, resolve);
-    });
-    this.#server.unref();
-    chmodSync(socket, 0o600);
-    writeFileSync(path.join(this.folder, "client"), packagedShell("client.sh"), { mode: 0o700 });
+    server.unref();
+    this.#server = server;
+    return true;
   }
 
-  readonly #clear = (): void => rmSync(this.folder, { recursive: true, force: true });
+  #path(name: string): string {
+    return shortestPath(this.folder, name);
+  }
+
+  /** Puts a file in place in one step, as a client may be there. */
+  #write(name: string, write: (file: string) => void): void {
+    const aside = this.#path(`${this.#socket}-${name}`);
+    write(aside);
+    renameSync(aside, this.#path(name));
+  }
+
+  /** The socket goes last: until then no other program serves, whose files these would be. */
+  readonly #clear = (): void => {
+    unlessGone(() => {
+      if (readlinkSync(this.#path(link)) !== this.#socket) return;
+      rmSync(this.#path(link));
+      rmSync(this.#path("client"));
+    });
+    rmSync(this.#path(this.#socket), { force: true });
+    unlessGone(() => rmdirSync(this.folder));
+  };
 
   /** Stops serving, and removes the socket. The pool closes the sessions. */
   async close(): Promise<void> {
     process.off("exit", this.#clear);
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
     this.#clear();
+    this.#server?.closeAllConnections();
+    await new Promise((resolve) => this.#server?.close(resolve));
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const lines: string[] = [];
     const disconnected = new AbortController();
     response.on("close", () => disconnected.abort());
-    const { inSession, readNode, unreachable } = this.options;
+    const { inSession, readNode, notePin, unreachable } = this.options;
     const context: OperationContext = {
       inSession,
       readNode,
+      notePin,
       unreachable,
       log: (line) => void lines.push(`${line}\n`),
       signal: disconnected.signal,
@@ -160,9 +248,9 @@ export class NodeService {
 
   /** The targets come from the program; those in the environment are for deletes. */
   #inputFor({ node, uid }: { readonly node: string; readonly uid: string }): CommandInput {
-    const { targets, owner, readyTimeout } = this.options;
-    const target = targets.find((each) => each.name === node && each.uid === uid);
-    if (target) return { target, owner, readyTimeout };
+    const { nodes, stack, readyTimeout } = this.options;
+    const found = nodes.find(({ target }) => target.name === node && target.uid === uid);
+    if (found) return { target: found.target, former: found.former, stack, readyTimeout };
     throw kubernetesProblem.error(
       "bad-environment",
       { subject: `node ${node}`, seen: "this run is not about it" },
@@ -172,6 +260,13 @@ export class NodeService {
 
   async #run(url: string, body: string, context: OperationContext): Promise<string> {
     const { words, environment } = parseCommand(url, body);
+    if (environment["TKC_REGISTRY_ID"] !== this.options.stack.id) {
+      throw kubernetesProblem.error(
+        "bad-environment",
+        { subject: "TKC_REGISTRY_ID", seen: "it is another stack's" },
+        "otherRun",
+      );
+    }
     switch (words) {
       case "ca apply":
         return await applyCa(

@@ -1,5 +1,4 @@
 /** The protocol between node commands and the running program: the socket's path and the messages. */
-import { createHash } from "node:crypto";
 import * as path from "node:path";
 import type { Environment } from "../protocol/environment";
 import { nodeVariables } from "../protocol/spec";
@@ -8,12 +7,12 @@ import { nodeProblem } from "../problems";
 /** Separates a command's stderr from its stdout in a response. Neither contains this line. */
 export const separator = "--- stdout\n";
 
-const folderName = (owner: string): string =>
-  `tkc-registry-${createHash("sha256").update(owner).digest("hex").slice(0, 12)}`;
+/** Three of the id's five groups are left out, as a socket's path has a limit. */
+const folderName = (id: string): string => `tkc-registry-${id.split("-").slice(0, 2).join("-")}`;
 
-/** The shell command that the state records. The client's path depends on the stack alone. */
-export function serviceCommand(owner: string, words: string): string {
-  return `"\${PULUMI_HOME:-$HOME/.pulumi}/${folderName(owner)}/client" ${words}`;
+/** The shell command that the state records. The client's path depends on `TKC_REGISTRY_ID` alone. */
+export function serviceCommand(words: string): string {
+  return `"\${PULUMI_HOME:-$HOME/.pulumi}/tkc-registry-\${TKC_REGISTRY_ID%-*-*-*}/client" ${words}`;
 }
 
 /**
@@ -22,14 +21,24 @@ export function serviceCommand(owner: string, words: string): string {
  *
  * @throws UserError `service-folder`
  */
-export function serviceFolder(owner: string, { PULUMI_HOME, HOME }: Environment): string {
-  if (PULUMI_HOME) return path.join(PULUMI_HOME, folderName(owner));
-  if (HOME) return path.join(HOME, ".pulumi", folderName(owner));
+export function serviceFolder(id: string, { PULUMI_HOME, HOME }: Environment): string {
+  if (PULUMI_HOME) return path.join(PULUMI_HOME, folderName(id));
+  if (HOME) return path.join(HOME, ".pulumi", folderName(id));
   throw nodeProblem.error(
     "service-folder",
     { subject: "HOME", seen: "neither it nor PULUMI_HOME is set" },
     "unset",
   );
+}
+
+/** Leads to the socket of the program that serves: the only one that clients look for. */
+export const link = "socket";
+
+/** The shorter of a file's absolute and relative path: a socket's path is limited in bytes. */
+export function shortestPath(folder: string, name: string): string {
+  const absolute = path.resolve(folder, name);
+  const relative = path.relative(process.cwd(), absolute);
+  return Buffer.byteLength(relative) < Buffer.byteLength(absolute) ? relative : absolute;
 }
 
 /** Writes a command's environment as the client does: as a form. */

@@ -4,8 +4,17 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AnyAuthMethod, Client } from "ssh2";
+import { UserError } from "../../support/errors";
 import type { SshEndpoint } from "./endpoint";
-import { AttemptError, asAttemptError, sshError, hostKeyChanged, transient } from "./failures";
+import {
+  AttemptError,
+  asAttemptError,
+  hostKeyChanged,
+  needsPin,
+  passwordUnpinned,
+  sshError,
+  transient,
+} from "./failures";
 import { HostKeyCheck, fingerprint } from "./hostKeys";
 import { Session, destroyed } from "./session";
 
@@ -106,11 +115,13 @@ async function attempt(
  * are never retried. If the first host key has another type than the pinned one, the other types are requested.
  *
  * @throws UserError with one of the codes `ssh-timeout`, `ssh-refused`, `ssh-unreachable`, `ssh-lost`, `ssh-auth`,
- * `ssh-handshake`, `host-key-changed`, `relay-…`, and of the API server `login-expired`, `no-rights`,
+ * `ssh-handshake`, `host-key-changed`, `ssh-password-unpinned`, `relay-…`, and of the API server `login-expired`, `no-rights`,
  * `cluster-certificate`, `cluster-unreachable`.
  */
 export async function connect(endpoint: SshEndpoint, options: ConnectOptions = {}): Promise<Session> {
   const { attemptTimeout, attempts, timeout, delay, liveness } = { ...connectDefaults, ...options };
+  // A key proves who we are and stays here; a password would be the machine's, whoever it is.
+  if (needsPin(endpoint)) throw new UserError(passwordUnpinned(endpoint.node));
   let left = timeout;
   const hostKeys = new HostKeyCheck(endpoint.hostKey);
   for (let tried = 1; ;) {

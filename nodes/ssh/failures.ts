@@ -3,7 +3,7 @@
  * It never decides whether to try again; `connect.ts` does.
  */
 import { type KubernetesCode, kubernetesProblem } from "../../kubernetes/problems";
-import { UserError } from "../../support/errors";
+import { type Problem, UserError } from "../../support/errors";
 import { lastWords } from "../../support/text";
 import { DialError, type DialReason, dialErrorOf } from "../routes/transport";
 import { type SshEndpoint, subjectOf } from "./endpoint";
@@ -103,6 +103,21 @@ export function hostKeyChanged(endpoint: SshEndpoint, shown: readonly string[]):
     1,
   );
 }
+
+/** Whether a login would send a password to a machine that nothing proves. */
+export const needsPin = ({ credentials, hostKey }: Pick<SshEndpoint, "credentials" | "hostKey">): boolean =>
+  credentials.kind === "password" && hostKey === undefined;
+
+/** The problem of such a node. */
+export const passwordUnpinned = (node: string): Problem =>
+  sshProblem(
+    "ssh-password-unpinned",
+    {
+      subject: `node ${node}`,
+      seen: "the cluster's nodes take a password, and this one's host key is not known",
+    },
+    node,
+  );
 
 /** Maps an error of the transport or of ssh2 to a reason. A {@link UserError} is returned unchanged. */
 export function asAttemptError(error: Error & { level?: string; code?: string }): AttemptError | UserError {

@@ -81,6 +81,15 @@ export const sshProblem = defineProblems("SSH to nodes", {
       ["SSH key file ‹path›", "this is not an SSH private key", "other"],
     ],
   },
+  "ssh-password-unpinned": {
+    cause:
+      "A password is sent only to a node that shows the host key which is pinned: whatever answers at its address would learn the password of all nodes.",
+    remedy: (node: string) =>
+      `The password was not sent. Set the node's fingerprint in \`nodes.hostKeys\`, then run \`pulumi up\`. Read it by another way than SSH: \`kubectl debug node/${node} -it --image=busybox -- chroot /host ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub\`, or at the machine's console in vCenter`,
+    examples: [
+      ["node ‹name›", "the cluster's nodes take a password, and this one's host key is not known", "‹name›"],
+    ],
+  },
   "ssh-agent-missing": {
     cause:
       "Without a key file of its own the bastion is logged in to by the operator's SSH agent, and there is none.",

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Jumpbox } from "../../components/jumpbox";
 import { PullSecret } from "../../components/pullSecret";
+import { RemovalCheck } from "../../components/removalCheck";
 import { RegistryDeployment } from "../../components/registryDeployment";
 import { TrustedNodes, type TrustedNodesArgs } from "../../components/trustedNodes";
 import type { ClusterNode } from "../../kubernetes/types";
@@ -20,8 +21,10 @@ const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   osImage: "VMware Photon OS/Linux",
   containerRuntime: "containerd://1.6.20",
   ready: true,
+  pins: {},
 });
 const sha256 = "ab".repeat(32);
+const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
 const connection: NodeConnection = {
   port: 22,
   user: "vmware-system-user",
@@ -52,6 +55,7 @@ const nodesArgs = (nodes: ClusterNode[], workersAtOnce = 2): TrustedNodesArgs =>
   workersAtOnce,
   readyTimeoutSeconds: 300,
   owner: "tkc-registry.test",
+  id,
 });
 const parsedNode = (report: string): { node: string; uid: string } => {
   const { node: name, uid } = parseCaReport(report);
@@ -94,6 +98,7 @@ test("the jumpbox mounts the key read-only, keeps its copy in memory, and has no
         image: "ubuntu:latest",
         cluster: "tkc-cluster-1",
         owner: "tkc-registry.test",
+        id,
       }),
   );
   const pod = [...registered.values()].find(({ type }) => type === "kubernetes:core/v1:Pod")!;
@@ -101,6 +106,7 @@ test("the jumpbox mounts the key read-only, keeps its copy in memory, and has no
   assert.deepEqual((pod.inputs["metadata"] as { name: string; namespace: string; labels: object }).labels, {
     "app.kubernetes.io/managed-by": "tkc-registry",
     "tkc-registry/stack": "tkc-registry.test",
+    "tkc-registry/id": id,
   });
   const spec = pod.inputs["spec"] as {
     automountServiceAccountToken: boolean;
@@ -141,7 +147,14 @@ test("nodes wait for the way in, control-plane nodes for each other, workers for
   ];
   let jumpbox: Jumpbox | undefined;
   const registered = await record(() => {
-    jumpbox = new Jumpbox("jumpbox", { name: "j", namespace: "ns1", image: "i", cluster: "c", owner: "o" });
+    jumpbox = new Jumpbox("jumpbox", {
+      name: "j",
+      namespace: "ns1",
+      image: "i",
+      cluster: "c",
+      owner: "o",
+      id,
+    });
     return new TrustedNodes("tkc-cluster-1", nodesArgs(nodes), { dependsOn: [jumpbox] });
   }, stdout);
   const of = (name: string): string[] =>
@@ -181,7 +194,7 @@ test("a node command carries where its node is and what to trust, and no secret"
 test("the containerd command is given what the CA's reported, so that it follows each of its runs", async () => {
   const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
   const environment = registered.get("w1-containerd")!.inputs["environment"] as Record<string, string>;
-  assert.deepEqual(Object.keys(environment), ["TKC_REGISTRY_CA"]);
+  assert.deepEqual(Object.keys(environment).sort(), ["TKC_REGISTRY_CA", "TKC_REGISTRY_ID"]);
   assert.equal(parseCaReport(environment["TKC_REGISTRY_CA"]!).node, "w1");
 });
 
@@ -199,7 +212,14 @@ test("a changed node is updated in place: replacing would remove the CA after in
 test("the sweep is made before all nodes and so deleted after them, and before the way in", async () => {
   let jumpbox: Jumpbox | undefined;
   const registered = await record(() => {
-    jumpbox = new Jumpbox("jumpbox", { name: "j", namespace: "ns1", image: "i", cluster: "c", owner: "o" });
+    jumpbox = new Jumpbox("jumpbox", {
+      name: "j",
+      namespace: "ns1",
+      image: "i",
+      cluster: "c",
+      owner: "o",
+      id,
+    });
     return new TrustedNodes("c", nodesArgs([node("cp1", "control-plane"), node("w1", "worker")]), {
       dependsOn: [jumpbox],
     });
@@ -214,9 +234,45 @@ test("the sweep is made before all nodes and so deleted after them, and before t
   assert.deepEqual(readSweepInput(environment as Record<string, string>), {
     connection,
     hostKeys: {},
-    owner: "tkc-registry.test",
+    stack: { owner: "tkc-registry.test", id },
+    former: undefined,
     readyTimeout: 300,
   });
+});
+
+test("the check of a destroy comes after everything, so that it is asked first, and needs no program", async () => {
+  const registered = await record(() => {
+    const jumpbox = new Jumpbox("jumpbox", {
+      name: "j",
+      namespace: "n",
+      image: "i",
+      cluster: "c",
+      owner: "o",
+      id,
+    });
+    const args = nodesArgs([node("cp1", "control-plane"), node("w1", "worker")]);
+    const nodes = new TrustedNodes("c", args, { dependsOn: [jumpbox] });
+    return new RemovalCheck(
+      "removal-check",
+      { ...args, removal: { unreachable: "skip", restart: false } },
+      { dependsOn: [jumpbox, nodes] },
+    );
+  }, stdout);
+  const others = [...registered.values()].filter(({ type }) => /^(command|kubernetes):/.test(type));
+  const before = comesAfter(registered, "removal-check");
+  assert.deepEqual(
+    others.map(({ name }) => name).filter((name) => name !== "removal-check" && !before.includes(name)),
+    [],
+  );
+  const { create, update, triggers, delete: asked, environment } = registered.get("removal-check")!.inputs;
+  assert.deepEqual(
+    { create, update, triggers, asked },
+    {
+      ...{ create: "true", update: undefined, triggers: undefined },
+      asked: `node -e "require('tkc-registry/run')" v1 check-removal --unreachable skip`,
+    },
+  );
+  assert.deepEqual(environment, registered.get("c-sweep")!.inputs["environment"]);
 });
 
 test("how nodes are left is in the words of the commands, for which no program runs", async () => {
@@ -230,7 +286,7 @@ test("how nodes are left is in the words of the commands, for which no program r
 });
 
 test("a pod that is made in place of one that is gone differs in its container, and so replaces it", async () => {
-  const args = { name: "j", namespace: "ns1", image: "i", cluster: "c", owner: "o" };
+  const args = { name: "j", namespace: "ns1", image: "i", cluster: "c", owner: "o", id };
   const containerOf = async (replaces?: string): Promise<{ env?: object[] }> => {
     const registered = await record(() => new Jumpbox("jumpbox", { ...args, replaces }));
     const pod = [...registered.values()].find(({ type }) => type === "kubernetes:core/v1:Pod")!;
@@ -257,13 +313,13 @@ test("a node that was skipped is named with the reason, and needs nothing else t
   ]);
 });
 
-test("the command lines in state are an interface: they name the package and the stack, no path of a machine", async () => {
+test("the command lines in state are an interface: they name the package, no stack and no path of a machine", async () => {
   const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
   const { create, delete: remove } = registered.get("w1-ca")!.inputs;
   assert.deepEqual(
     { create, remove },
     {
-      create: `"\${PULUMI_HOME:-$HOME/.pulumi}/tkc-registry-43699a2d6b4e/client" ca apply`,
+      create: `"\${PULUMI_HOME:-$HOME/.pulumi}/tkc-registry-\${TKC_REGISTRY_ID%-*-*-*}/client" ca apply`,
       remove: `node -e "require('tkc-registry/run')" v1 ca remove`,
     },
   );
@@ -282,6 +338,7 @@ const pullSecretArgs = (adopted: boolean, deleteAdopted = false, defaultServiceA
   deleteAdopted,
   clusterContext: "tkc-cluster-1",
   owner: "o",
+  id,
 });
 
 test("the pull secret's content is a secret wherever it is recorded", async () => {
@@ -335,6 +392,7 @@ test("the Deployment waits for every node and for the pull secret", async () => 
         adopted: false,
         deleteAdopted: false,
         owner: "o",
+        id,
       },
       { dependsOn: [nodes, pullSecret] },
     );

@@ -19,7 +19,7 @@ test("the jumpbox pod runs the same words whatever cluster, secret, image and st
       image: hostileArgument,
       cluster: hostileArgument,
     },
-    ...{ owner: hostileArgument, replaces: fc.option(hostileArgument, { nil: undefined }) },
+    ...{ id: fc.uuid(), owner: hostileArgument, replaces: fc.option(hostileArgument, { nil: undefined }) },
   });
   await fc.assert(
     fc.asyncProperty(args, async (given) => {

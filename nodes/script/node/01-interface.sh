@@ -9,7 +9,12 @@
 #   op           install | remove | restart | status
 #   machineId    base64; what /etc/machine-id must hold. Where it is empty, the host name must be nodeName
 #   nodeName     base64
-#   owner        base64; the stack whose certificates these are
+#   hostName     base64, in lower case; what the host name must be as well, where several nodes share a machine id
+#   owner        base64; the readable name of the stack whose certificates these are
+#   id           its UUID, which says which stack it is; where it is missing, as from earlier releases, owner does
+#   former       base64; the name under which an earlier release installed for this stack: a record of that name without
+#                an id is taken over
+#   unclaimed    yes | no: whether remove also takes files with our prefix that no record claims (default no)
 #   nonce        identifies this installation (install)
 #   certificate  "<file name without extension> <sha256 of the DER> <base64 of the DER> <registry>", repeated (install);
 #                the registry as image names have it: host or host:port, IPv6 in brackets
@@ -21,14 +26,19 @@
 # certificates, each of which adds 73 bytes, and as many again to what status prints.
 #
 # What is kept on the node, in /var/lib/tkc-registry:
-#   owner-<16 hex>  one for each stack. First its way, where that is certs.d, and the paths of its files in folders of
-#                   registries; then its name, the nonce of its last installation, its files in the trust store, and its
-#                   certificates as they were given, which tell what must be in the files
+#   owner-<16 hex>  one for each stack, named by its id, or by its name where it has none. First its way, where that is
+#                   certs.d, and the paths of its files in folders of registries; then its name, its id, the record that
+#                   it took over, the nonce of its last installation, its files in the trust store, and its certificates
+#                   as they were given, which tell what must be in the files
 #   changed         "<boot id> <hundredths of a second since boot>" of our last change of what Go programs trust;
-#                   "pending" from before such a change until it is complete, so that an interrupted one is redone
-#   names-before    the names in /etc/ssl/certs before our first change
+#                   "pending" from before such a change until it is complete, so that an interrupted one is redone. How
+#                   often each certificate is to be in the bundle then follows; an earlier release wrote no such numbers
+#   before          what there was of our certificates before they were ours: "bundle <sha256>" for one that was in the
+#                   bundle, "file <path>" for another's file with one that no hash link led to
 #   folders         the folders for registries that we made, each before those that it is in
 #   new/            where these are written before they get their places
+#
+# Each change is told to the node's journal, under the tag tkc-registry.
 #
 # Many nodes are asked at once, and what costs here is starting programs. So the shell does itself what it can,
 # functions answer in variables, and one awk reads all files. Lists are variables with one item a line, each with its
@@ -53,8 +63,32 @@ clean() {
   [ "${#cleaned}" -le "${2:-160}" ] || cleaned=$(printf '%s' "$cleaned" | cut -c "1-${2:-160}")
 }
 
+# Whatever failed, what was changed before it is told too.
+audit() {
+  [ "$touched" = yes ] || return 0
+  clean "$owner"
+  case $cleaned in *\"*) cleaned=$(printf '%s' "$cleaned" | tr '"' '?') ;; esac
+  said="stack=\"$cleaned\" id=${id:--} operation=$op"
+  for list in "added $added" "removed $removed"; do
+    key=${list%% *} items=
+    for item in ${list#* }; do
+      case ,$items, in *",$item,"*) ;; *) items=${items:+$items,}$item ;; esac
+    done
+    said="$said $key=${items:--}"
+  done
+  said="$said restarted=$restarted result=$1"
+  if command -v logger >/dev/null 2>&1; then
+    # Without a size it cuts a line at 1 KiB, and not every one knows sizes.
+    captured timeout 10 logger -t tkc-registry -S 8192 -- "$said" || captured timeout 10 logger -t tkc-registry -- "$said" || :
+  elif command -v systemd-cat >/dev/null 2>&1; then
+    printf '%s\n' "$said" | timeout 10 systemd-cat -t tkc-registry >/dev/null 2>&1 9>&- || :
+  fi
+}
+
 finish() {
   trap - EXIT
+  # A lock without a state protects nothing; who waits for it takes another.
+  [ "$locked" = no ] || [ -d "$state" ] || rm -f "$lock_file" || :
   # A reader who is gone is no reason to complain.
   printf 'protocol=1\n%send=%s\n' "$result" "$1" 2>/dev/null || :
   if [ "$1" = ok ]; then exit 0; else exit 1; fi
@@ -62,6 +96,7 @@ finish() {
 
 # fail CODE DETAIL [LOG]
 fail() {
+  audit "$1"
   result=
   report error "$1"
   clean "$2" 400

@@ -1,5 +1,6 @@
 read_parameters() {
-  op='' machine_id='' node_name='' owner='' nonce='' lock_wait=120 restart=yes trust=system wanted=''
+  op='' machine_id='' node_name='' host_name='' owner='' id='' former='' nonce='' lock_wait=120 restart=yes
+  trust=system take_unclaimed=no wanted=''
   for line in ${TKC_REGISTRY_PARAMETERS-}; do
     key=${line%% *} value=${line#"${line%% *}"}
     value=${value# }
@@ -7,7 +8,11 @@ read_parameters() {
       op) op=$value ;;
       machineId) machine_id=$value ;;
       nodeName) node_name=$value ;;
+      hostName) host_name=$value ;;
       owner) owner=$value ;;
+      id) id=$value ;;
+      former) former=$value ;;
+      unclaimed) take_unclaimed=$value ;;
       nonce) nonce=$value ;;
       lockWait) lock_wait=$value ;;
       restart) restart=$value ;;
@@ -19,11 +24,14 @@ read_parameters() {
   case $lock_wait in '' | *[!0-9]*) fail bad-parameter "lockWait is not a number" ;; esac
   case $trust in system | certs.d | auto) ;; *) fail bad-parameter "trust is none of system, certs.d and auto" ;; esac
   case $nonce in *[!0-9A-Za-z-]*) fail bad-parameter "nonce has characters that it must not have" ;; esac
-  owner=$(base64 -d 2>/dev/null <<END
-$owner
-END
-  ) || fail bad-parameter "owner is not base64"
+  case $id in '') ;; *[!0-9a-f-]*) fail bad-parameter "id has characters that it must not have" ;; esac
+  decode owner "$owner"
+  owner=$decoded
   [ -n "$owner" ] || fail bad-parameter "owner is missing"
+  if [ -n "$former" ]; then
+    decode former "$former"
+    former=$decoded
+  fi
   names=
   for certificate in $wanted; do
     split_certificate "$certificate"
@@ -45,6 +53,14 @@ END
       *) names="$names$name $digest$newline" ;;
     esac
   done
+}
+
+# decode NAME BASE64: sets $decoded to the parameter's value.
+decode() {
+  decoded=$(base64 -d 2>/dev/null <<END
+$2
+END
+  ) || fail bad-parameter "$1 is not base64"
 }
 
 # split_certificate LINE: sets $name, $digest, $body and $registry; a record of an earlier release has no registry.

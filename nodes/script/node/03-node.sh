@@ -1,10 +1,7 @@
 prove_identity() {
   if [ -n "$machine_id" ]; then
-    machine_id=$(base64 -d 2>/dev/null <<END
-$machine_id
-END
-    ) || fail bad-parameter "machineId is not base64"
-    found=
+    decode machineId "$machine_id"
+    machine_id=$decoded found=
     for file in /etc/machine-id /var/lib/dbus/machine-id; do
       [ -r "$file" ] || continue
       IFS=' ' read -r found <"$file" || :
@@ -14,24 +11,42 @@ END
     [ "$found" = "$machine_id" ] || fail wrong-node "the machine id here is $cleaned, not $machine_id"
   else
     [ -n "$node_name" ] || fail bad-parameter "machineId and nodeName are missing"
-    node_name=$(base64 -d 2>/dev/null <<END
-$node_name
-END
-    ) || fail bad-parameter "nodeName is not base64"
-    found=$(uname -n | tr '[:upper:]' '[:lower:]')
-    clean "$found"
-    [ "$found" = "$node_name" ] || fail wrong-node "the host name here is $cleaned, not $node_name"
+    decode nodeName "$node_name"
+    node_name=$decoded
+    compare_host_name "$node_name"
   fi
+  [ -z "$host_name" ] || {
+    decode hostName "$host_name"
+    compare_host_name "$decoded"
+  }
 }
 
-# The lock's file is removed with the last owner; who then holds a lock on a removed file tries again.
+compare_host_name() {
+  found=$(uname -n | tr '[:upper:]' '[:lower:]')
+  clean "$found"
+  [ "$found" = "$1" ] || fail wrong-node "the host name here is $cleaned, not $1"
+}
+
+# lock: only we may open its file, for any user who can might hold it. It is removed with the last owner; who then
+# holds a lock on a removed file tries again.
 lock() {
+  if ! command -v flock >/dev/null 2>&1; then
+    # Where nobody can lock there is nothing of ours.
+    if [ "$op" = remove ] && [ "$take_unclaimed" = no ] && [ ! -d "$state" ]; then return 0; fi
+    fail no-flock "there is no program flock"
+  fi
+  # Only a node that has something of ours can be changing under the eyes of who asks.
+  if [ "$op" = status ] && [ ! -d "$state" ]; then return 0; fi
   while :; do
+    [ ! -e "$lock_file" ] || chmod 600 "$lock_file" || :
+    umask 077
     exec 9>>"$lock_file"
+    umask 022
     flock -w "$lock_wait" 9 || fail busy "another run of tkc-registry on this node did not end within $lock_wait seconds"
     # shellcheck disable=SC3013 # dash and bash know -ef, and POSIX since 2024
-    [ ! "/proc/$$/fd/9" -ef "$lock_file" ] || return 0
+    [ ! "/proc/$$/fd/9" -ef "$lock_file" ] || break
   done
+  locked=yes
 }
 
 # Where a certificate must be put, and the bundle that the system's own tool makes of it. Go reads the first bundle

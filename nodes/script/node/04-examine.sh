@@ -3,18 +3,19 @@
 #   recorded               list of the names in our record
 #   recorded_certificates  list of its certificates, as in $wanted
 #   known_nonce            its nonce
-#   bundled                number of the certificates in the bundle, whichever
-#   in_bundle              list of the names whose certificate is in the bundle
+#   torn                   yes where the bundle holds no certificate or ends inside one, as while somebody writes it
+#   in_bundle              list of the names whose certificate is in the bundle, as often as it is there
 #   in_place               list of the names whose file is exactly what we would write, its final newline included
 #   in_folder              the same for files in folders of registries, $placed and $to_be: list of paths
-#   holders                list of "<name> <file>": the certificate of that name is in that file, everywhere
+#   holders                list of "<name> <file>": the certificate of that name is in that file; only everywhere, and
+#                          kept otherwise
 # A file that cannot be read, or goes away meanwhile, holds nothing.
 #
 # Reads PEM as Go does: whole lines begin and end a block, CRLF and text around blocks do no harm, other kinds of block
 # are passed over.
 examine() {
   where=${1-here}
-  recorded='' recorded_certificates='' known_nonce='' bundled=0 in_bundle='' in_place='' in_folder='' holders=''
+  recorded='' recorded_certificates='' known_nonce='' torn=no in_bundle='' in_place='' in_folder=''
   set -- /dev/null /dev/null
   [ ! -f "$owner_record" ] || set -- "$owner_record" /dev/null
   [ ! -f "$bundle" ] || set -- "$1" "$bundle"
@@ -29,6 +30,7 @@ examine() {
   set -- "$@" others
   files=
   if [ "$where" = everywhere ]; then
+    holders=
     for file in "$links"/* "$debian_store"/* "$debian_store"/*/*; do
       # Hash links are second names of files that are here too.
       case ${file##*/} in ????????.[0-9]*) [ ! -L "$file" ] || continue ;; esac
@@ -73,8 +75,9 @@ examine() {
     }
     # Prints "KEY <name>FILE" for each certificate that is looked for and there, and returns how many there are at all.
     function read_pem(file, key, shown,   line, inside, possible, text, name, count) {
-      count = 0
+      count = torn = 0
       while ((getline line < file) > 0) {
+        if (line ~ /^-/) torn = (line !~ /^-----END .*-----[ \t\r]*$/)
         if (line ~ /^-----BEGIN /) {
           sub(/[ \t\r]+$/, "", line)
           inside = possible = (line == "-----BEGIN CERTIFICATE-----")
@@ -105,7 +108,7 @@ examine() {
       }
       while ((getline line < "/dev/stdin") > 0) look_for(line)
       count = read_pem(ARGV[2], "in_bundle", "")
-      print "bundled", count
+      print "torn", (torn || count == 0 ? "yes" : "no")
       for (i = 3; ARGV[i] != "folders"; i++) if (is_exact(ARGV[i])) print "in_place", name
       while (ARGV[++i] != "others") if (is_exact(ARGV[i])) print "in_folder", ARGV[i]
       while (++i < ARGC) {
@@ -124,12 +127,20 @@ END
       'file '*) recorded=$recorded$value ;;
       'certificate '*) recorded_certificates=$recorded_certificates$value ;;
       'nonce '*) known_nonce=${line#* } ;;
-      'bundled '*) bundled=${line#* } ;;
+      'torn '*) torn=${line#* } ;;
       'in_bundle '*) in_bundle=$in_bundle$value ;;
       'in_place '*) in_place=$in_place$value ;;
       'in_folder '*) in_folder=$in_folder$value ;;
       'holder '*) holders=$holders$value ;;
     esac
+  done
+}
+
+# count_of ITEM LIST: sets $count to how often it is there.
+count_of() {
+  count=0
+  for item in $2; do
+    [ "$item" != "$1" ] || count=$((count + 1))
   done
 }
 
@@ -146,12 +157,12 @@ report_others() {
     others=$others$file$newline
   done
   [ -n "$others" ] || return 0
-  count=0
+  reported=0
   others=$(for link in $others; do readlink -f "$link"; done | sort -u)
   for file in $others; do
     case ${file##*/} in tkc-registry-*) continue ;; esac
-    count=$((count + 1))
-    [ "$count" -le 8 ] || break
+    reported=$((reported + 1))
+    [ "$reported" -le 8 ] || break
     clean "$file"
     report alsoTrustedBy "$cleaned"
   done

@@ -64,12 +64,11 @@ remove_files() {
     gone=$gone$store/$name$extension$newline
     # update-ca-certificates makes this link, and leaves it behind when its target is gone.
     if [ -L "$links/$name.pem" ]; then gone=$gone$links/$name.pem$newline; fi
-    removed=$((removed + 1))
   done
   set +f
   # What a run that was killed put aside.
-  for file in "$store"/.tkc-registry-*.new; do
-    [ ! -f "$file" ] || gone=$gone$file$newline
+  for file in "$store"/.tkc-registry-*.new "$links"/.tkc-registry-*.new "${bundle%/*}"/.tkc-registry-bundle.*; do
+    if [ -f "$file" ] || [ -L "$file" ]; then gone=$gone$file$newline; fi
   done
   set -f
   # shellcheck disable=SC2086

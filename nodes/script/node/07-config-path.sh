@@ -1,13 +1,18 @@
 # Where containerd looks for folders of registries: sets the list $roots, or $missing to why there are none. What counts
 # is the key of one table, which is called otherwise in version 2 of the configuration than later; other tables have
 # such a key too.
+#
+# To be called with containerd's unit inspected.
 find_roots() {
   roots='' missing='' version='' table='' path_2='' path_3=''
+  find_configuration
+  [ -z "$missing" ] || return 0
   if ! command -v containerd >/dev/null 2>&1; then
     missing="there is no program containerd"
     return 0
   fi
-  if ! captured timeout 30 containerd config dump; then
+  # shellcheck disable=SC2086
+  if ! captured timeout 30 containerd ${given:+--config=$given} config dump; then
     missing="containerd config dump failed: $output"
     return 0
   fi
@@ -94,17 +99,97 @@ locate() {
   folder=${roots%%"$newline"*}/$1
 }
 
-# is_read FOLDER NAME: whether containerd reads that file in that folder. Where there is a hosts.toml, it reads what is
-# named there.
+# is_read FOLDER NAME: whether containerd reads that file in that folder for $registry. Where there is a hosts.toml, it
+# reads what is named there for the host that it asks: under the table of the registry itself, or at the top where the
+# server is the registry. A mirror's table says nothing of the registry.
 is_read() {
-  [ ! -s "$1/hosts.toml" ] || grep -v '^[[:blank:]]*#' "$1/hosts.toml" 2>/dev/null | grep -Fq "$2.crt"
+  [ -s "$1/hosts.toml" ] || return 0
+  awk -v ours="$2.crt" -v registry="$registry" '
+    function without_comment(text,   i, c, quote, kept) {
+      for (i = 1; i <= length(text); i++) {
+        c = substr(text, i, 1)
+        if (quote == "" && c == "#") break
+        if (quote == "" && (c == "\"" || c == "\047")) quote = c
+        else if (c == quote) quote = ""
+        kept = kept c
+      }
+      gsub(/^[ \t\r]+|[ \t\r]+$/, "", kept)
+      return kept
+    }
+    # The host and port that https asks at this address.
+    function asked(address) {
+      address = tolower(address)
+      if (address ~ /^http:/) return ""
+      sub(/^https:\/\//, "", address)
+      sub(/\/.*/, "", address)
+      return address ~ /:[0-9]+$/ && address !~ /\]:?$/ ? address : address ":443"
+    }
+    function quoted(text,   part, count, i) {
+      count = split(text, part, /["\047]/)
+      for (i = 2; i <= count; i += 2)
+        if (part[i] == ours || substr(part[i], length(part[i]) - length(ours)) == "/" ours) return 1
+      return 0
+    }
+    BEGIN {
+      itself = server = asked(registry)
+      where = "top"
+    }
+    {
+      line = without_comment($0)
+      if (list != "") line = list " " line
+      else if (line ~ /^\[/) {
+        where = ""
+        if (line ~ /^\[[ \t]*host[ \t]*\.[ \t]*["\047][^"\047]*["\047][ \t]*\]$/) {
+          split(line, part, /["\047]/)
+          if (asked(part[2]) == itself) where = "registry"
+        }
+        next
+      }
+      list = ""
+      if (line ~ /^ca[ \t]*=[ \t]*\[/ && line !~ /\]$/) list = line
+      else if (line ~ /^ca[ \t]*=/ && quoted(line)) named[where] = 1
+      else if (where == "top" && line ~ /^server[ \t]*=/) {
+        split(line, part, /["\047]/)
+        server = asked(part[2])
+      }
+    }
+    END { exit !("registry" in named || ("top" in named && server == itself)) }
+  ' "$1/hosts.toml"
+}
+
+# Sets $configuration to the file that containerd runs with, and $given where its command line gives one; or $missing to
+# why that cannot be told.
+find_configuration() {
+  configuration=/etc/containerd/config.toml given='' next=no arguments=
+  if [ "${pid:-0}" -gt 0 ]; then arguments=$(tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline") || arguments=; fi
+  IFS=' '
+  # shellcheck disable=SC2086
+  [ -n "$arguments" ] || arguments=$(printf '%s\n' $program)
+  IFS=$newline
+  if [ -z "$arguments" ]; then
+    missing="it cannot be told with which configuration containerd is started"
+    return 0
+  fi
+  for argument in $arguments; do
+    if [ "$next" = yes ]; then
+      given=$argument next=no
+      continue
+    fi
+    case $argument in
+      --config | -config | -c) next=yes ;;
+      --config=* | -config=* | -c=*) given=${argument#*=} ;;
+    esac
+  done
+  case $given in
+    '') ;;
+    /*) configuration=$given ;;
+    *) missing="containerd is started with the configuration $given, which is no whole path" ;;
+  esac
 }
 
 # The configuration that is read is not the one that containerd runs with where it was changed since: sets $missing.
 compare_configuration() {
-  configuration=/etc/containerd/config.toml
   [ -f "$configuration" ] || return 0
-  inspect_containerd
   [ -n "$started" ] || return 0
   IFS=' .' read -r seconds _ </proc/uptime
   if [ $(($(date +%s) - $(date -r "$configuration" +%s))) -lt $((seconds - started / 100 - 1)) ]; then

@@ -42,13 +42,13 @@ place_files() {
     name=${file##*/}
     mv -f "${file%/*}/.${name%.crt}.new" "$file" || not_written "$file"
   done
-  asides='' changed=true
+  asides='' changed=true touched=yes
 }
 
 # drop_files PATHS: removes them from the folders of registries, and what runs that were killed put aside there.
 drop_files() {
   gone=$1
-  [ -z "$1" ] || changed=true
+  if [ -n "$1" ]; then changed=true touched=yes; fi
   set +f
   for file in $placed; do
     for aside in "${file%/*}"/.tkc-registry-*.new; do

@@ -1,7 +1,11 @@
 # From here until keep_changed has settled, a change that is interrupted is one that has to be redone.
 keep_pending() {
-  [ -f "$state/names-before" ] || keep names-before "$(ls -A "$links")"
-  keep changed pending
+  targets=
+  for edit in $edits; do
+    split_edit "$edit"
+    targets="$targets $sign$digest=$target"
+  done
+  keep changed "pending bundle$targets"
 }
 
 keep_changed() {
@@ -9,13 +13,17 @@ keep_changed() {
   keep changed "$boot_id $seconds$hundredths"
 }
 
+# Sets $pending to the numbers of a change that is to be redone.
 read_changed() {
-  changed_boot='' changed_at=''
+  changed_boot='' changed_at='' pending=''
   [ ! -f "$state/changed" ] || IFS=' ' read -r changed_boot changed_at <"$state/changed" || :
+  [ "$changed_boot" != pending ] || pending=$changed_at
 }
 
-# In Photon's bundle, which is files put end to end, a file without a final newline swallows itself and the next.
-check_neighbours() {
+# In Photon's bundle, which the system's tool makes of files put end to end, a file without a final newline swallows
+# itself and the next: sets $unterminated to the list of such files of others.
+find_unterminated() {
+  unterminated=
   [ "$family" = photon ] || return 0
   set +f
   set -- "$store"/*.pem
@@ -27,62 +35,504 @@ check_neighbours() {
   # The shell takes newlines from the end: nothing is left of the last bytes of all files where each is one.
   if [ "$odd" = no ] && last=$(tail -q -c 1 "$@" 2>/dev/null) && [ -z "$last" ]; then return 0; fi
   for file in "$@"; do
-    name=${file##*/}
-    # Our own is about to be written anew.
-    ! among "${name%.pem}" "$to_write" || continue
-    [ ! -f "$file" ] || [ -z "$(tail -c 1 "$file")" ] ||
-      fail bad-neighbour "$file does not end with a newline: rebuilding the bundle would lose its certificate and the next one"
+    case ${file##*/} in tkc-registry-*) continue ;; esac
+    [ ! -f "$file" ] || [ -z "$(tail -c 1 "$file")" ] || unterminated=$unterminated$file$newline
   done
 }
 
+# An install does not rebuild, so such a file costs nothing today; the next rebuild by whomever may lose our certificate
+# with it.
+report_unterminated() {
+  reported=0
+  find_unterminated
+  for file in $unterminated; do
+    reported=$((reported + 1))
+    [ "$reported" -le 8 ] || break
+    clean "$file"
+    report unterminated "$cleaned"
+  done
+}
+
+# What an earlier release began by the system's own tool, and that was cut off there, is completed by it: nobody can
+# tell what the bundle has lost. Nothing else runs the tool, for it loses what others put into the bundle by hand, and
+# trusts what they left out of it.
 rebuild() {
+  find_unterminated
+  for file in $unterminated; do
+    fail bad-neighbour "$file does not end with a newline: rebuilding the bundle would lose its certificate and the next one"
+  done
+  touched=yes
   case $family in
     photon)
       captured timeout 300 /usr/bin/rehash_ca_certificates.sh || fail rehash-failed "rehash_ca_certificates.sh failed" "$output"
       ;;
     debian)
       # It appends to what a run that was killed left behind.
-      [ "$changed_boot" != pending ] || rm -f "$bundle.new"
+      rm -f "$bundle.new"
       captured timeout 300 update-ca-certificates || fail rehash-failed "update-ca-certificates failed" "$output"
       ;;
   esac
-  dead=no
-  set +f
-  for link in "$links"/????????.[0-9]*; do
-    if [ -e "$link" ] || [ ! -L "$link" ]; then continue; fi
-    case $(readlink "$link") in
-      tkc-registry-* | */tkc-registry-*) rm -f "$link" && dead=yes ;;
+}
+
+# Somebody who writes the bundle at this moment is waited for.
+await_bundle() {
+  tries=5
+  while [ "$torn" = yes ]; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] ||
+      fail bundle-shrank "$bundle holds no certificate, or ends inside one: the node's own tool was cut off while it wrote it"
+    sleep 1
+    examine everywhere
+  done
+}
+
+# split_edit LINE: sets $sign, $target, $name, $digest and $body.
+split_edit() {
+  sign=${1%% *} rest=${1#* }
+  target=${rest%% *}
+  split_certificate "${rest#* }"
+}
+
+# plan_edits CERTIFICATES STALE: sets $edits to what has to happen to the bundle for CERTIFICATES to be in it, and those
+# of STALE to be gone. A line has a sign and how often the certificate is to be there: "+" adds what is missing, "-" cuts
+# what is too much, "=" both. As often as there are files with it, as the system's tool would have it; the copies of
+# others are not counted, and stay. Also sets $before to what was there before us.
+plan_edits() {
+  edits='' done='' before=''
+  if [ -f "$state/before" ]; then
+    while IFS= read -r line; do before=$before$line$newline; done <"$state/before"
+  fi
+  for certificate in $1$2; do
+    split_certificate "$certificate"
+    ! among "$digest" "$done" || continue
+    done=$done$digest$newline
+    plan_edit "$certificate" "$1" "$2"
+  done
+}
+
+plan_edit() {
+  edit=$1 same_name=${1%% *} same=${1#* } same=${same%% *}
+  count_of "$same_name" "$in_bundle"
+  there=$count base=$count ours='' fresh=0 standing=0 going=0 fed=no redo=''
+  for certificate in $2; do
+    split_certificate "$certificate"
+    if [ "$digest" != "$same" ] || among "$name" "$ours"; then continue; fi
+    ours=$ours$name$newline
+    if among "$name" "$in_place"; then
+      standing=$((standing + 1))
+    elif ! among "$name" "$recorded" && ! claimed_by_others "file=$name"; then
+      fresh=$((fresh + 1))
+    fi
+  done
+  wanted_here=0
+  for name in $ours; do wanted_here=$((wanted_here + 1)); done
+  staying=$wanted_here
+  for certificate in $other_certificates; do
+    name=${certificate%% *}
+    if [ "${certificate#* }" != "$same" ] || ! claimed_by_others "file=$name" || among "$name" "$ours"; then continue; fi
+    ours=$ours$name$newline
+    staying=$((staying + 1))
+  done
+  counted=
+  for certificate in $3; do
+    split_certificate "$certificate"
+    if [ "$digest" != "$same" ] || among "$name" "$counted"; then continue; fi
+    counted=$counted$name$newline
+    going=$((going + 1))
+    ! feeds_bundle "$name" || fed=yes
+  done
+  ! among "bundle $same" "$before" || fed=yes
+  IFS=' '
+  # shellcheck disable=SC2086
+  for target in $pending; do
+    case $target in [-+=]"$same"=*) redo=$target ;; esac
+  done
+  IFS=$newline
+  target=${redo##*=}
+  case $redo in ?*) sign=${redo%"${redo#?}"} ;; *) sign= ;; esac
+  if [ "$going" -eq 0 ]; then
+    case $sign in
+      '+' | '=') ;;
+      -) target=$((target + wanted_here)) ;;
+      *)
+        target=0
+        if [ "$fresh" -gt 0 ]; then
+          target=$((there + fresh))
+          if [ "$there" -gt "$standing" ]; then among "bundle $same" "$before" || before="${before}bundle $same$newline"; fi
+        elif [ "$there" -eq 0 ]; then
+          target=$wanted_here
+        fi
+        ;;
+    esac
+    [ "$there" -ge "$target" ] || edits="$edits+ $target $edit$newline"
+    return 0
+  fi
+  case $sign in
+    '+') base=$target target= ;;
+    '=') [ "$wanted_here" -gt 0 ] || base=$target target= ;;
+    -) target=$((target + wanted_here)) ;;
+  esac
+  if [ -z "$target" ]; then
+    target=$staying
+    if [ "$fed" = yes ] && [ $((base - going + fresh)) -gt "$staying" ]; then target=$((base - going + fresh)); fi
+  fi
+  sign=-
+  if [ "$wanted_here" -gt 0 ]; then sign='='; fi
+  edits="$edits$sign $target $edit$newline"
+}
+
+# feeds_bundle NAME: whether a file of others has this certificate of ours, and the system's tool takes it for the
+# bundle.
+feeds_bundle() {
+  for holder in $holders; do
+    [ "${holder%% *}" = "$1" ] || continue
+    case ${holder#* } in
+      */tkc-registry-*) ;;
+      "$links"/*.pem) return 0 ;;
+      "$debian_store"/*.crt) [ "$family" = photon ] || return 0 ;;
     esac
   done
-  set -f
-  # The same certificate in another's file had no link while ours had it.
-  if [ "$dead" = yes ] && command -v openssl >/dev/null 2>&1; then captured openssl rehash "$links" || :; fi
+  return 1
 }
 
-# change_store NAMES: to be called with everything recorded; writes the files of $to_write, removes those of NAMES and
-# rebuilds.
+# Whether the bundle, as examine saw it, is as $edits want it.
+edited() {
+  for edit in $edits; do
+    split_edit "$edit"
+    count_of "$name" "$in_bundle"
+    case $sign in
+      '+') [ "$count" -ge "$target" ] || return 1 ;;
+      -) [ "$count" -le "$target" ] || return 1 ;;
+      *) [ "$count" -eq "$target" ] || return 1 ;;
+    esac
+  done
+}
+
+# What awk needs to know of PEM to change a bundle: next_block reads the next certificate of a file.
+pem_in_awk='
+  function as_pem(text,   lines) {
+    for (; length(text) > 64; text = substr(text, 65)) lines = lines substr(text, 1, 64) "\n"
+    return "-----BEGIN CERTIFICATE-----\n" lines text "\n-----END CERTIFICATE-----\n"
+  }
+  # Sets block to its base64, raw to its lines, from and number to the first and the last of them.
+  function next_block(file,   line, inside) {
+    while ((getline line < file) > 0) {
+      number++
+      if (line ~ /^-/) torn = (line !~ /^-----END .*-----[ \t\r]*$/)
+      if (line ~ /^-----BEGIN CERTIFICATE-----[ \t\r]*$/) {
+        inside = 1
+        from = number
+        block = ""
+        raw = line "\n"
+      } else if (line ~ /^-----BEGIN /) {
+        inside = 0
+      } else if (line ~ /^-----END /) {
+        raw = raw line "\n"
+        if (inside && line ~ /^-----END CERTIFICATE-----[ \t\r]*$/) return 1
+        inside = 0
+      } else if (inside) {
+        raw = raw line "\n"
+        if (line ~ /:/) continue
+        gsub(/[ \t\r]/, "", line)
+        block = block line
+      }
+    }
+    close(file)
+    return 0
+  }
+  function read_edits(   line, field) {
+    while ((getline line < "/dev/stdin") > 0) {
+      if (split(line, field, " ") < 5) continue
+      total++
+      sign[total] = field[1]
+      target[total] = field[2] + 0
+      body[total] = field[5]
+      edit[field[5]] = total
+    }
+  }
+'
+
+# edit_bundle: does to the bundle what $edits say, and nothing else. It is written aside and renamed, so a reader has the
+# old one or the new one. Photon's own tool writes it in place: what it wrote while we did is never lost, for the old
+# file stays at hand under a second name until it is known that nobody wrote to it.
+edit_bundle() {
+  [ -n "$edits" ] || return 0
+  real=$(readlink -f "$bundle") || fail bundle-shrank "$bundle cannot be found"
+  old=${real%/*}/.tkc-registry-bundle.old new=${real%/*}/.tkc-registry-bundle.new held=${real%/*}/.tkc-registry-bundle.held
+  asides=$old$newline$new$newline$held$newline tries=5
+  until try_edit; do
+    tries=$((tries - 1))
+    # shellcheck disable=SC2086
+    if [ "$tries" -eq 0 ]; then
+      rm -f $asides
+      fail bundle-shrank "$bundle is being written by somebody else, again and again, or ends inside a certificate"
+    fi
+    sleep 1
+  done
+  # shellcheck disable=SC2086
+  rm -f $asides
+  asides=
+}
+
+# Fails where somebody else writes to the bundle.
+try_edit() {
+  # shellcheck disable=SC2086
+  rm -f $asides
+  cp -a "$real" "$old" || not_written "$bundle"
+  plan=$(awk "$pem_in_awk"'
+    BEGIN {
+      read_edits()
+      while (next_block(ARGV[1])) {
+        blocks++
+        if (!(block in edit)) continue
+        which = edit[block]
+        count[which]++
+        lines[which, count[which]] = from "," number
+        exact[which, count[which]] = (raw == as_pem(block))
+      }
+      if (torn || blocks == 0) print "torn"
+      for (which = 1; which <= total; which++) {
+        if (sign[which] != "-")
+          for (more = target[which] - count[which]; more > 0; more--) print "add", body[which]
+        if (sign[which] == "+") continue
+        # Ours are as we write them, and the last.
+        less = count[which] - target[which]
+        for (ours = 1; ours >= 0; ours--)
+          for (i = count[which]; i > 0 && less > 0; i--)
+            if (exact[which, i] == ours) {
+              print "cut", lines[which, i]
+              less--
+            }
+      }
+      print "lines", number + 0
+    }
+  ' "$old" <<END
+$edits
+END
+  )
+  additions='' cuts='' lines=0 torn=no
+  for line in $plan; do
+    case $line in
+      torn) torn=yes ;;
+      'add '*) additions=$additions${line#* }$newline ;;
+      'cut '*) cuts="$cuts${line#* }d$newline" ;;
+      'lines '*) lines=${line#* } ;;
+    esac
+  done
+  [ -n "$additions$cuts" ] || return 0
+  [ "$torn" = no ] || return 1
+  cp -a "$old" "$new" || not_written "$bundle"
+  last=$(tail -c 1 "$old")
+  if [ -n "$cuts" ]; then
+    sed "$cuts" "$old" >"$new" || not_written "$bundle"
+    # A bundle without a final newline is left without one.
+    case $newline$cuts in *",${lines}d$newline"*) [ -z "$last" ] || truncate -s -1 "$new" || not_written "$bundle" ;; esac
+  fi
+  for body in $additions; do
+    pem "$body"
+    if [ -z "$last" ]; then printf '%s\n' "$pem"; else printf '\n%s' "$pem"; fi >>"$new" || not_written "$bundle"
+  done
+  wrong=$(awk "$pem_in_awk"'
+    BEGIN {
+      read_edits()
+      while (next_block(ARGV[1])) was[block]++
+      while (next_block(ARGV[2])) is[block]++
+      for (text in is) if (!(text in was)) was[text] = 0
+      for (text in was) {
+        wanted = was[text]
+        if (text in edit) {
+          which = edit[text]
+          if (sign[which] != "-" && wanted < target[which]) wanted = target[which]
+          if (sign[which] != "+" && wanted > target[which]) wanted = target[which]
+        }
+        if (is[text] + 0 != wanted) wrong++
+      }
+      print wrong + 0
+    }
+  ' "$old" "$new" <<END
+$edits
+END
+  )
+  if [ "$wrong" != 0 ]; then
+    # shellcheck disable=SC2086
+    rm -f $asides
+    fail bundle-shrank "$bundle, written anew with our certificates, would differ from what it was in $wrong others; it was left as it is"
+  fi
+  sync "$new" || not_written "$bundle"
+  same_text "$old" "$real" || return 1
+  ln "$real" "$held" || not_written "$bundle"
+  touched=yes
+  mv -f "$new" "$real" || not_written "$bundle"
+  if ! same_text "$old" "$held"; then
+    mv -f "$held" "$real" || not_written "$bundle"
+    return 1
+  fi
+}
+
+same_text() {
+  digests=$(sha256sum "$1" "$2") || return 1
+  one=${digests%%"$newline"*} other=${digests##*"$newline"}
+  [ "${one%% *}" = "${other%% *}" ]
+}
+
+# plan_links CERTIFICATES: sets $links_to_be to the list of "<hash> <name>" of the hash links by which OpenSSL finds
+# them, as the system's tool would make them: none where another file with the same certificate has one. Without the
+# program openssl there are none, for then the tool makes none either.
+plan_links() {
+  links_to_be='' done=''
+  command -v openssl >/dev/null 2>&1 || return 0
+  for certificate in $1; do
+    split_certificate "$certificate"
+    ! among "$digest" "$done" || continue
+    done=$done$digest$newline
+    pem "$body"
+    hash=$(printf '%s\n' "$pem" | openssl x509 -hash -noout 2>/dev/null 9>&-) || continue
+    case $hash in ????????) ;; *) continue ;; esac
+    number=0 linked=no
+    while [ -e "$links/$hash.$number" ] || [ -L "$links/$hash.$number" ]; do
+      # shellcheck disable=SC3013
+      if [ "$links/$hash.$number" -ef "$store/$name$extension" ]; then linked=yes; fi
+      ! has_holder "$links/$hash.$number" || linked=yes
+      number=$((number + 1))
+    done
+    [ "$linked" = no ] || continue
+    links_to_be="$links_to_be$hash $name$newline"
+    for holder in $holders; do
+      case $holder in */tkc-registry-*) continue ;; esac
+      if [ "${holder%% *}" != "$name" ] || ! is_linkable "${holder#* }"; then continue; fi
+      among "file $digest ${holder#* }" "$before" || before="${before}file $digest ${holder#* }$newline"
+    done
+  done
+}
+
+# has_holder LINK: whether it leads to a file with the certificate $name that is to stay.
+has_holder() {
+  for holder in $holders; do
+    file=${holder##*/}
+    ! among "${file%.*}" "$stale" || continue
+    # shellcheck disable=SC3013
+    if [ "${holder%% *}" = "$name" ] && [ "$1" -ef "${holder#* }" ]; then return 0; fi
+  done
+  return 1
+}
+
+# Whether the system's tool would make a hash link to a file.
+is_linkable() {
+  case $1 in
+    "$links"/*/*) return 1 ;;
+    "$links"/*.pem | "$links"/*.crt | "$links"/*.cer) return 0 ;;
+  esac
+  return 1
+}
+
+stood_unlinked() {
+  for line in $before; do
+    case $line in "file "*" $1") return 0 ;; esac
+  done
+  return 1
+}
+
+# keep_before DIGESTS: keeps what there was before us, without what was there of certificates that have left us.
+keep_before() {
+  left=
+  for line in $before; do
+    digest=${line#* } digest=${digest%% *}
+    among "$digest" "$1" || left=$left$line$newline
+  done
+  if [ -n "$left" ]; then keep before "${left%"$newline"}"; elif [ -f "$state/before" ]; then rm -f "$state/before"; fi
+}
+
+# make_links NAMES: the links to their files that the system's tool would make.
+make_links() {
+  if [ "$family" = debian ]; then
+    for name in $1; do
+      # shellcheck disable=SC3013
+      [ "$links/$name.pem" -ef "$store/$name.crt" ] || ln -sf "$store/$name.crt" "$links/$name.pem" || not_written "$links/$name.pem"
+    done
+  fi
+  for link in $links_to_be; do
+    hash=${link%% *} name=${link#* } number=0
+    while [ -e "$links/$hash.$number" ] || [ -L "$links/$hash.$number" ]; do number=$((number + 1)); done
+    ln -s "$name.pem" "$links/$hash.$number" || not_written "$links/$hash.$number"
+  done
+}
+
+# is_dead LINK: whether it leads to a file of ours that is gone, whose name $dead is then. That proves it ours: no record
+# could, for the system's tool gives the numbers anew.
+is_dead() {
+  if [ -e "$1" ] || [ ! -L "$1" ]; then return 1; fi
+  dead=$(readlink "$1")
+  dead=${dead##*/}
+  case $dead in tkc-registry-*) dead=${dead%.*} ;; *) return 1 ;; esac
+}
+
+# Removes the hash links to files of ours that are gone. OpenSSL counts up and stops at the first number that is missing,
+# so the last link of the same hash takes the place, as by the system's tool; unless another file with the same
+# certificate is without a link because this one had it: then it gets this one.
+drop_links() {
+  set +f
+  set -- "$links"/????????.[0-9]*
+  set -f
+  for link in "$@"; do
+    is_dead "$link" || continue
+    name=$dead base=${link%.*} number=${link##*.}
+    case $number in
+      *[!0-9]*)
+        rm -f "$link"
+        continue
+        ;;
+    esac
+    heir=
+    for holder in $holders; do
+      file=${holder#* }
+      if [ "${holder%% *}" != "$name" ] || [ ! -f "$file" ] || ! is_linkable "$file" || stood_unlinked "$file"; then
+        continue
+      fi
+      [ "$(grep -c '^-----BEGIN ' "$file")" = 1 ] || continue
+      heir=${file##*/}
+      for other in 0 1 2 3 4 5 6 7 8 9; do
+        # shellcheck disable=SC3013
+        if [ "$base.$other" -ef "$file" ]; then heir=; fi
+      done
+      [ -z "$heir" ] || break
+    done
+    if [ -n "$heir" ]; then
+      if ! ln -sf "$heir" "$links/.tkc-registry-link.new" || ! mv -f "$links/.tkc-registry-link.new" "$link"; then
+        not_written "$link"
+      fi
+      continue
+    fi
+    last=$number
+    while [ -L "$base.$((last + 1))" ]; do last=$((last + 1)); done
+    while [ "$last" -gt "$number" ] && is_dead "$base.$last"; do
+      rm -f "$base.$last"
+      last=$((last - 1))
+    done
+    if [ "$last" -gt "$number" ]; then mv -f "$base.$last" "$link"; else rm -f "$link"; fi
+  done
+}
+
+# change_store NAMES: to be called with everything recorded and planned; writes the files of $to_write, removes those of
+# NAMES, and lets links and bundle follow.
 change_store() {
-  removed=0 before=$bundled
+  touched=yes changed=true
   write_files
   remove_files "$1"
-  rebuild
-  examine everywhere
-  [ "$bundled" -ge $((before - removed)) ] ||
-    fail bundle-shrank "$bundle held $before certificates before and holds $bundled now; $removed were ours and were to go"
-  changed=true
-}
-
-# Every rebuild links whatever has no link yet, also what others put there and never linked. What was there without a
-# link before us is without one after us.
-drop_links_made_for_others() {
-  [ -f "$state/names-before" ] || return 0
-  names_before=$(cat "$state/names-before")$newline
-  set +f
-  for link in "$links"/????????.[0-9]*; do
-    [ -L "$link" ] || continue
-    ! among "${link##*/}" "$names_before" || continue
-    target=$(readlink "$link")
-    ! among "${target##*/}" "$names_before" || rm -f "$link"
+  make_links "$stored"
+  drop_links
+  # Whoever rebuilds the bundle at the same time may have read the folder before we wrote to it.
+  for _ in 1 2 3; do
+    edit_bundle
+    examine
+    if edited; then return 0; fi
   done
-  set -f
+  for edit in $edits; do
+    split_edit "$edit"
+    count_of "$name" "$in_bundle"
+    if [ "$count" -lt "$target" ] && [ "$sign" != - ]; then
+      fail not-trusted "$store/$name$extension is in place, but $bundle has not its certificate: somebody takes it out"
+    elif [ "$count" -gt "$target" ] && [ "$sign" != + ]; then
+      fail not-removed "$bundle has the certificate of a file that is gone again: somebody puts it back"
+    fi
+  done
 }

@@ -11,7 +11,6 @@ find_unclaimed() {
 find_kept() {
   kept=
   if [ "$way" != system ] || [ -z "$placed" ]; then return 0; fi
-  inspect_containerd
   until_loaded=no
   # What is still aside is a change that has just been made.
   if [ -n "$asides" ] || ! loaded; then until_loaded=yes; fi
@@ -58,33 +57,54 @@ choose_way() {
   fi
 }
 
-install_certificates() {
-  [ -n "$wanted" ] || fail bad-parameter "no certificate was given"
-  read_changed
-  find_other_records
-  choose_way
-  examine
-  names='' stored='' to_write='' stale='' earlier='' rebuilding=no to_place='' sorting=no
-  if [ "$changed_boot" = pending ]; then rebuilding=yes; fi
+# select_certificates CERTIFICATES NAMES: sets $selected to those with these names.
+select_certificates() {
+  selected=
+  for certificate in $1; do
+    ! among "${certificate%% *}" "$2" || selected=$selected$certificate$newline
+  done
+}
+
+# digests_of CERTIFICATES NAMES: sets $digests to the list of the SHA-256 of those with these names.
+digests_of() {
+  select_certificates "$1" "$2"
+  digests=
+  for certificate in $selected; do
+    split_certificate "$certificate"
+    among "$digest" "$digests" || digests=$digests$digest$newline
+  done
+}
+
+# names_of PATHS: sets $path_names to the names of the certificates in folders of registries.
+names_of() {
+  path_names=
+  for file in $1; do
+    name=${file##*/}
+    path_names=$path_names${name%.crt}$newline
+  done
+}
+
+# plan_install: what is to be written, and what is to go.
+plan_install() {
+  names='' stored='' to_write='' stale='' earlier='' rebuilding=no to_place='' sorting=no links_to_be=''
   for certificate in $wanted; do
     name=${certificate%% *}
     among "$name" "$names" || names=$names$name$newline
   done
-  if [ "$way" = system ]; then stored=$names; fi
+  store_certificates=
+  if [ "$way" = system ]; then stored=$names store_certificates=$wanted; fi
   files=$stored
   for name in $stored; do
-    if ! among "$name" "$in_place"; then
-      to_write=$to_write$name$newline
-    elif ! among "$name" "$in_bundle"; then
-      rebuilding=yes
-    fi
+    among "$name" "$in_place" || to_write=$to_write$name$newline
   done
   for name in $recorded; do
     ! among "$name" "$stored" || continue
     files=$files$name$newline
     claimed_by_others "file=$name" || stale=$stale$name$newline
   done
-  if [ -n "$to_write$stale" ]; then rebuilding=yes; fi
+  select_certificates "$recorded_certificates" "$stale"
+  plan_edits "$store_certificates" "$selected"
+  if [ -n "$to_write$stale$edits" ] || [ "$changed_boot" = pending ]; then rebuilding=yes; fi
   paths=$to_be
   for file in $to_be; do
     among "$file" "$in_folder" || to_place=$to_place$file$newline sorting=yes
@@ -95,11 +115,43 @@ install_certificates() {
   for certificate in $recorded_certificates; do
     among "${certificate%% *}" "$names" || earlier=$earlier$certificate$newline
   done
-  if [ "$rebuilding" = yes ]; then check_neighbours; fi
+}
+
+install_certificates() {
+  [ -n "$wanted" ] || fail bad-parameter "no certificate was given"
+  # A node that runs something else is left as it is.
+  inspect_containerd
+  need_containerd
+  read_changed
+  choose_way
+  examine everywhere
+  if [ "$changed_boot $changed_at" = 'pending ' ]; then
+    rebuild
+    changed=true
+    examine everywhere
+  fi
+  plan_install
+  if ! edited && [ "$torn" = yes ]; then
+    await_bundle
+    plan_install
+  fi
+  names_of "$to_place"
+  digests_of "$wanted" "$to_write$path_names"
+  added=$digests
+  for edit in $edits; do
+    split_edit "$edit"
+    if [ "$sign" = - ] || among "$digest" "$added"; then continue; fi
+    added=$added$digest$newline
+  done
+  take_over
   if [ "$rebuilding" = yes ] || [ "$sorting" = yes ]; then
+    [ -z "$store_certificates" ] || [ "$rebuilding" = no ] || plan_links "$store_certificates"
     keep_record "" "$wanted$earlier" "$files" "$paths"
     [ -z "$to_place" ] || keep_folders
-    [ "$rebuilding" = no ] || keep_pending
+    if [ "$rebuilding" = yes ]; then
+      keep_before ''
+      keep_pending
+    fi
     settle
   fi
   # First comes what is to be trusted, then goes what is not any more.
@@ -109,13 +161,10 @@ install_certificates() {
     change_store "$stale"
     for name in $stored; do
       among "$name" "$in_bundle" ||
-        fail not-trusted "$store/$name$extension is in place, but $bundle has not its certificate after the rebuild" "$output"
+        fail not-trusted "$store/$name$extension is in place, but $bundle has not its certificate" "$output"
     done
-    keep_changed
-  else
-    # Without this record nobody can tell whether containerd started before or after the certificates came.
-    if [ "$way" = system ] && [ ! -f "$state/changed" ]; then keep_changed; fi
-    examine everywhere
+  elif [ -n "$to_place" ]; then
+    examine
   fi
   for file in $to_be; do
     among "$file" "$in_folder" || fail not-trusted "$file was written and is not as it was written"
@@ -123,59 +172,100 @@ install_certificates() {
   unclaimed=
   find_kept "$names"
   if [ "$sorting" = yes ]; then drop_former; fi
+  names_of "$unclaimed"
+  digests_of "$recorded_certificates" "$stale$path_names"
+  for digest in $digests; do
+    case $wanted in *" $digest "*) ;; *) removed=$removed$digest$newline ;; esac
+  done
+  [ -z "$stale" ] || keep_before "$removed"
   keep_record "$nonce" "$wanted" "$stored" "$to_be$kept"
+  # Without this nobody can tell whether containerd started before or after the certificates came. After the record, for
+  # a change is complete with that.
+  if [ "$rebuilding" = yes ] || { [ "$way" = system ] && [ ! -f "$state/changed" ]; }; then keep_changed; fi
   find_folders "$to_place$unclaimed"
+  if [ "$rebuilding" = yes ]; then folders=$folders$links$newline${bundle%/*}$newline; fi
   # shellcheck disable=SC2086
   settle "$store" $folders
-  # What is in the store from now on is no business of ours.
-  if [ "$way" = certs.d ] && [ -z "$other_records" ]; then
-    drop_links_made_for_others
-    rm -f "$state/names-before"
-  fi
+  # Earlier releases kept what they needed to undo what a rebuild does.
+  [ ! -f "$state/names-before" ] || rm -f "$state/names-before"
   recorded_certificates=$wanted known_nonce=$nonce placed=$to_be$kept
   report_others "$names"
+  if [ "$way" = system ]; then report_unterminated; fi
 }
 
 remove_certificates() {
   read_changed
-  find_other_records
   read_way
+  stray_names=
+  if [ "$take_unclaimed" = yes ]; then
+    examine
+    find_strays
+    read_strays
+    for file in $strays; do
+      case $file in "$store"/* | "$links"/*) ;; *) placed=$placed$file$newline ;; esac
+    done
+    # They are looked for as what is recorded.
+    wanted=$stray_certificates
+  fi
   examine
-  stale='' to_write='' kept='' dropped=''
+  stale=$stray_names to_write='' stored='' kept='' links_to_be='' edits='' before=''
   for name in $recorded; do
     claimed_by_others "file=$name" || stale=$stale$name$newline
   done
+  select_certificates "$recorded_certificates$wanted" "$stale"
+  leaving=$selected
+  digests_of "$leaving" "$stale"
+  removed=$digests
+  if [ -n "$stale$placed" ] || [ "$changed_boot" = pending ]; then examine everywhere; fi
   if [ -n "$stale" ] || [ "$changed_boot" = pending ]; then
-    check_neighbours
+    if [ "$changed_boot $changed_at" = 'pending ' ]; then
+      rebuild
+      examine everywhere
+    fi
+    plan_edits '' "$leaving"
+    if ! edited && [ "$torn" = yes ]; then await_bundle; fi
+    [ ! -f "$owner_record" ] || take_over
     keep_pending
     settle
     change_store "$stale"
-    for name in $stale; do
-      among "$name" "$in_bundle" || continue
-      case $newline$holders in *"$newline$name "*) continue ;; esac
-      fail not-removed "$bundle still has the certificate of a file that is gone" "$output"
-    done
+    # Together: what is done must not be recorded as still to do, for then a copy of others would be cut.
+    [ ! -f "$owner_record" ] || keep_record "$known_nonce" "$recorded_certificates" "" "$placed"
     keep_changed
-    settle "$store"
-  elif [ -n "$placed" ]; then
-    examine everywhere
+    settle "$store" "$links" "${bundle%/*}"
   fi
-  [ -n "$other_records" ] || drop_links_made_for_others
   drop_former
-  for file in $unclaimed; do
-    name=${file##*/}
-    dropped=$dropped${name%.crt}$newline
+  names_of "$unclaimed"
+  dropped=$path_names
+  digests_of "$recorded_certificates$wanted" "$dropped"
+  for digest in $digests; do
+    among "$digest" "$removed" || removed=$removed$digest$newline
   done
   report_others "$stale$dropped"
+  for certificate in $leaving; do
+    split_certificate "$certificate"
+    # Somebody had put it into the bundle itself before we came.
+    if ! among "bundle $digest" "$before" || ! among "$name" "$in_bundle" || feeds_bundle "$name"; then continue; fi
+    report alsoTrustedBy "$bundle"
+    break
+  done
   find_folders "$unclaimed"
   # shellcheck disable=SC2086
   [ -z "$folders" ] || sync $folders || not_written "$state"
+  if [ -n "$other_records" ] && [ -n "$before" ]; then
+    gone=
+    for digest in $removed; do
+      case $newline$other_certificates in *" $digest$newline"*) ;; *) gone=$gone$digest$newline ;; esac
+    done
+    keep_before "$gone"
+  fi
   [ -z "$asides" ] || settle
   rm -f "$owner_record"
-  if [ "$restart" = yes ]; then restart_if_needed; fi
+  # The node may run something else by now, or have done so always: nothing of ours needs it.
+  if [ "$restart" = yes ] || command -v systemctl >/dev/null 2>&1; then inspect_containerd; fi
+  if [ "$restart" = yes ] && [ "$unit" = loaded ]; then restart_if_needed; fi
+  [ -z "$started_iso" ] || report containerdStarted "$started_iso"
   [ -z "$other_records" ] || return 0
   rm -rf "$state"
-  rm -f "$lock_file"
 }
 
 # After a restart: what find_kept kept is not needed any more.
@@ -186,7 +276,6 @@ finish_change() {
   if [ "$way" = certs.d ] || [ -z "$placed" ]; then return 0; fi
   find_kept "$recorded"
   [ "$kept" != "$placed" ] || return 0
-  find_other_records
   drop_former
   keep_record "$known_nonce" "$recorded_certificates" "$recorded" "$kept"
   find_folders "$unclaimed"

@@ -1,18 +1,20 @@
 # When the running containerd started, in the unit of /proc/uptime and on its clock: systemd's own monotonic
 # timestamps stand still while a machine is suspended, and could not be compared.
 inspect_containerd() {
-  output=$(TZ=UTC systemctl show -p LoadState -p MainPID -p ExecMainStartTimestamp containerd.service </dev/null 2>&1 9>&-) ||
+  unit='' pid='' since='' started='' started_iso='' program=''
+  command -v systemctl >/dev/null 2>&1 || return 0
+  output=$(TZ=UTC systemctl show -p LoadState -p MainPID -p ExecMainStartTimestamp -p ExecStart containerd.service </dev/null 2>&1 9>&-) ||
     fail containerd-failed "systemctl show failed" "$output"
-  unit='' pid='' since='' started='' started_iso=''
   for line in $output; do
     case $line in
       LoadState=*) unit=${line#*=} ;;
       MainPID=*) pid=${line#*=} ;;
       # Such as "Thu 2020-01-02 03:04:05 UTC".
       ExecMainStartTimestamp=*' UTC') since=${line#* } since=${since% UTC} ;;
+      # Such as "{ path=/usr/bin/containerd ; argv[]=/usr/bin/containerd --debug ; ignore_errors=no ; …".
+      ExecStart=*'argv[]='*) program=${line#*argv\[\]=} program=${program%% ; *} ;;
     esac
   done
-  [ "$unit" = loaded ] || fail containerd-missing "systemd knows no unit containerd.service"
   if [ "${pid:-0}" -eq 0 ] || [ ! -r "/proc/$pid/stat" ] || ! read -r stat <"/proc/$pid/stat"; then return 0; fi
   # Field 22; field 2 is the name, in parentheses and with anything in it.
   IFS=' '
@@ -21,6 +23,10 @@ inspect_containerd() {
   IFS=$newline
   started=${20-}
   case $since in *[!0-9:\ -]*) ;; ?*' '?*) started_iso=${since% *}T${since#* }Z ;; esac
+}
+
+need_containerd() {
+  [ "$unit" = loaded ] || fail containerd-missing "systemd knows no unit containerd.service"
 }
 
 # containerd reads the system's certificates once, at its start.
@@ -47,9 +53,10 @@ answers() {
   done
 }
 
+# restart_if_needed: to be called with the unit inspected.
 restart_if_needed() {
-  inspect_containerd
   if loaded; then return 0; fi
+  touched=yes
   captured timeout 120 systemctl restart containerd.service ||
     fail containerd-failed "systemctl restart failed: $output" "$(containerd_log)"
   tries=60

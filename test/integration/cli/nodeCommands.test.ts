@@ -8,12 +8,15 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { namedContexts } from "../../../kubernetes/client";
+import { writePin } from "../../../kubernetes/pins";
+import type { PinWriter } from "../../../nodes/operations/operations";
 import { nodeReader } from "../../../nodes/operations/ready";
 import { type InstalledReport, parseCaReport } from "../../../nodes/protocol/report";
 import {
   type NodeTarget,
   type UnreachablePolicy,
   nodeEnvironment,
+  pinName,
   connectionEnvironment,
 } from "../../../nodes/protocol/spec";
 import { throughPod } from "../../../nodes/routes/relay";
@@ -23,6 +26,7 @@ import { NodeService } from "../../../nodes/service/service";
 import { serviceCommand, serviceFolder } from "../../../nodes/service/serviceProtocol";
 import { readCredentials, secretReader } from "../../../nodes/ssh/key";
 import { SessionPool } from "../../../nodes/ssh/pool";
+import { caFingerprints } from "../../../vsphere/identity";
 import { packageRoot } from "../../../support/build";
 import { nodeArguments } from "../command";
 import { FakeApi } from "../kubernetes/fakeApi";
@@ -35,6 +39,7 @@ import {
   fakeRootsImpossible,
   makeCertificate,
 } from "../nodes/script/fakeRoot";
+import { SshImpostor } from "../nodes/ssh/impostor";
 import { SshServer, freePort, sshdImpossible } from "../nodes/ssh/sshServer";
 
 async function run(program: string, args: readonly string[], environment: NodeJS.ProcessEnv): Promise<Run> {
@@ -61,10 +66,17 @@ const command = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
   run(process.execPath, [...nodeArguments, ...words.split(" ")], environment);
 
 const owner = "demo.dev";
+const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
+
+/** The stack's name on Node objects. */
+const stack = pinName({ owner, id });
+
+const notePin: PinWriter = async (target, name, hostKey) =>
+  writePin(await namedContexts()(target.clusterContext), target, name, hostKey);
 
 /** A command that the program serves, as the engine runs it. */
 const borrowed = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
-  run("/bin/sh", ["-c", serviceCommand(owner, words)], environment);
+  run("/bin/sh", ["-c", serviceCommand(words)], { TKC_REGISTRY_ID: id, ...environment });
 
 describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
   let server: SshServer;
@@ -130,6 +142,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   const environment = (change: Partial<NodeTarget> = {}): Record<string, string> => ({
     ...nodeEnvironment(target(change)),
     TKC_REGISTRY_OWNER: owner,
+    TKC_REGISTRY_ID: id,
     TKC_REGISTRY_SCRIPT_SHA256: nodeScript().sha256,
     TKC_REGISTRY_TRUST: JSON.stringify([{ registry: "harbor.example:8443", sha256: certificate.sha256 }]),
     TKC_REGISTRY_NONCE: "first",
@@ -140,7 +153,13 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       known = [certificate],
       readyTimeout = 300,
       unreachable = "fail",
-    }: { known?: readonly Certificate[]; readyTimeout?: number; unreachable?: UnreachablePolicy } = {},
+      former = undefined,
+    }: {
+      known?: readonly Certificate[];
+      readyTimeout?: number;
+      unreachable?: UnreachablePolicy;
+      former?: string | undefined;
+    } = {},
   ): Promise<void> => {
     await stop();
     const context = namedContexts();
@@ -150,9 +169,9 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       connect: { attempts: 2, delay: 1 },
     });
     service = await NodeService.start({
-      ...{ owner, targets: [served], readyTimeout },
+      ...{ stack: { owner, id }, nodes: [{ target: served, former }], readyTimeout },
       certificates: new Map(known.map((each) => [each.sha256, each])),
-      ...{ inSession: pool.use, readNode: nodeReader(context), unreachable },
+      ...{ inSession: pool.use, readNode: nodeReader(context), notePin, unreachable },
     });
   };
   const stop = async (): Promise<void> => {
@@ -294,7 +313,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   });
 
   it("say so when the program is no longer there", async () => {
-    const folder = serviceFolder(owner, process.env);
+    const folder = serviceFolder(id, process.env);
     const client = fs.readFileSync(path.join(folder, "client"));
     await stop();
     assert.equal(fs.existsSync(folder), false);
@@ -308,13 +327,13 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
   });
 
   it("are served to nobody else, and for one run of a stack at a time", async () => {
-    const folder = serviceFolder(owner, process.env);
+    const folder = serviceFolder(id, process.env);
     const mode = (file: string): number => fs.statSync(path.join(folder, file)).mode & 0o777;
     assert.deepEqual([mode("."), mode("socket"), mode("client")], [0o700, 0o600, 0o700]);
     const again = (): Promise<NodeService> =>
       NodeService.start({
-        ...{ owner, targets: [], readyTimeout: 1, certificates: new Map() },
-        ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), unreachable: "fail" },
+        ...{ stack: { owner, id }, nodes: [], readyTimeout: 1, certificates: new Map() },
+        ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), notePin, unreachable: "fail" },
       });
     await assert.rejects(again(), /another run of it is going on/);
     await stop();
@@ -417,7 +436,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
 
   it("take a cluster for gone only where its Supervisor says so", async () => {
     const away = { server: `https://127.0.0.1:${await unusedPort(api.pki.server("away", "IP:127.0.0.1"))}` };
-    const sweep = { ...connectionEnvironment(target()), TKC_REGISTRY_OWNER: owner };
+    const sweep = { ...connectionEnvironment(target()), TKC_REGISTRY_OWNER: owner, TKC_REGISTRY_ID: id };
     api.change({ "tkc-cluster-1": away });
     const gone = await succeed(command("v1 ca remove", environment()));
     assert.match(gone.stderr, /its cluster is gone; nothing to remove/);
@@ -473,6 +492,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const sweep = {
       ...connectionEnvironment(target()),
       TKC_REGISTRY_OWNER: owner,
+      TKC_REGISTRY_ID: id,
     };
     api.pod.addresses.set("198.18.1.7", "127.0.0.1").set("198.18.1.8", "127.0.0.2");
     const failed = await command("v1 ca sweep", sweep);
@@ -481,6 +501,183 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     assert.match(failed.stderr, /node node-0/);
     assert.deepEqual(root.snapshot(), before);
     assert.doesNotMatch((await succeed(command("v1 ca sweep --unreachable skip", sweep))).stderr, /removed/);
+  });
+
+  /** What a release that made no ids left on the node, for a stack of this name. */
+  const installedByName = async (name: string): Promise<void> => {
+    const file = certificateFileName("harbor.example:8443", certificate.sha256);
+    const certificates = [{ name: file, registry: "harbor.example:8443", ...certificate }];
+    await root.succeed({ op: "install", owner: name, nonce: "of-then", certificates });
+    await root.succeed({ op: "restart", owner: name });
+  };
+
+  it("take over what a release that made no ids left, whatever the stack was called then, with no restart", async () => {
+    const before = root.snapshot();
+    await installedByName("demo.old");
+    await serve(target(), { former: "demo.old" });
+    const installed = await succeed(apply());
+    assert.match(installed.stderr, /nothing written/);
+    await succeed(restart(installed.stdout));
+    assert.equal(root.lines("lab/restarts"), 1);
+    await succeed(command("v1 ca remove", environment()));
+    assert.deepEqual(root.snapshot(), before);
+  });
+
+  it("leave the certificate to another stack of the same name", async () => {
+    await installedByName(owner); // a clone that another release has brought up
+    const installed = await succeed(apply());
+    await succeed(restart(installed.stdout));
+    const sweep = { ...connectionEnvironment(target()), TKC_REGISTRY_OWNER: owner, TKC_REGISTRY_ID: id };
+    api.object("tkc-cluster-1", "/api/v1/nodes", { items: [nodeObject("node-1", "uid-1", "198.18.1.7")] });
+    api.pod.addresses.set("198.18.1.7", "127.0.0.1");
+    await succeed(command("v1 ca remove", environment()));
+    await succeed(command("v1 ca sweep", sweep));
+    const { trusted, records } = await root.succeed({ op: "status", owner: "o" });
+    assert.deepEqual([trusted, records], [[], [{ id: undefined, owner }]]);
+    const theirs = await root.succeed({ op: "status", owner });
+    assert.deepEqual(theirs.trusted, [certificate.sha256]);
+  });
+
+  it("sweep what only the name of then has, where no run has reached the node since", async () => {
+    const before = root.snapshot();
+    await installedByName("demo.old");
+    api.object("tkc-cluster-1", "/api/v1/nodes", { items: [nodeObject("node-1", "uid-1", "198.18.1.7")] });
+    api.pod.addresses.set("198.18.1.7", "127.0.0.1");
+    const sweep = { ...connectionEnvironment(target()), TKC_REGISTRY_OWNER: owner, TKC_REGISTRY_ID: id };
+    await succeed(command("v1 ca sweep", sweep));
+    assert.notDeepEqual(root.snapshot(), before);
+    await succeed(command("v1 ca sweep", { ...sweep, TKC_REGISTRY_FORMER_OWNER: "demo.old" }));
+    assert.deepEqual(root.snapshot(), before);
+  });
+
+  it("serve no command of another stack", async () => {
+    const other = id.replace(/.$/, "0"); // whose folder is the same
+    const { code, stderr } = await apply({ TKC_REGISTRY_ID: other });
+    assert.equal(code, 1);
+    assert.match(stderr, /TKC_REGISTRY_ID: it is another stack's/);
+  });
+
+  const noted = (uid = "uid-1"): string | undefined =>
+    (nodes.get(uid)! as { metadata: { annotations?: Record<string, string> } }).metadata.annotations?.[
+      `tkc-registry/host-key.${stack}`
+    ];
+  const nodes = new Map<string, object>();
+  /** A Node as the API lists it, which keeps what is noted on it. */
+  const listNode = (name = "node-1", uid = "uid-1", address = "198.18.1.7"): void => {
+    const object = nodeObject(name, uid, address);
+    nodes.set(uid, object);
+    api.node(name, object);
+    api.pod.addresses.set(address, "127.0.0.1");
+  };
+  const sweepOf = (change: Partial<NodeTarget> = {}): Record<string, string> => ({
+    ...connectionEnvironment(target(change)),
+    TKC_REGISTRY_OWNER: owner,
+    TKC_REGISTRY_ID: id,
+  });
+  const sweep = (change: Partial<NodeTarget> = {}): Promise<Run> => command("v1 ca sweep", sweepOf(change));
+
+  it("note the host key that they saw on the Node object, also where the installation then fails", async () => {
+    listNode();
+    const good = server.hostKeys.ed25519!.fingerprint;
+    const failed = await apply({
+      TKC_REGISTRY_TRUST: JSON.stringify([{ registry: "h", sha256: "0".repeat(64) }]),
+    });
+    assert.deepEqual([failed.code, noted()], [1, undefined], "there was no contact yet");
+    fs.writeFileSync(path.join(programs, "sudo"), "#!/bin/sh\necho sudo: no >&2\nexit 1\n", { mode: 0o755 });
+    assert.match((await apply()).stderr, /node-sudo/);
+    assert.equal(noted(), good);
+    // What is noted is insisted on by the next one, which has no report.
+    await serve(target({ notedKey: server.stranger.fingerprint }));
+    assert.match((await apply()).stderr, /\[host-key-changed\]/);
+    await serve(target({ notedKey: good }));
+    api.patches.length = 0;
+    await apply();
+    assert.deepEqual(api.patches, [], "it is noted already");
+  });
+
+  it("note no key of a machine that is another node, and none where the right is missing", async () => {
+    listNode();
+    await serve(target({ machineId: "f".repeat(32) }));
+    assert.match((await apply()).stderr, /machine id/);
+    assert.equal(noted(), undefined);
+    await serve(target());
+    api.fail("tkc-cluster-1", 403, "Forbidden", 'nodes "node-1" is forbidden');
+    const installed = await succeed(apply());
+    assert.match(installed.stderr, /node-1: the note of its host key .* \[no-rights\]/);
+  });
+
+  it("sweep with the host key that the removal knew, though they have no report, and take the note off", async () => {
+    listNode();
+    const before = root.snapshot();
+    const { stdout } = await succeed(apply());
+    listNode(); // as an earlier release left it: nothing is noted
+    assert.equal(noted(), undefined);
+    await succeed(command("v1 ca remove", { ...environment(), PULUMI_COMMAND_STDOUT: stdout }));
+    assert.equal(noted(), server.hostKeys.ed25519!.fingerprint);
+    const swept = await succeed(sweep());
+    assert.doesNotMatch(swept.stderr, /first contact/);
+    assert.equal(noted(), undefined);
+    assert.deepEqual(root.snapshot(), before);
+  });
+
+  it("show an impostor at a node's address nothing, neither on removal nor in the sweep", async () => {
+    const impostor = await SshImpostor.start();
+    const { stdout } = await succeed(apply());
+    try {
+      listNode();
+      api.secret("tkc-cluster-1-ssh", undefined);
+      api.secret("tkc-cluster-1-ssh-password", { "ssh-passwordkey": "s3cret" });
+      const there = { port: impostor.port, address: "198.18.1.7" };
+      const removed = await command("v1 ca remove", { ...environment(there), PULUMI_COMMAND_STDOUT: stdout });
+      assert.match(removed.stderr, /\[host-key-changed\]/);
+      const unknown = await command("v1 ca remove", environment(there));
+      assert.match(unknown.stderr, /\[ssh-password-unpinned\]/);
+      const unpinned = await sweep(there);
+      assert.match(unpinned.stderr, /node node-1: .*\[ssh-password-unpinned\]/);
+      await notePin(target(), stack, server.hostKeys.ed25519!.fingerprint);
+      const pinned = await sweep(there);
+      assert.match(pinned.stderr, /\[host-key-changed\]/);
+      assert.equal(noted(), server.hostKeys.ed25519!.fingerprint);
+      for (const { code } of [removed, unknown, unpinned, pinned]) assert.equal(code, 1);
+      assert.deepEqual(impostor.offered, []);
+    } finally {
+      await impostor.stop();
+    }
+  });
+
+  it("believe no other cluster that a node is gone, and leave all as it is", async () => {
+    listNode();
+    const { stdout } = await succeed(apply());
+    const files = root.snapshot(true);
+    const cluster = { ...target().cluster!, uids: { clusters: "cluster-1" }, kubeSystem: "system-1" };
+    api.cluster("cluster.x-k8s.io", { metadata: { uid: "cluster-1" } });
+    api.object("tkc-cluster-1", "/api/v1/namespaces/kube-system", { metadata: { uid: "system-2" } });
+    api.node("node-1", undefined);
+    const remove = (): Promise<Run> =>
+      command("v1 ca remove", { ...environment({ cluster }), PULUMI_COMMAND_STDOUT: stdout });
+    for (const refused of [await remove(), await sweep({ cluster })]) {
+      assert.deepEqual([refused.code, refused.stdout], [1, ""]);
+      assert.match(
+        refused.stderr,
+        /context tkc-cluster-1: .* system-2, and the state has system-1.*\[other-cluster\]/,
+      );
+      assert.doesNotMatch(refused.stderr, /nothing to remove/);
+    }
+    assert.deepEqual(root.snapshot(true), files);
+    // Deleted, or created anew under its name, it is in nobody's way.
+    const supervisorCa = caFingerprints(api.ca);
+    const proved = { ...cluster, supervisorCa };
+    for (const now of [undefined, { metadata: { uid: "cluster-2" } }]) {
+      api.cluster("cluster.x-k8s.io", now);
+      const environmentNow = { ...environment({ cluster: proved }), PULUMI_COMMAND_STDOUT: stdout };
+      assert.match((await succeed(command("v1 ca remove", environmentNow))).stderr, /its cluster is gone/);
+      assert.match((await succeed(sweep({ cluster: proved }))).stderr, /the cluster is gone/);
+    }
+    // A Supervisor whose CA was renewed is believed by the operator's word.
+    const renewed = { ...proved, supervisorCa: ["ab".repeat(32)] };
+    assert.match((await sweep({ cluster: renewed })).stderr, /\[other-supervisor\]/);
+    const word = { ...sweepOf({ cluster: renewed }), TKC_REGISTRY_SUPERVISOR_CA: supervisorCa[0]! };
+    await succeed(command("v1 ca sweep", word));
   });
 
   it("say which secret they looked for", async () => {

@@ -17,6 +17,10 @@ interface Change {
   readonly token?: string;
 }
 
+interface Annotated {
+  readonly metadata: { annotations?: Record<string, string | null> };
+}
+
 const plurals = {
   "run.tanzu.vmware.com": { version: "v1alpha3", plural: "tanzukubernetesclusters" },
   "cluster.x-k8s.io": { version: "v1beta1", plural: "clusters" },
@@ -52,12 +56,15 @@ export class FakeApi {
       request.setEncoding("utf8").on("data", (text: string) => (body += text));
       request.on("end", () => {
         const failure = this.#failures.get(context);
-        const found = this.#objects.get(`${context} ${url}`) ?? this.#discovery(url);
+        const place = `${context} ${url}`;
+        const found = this.#objects.get(place) ?? this.#discovery(url) ?? this.#list(place);
         if (failure) refuse(failure.status, failure.reason, failure.message);
         else if (!/^(?:ns1|tkc-cluster-1)$/.test(context)) refuse(401, "Unauthorized", "Unauthorized");
         else if (found === undefined) refuse(404, "NotFound", `${url} not found`);
         else {
+          const merges = request.headers["content-type"] === "application/merge-patch+json";
           if (request.method === "PATCH") this.patches.push(JSON.parse(body));
+          if (request.method === "PATCH" && merges) this.#merge(found, JSON.parse(body) as Annotated);
           answer(200, found);
         }
       });
@@ -99,6 +106,11 @@ export class FakeApi {
     );
   }
 
+  /** The CA of both contexts, as PEM. */
+  get ca(): string {
+    return this.#ca.cert;
+  }
+
   get server(): string {
     return `https://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
@@ -137,6 +149,21 @@ export class FakeApi {
   fail(context: Context, status?: number, reason = "", message = reason): void {
     if (status === undefined) this.#failures.delete(context);
     else this.#failures.set(context, { status, reason, message });
+  }
+
+  /** All nodes, where no list of them was given. */
+  #list(place: string): unknown {
+    if (place !== "tkc-cluster-1 /api/v1/nodes") return undefined;
+    const items = [...this.#objects].filter(([each]) => each.startsWith(`${place}/`)).map(([, node]) => node);
+    return items.length === 0 ? undefined : { kind: "NodeList", items };
+  }
+
+  #merge(object: unknown, patch: Annotated): void {
+    const { metadata } = object as Annotated;
+    for (const [name, value] of Object.entries(patch.metadata.annotations ?? {})) {
+      metadata.annotations = { ...metadata.annotations, [name]: value };
+      if (value === null) delete metadata.annotations[name]; // eslint-disable-line @typescript-eslint/no-dynamic-delete
+    }
   }
 
   #discovery(url: string): unknown {

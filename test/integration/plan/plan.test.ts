@@ -3,7 +3,9 @@ import { generateKeyPairSync } from "node:crypto";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { parseSettings } from "../../../config/settings";
 import { type Plan, makePlan } from "../../../plan/plan";
-import type { PreviousState } from "../../../state/previousState";
+import { pinName } from "../../../nodes/protocol/spec";
+import type { PreviousState, RecordedNode } from "../../../state/previousState";
+import type { RecordedIdentity } from "../../../state/records";
 import { UserError, describeProblem } from "../../../support/errors";
 import { Pki, type Identity } from "../certificates/pki";
 import { startServer, unusedPort, type Handler, type TestServer } from "../net/server";
@@ -135,7 +137,10 @@ describe("the plan", () => {
     return parseSettings(Object.fromEntries(text) as Record<string, string>, new Set());
   };
 
-  const nothing: PreviousState = { jumpbox: undefined, objects: [], nodes: new Map(), trusted: new Map() };
+  const nothing: PreviousState = {
+    ...{ jumpbox: undefined, objects: [], clusters: [] },
+    ...{ nodes: new Map(), identities: new Map(), trusted: new Map() },
+  };
   const run = (given = settings(), last = nothing): Promise<Plan> =>
     makePlan(given, { owner: "o", previousState: () => Promise.resolve(last), unreachable: "fail" });
   /** The problems that a run is refused for, one line each. */
@@ -182,8 +187,19 @@ describe("the plan", () => {
       "GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-kubeconfig": {
         body: { data: { value: base64(administrator(`https://${cluster.host}`, ca)) } },
       },
+      "GET /apis": {
+        body: {
+          kind: "APIGroupList",
+          groups: [{ name: "cluster.x-k8s.io", versions: [{ version: "v1beta1", groupVersion: "" }] }],
+        },
+      },
+      "GET /apis/cluster.x-k8s.io/v1beta1": {
+        body: { kind: "APIResourceList", resources: [{ name: "clusters", namespaced: true }] },
+      },
+      [clusterObject]: { body: { metadata: { uid: "uid-of-cluster" } } },
     };
     ofCluster = {
+      [kubeSystem]: { body: { metadata: { name: "kube-system", uid: "uid-of-kube-system" } } },
       "POST /api/v1/namespaces/default/pods?dryRun=All": { status: 201, body: {} },
       "POST /api/v1/namespaces/default/secrets?dryRun=All": { status: 201, body: {} },
     };
@@ -194,6 +210,8 @@ describe("the plan", () => {
     process.env = environment;
     await Promise.all([supervisor, cluster, registry].map((server) => server[Symbol.asyncDispose]()));
   });
+  const clusterObject = "GET /apis/cluster.x-k8s.io/v1beta1/namespaces/ns1/clusters/tkc-cluster-1";
+  const kubeSystem = "GET /api/v1/namespaces/kube-system";
   const administrator = (server: string, authority: Identity): string =>
     JSON.stringify({
       clusters: [{ name: "c", cluster: { server, "certificate-authority-data": base64(authority.cert) } }],
@@ -213,6 +231,72 @@ describe("the plan", () => {
       facts.join("\n"),
     );
     assert.ok(facts.includes(`${registry.host}/ns1/nginx:latest is ${digest}`), facts.join("\n"));
+  });
+
+  describe("of objects that have our labels", () => {
+    const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
+    const lost = "00000000-0000-4000-8000-000000000001";
+    const secret = (stack: string, itsId?: string): void => {
+      const labels = {
+        ...{ "app.kubernetes.io/managed-by": "tkc-registry", "tkc-registry/stack": stack },
+        ...(itsId === undefined ? {} : { "tkc-registry/id": itsId }),
+      };
+      ofCluster["GET /api/v1/namespaces/default/secrets/harbor-svc-pull-secret"] = {
+        body: { metadata: { uid: "uid-of-secret", labels }, data: {} },
+      };
+    };
+    const state = (change: Partial<PreviousState>): PreviousState => ({ ...nothing, ...change });
+    const identities = (of: RecordedIdentity): Partial<PreviousState> => ({
+      identities: new Map([["tkc-cluster-1", of]]),
+    });
+    const recorded = [
+      { kind: "Secret", namespace: "default", name: "harbor-svc-pull-secret", uid: "uid-of-secret" },
+    ];
+
+    it("refuses those of a clone of the same name, also before the first run, and with adopt", async () => {
+      secret("o", lost);
+      const own = state(identities({ id, former: undefined }));
+      for (const [given, last] of [
+        [settings(), own],
+        [settings({ adopt: true }), own],
+        [settings(), nothing],
+      ] as const) {
+        assert.match(
+          (await refused(given, last)).join("\n"),
+          /^\[object-of-another-stack\] secret default\/harbor-svc-pull-secret: it belongs to the stack o \(id 00000000-.*kubectl --context tkc-cluster-1 -n default label secret harbor-svc-pull-secret tkc-registry\/stack- tkc-registry\/id-/,
+        );
+      }
+      secret("o"); // of a clone that an earlier release brought up
+      assert.match((await refused(settings(), nothing)).join("\n"), /the stack o \(without an id\)/);
+    });
+
+    it("takes its own, whatever it was called, and those of an earlier release by the state or the name of then", async () => {
+      secret("called-otherwise", id);
+      await run(settings(), state(identities({ id, former: undefined })));
+      secret("called-otherwise");
+      await run(settings(), state({ objects: recorded }));
+      const taken = await run(settings(), state(identities({ id: undefined, former: "called-otherwise" })));
+      assert.equal(taken.former, "called-otherwise");
+    });
+
+    it("tells the nodes of an earlier release under which name they were installed", async () => {
+      const node = { uid: "uid-of-w1", hostKey: undefined, nonce: "n", skipped: false, former: "p.old" };
+      const formers = async (change: Partial<RecordedNode>, of: RecordedIdentity): Promise<unknown[]> => {
+        const last = state({ ...identities(of), nodes: new Map([["w1", { ...node, ...change }]]) });
+        return (await run(settings(), last)).nodes.map(({ former }) => former);
+      };
+      const legacy = { id: undefined, former: "p.old" };
+      assert.deepEqual(await formers({}, legacy), ["p.old", "p.old"]); // w2 may be left by a killed run
+      assert.deepEqual(await formers({ former: undefined }, { id, former: "p.old" }), [undefined, "p.old"]);
+      assert.deepEqual(await formers({ former: undefined, skipped: true }, { id, former: "p.old" }), [
+        "p.old",
+        "p.old",
+      ]);
+      assert.deepEqual(await formers({ former: undefined }, { id, former: undefined }), [
+        undefined,
+        undefined,
+      ]);
+    });
   });
 
   it("asks, and changes nothing: every request that isn't a question is a dry run", async () => {
@@ -308,6 +392,105 @@ describe("the plan", () => {
         assert.match((await run()).warnings.join("\n"), /^not checked that/);
       }
     });
+  });
+
+  describe("proves the cluster that the state knows:", () => {
+    const named = { supervisor: "ns1", namespace: "ns1", name: "tkc-cluster-1" };
+    const proof = () => ({
+      uids: { clusters: "uid-of-cluster" },
+      kubeSystem: "uid-of-kube-system",
+      supervisorCa: [supervisorCa.sha256],
+    });
+    const before = (change: object = {}): PreviousState => ({
+      ...nothing,
+      clusters: [{ ...named, ...proof(), ...change }],
+    });
+
+    it("by what a run records of it, the same each time", async () => {
+      const first = await run();
+      assert.deepEqual(first.connection.cluster, { ...named, ...proof() });
+      const again = await run(settings(), {
+        ...nothing,
+        clusters: [{ ...named, ...first.connection.cluster }],
+      });
+      assert.equal(JSON.stringify(again.connection), JSON.stringify(first.connection));
+      // An earlier release's record is made whole.
+      const older = await run(settings(), { ...nothing, clusters: [named] });
+      assert.deepEqual(older.connection, first.connection);
+    });
+    it("another one is refused as long as that is there, or can't be asked for", async () => {
+      const other = before({ kubeSystem: "uid-of-another" });
+      const [problem, ...others] = await refused(settings(), other);
+      assert.deepEqual(others, []);
+      assert.match(
+        problem!,
+        /^\[other-cluster\] context tkc-cluster-1: .* which still exists: .*npm run login/,
+      );
+      const elsewhere = before({ kubeSystem: "uid-of-another", supervisorCa: [ca.sha256] });
+      assert.match((await refused(settings(), elsewhere)).join("\n"), /^\[other-supervisor\] context ns1: /);
+    });
+    it("another one takes its place where it is gone or was replaced, and a renewed CA of the Supervisor too", async () => {
+      const replaced = before({ kubeSystem: "uid-of-another", uids: { clusters: "uid-of-another" } });
+      assert.deepEqual((await run(settings(), replaced)).connection.cluster, { ...named, ...proof() });
+      const renewed = before({ supervisorCa: [ca.sha256] });
+      assert.deepEqual((await run(settings(), renewed)).connection.cluster, { ...named, ...proof() });
+    });
+    it("and says what it costs where it may not look", async () => {
+      ofCluster[kubeSystem] = { status: 403, body: { message: "forbidden" } };
+      ofSupervisor[clusterObject] = { status: 403, body: { message: "forbidden" } };
+      const { warnings, connection } = await run();
+      assert.deepEqual(connection.cluster, { ...named, supervisorCa: [supervisorCa.sha256] });
+      assert.match(
+        warnings.join("\n"),
+        /may not get namespaces "kube-system", .*\n.*shows no UID of the cluster/,
+      );
+      assert.match(
+        (await refused(settings(), before())).join("\n"),
+        /^\[no-rights\] context tkc-cluster-1: /,
+      );
+    });
+  });
+
+  describe("sends a password to no node that has not proved who it is:", () => {
+    const hostKey = `SHA256:${"A".repeat(43)}`;
+    beforeEach(() => {
+      ofSupervisor["GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh"] = undefined;
+      ofSupervisor["GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh-password"] = {
+        body: { data: { "ssh-passwordkey": base64("s3cret") } },
+      };
+    });
+
+    it("all of them are told at once, with how their host keys are found", async () => {
+      const problems = await refused();
+      assert.deepEqual(
+        problems.map((line) => line.replace(/: .*/, "")),
+        ["[ssh-password-unpinned] node w1", "[ssh-password-unpinned] node w2"],
+      );
+      for (const line of problems) assert.match(line, /`nodes\.hostKeys`.*ssh-keygen/);
+    });
+    it("the settings, the state or the Node object may know its host key", async () => {
+      const annotations = { [`tkc-registry/host-key.${pinName({ owner: "o" })}`]: hostKey };
+      const noted = node("w1", "198.18.1.11") as { metadata: object };
+      listNodes(
+        { ...noted, metadata: { ...noted.metadata, annotations } },
+        node("w2", "198.18.1.12"),
+        node("w3", "198.18.1.13"),
+      );
+      const recorded = { uid: "uid-of-w2", hostKey, nonce: "n", skipped: false, former: undefined };
+      const last = { ...nothing, nodes: new Map([["w2", recorded]]) };
+      const problems = await refused(settings(), last);
+      assert.deepEqual(problems.length, 1, problems.join("\n"));
+      assert.match(problems[0]!, /^\[ssh-password-unpinned\] node w3: /);
+      const given = settings({ nodes: { hostKeys: { w3: hostKey } } });
+      assert.equal((await run(given, last)).nodes.length, 3);
+    });
+  });
+
+  it("goes on without the right to patch nodes, and says what that costs", async () => {
+    forbidden = ["patch nodes"];
+    const { warnings } = await run();
+    assert.equal(warnings.length, 1, warnings.join("\n"));
+    assert.match(warnings[0]!, /^context tkc-cluster-1: the user may not patch nodes: .*`nodes\.hostKeys`/);
   });
 
   it("refuses an SSH secret that is missing, empty, or no key", async () => {

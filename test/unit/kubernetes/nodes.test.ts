@@ -70,6 +70,23 @@ describe("the cluster's nodes", () => {
       osImage: "VMware Photon OS/Linux",
       containerRuntime: "containerd://1.2.10",
       ready: true,
+      pins: {},
+    });
+  });
+
+  it("have the host key that each stack noted on them, and nothing that is none", () => {
+    const [one, two] = [`SHA256:${"A".repeat(43)}`, `SHA256:${"b/+".repeat(14)}8`];
+    const annotated = node() as { metadata: object };
+    const annotations = {
+      "tkc-registry/host-key.0123456789abcdef": one,
+      "tkc-registry/host-key.3e0f1f4e-0000-4000-8000-000000000001": two,
+      "tkc-registry/host-key.other": "SHA256:$(id)",
+      "tkc-registry/image-pull-secrets": "a",
+    };
+    const [listed] = read({ ...annotated, metadata: { ...annotated.metadata, annotations } });
+    assert.deepEqual(listed?.pins, {
+      "0123456789abcdef": one,
+      "3e0f1f4e-0000-4000-8000-000000000001": two,
     });
   });
 

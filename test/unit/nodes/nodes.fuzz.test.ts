@@ -300,7 +300,10 @@ describe("a hostile environment of a node command", () => {
           };
           const input = readOrTold(() => readCommandInput(environment));
           if (input) {
-            const { target: read, owner } = input;
+            const {
+              target: read,
+              stack: { owner },
+            } = input;
             assert.match(owner, /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/);
             assert.match(read.name, /^[a-z0-9][a-z0-9.-]*$/);
             assert.match(read.address, /^[0-9A-Za-z:][0-9A-Za-z.:-]*(%[0-9A-Za-z.]+)?$/);

@@ -15,6 +15,7 @@ const recorded = (change: Partial<RecordedNode> = {}): RecordedNode => ({
   hostKey: undefined,
   nonce: "recorded",
   skipped: false,
+  former: undefined,
   ...change,
 });
 const healthy: ScriptSuccess = {
@@ -28,6 +29,9 @@ const healthy: ScriptSuccess = {
   trusted: [sha256],
   present: [sha256],
   alsoTrustedBy: [],
+  records: [],
+  unclaimed: [],
+  unterminated: [],
   containerdStarted: "2026-01-02T03:04:05Z",
   nonce: "recorded",
 };

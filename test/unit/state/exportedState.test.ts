@@ -42,7 +42,7 @@ describe("a deployed stack's state", () => {
       ]),
       "dev",
     );
-    assert.equal(stack.owner, owner);
+    assert.deepEqual(stack.identity, { owner, id: undefined });
     assert.deepEqual(
       stack.nodes.map(({ target: { name, address }, hostKey: key }) => [name, address, key]),
       [

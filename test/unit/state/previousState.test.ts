@@ -28,7 +28,9 @@ const w1 = {
   hostKey: `SHA256:${"A".repeat(43)}`,
   nonce: "of-the-installation",
   skipped: false,
+  former: undefined,
 };
+const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
 
 const [ab, cd, ef] = ["ab", "cd", "ef"].map((byte) => byte.repeat(32)) as [string, string, string];
 
@@ -90,11 +92,57 @@ describe("what the state holds", () => {
     assert.deepEqual([...trusted], [["10.0.0.1", [cd, ef]]]);
   });
 
+  it("is the id of each set of nodes, and the owner of a release that made none", () => {
+    const urn = (name: string) => `urn:pulumi:dev::tkc-registry::command:local:Command::${name}`;
+    const [sweep, identity] = [urn("c1-sweep"), urn("c1-identity")];
+    const old = { TKC_REGISTRY_OWNER: "p.old" };
+    const made = command({ stdout: id });
+    const of = (resources: object) => readPreviousState(resources).identities.get("c1");
+    assert.deepEqual(of({ [sweep]: command({ environment: old }) }), { id: undefined, former: "p.old" });
+    // The run that introduced the id was cut off before it told the sweep, or after.
+    assert.deepEqual(of({ [sweep]: command({ environment: old }), [identity]: made }), {
+      id,
+      former: "p.old",
+    });
+    const told = { TKC_REGISTRY_OWNER: "p.new", TKC_REGISTRY_ID: id };
+    const since = command({ environment: { ...told, TKC_REGISTRY_FORMER_OWNER: "p.old" } });
+    assert.deepEqual(of({ [sweep]: since, [identity]: made }), { id, former: "p.old" });
+    assert.deepEqual(of({ [sweep]: command({ environment: told }), [identity]: made }), {
+      id,
+      former: undefined,
+    });
+    assert.deepEqual(of({ [identity]: command({ stdout: "" }) }), { id: undefined, former: undefined });
+    assert.equal(of({ [urn("c2-identity")]: made }), undefined);
+    const legacy = { ...environment, ...old };
+    const node = (more: object) =>
+      readPreviousState({ "urn:w1-ca": command({ stdout, environment: { ...legacy, ...more } }) }).nodes.get(
+        "w1",
+      );
+    assert.equal(node({})?.former, "p.old");
+    assert.equal(node({ TKC_REGISTRY_ID: id })?.former, undefined);
+  });
+
+  it("is each cluster that commands were made for, also by an earlier release, and none of what is no cluster", () => {
+    const named = { supervisor: "ns1", namespace: "ns1", name: "tkc-cluster-1" };
+    const proved = { ...named, uids: { clusters: "c" }, kubeSystem: "k", supervisorCa: [ab] };
+    const made = (cluster: string) => command({ environment: { TKC_REGISTRY_CLUSTER: cluster } });
+    const { clusters } = readPreviousState({
+      older: made(JSON.stringify(named)),
+      sweep: made(JSON.stringify(proved)),
+      other: made(JSON.stringify(proved)),
+      changed: made(JSON.stringify({ ...proved, kubeSystem: "$(id)" })),
+      garbled: made("{"),
+    });
+    assert.deepEqual(clusters, [named, proved]);
+  });
+
   it("is nothing where there is nothing, or what is there is of another kind", () => {
     assert.deepEqual(readPreviousState({}), {
       jumpbox: undefined,
       objects: [],
       nodes: new Map(),
+      identities: new Map(),
+      clusters: [],
       trusted: new Map(),
     });
     const odd = {

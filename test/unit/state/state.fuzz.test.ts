@@ -122,9 +122,11 @@ describe("a hostile state", () => {
             osImage: "",
             containerRuntime: "",
             ready: false,
+            pins: {},
           },
         }));
         const findings = judge({
+          labelled: { objects: [], problems: [] },
           ...{ name: "dev", stack, listed, now: new Date("2026-01-01"), expiresWithin: 30 },
           observed: new Map(listed.map(({ name }) => [name, { kind: "silent", problem: silence }])),
           pulls: new Map(listed.map(({ name }) => [name, pulls])),

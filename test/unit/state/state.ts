@@ -46,11 +46,19 @@ export const caStdout = (node: NodeTarget, key = hostKey, certificates = [harbor
   });
 
 /** A node's two commands, as the engine keeps them. */
-export const nodeResources = (node: NodeTarget, { certificates = [harbor], key = hostKey } = {}) => {
+export const nodeResources = (
+  node: NodeTarget,
+  {
+    certificates = [harbor],
+    key = hostKey,
+    id,
+  }: { certificates?: (typeof harbor)[]; key?: string; id?: string } = {},
+) => {
   const stdout = caStdout(node, key, certificates);
   const environment = {
     ...nodeEnvironment(node),
     TKC_REGISTRY_OWNER: owner,
+    ...(id === undefined ? {} : { TKC_REGISTRY_ID: id }),
     TKC_REGISTRY_TRUST: JSON.stringify(certificates),
     TKC_REGISTRY_SCRIPT_SHA256: "0".repeat(64),
     TKC_REGISTRY_NONCE: "of-the-installation",

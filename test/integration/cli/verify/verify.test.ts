@@ -10,6 +10,7 @@ import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import type { Findings } from "../../../../cli/verify/findings";
 import type { NodeTarget } from "../../../../nodes/protocol/spec";
 import { certificateFileName } from "../../../../nodes/script/script";
+import { caFingerprints } from "../../../../vsphere/identity";
 import { packageRoot } from "../../../../support/build";
 import {
   encrypted,
@@ -37,6 +38,7 @@ import { SshServer, freePort, sshdImpossible } from "../../nodes/ssh/sshServer";
 
 const registry = "harbor.example:8443";
 const image = `${registry}/ns1/nginx:1`;
+const managedBy = "app.kubernetes.io/managed-by=tkc-registry";
 
 interface Pod {
   metadata: { name: string; labels: Record<string, string>; deletionTimestamp?: string };
@@ -52,6 +54,11 @@ interface Pod {
 /** The API of the cluster, and of the Supervisor: nodes, rights, pods that the kubelet answers for, one secret. */
 class Api {
   nodes: object[] = [];
+  /** What has our labels in the whole cluster; undefined where the user may not list it. */
+  labelled: Record<string, object[] | undefined> = { secrets: [], deployments: [] };
+  /** UIDs of the namespace kube-system, and of the cluster in the Supervisor. */
+  kubeSystem = "system-1";
+  cluster: string | undefined = "cluster-1";
   secrets: Record<string, Record<string, string>> = {};
   /** What a pod's status becomes when it is looked at. */
   kubelet: (pod: Pod) => object = () => ({});
@@ -69,9 +76,20 @@ class Api {
       void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(object));
     const missing = (): void => answer(404, { kind: "Status", code: 404, message: `${pathname} not found` });
     const [, name] = /\/pods\/([^/]+)$/.exec(pathname) ?? [];
+    const [, plural] = /^\/api(?:s\/apps)?\/v1\/(secrets|deployments)$/.exec(pathname) ?? [];
     const [, secret] = /\/secrets\/([^/]+)$/.exec(pathname) ?? [];
-    if (pathname === "/api/v1/nodes") answer(200, { items: this.nodes });
+    if (pathname === "/api/v1/namespaces/kube-system") answer(200, { metadata: { uid: this.kubeSystem } });
+    else if (pathname === "/apis")
+      answer(200, { groups: [{ name: "cluster.x-k8s.io", versions: [{ version: "v1" }] }] });
+    else if (pathname === "/apis/cluster.x-k8s.io/v1") answer(200, { resources: [{ name: "clusters" }] });
+    else if (pathname.endsWith("/clusters/tkc-cluster-1") && this.cluster !== undefined)
+      answer(200, { metadata: { uid: this.cluster } });
+    else if (pathname === "/api/v1/nodes") answer(200, { items: this.nodes });
     else if (pathname.endsWith("/selfsubjectaccessreviews")) answer(201, { status: { allowed: true } });
+    else if (plural !== undefined)
+      if (this.labelled[plural] && searchParams.get("labelSelector") === managedBy)
+        answer(200, { items: this.labelled[plural] });
+      else answer(403, { kind: "Status", code: 403, message: `cannot list ${plural}` });
     else if (secret !== undefined)
       if (this.secrets[secret]) answer(200, { data: this.secrets[secret] });
       else missing();
@@ -139,6 +157,8 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
   let root: FakeRoot;
   let api: Api;
   let ca: Certificate;
+  /** Of the API servers, as PEM. */
+  let apiCa: string;
   const pki = new Pki();
   /** Programs of the operator: `pulumi`. And those of the node: `sudo`. */
   const [operator, programs] = [path.join(pki.folder, "bin"), path.join(pki.folder, "node")];
@@ -151,6 +171,7 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     server = await SshServer.start({ programs });
     pod = await PodServer.start();
     const identity = pki.server("kube-apiserver", "IP:127.0.0.1");
+    apiCa = identity.cert;
     apiServer = await startServer(identity, (request, response) => api.handle(request, response));
     const cluster = {
       server: `https://${apiServer.host}`,
@@ -267,11 +288,63 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     );
   });
 
+  it("names what other stacks have on the node and in the cluster, and what it could not look for", async () => {
+    const lost = { owner, id: "00000000-0000-4000-8000-000000000001" };
+    const another = makeCertificate("Another CA");
+    const name = certificateFileName(registry, another.sha256);
+    await root.succeed({
+      ...{ op: "install", ...lost, nonce: "n" },
+      certificates: [{ name, registry, ...another }],
+    });
+    await root.succeed({ op: "restart", owner });
+    const labels = {
+      "app.kubernetes.io/managed-by": "tkc-registry",
+      "tkc-registry/stack": owner,
+      "tkc-registry/id": lost.id,
+    };
+    api.labelled["secrets"] = [{ metadata: { name: "pull", namespace: "web", uid: "uid-lost", labels } }];
+    api.labelled["deployments"] = undefined;
+    const found = await findings("", 0);
+    assert.deepEqual(found.nodes[0]!.records, [lost]);
+    assert.deepEqual(found.objects, [
+      { kind: "Secret", namespace: "web", name: "pull", owner, id: lost.id, ours: false },
+    ]);
+    assert.deepEqual(
+      [found.notes, found.warnings].map((list) => list.map(({ code }) => code)),
+      [["other-stack-on-node", "other-stack-in-cluster"], ["objects-not-listed"]],
+    );
+  });
+
   it("goes through the jumpbox pod where the stack does", async () => {
     const access = { ...jumpboxAccess, context: "jumpbox" };
     state(node({ access, sshKey: { from: "file", path: path.join(server.folder, "client") } }));
     const { code, stdout, stderr } = await verify();
     assert.equal(code, 0, stdout + stderr);
+  });
+
+  it("asks only the cluster that the state knows, and says where that is gone", async () => {
+    const recorded = {
+      ...{ supervisor: "ns1", namespace: "ns1", name: "tkc-cluster-1" },
+      ...{ uids: { clusters: "cluster-1" }, kubeSystem: "system-1" },
+      supervisorCa: caFingerprints(apiCa),
+    };
+    // Of one node it is recorded alone, as an update that was cut off leaves it.
+    const second = node({ name: "w2", uid: "uid-w2", cluster: recorded });
+    state(node(), second);
+    api.nodes = [apiNode("w1"), apiNode("w2")];
+    const well = await verify();
+    assert.equal(well.code, 0, well.stdout + well.stderr);
+    api.kubeSystem = "system-2";
+    const other = await verify();
+    assert.deepEqual([other.code, other.stdout], [2, ""]);
+    assert.match(other.stderr, /context tkc-cluster-1: .*\[other-cluster\]\n$/);
+    api.cluster = "cluster-2";
+    const gone = await verify();
+    assert.equal(gone.code, 2);
+    assert.match(
+      gone.stderr,
+      /cluster ns1\/tkc-cluster-1: the Supervisor says that it is gone\..*\[cluster-gone\]/,
+    );
   });
 
   it("tells a CA file that was removed, and a containerd that was not restarted", async () => {

@@ -77,8 +77,13 @@ case $1 in
     ;;
   is-active) kill -0 "$(cat /lab/pid)" && echo active ;;
   show)
+    if [ -e /lab/no-unit ]; then
+      echo LoadState=not-found
+      exit
+    fi
     echo LoadState=loaded
     echo "MainPID=$(cat /lab/pid)"
+    echo "ExecStart={ path=/usr/bin/containerd ; argv[]=$(cat /lab/command 2>/dev/null || echo /usr/bin/containerd) ; ignore_errors=no }"
     cat /lab/started
     ;;
 esac
@@ -99,10 +104,12 @@ cat /etc/ssl/certs/*.pem >/etc/pki/tls/certs/ca-bundle.crt
 
 /** Says what `lab/containerd.toml` says. */
 const fakeContainerd = `#!/bin/sh
+file=/lab/containerd.toml
+case $1 in --config=*) file=\${1#*=} && shift ;; esac
 [ "$*" = "config dump" ] || exit 64
 echo dump >>/lab/dumps
 echo 'time="2026-01-01T00:00:00Z" level=warning msg="[a warning]"' >&2
-exec cat /lab/containerd.toml
+exec cat "$file"
 `;
 
 /** What `containerd config dump` prints, as far as it matters. */
@@ -126,6 +133,19 @@ version = ${version}
     config_path = ${quoted("/etc/transfer/certs.d")}
 `;
 }
+
+/** As the journal keeps it. */
+const fakeLogger = `#!/bin/sh
+while [ "$1" != -- ]; do
+  printf '%s ' "$1" >>/lab/logger-options
+  shift
+done
+shift
+printf '%s\\n' "$*" >>/lab/journal
+`;
+
+/** The same in every root: to make them takes long. */
+let publicAuthorities: readonly string[] | undefined;
 
 const countingUpdate = `#!/bin/sh
 echo rehash >>/lab/rehashes
@@ -171,7 +191,12 @@ export class FakeRoot {
     this.program("usr/bin/sudo", '#!/bin/sh\n[ "$1" = -n ] && shift\nexec "$@"\n');
     this.write("etc/machine-id", `${this.machineId}\n`);
     this.write("etc/os-release", 'PRETTY_NAME="A test"\n');
-    const own = Array.from({ length: 4 }, (_, index) => makeCertificate(`Public CA ${index}`).pem);
+    const own = (publicAuthorities ??= Array.from(
+      { length: 4 },
+      (_, index) => makeCertificate(`Public CA ${index}`).pem,
+    ));
+    this.drop("usr/bin/logger");
+    this.program("usr/bin/logger", fakeLogger);
     if (family === "photon") {
       fs.mkdirSync(this.at("etc/pki/tls/certs"), { recursive: true });
       this.program("usr/bin/rehash_ca_certificates.sh", fakeRehash);
@@ -224,6 +249,10 @@ exec unshare -m --propagation private sh -c '
 
   program(file: string, content: string): void {
     fs.writeFileSync(this.at(file), content, { mode: 0o755 });
+  }
+
+  drop(file: string): void {
+    fs.rmSync(this.at(file), { recursive: true, force: true });
   }
 
   read(file: string): string {

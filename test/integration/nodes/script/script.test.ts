@@ -1,44 +1,19 @@
 import * as assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { hostname } from "node:os";
-import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { it } from "node:test";
 import { nodeScript, remoteCommand, type NodeCertificate } from "../../../../nodes/script/script";
-import {
-  type Certificate,
-  type Family,
-  FakeRoot,
-  type Shell,
-  fakeRootsImpossible,
-  file,
-  makeCertificate,
-} from "./fakeRoot";
+import { file, makeCertificate } from "./fakeRoot";
+import { describeOn, replaceTool, until } from "./onNodes";
 
-const skip = fakeRootsImpossible();
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await sleep(20);
-}
-
-for (const [family, shell] of [
-  ["photon", "bash"],
-  ["debian", "dash"],
-] as [Family, Shell][]) {
-  describe(`the node script on ${family} with ${shell}`, { skip }, () => {
-    let first: Certificate;
-    let second: Certificate;
-    const roots: FakeRoot[] = [];
-    const makeRoot = (): FakeRoot => {
-      const root = new FakeRoot(family, shell);
-      roots.push(root);
-      return root;
-    };
-    before(() => {
-      first = makeCertificate("Harbor CA");
-      second = makeCertificate("Another CA");
-    });
-    after(() => roots.forEach((root) => root.remove()));
-
+describeOn(
+  "the node script",
+  [
+    ["photon", "bash"],
+    ["debian", "dash"],
+  ],
+  ({ family, makeRoot, first, second }) => {
     it("makes the system trust a certificate, as a file of its own that ends with a newline", async () => {
       const root = makeRoot();
       const others = root.trusted();
@@ -232,7 +207,6 @@ for (const [family, shell] of [
         );
         assert.match(stdout, /^error=bad-parameter$/m, instead);
       }
-      fs.rmSync(root.at("run/tkc-registry.lock"), { force: true });
       assert.deepEqual(root.snapshot(), before);
     });
 
@@ -297,36 +271,6 @@ for (const [family, shell] of [
       assert.equal(report.changed, true);
       assert.deepEqual(report.trusted, [first.sha256]);
       assert.ok(root.trusted().includes(first.sha256));
-    });
-
-    it("notices a bundle that somebody else's rebuild leaves half-written, then or later", async () => {
-      const root = makeRoot();
-      const others = root.trusted();
-      const tool =
-        family === "photon" ? "usr/bin/rehash_ca_certificates.sh" : "usr/sbin/update-ca-certificates";
-      const good = root.read(tool);
-      const install = { op: "install", nonce: "n-1", certificates: [file(first), file(second)] } as const;
-      for (const damage of [": >", "head -c 700 /lab/whole >", "head -n -2 /lab/whole >"]) {
-        root.write("usr/bin/rebuild", good);
-        fs.chmodSync(root.at("usr/bin/rebuild"), 0o755);
-        root.write(tool, `#!/bin/sh\nrebuild\ncp /${root.bundle} /lab/whole\n${damage}/${root.bundle}\n`);
-        assert.match((await root.error(install)).error, /^(not-trusted|bundle-shrank)$/, damage);
-        assert.equal((await root.succeed({ op: "status" })).loaded, false, damage);
-        root.write(tool, good);
-        const repaired = await root.succeed(install);
-        assert.deepEqual(repaired.trusted, [first.sha256, second.sha256], damage);
-        assert.deepEqual(
-          others.filter((sha256) => !root.trusted().includes(sha256)),
-          [],
-        );
-        root.shell(`cp /${root.bundle} /lab/whole; ${damage}/${root.bundle}`);
-        const restart = await root.succeed({ op: "restart" });
-        assert.ok(restart.trusted.length < 2, damage);
-        assert.deepEqual((await root.succeed({ op: "status" })).present, [first.sha256, second.sha256]);
-        assert.equal((await root.succeed(install)).changed, true, damage);
-        assert.deepEqual((await root.succeed({ op: "restart" })).trusted, [first.sha256, second.sha256]);
-        await root.succeed({ op: "remove" });
-      }
     });
 
     it("keeps the certificates of a chain apart, and one that two registries share with each", async () => {
@@ -395,35 +339,6 @@ for (const [family, shell] of [
       assert.deepEqual(removed.alsoTrustedBy, expected.slice(0, 8));
     });
 
-    it("says so when a rebuild does not do what it is for", async () => {
-      const root = makeRoot();
-      const tool =
-        family === "photon" ? "usr/bin/rehash_ca_certificates.sh" : "usr/sbin/update-ca-certificates";
-      const good = root.read(tool);
-      const rebuildBy = (commands: string): void => root.write(tool, `#!/bin/sh\n${commands}\n`);
-      const install = { op: "install", nonce: "n-1", certificates: [file(first)] } as const;
-      rebuildBy("echo out of order; exit 3");
-      const failed = await root.error(install);
-      assert.equal(failed.error, "rehash-failed");
-      assert.match(Buffer.from(failed.log ?? "", "base64").toString(), /out of order/);
-      rebuildBy("echo done");
-      const { error, detail } = await root.error(install);
-      assert.equal(error, "not-trusted");
-      assert.match(detail ?? "", new RegExp(file(first).name));
-      assert.equal((await root.succeed({ op: "status" })).loaded, false);
-      rebuildBy(`cat /${root.store}/tkc-registry-* >/${root.bundle}`);
-      assert.equal((await root.error(install)).error, "bundle-shrank");
-      root.write(tool, good);
-      root.rebuild();
-      const report = await root.succeed(install);
-      assert.equal(report.changed, true, "what failed is redone");
-      rebuildBy("echo done");
-      assert.equal((await root.error({ op: "remove" })).error, "not-removed");
-      root.write(tool, good);
-      assert.equal((await root.succeed({ op: "remove" })).changed, true);
-      assert.ok(!root.trusted().includes(first.sha256));
-    });
-
     it("leaves the store alone where it cannot write, and completes later what it could only begin", async () => {
       const root = makeRoot();
       fs.mkdirSync(root.at("run/mount")); // as mount does
@@ -442,7 +357,7 @@ for (const [family, shell] of [
       ] as const) {
         const { stdout } = await root.feed(["/usr/bin/bash", "-c", `${obstacle}\n${command}`], input);
         assert.match(stdout, /^error=write-failed$/m, obstacle);
-        fs.rmSync(root.at("run/tkc-registry.lock"));
+        fs.rmSync(root.at("run/tkc-registry.lock"), { force: true });
         if (store === "untouched") assert.deepEqual(root.snapshot(), before, obstacle);
       }
       assert.equal((await root.succeed({ op: "status" })).loaded, false);
@@ -558,140 +473,89 @@ for (const [family, shell] of [
       assert.ok(status.stdout.length < 4096 - 64, "with the longest nonce, too");
       assert.deepEqual((await root.succeed({ op: "status" })).trusted, all);
     });
-  });
-}
+  },
+);
 
-for (const [family, shell] of [
-  ["photon", "dash"],
-  ["debian", "bash"],
-] as [Family, Shell][]) {
-  it(`the node script comes and goes without a trace on ${family} with ${shell}, too`, { skip }, async () => {
-    const root = new FakeRoot(family, shell);
-    try {
+describeOn(
+  "the node script, too,",
+  [
+    ["photon", "dash"],
+    ["debian", "bash"],
+  ],
+  ({ makeRoot, first }) => {
+    it("comes and goes without a trace", async () => {
+      const root = makeRoot();
       const before = root.snapshot();
-      const certificate = makeCertificate("Harbor CA");
-      await root.succeed({ op: "install", nonce: "n-1", certificates: [file(certificate)] });
-      assert.ok(root.trusted().includes(certificate.sha256));
+      await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)] });
+      assert.ok(root.trusted().includes(first.sha256));
       await root.succeed({ op: "restart" });
       await root.succeed({ op: "remove" });
       assert.deepEqual(root.snapshot(), before);
-    } finally {
-      root.remove();
-    }
-  });
-}
-
-describe("the node script on photon, where the bundle is files put end to end", { skip }, () => {
-  const roots: FakeRoot[] = [];
-  after(() => roots.forEach((root) => root.remove()));
-  const makeRoot = (): FakeRoot => {
-    const root = new FakeRoot("photon", "dash");
-    roots.push(root);
-    return root;
-  };
-
-  it("goes on to its end when the client is cut off", async () => {
-    const root = makeRoot();
-    const certificate = makeCertificate("Harbor CA");
-    root.write("lab/hold", "");
-    fs.rmSync(root.at("lab/rehashing"));
-    const child = root.begin({ op: "install", nonce: "n-1", certificates: [file(certificate)] });
-    await until(() => fs.existsSync(root.at("lab/rehashing")));
-    child.stdout?.destroy();
-    child.stderr?.destroy();
-    process.kill(-child.pid!, "SIGHUP");
-    fs.rmSync(root.at("lab/hold"));
-    await new Promise((resolve) => child.on("close", resolve));
-    assert.ok(root.trusted().includes(certificate.sha256));
-    const report = await root.succeed({ op: "install", nonce: "n-2", certificates: [file(certificate)] });
-    assert.equal(report.changed, false);
-  });
-
-  it("finishes what a run that was killed left half done, and removes all of it", async () => {
-    const root = makeRoot();
-    const before = root.snapshot();
-    const certificate = makeCertificate("Harbor CA");
-    root.write("lab/hold", "");
-    fs.rmSync(root.at("lab/rehashing"));
-    const child = root.begin({ op: "install", nonce: "n-1", certificates: [file(certificate)] });
-    await until(() => fs.existsSync(root.at("lab/rehashing")));
-    process.kill(-child.pid!, "SIGKILL");
-    root.write("lab/dead", "");
-    fs.rmSync(root.at("lab/hold"));
-    await until(() => fs.existsSync(root.at("lab/died")));
-    fs.rmSync(root.at("lab/dead"));
-    assert.ok(!root.trusted().includes(certificate.sha256), "it was killed before the rebuild");
-    const status = await root.succeed({ op: "status" });
-    assert.deepEqual([status.trusted, status.loaded], [[], false]);
-    const report = await root.succeed({ op: "install", nonce: "n-2", certificates: [file(certificate)] });
-    assert.deepEqual(report.trusted, [certificate.sha256]);
-    await root.succeed({ op: "remove" });
-    assert.deepEqual(root.snapshot(), before);
-  });
-
-  it("refuses to rebuild where a file without final newline would swallow another", async () => {
-    const root = makeRoot();
-    root.write("etc/ssl/certs/by-hand.pem", makeCertificate("By hand").pem.trimEnd());
-    const before = root.snapshot();
-    const { error, detail } = await root.error({
-      op: "install",
-      nonce: "n-1",
-      certificates: [file(makeCertificate("Harbor CA"))],
     });
-    assert.equal(error, "bad-neighbour");
-    assert.match(detail ?? "", /by-hand\.pem/);
-    const now = root.snapshot();
-    assert.deepEqual({ ...now, "run/tkc-registry.lock": "" }, { ...before, "run/tkc-registry.lock": "" });
-  });
+  },
+);
 
-  it("finishes an exchange of certificates that was killed, or removes all of it", async () => {
-    const root = makeRoot();
-    const before = root.snapshot();
-    const [first, second] = [makeCertificate("Harbor CA"), makeCertificate("Another CA")];
-    await root.succeed({ op: "install", nonce: "n-1", certificates: [file(first)] });
-    root.write("lab/hold", "");
-    fs.rmSync(root.at("lab/rehashing"));
-    const child = root.begin({ op: "install", nonce: "n-2", certificates: [file(second)] });
-    await until(() => fs.existsSync(root.at("lab/rehashing")));
-    process.kill(-child.pid!, "SIGKILL");
-    root.write("lab/dead", "");
-    fs.rmSync(root.at("lab/hold"));
-    await until(() => fs.existsSync(root.at("lab/died")));
-    fs.rmSync(root.at("lab/dead"));
-    assert.ok(root.trusted().includes(first.sha256), "it was killed before the rebuild");
-    assert.deepEqual((await root.succeed({ op: "status" })).nonce, undefined);
-    // As a run leaves it that is killed while it writes.
-    root.write("etc/ssl/certs/.tkc-registry-x.new", "half");
-    root.write("var/lib/tkc-registry/new/owner-0123456789abcdef", "half");
-    await root.succeed({ op: "remove" });
-    assert.deepEqual(root.snapshot(), before);
-  });
+describeOn(
+  "the node script, where the bundle is files put end to end,",
+  [["photon", "dash"]],
+  ({ makeRoot, first }) => {
+    const install = { op: "install", nonce: "n-1", certificates: [file(first)] } as const;
 
-  it("names the neighbour without final newline, whatever it is called and whatever is beside it", async () => {
-    const root = makeRoot();
-    const certificate = file(makeCertificate("Harbor CA"));
-    await root.succeed({ op: "install", nonce: "n-1", certificates: [certificate] });
-    const place = `etc/ssl/certs/${certificate.name}.pem`;
-    root.write(place, root.read(place).trimEnd());
-    root.write("etc/ssl/certs/empty.pem", "");
-    root.write("etc/ssl/certs/by hand*.pem", makeCertificate("By hand").pem.trimEnd());
-    const { error, detail } = await root.error({ op: "install", nonce: "n-2", certificates: [certificate] });
-    assert.equal(error, "bad-neighbour");
-    assert.match(detail ?? "", /by hand\*\.pem does not end/);
-    root.write("etc/ssl/certs/by hand*.pem", `${root.read("etc/ssl/certs/by hand*.pem")}\n`);
-    const report = await root.succeed({ op: "install", nonce: "n-3", certificates: [certificate] });
-    assert.deepEqual(report.trusted, [certificate.sha256]);
-  });
+    it("goes on to its end when the client is cut off", async () => {
+      const root = makeRoot();
+      root.write("lab/hold", "");
+      const restore = replaceTool(
+        root,
+        "sync",
+        '#!/bin/sh\ntouch /lab/syncing\nwhile [ -e /lab/hold ]; do sleep 0.05; done\nexec /hostbin/sync "$@"\n',
+      );
+      const child = root.begin(install);
+      await until(() => fs.existsSync(root.at("lab/syncing")));
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      process.kill(-child.pid!, "SIGHUP");
+      fs.rmSync(root.at("lab/hold"));
+      await new Promise((resolve) => child.on("close", resolve));
+      restore();
+      assert.ok(root.trusted().includes(first.sha256));
+      const report = await root.succeed({ ...install, nonce: "n-2" });
+      assert.equal(report.changed, false);
+    });
 
-  it("repairs its own file when that lost its final newline", async () => {
-    const root = makeRoot();
-    const certificate = file(makeCertificate("Harbor CA"));
-    await root.succeed({ op: "install", nonce: "n-1", certificates: [certificate] });
-    const place = `etc/ssl/certs/${certificate.name}.pem`;
-    const good = root.read(place);
-    root.write(place, good.trimEnd());
-    const report = await root.succeed({ op: "install", nonce: "n-2", certificates: [certificate] });
-    assert.equal(report.changed, true);
-    assert.equal(root.read(place), good);
-  });
-});
+    it("takes away what a run that was killed put aside", async () => {
+      const root = makeRoot();
+      const before = root.snapshot();
+      await root.succeed(install);
+      root.write("etc/ssl/certs/.tkc-registry-x.new", "half");
+      root.write("etc/pki/tls/certs/.tkc-registry-bundle.new", "half");
+      root.write("var/lib/tkc-registry/new/owner-0123456789abcdef", "half");
+      await root.succeed({ op: "remove" });
+      assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("names the neighbours by which the system's next rebuild would lose ours, and installs beside them", async () => {
+      const root = makeRoot();
+      const before = root.snapshot();
+      root.write("etc/ssl/certs/empty.pem", "");
+      root.write("etc/ssl/certs/by hand*.pem", makeCertificate("By hand").pem.trimEnd());
+      const report = await root.succeed(install);
+      assert.deepEqual(report.trusted, [first.sha256]);
+      assert.deepEqual(report.unterminated, ["/etc/ssl/certs/by hand*.pem"]);
+      assert.deepEqual((await root.succeed({ op: "status" })).unterminated, report.unterminated);
+      await root.succeed({ op: "remove" });
+      for (const name of ["empty.pem", "by hand*.pem"]) fs.rmSync(root.at("etc/ssl/certs", name));
+      assert.deepEqual(root.snapshot(), before);
+    });
+
+    it("repairs its own file when that lost its final newline", async () => {
+      const root = makeRoot();
+      await root.succeed(install);
+      const place = `etc/ssl/certs/${file(first).name}.pem`;
+      const good = root.read(place);
+      root.write(place, good.trimEnd());
+      const report = await root.succeed({ ...install, nonce: "n-2" });
+      assert.equal(report.changed, true);
+      assert.equal(root.read(place), good);
+    });
+  },
+);

@@ -1,19 +1,10 @@
 import * as assert from "node:assert/strict";
 import * as fs from "node:fs";
-import { after, before, describe, it } from "node:test";
+import { it } from "node:test";
 import type { NodeCertificate } from "../../../../nodes/script/script";
-import {
-  type Certificate,
-  containerdConfig,
-  type Family,
-  FakeRoot,
-  type Shell,
-  fakeRootsImpossible,
-  file,
-  makeCertificate,
-} from "./fakeRoot";
+import { containerdConfig, type FakeRoot, file } from "./fakeRoot";
+import { describeOn, killedAnywhere } from "./onNodes";
 
-const skip = fakeRootsImpossible();
 const folder = "etc/containerd/certs.d";
 
 /** Where its file is, unless the registry has a folder already. */
@@ -21,17 +12,16 @@ function place({ name, registry }: NodeCertificate): string {
   return `${folder}/${registry}/${name}.crt`;
 }
 
-for (const [family, shell] of [
-  ["photon", "dash"],
-  ["debian", "bash"],
-] as [Family, Shell][]) {
-  describe(`the node script with containerd's folders on ${family} with ${shell}`, { skip }, () => {
-    let first: Certificate;
-    let second: Certificate;
-    const roots: FakeRoot[] = [];
+describeOn(
+  "the node script with containerd's folders",
+  [
+    ["photon", "dash"],
+    ["debian", "bash"],
+  ],
+  (nodes) => {
+    const { first, second } = nodes;
     const makeRoot = (configPath = `/${folder}`, version: 2 | 3 = 2): FakeRoot => {
-      const root = new FakeRoot(family, shell);
-      roots.push(root);
+      const root = nodes.makeRoot();
       root.write("lab/containerd.toml", containerdConfig(version, configPath));
       return root;
     };
@@ -47,11 +37,6 @@ for (const [family, shell] of [
       fs.existsSync(root.at(folder, registry))
         ? fs.readdirSync(root.at(folder, registry)).filter((name) => name.endsWith(".crt"))
         : [];
-    before(() => {
-      first = makeCertificate("Harbor CA");
-      second = makeCertificate("Another CA");
-    });
-    after(() => roots.forEach((root) => root.remove()));
 
     it("puts each certificate into the folder of its registry, and touches nothing else", async () => {
       for (const version of [2, 3] as const) {
@@ -221,7 +206,6 @@ for (const [family, shell] of [
         const failed = await root.error(inFolders(certificate));
         assert.equal(failed.error, `certs-d-${error}`, name);
         assert.match(failed.detail ?? "", detail, name);
-        fs.rmSync(root.at("run/tkc-registry.lock"));
         assert.deepEqual(root.snapshot(), before, name);
         const report = await root.succeed({ ...inFolders(file(second), certificate), trust: "auto" });
         assert.deepEqual([report.trust, report.loaded], ["system", false], name);
@@ -445,23 +429,12 @@ for (const [family, shell] of [
     });
 
     it("never loses a certificate and never shows half of one, whenever it is killed", async () => {
-      const kill = (after: number): string => `#!/bin/sh
-count=$(cat /lab/count 2>/dev/null || echo 0)
-echo $((count + 1)) >/lab/count
-[ "$count" -ge ${after} ] && kill -9 $PPID && exit 1
-exec /hostbin/\${0##*/} "$@"
-`;
-      const tools = ["sync", "mv", "mkdir", "rm", "rmdir"];
       const root = makeRoot();
       const before = root.snapshot();
       const others = root.trusted();
       const certificate = file(first);
       const trustedSomehow = (): boolean =>
         root.trusted().includes(first.sha256) || root.read(place(certificate)) === first.pem;
-      const set = (tool: string, text: string): void => {
-        fs.rmSync(root.at("usr/bin", tool));
-        root.program(`usr/bin/${tool}`, text);
-      };
       const steps = [
         [undefined, inFolders(certificate)],
         [inStore(certificate), inFolders(certificate)],
@@ -473,38 +446,36 @@ exec /hostbin/\${0##*/} "$@"
         [inStore(certificate), { op: "remove" }],
       ] as const;
       for (const [index, [start, step]] of steps.entries()) {
-        for (let after = 0; ; after += 1) {
-          if (start) await root.succeed(start);
-          if (index === 3) await root.succeed(inStore(certificate));
-          root.write("lab/count", "0\n");
-          for (const tool of tools) set(tool, kill(after));
-          const { stdout } = await root.run(step);
-          for (const tool of tools) set(tool, `#!/bin/sh\nexec /hostbin/${tool} "$@"\n`);
-          const where = `step ${index}, killed after ${after}`;
-          for (const name of loadable(root)) {
-            const pem = root.read(`${folder}/harbor.example/${name}`);
-            assert.ok(pem === first.pem || pem === second.pem, where);
-          }
-          assert.deepEqual(
-            others.filter((sha256) => !root.trusted().includes(sha256)),
-            [],
-            where,
-          );
-          if (start && step.op !== "remove") assert.ok(trustedSomehow(), where);
-          if (step.op === "install") {
-            const report = await root.succeed(step);
-            assert.deepEqual([report.trusted, report.trust], [[first.sha256], step.trust], where);
-            assert.ok(
-              loadable(root).every((name) => name === `${certificate.name}.crt`),
+        await killedAnywhere(root, index, {
+          start: async () => {
+            if (start) await root.succeed(start);
+            if (index === 3) await root.succeed(inStore(certificate));
+          },
+          step: () => root.run(step),
+          check: async (when) => {
+            const where = `step ${index}, ${when}`;
+            for (const name of loadable(root)) {
+              const pem = root.read(`${folder}/harbor.example/${name}`);
+              assert.ok(pem === first.pem || pem === second.pem, where);
+            }
+            assert.deepEqual(
+              others.filter((sha256) => !root.trusted().includes(sha256)),
+              [],
               where,
             );
-          }
-          await root.succeed({ op: "remove" });
-          root.shell("rm -f /tmp/ca-certificates.tmp.*"); // of the system's tool, killed with us
-          assert.deepEqual(root.snapshot(), before, where);
-          if (/end=ok\n$/.test(stdout)) break;
-          assert.ok(after < 40, "it comes to its end");
-        }
+            if (start && step.op !== "remove") assert.ok(trustedSomehow(), where);
+            if (step.op === "install") {
+              const report = await root.succeed(step);
+              assert.deepEqual([report.trusted, report.trust], [[first.sha256], step.trust], where);
+              assert.ok(
+                loadable(root).every((name) => name === `${certificate.name}.crt`),
+                where,
+              );
+            }
+            await root.succeed({ op: "remove" });
+            assert.deepEqual(root.snapshot(), before, where);
+          },
+        });
       }
     });
 
@@ -519,5 +490,5 @@ exec /hostbin/\${0##*/} "$@"
       await root.succeed({ op: "remove" });
       assert.deepEqual(root.snapshot(), before);
     });
-  });
-}
+  },
+);

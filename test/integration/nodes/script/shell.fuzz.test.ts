@@ -259,35 +259,32 @@ describe("the command lines of the stack's resources", () => {
     });
     fc.assert(
       fc.property(
-        hostile,
+        fc.uuid(),
         folderName,
         fc.boolean(),
         removal,
         fc.constantFrom("remove" as const, "sweep" as const),
-        (owner, name, ownHome, args, verb) => {
+        (id, name, ownHome, args, verb) => {
           const home = path.join(folder, name);
           const env = {
             PATH: `${place}:${systemPath}`,
             MARK: mark,
             HOME: home,
+            TKC_REGISTRY_ID: id,
             ...(ownHome ? { PULUMI_HOME: path.join(home, "p") } : {}),
           };
-          const client = serviceFolder(owner, env);
+          const client = serviceFolder(id, env);
           standIn(client, "client", `printf '%s\\0' "$0" "$@"`);
           const run = (line: string): string[] =>
             words(spawnSync("/bin/sh", ["-c", line], { encoding: "utf8", env }).stdout);
-          assert.deepEqual(run(serviceCommand(owner, "ca apply")), [
-            path.join(client, "client"),
-            "ca",
-            "apply",
-          ]);
+          assert.deepEqual(run(serviceCommand("ca apply")), [path.join(client, "client"), "ca", "apply"]);
           fs.rmSync(home, { recursive: true });
           assert.deepEqual(run(removalCommand(verb, args)), [
             ...["-e", "require('tkc-registry/run')", "v1", "ca", verb],
             ...(args.unreachable === "skip" ? ["--unreachable", "skip"] : []),
             ...(args.restart ? [] : ["--no-restart"]),
           ]);
-          assertUnmarked(JSON.stringify([owner, name]));
+          assertUnmarked(JSON.stringify([id, name]));
         },
       ),
       runs("command lines"),

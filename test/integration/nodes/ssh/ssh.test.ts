@@ -12,12 +12,14 @@ import type { Transport } from "../../../../nodes/routes/transport";
 import { transportFor } from "../../../../nodes/routes/transportFor";
 import { connect } from "../../../../nodes/ssh/connect";
 import type { Credentials, SshEndpoint } from "../../../../nodes/ssh/endpoint";
+import { fingerprint } from "../../../../nodes/ssh/hostKeys";
 import { Session } from "../../../../nodes/ssh/session";
 import { UserError } from "../../../../support/errors";
 import { Pki } from "../../certificates/pki";
 import { startServer } from "../../net/server";
 import { jumpboxAccess } from "../routes/jumpboxAccess";
 import { PodServer } from "../routes/podServer";
+import { SshImpostor } from "./impostor";
 import { SshServer, freePort, sshdImpossible } from "./sshServer";
 
 const quick = { attempts: 2, delay: 1, attemptTimeout: 10_000 };
@@ -361,10 +363,12 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
 describe("SSH with a password", () => {
   let server: PasswordServer;
   let port: number;
+  let pinned: string;
   const methods: string[] = [];
   const connections = new Set<Connection>();
   before(async () => {
-    const hostKey = utils.generateKeyPairSync("ed25519").private;
+    const { private: hostKey, public: shown } = utils.generateKeyPairSync("ed25519");
+    pinned = fingerprint(Buffer.from(shown.split(" ")[1]!, "base64"));
     server = new PasswordServer({ hostKeys: [hostKey] }, (client) => {
       connections.add(client);
       client.on("error", () => undefined);
@@ -396,13 +400,36 @@ describe("SSH with a password", () => {
     connections.forEach((connection) => connection.end());
     server.close();
   });
-  const to = (credentials: Credentials): SshEndpoint => ({
+  const to = (credentials: Credentials, change: Partial<SshEndpoint> = {}): SshEndpoint => ({
     node: "node-1",
     address: "127.0.0.1",
     port,
     user: "vmware-system-user",
     transport: transportFor({ kind: "direct" }),
     credentials,
+    hostKey: pinned,
+    ...change,
+  });
+
+  it("is for a node that shows its pinned host key: nobody else at its address is sent it, nor anything", async () => {
+    const impostor = await SshImpostor.start();
+    try {
+      const password = { kind: "password", password: "s3cret", source: "a secret" } as const;
+      const at = { port: impostor.port };
+      const unpinned = await failure(connect(to(password, { ...at, hostKey: undefined })));
+      assert.equal(unpinned.code, "ssh-password-unpinned");
+      assert.match(unpinned.message, /`nodes\.hostKeys`.*ssh-keygen -l -f/);
+      assert.equal(impostor.connections, 0);
+      assert.equal((await failure(connect(to(password, at), quick))).code, "host-key-changed");
+      assert.deepEqual(impostor.offered, []);
+      // A key may be offered: it proves who we are, and stays here.
+      const privateKey = utils.generateKeyPairSync("ed25519").private;
+      const key = { kind: "key", privateKey, source: "a key" } as const;
+      await (await connect(to(key, { ...at, hostKey: undefined }))).close();
+      assert.deepEqual(impostor.offered, ["publickey"]);
+    } finally {
+      await impostor.stop();
+    }
   });
 
   it("logs in where there is no key, also where PAM asks", async () => {

@@ -34,6 +34,7 @@ const listed = (name: string, change: Partial<ClusterNode> = {}): ClusterNode =>
   osImage: "VMware Photon OS/Linux",
   containerRuntime: "containerd://1.6.20",
   ready: true,
+  pins: {},
   ...change,
 });
 const report = (change: Partial<ScriptSuccess> = {}): Observation => ({
@@ -50,6 +51,9 @@ const report = (change: Partial<ScriptSuccess> = {}): Observation => ({
     present: [harbor.sha256],
     trust: "system",
     alsoTrustedBy: [],
+    records: [],
+    unclaimed: [],
+    unterminated: [],
     containerdStarted: "2026-01-01T00:00:00Z",
     ...change,
   },
@@ -64,6 +68,7 @@ const evidence = (change: Partial<Evidence> = {}): Evidence => ({
   listed: [listed("w1")],
   observed: new Map([["w1", report()]]),
   pulls: new Map(),
+  labelled: { objects: [], problems: [] },
   now,
   expiresWithin: 30,
   ...change,
@@ -73,6 +78,50 @@ const seen = (observation: Observation, change: Partial<Evidence> = {}) =>
 const codes = ({ problems }: { problems: readonly { code: string }[] }) => problems.map(({ code }) => code);
 
 describe("what was found", () => {
+  it("is also what other stacks have, which is no problem, and what nobody claims", () => {
+    const id = "00000000-0000-4000-8000-000000000001";
+    const records = [
+      { id, owner: "tkc-registry.dev" },
+      { id: undefined, owner: "a; rm -rf" },
+    ];
+    const unclaimed = ["/etc/ssl/certs/tkc-registry-old.pem"];
+    const object = (name: string, stack: { owner: string; id?: string }) => ({
+      ...{ kind: "Secret", namespace: "web", name, uid: `uid-${name}`, stack },
+    });
+    const objects = [
+      object("theirs", { owner: "tkc-registry.dev", id }),
+      object("legacy", { owner: "tkc-registry.dev" }),
+    ];
+    const listing = { code: "no-rights", subject: "Pods of context ns1", seen: "s", remedy: "r" };
+    const found = seen(report({ records, unclaimed }), { labelled: { objects, problems: [listing] } });
+    assert.equal(found.ok, true);
+    assert.deepEqual(found.nodes[0]!.records, [
+      { owner: "tkc-registry.dev", id },
+      { owner: "a; rm -rf", id: null },
+    ]);
+    assert.deepEqual(found.nodes[0]!.unclaimed, unclaimed);
+    assert.deepEqual(
+      found.objects.map(({ name, ours }) => [name, ours]),
+      [
+        ["theirs", false],
+        ["legacy", false],
+      ],
+    );
+    assert.deepEqual(
+      codes({ problems: found.warnings }),
+      ["unclaimed-file", "no-rights"],
+    );
+    const text = describeFindings(found);
+    assert.match(text, /All is well, with 2 warnings/);
+    assert.match(
+      text,
+      new RegExp(`Also there:[^]*node w1: .*tkc-registry\\.dev \\(id ${id}\\).*--stack dev --id ${id}`),
+    );
+    assert.match(text, /--owner 'a; rm -rf'/);
+    assert.match(text, /Secret web\/theirs: it belongs to the stack tkc-registry\.dev/);
+    assert.match(text, /npm run forget -- --stack dev --unclaimed/);
+  });
+
   it("is well where all holds, and says so in a table and in a structure that is an interface", () => {
     const findings = judge(evidence());
     assert.deepEqual(findings, {
@@ -107,10 +156,14 @@ describe("what was found", () => {
           containerdStarted: "2026-01-01T00:00:00Z",
           registries: [{ host: harbor.registry, ok: true, caFile: true, read: true, loaded: true }],
           pulls: [],
+          records: [],
+          unclaimed: [],
         },
       ],
+      objects: [],
       problems: [],
       warnings: [],
+      notes: [],
     });
     assert.equal(
       describeFindings(findings),

@@ -102,6 +102,29 @@ describe("output of the node script", () => {
     assert.equal(parseScriptOutput(success.replace("os=", "trust=magic\nos=")), undefined);
   });
 
+  it("tells other stacks' records, and files that nobody claims", () => {
+    const id = "6f1d2c3b-0000-4000-8000-0123456789ab";
+    const name = (text: string): string => Buffer.from(text).toString("base64");
+    const lines = [
+      `record=${id} ${name("tkc.prod")}`,
+      `record=- ${name("tkc\n.dev")}`,
+      "unclaimed=/etc/ssl/certs/tkc-registry-x.pem",
+      "unterminated=/etc/ssl/certs/corp.pem",
+    ];
+    const report = parseScriptOutput(success.replace("os=", `${lines.join("\n")}\nos=`));
+    assert.ok(report?.end === "ok");
+    assert.deepEqual(report.records, [
+      { id, owner: "tkc.prod" },
+      { id: undefined, owner: "tkc?.dev" },
+    ]);
+    assert.deepEqual(report.unclaimed, ["/etc/ssl/certs/tkc-registry-x.pem"]);
+    assert.deepEqual(report.unterminated, ["/etc/ssl/certs/corp.pem"]);
+    const earlier = parseScriptOutput(success);
+    assert.ok(earlier?.end === "ok");
+    assert.deepEqual([earlier.records, earlier.unclaimed, earlier.unterminated], [[], [], []]);
+    assert.equal(parseScriptOutput(success.replace("os=", "record=* x\nos=")), undefined);
+  });
+
   it("is nothing unless it is complete", () => {
     for (let length = 0; length < success.length; length += 1) {
       assert.equal(parseScriptOutput(success.slice(0, length)), undefined);

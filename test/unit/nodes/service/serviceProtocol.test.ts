@@ -1,4 +1,5 @@
 import * as assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { describe, it } from "node:test";
@@ -13,23 +14,26 @@ import {
 import { packageRoot } from "../../../../support/build";
 import { UserError } from "../../../../support/errors";
 
+const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
+const otherId = "5d1b5d2e-0f0d-4d6f-9a3e-2f7c1b1f0a11";
+
 describe("what node commands and program have agreed upon", () => {
-  it("is the same place, by the stack and whatever folder Pulumi has", () => {
-    const command = serviceCommand("p.s", "ca apply");
+  it("is the same place, by the id and whatever folder Pulumi has", () => {
+    const command = serviceCommand("ca apply");
     const homes = [
       { HOME: "/home/me" },
       { HOME: "/home/me", PULUMI_HOME: "/srv/pulumi" },
       { HOME: "/home/me", PULUMI_HOME: "" },
     ];
     for (const home of homes) {
-      const expanded = command.replace(
-        "${PULUMI_HOME:-$HOME/.pulumi}",
-        home.PULUMI_HOME || `${home.HOME}/.pulumi`,
-      );
-      assert.equal(expanded, `"${path.join(serviceFolder("p.s", home), "client")}" ca apply`);
+      const expanded = execFileSync("/bin/sh", ["-c", `printf '%s ' ${command}`], {
+        encoding: "utf8",
+        env: { ...home, TKC_REGISTRY_ID: id },
+      });
+      assert.equal(expanded, `${path.join(serviceFolder(id, home), "client")} ca apply `);
     }
-    assert.notEqual(serviceFolder("p.s", homes[0]!), serviceFolder("p.t", homes[0]!));
-    assert.throws(() => serviceFolder("p.s", {}), UserError);
+    assert.notEqual(serviceFolder(id, homes[0]!), serviceFolder(otherId, homes[0]!));
+    assert.throws(() => serviceFolder(id, {}), UserError);
   });
 
   it("is every variable of a node command, and no other", () => {

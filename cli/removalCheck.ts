@@ -1,0 +1,185 @@
+/**
+ * `v1 check-removal`: the first thing that `destroy` does. No program runs then, so this command asks what the checks
+ * before an `up` ask, and refuses while everything is still there. It changes nothing.
+ */
+import { parseArgs } from "node:util";
+import { type Right, checkRights, missingRights } from "../kubernetes/checks";
+import { type KubeContext, type OpenContext, namedContexts } from "../kubernetes/client";
+import { openBoth } from "../kubernetes/contexts";
+import { listNodes } from "../kubernetes/nodes";
+import type { ClusterNode } from "../kubernetes/types";
+import { reachNodes } from "../nodes/operations/inspection";
+import { sweptTarget } from "../nodes/operations/removal";
+import { type SweepInput, readSweepInput, unreachablePolicy } from "../nodes/protocol/environment";
+import {
+  type NodeConnection,
+  type UnreachablePolicy,
+  pinName,
+  unreachableCodes,
+} from "../nodes/protocol/spec";
+import type { Transport } from "../nodes/routes/transport";
+import type { SessionPool } from "../nodes/ssh/pool";
+import { sshProblem } from "../nodes/ssh/problems";
+import { type Problem, UserError, allChecks, describeProblem } from "../support/errors";
+import { proveCluster, proveSupervisor } from "../vsphere/cluster";
+import { withProgress } from "./progress";
+import { openPool, openTransport } from "./sessions";
+
+const log = (line: string): void => void process.stderr.write(`${line}\n`);
+
+/** The contexts of the state, whose messages name the login that renews them. */
+function recordedContexts({ clusterContext, cluster }: NodeConnection): OpenContext {
+  const others = namedContexts();
+  if (!cluster) return others;
+  const { supervisor: over, namespace, name } = cluster;
+  const both = openBoth(
+    { namespace, cluster: name },
+    {
+      supervisor: { name: over, subject: `context ${over}` },
+      cluster: { name: clusterContext, subject: `context ${clusterContext}` },
+    },
+  );
+  both.supervisor.catch(() => undefined); // whoever opens it is told
+  both.cluster.catch(() => undefined);
+  return (context) =>
+    context === over ? both.supervisor : context === clusterContext ? both.cluster : others(context);
+}
+
+/** What the removal needs of the Supervisor. */
+function supervisorRights({ access, sshKey }: NodeConnection): Right[] {
+  return [
+    ...(sshKey.from === "supervisor"
+      ? [{ verb: "get", resource: "secrets", namespace: sshKey.namespace, name: `${sshKey.cluster}-ssh` }]
+      : []),
+    ...(access.kind === "jumpbox"
+      ? [
+          { verb: "get", resource: "pods", namespace: access.namespace },
+          { verb: "create", resource: "pods", subresource: "exec", namespace: access.namespace },
+        ]
+      : []),
+  ];
+}
+
+const clusterRights: readonly Right[] = ["get", "list"].map((verb) => ({ verb, resource: "nodes" }));
+
+/** Checks the hop on the way to the nodes. */
+async function checkWay(
+  { access }: NodeConnection,
+  open: OpenContext,
+  transport: Promise<Transport>,
+): Promise<void> {
+  if (access.kind !== "jumpbox") return await (await transport).check?.();
+  const { context, namespace, pod: name } = access;
+  const supervisor = await open(context);
+  const pod = await supervisor.find({ verb: "get", resource: "pods", namespace, name }, () =>
+    supervisor.core.readNamespacedPod({ namespace, name }),
+  );
+  const subject = `pod ${namespace}/${name}`;
+  if (!pod) throw sshProblem.error("relay-pod-missing", { subject, seen: "it does not exist" });
+  const phase = pod.status?.phase ?? "unknown";
+  const leaving = pod.metadata?.deletionTimestamp !== undefined;
+  if (phase === "Running" && !leaving) return;
+  const seen = leaving ? "it is being deleted" : `it is in phase ${phase}`;
+  throw sshProblem.error("relay-pod-not-running", { subject, seen });
+}
+
+/** The Supervisor: its login, that it is the one, and the rights. */
+async function checkSupervisor(connection: NodeConnection, open: OpenContext): Promise<void> {
+  const { access, sshKey, cluster } = connection;
+  const name =
+    cluster?.supervisor ??
+    (access.kind === "jumpbox" ? access.context : sshKey.from === "supervisor" ? sshKey.context : undefined);
+  if (name === undefined) return;
+  const supervisor = await open(name);
+  // To ask for any right shows whether the login is valid, whatever the answer is.
+  await missingRights(supervisor, [{ verb: "get", resource: "secrets" }]);
+  await checkRights(supervisor, supervisorRights(connection));
+  if (cluster) proveSupervisor(supervisor, cluster);
+}
+
+async function checkCluster(cluster: KubeContext): Promise<readonly ClusterNode[]> {
+  const [nodes] = await allChecks([listNodes(cluster), checkRights(cluster, clusterRights)]);
+  return nodes;
+}
+
+/** Logs in to every node that the removal will go to. */
+async function checkNodes(
+  nodes: readonly ClusterNode[],
+  { connection, hostKeys, stack }: SweepInput,
+  pool: SessionPool,
+  unreachable: UnreachablePolicy,
+): Promise<void> {
+  const targets = nodes.map((node) => {
+    const target = sweptTarget(node, connection, hostKeys, pinName(stack));
+    return { target, hostKey: target.hostKey ?? target.notedKey };
+  });
+  let answered = 0;
+  const problems: Problem[] = [];
+  const all = [...reachNodes(targets, pool.use).values()].map(async (reached) => {
+    const problem = await reached;
+    answered += 1;
+    if (!problem) return;
+    if (unreachable === "skip" && unreachableCodes.has(problem.code)) {
+      log(`will be passed over: ${describeProblem(problem)}`);
+    } else problems.push(problem);
+  });
+  await withProgress(
+    Promise.all(all),
+    () => `Reaching the nodes: ${answered} of ${nodes.length} have answered`,
+  );
+  const [first, ...rest] = problems;
+  if (first) throw new UserError(first, ...rest);
+}
+
+async function check(input: SweepInput, unreachable: UnreachablePolicy): Promise<void> {
+  const { connection } = input;
+  const { clusterContext, cluster: recorded } = connection;
+  const open = recordedContexts(connection);
+  const cluster = open(clusterContext);
+  const standing = proveCluster(
+    () => cluster,
+    ({ supervisor }) => open(supervisor),
+    recorded,
+  );
+  const transport = openTransport(connection, open);
+  const checks = allChecks([
+    standing,
+    cluster.then(checkCluster),
+    openPool(connection, open, transport),
+    checkSupervisor(connection, open),
+    checkWay(connection, open, transport),
+  ]);
+  checks.catch(() => undefined); // of a cluster that is gone, nothing else has to be well
+  if ((await standing.catch(() => undefined)) === "gone") {
+    log(
+      "the cluster is gone; nothing is to be removed from its nodes. Its objects went with it: " +
+        "`PULUMI_K8S_DELETE_UNREACHABLE=true pulumi destroy --continue-on-error` drops them from the state",
+    );
+    return;
+  }
+  const [, nodes, pool] = await checks;
+  try {
+    await checkNodes(nodes, input, pool, unreachable);
+  } finally {
+    await pool.close();
+  }
+  log(`checked before anything is taken down: ${nodes.length} nodes of ${recorded?.name ?? clusterContext}`);
+}
+
+/** Takes `--unreachable skip` as the removal does. */
+export async function checkRemoval(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({ args: [...args], options: { unreachable: { type: "string" } } });
+  const unreachable = unreachablePolicy(process.env, values.unreachable ?? "fail");
+  const input = readSweepInput(process.env);
+  const done = withProgress(check(input, unreachable), () => "Checking before anything is taken down");
+  const exitCode = await done.then(
+    () => 0,
+    (error: unknown) => {
+      if (!(error instanceof UserError)) throw error;
+      log(error.message);
+      return 1;
+    },
+  );
+  // Connections that are still being opened must not delay the exit.
+  process.exit(exitCode);
+}
