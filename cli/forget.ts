@@ -10,7 +10,14 @@ import type { ClusterNode } from "../kubernetes/types";
 import { type Observation, inspectNodes } from "../nodes/operations/inspection";
 import { type RemovalContext, sweepNodes, sweptTarget } from "../nodes/operations/removal";
 import { type SweepInput, stackId, unreachablePolicy } from "../nodes/protocol/environment";
-import { type StackIdentity, defaults, pinName, unreachableCodes } from "../nodes/protocol/spec";
+import {
+  type NodeConnection,
+  type NodeTarget,
+  type StackIdentity,
+  defaults,
+  pinName,
+  unreachableCodes,
+} from "../nodes/protocol/spec";
 import { describeStack } from "../plan/ownership";
 import { type DeployedStack, readDeployedStack } from "../state/exportedState";
 import { type Problem, UserError, describeProblem } from "../support/errors";
@@ -152,17 +159,23 @@ function knownHostKeys(stack: DeployedStack, nodes: readonly ClusterNode[]): Rec
   );
 }
 
+/** What a node's target has in common with all others'. */
+const connectionOf = ({
+  port,
+  user,
+  access,
+  sshKey,
+  clusterContext,
+  cluster,
+}: NodeTarget): NodeConnection => ({
+  ...{ port, user, access, sshKey, clusterContext, cluster },
+});
+
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** @returns The exit code. */
 async function forgetOn(request: Request, deployed: DeployedStack, context: RemovalContext): Promise<number> {
-  const {
-    name: _name,
-    uid: _uid,
-    machineId: _machineId,
-    address: _address,
-    ...connection
-  } = deployed.nodes[0]!.target;
+  const connection = connectionOf(deployed.nodes[0]!.target);
   const { clusterContext, cluster } = connection;
   if ((await context.proveCluster(clusterContext, cluster)) === "gone") {
     say("the cluster is gone; nothing is to be taken off");

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import { type Client, type ExecOptions, type ExecResult, exec } from "./exec";
 import { readIfThere, replaceFile } from "./wholeFiles";
@@ -111,6 +111,23 @@ export class LabStack {
     if (!this.exists) return;
     await this.cli(["stack", "rm", "--yes", "--force", "--preserve-config"]);
     rmSync(this.folder, { recursive: true });
+  }
+
+  /** @returns The stack under its new name. */
+  async rename(name: string): Promise<LabStack> {
+    await this.cli(["stack", "rename", name]);
+    const renamed = new LabStack(name, this.options);
+    renameSync(this.folder, renamed.folder);
+    renameSync(path.join(renamed.folder, path.basename(this.settingsFile)), renamed.settingsFile);
+    return renamed;
+  }
+
+  /** The id of the stack's nodes. */
+  async id(): Promise<string> {
+    const { deployment } = JSON.parse(await this.state()) as {
+      deployment: { resources: { urn: string; outputs?: { stdout?: string } }[] };
+    };
+    return deployment.resources.find(({ urn }) => urn.endsWith("-identity"))!.outputs!.stdout!;
   }
 
   /** Runs the Pulumi CLI for this stack on the terminal, for a person. Gives its exit code. */

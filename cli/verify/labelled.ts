@@ -2,6 +2,7 @@
  * The objects in the clusters that have our labels, of whichever stack.
  * It never changes any, and never looks into them.
  */
+/* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment -- the client's models are shapes: it takes literals */
 import { type FoundObject, foundObject } from "../../kubernetes/checks";
 import type { KubeContext } from "../../kubernetes/client";
 import type { StackIdentity } from "../../nodes/protocol/spec";

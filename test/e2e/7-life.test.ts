@@ -277,7 +277,7 @@ describe("nodes come and go, and people interfere", () => {
       op: "install",
       machineId: (await lab.nodeExec(stale, ["cat", "/etc/machine-id"])).trim(),
       nodeName: stale,
-      owner: stackOwner("tkc-registry", stack.name),
+      ...{ owner: stackOwner("tkc-registry", stack.name), id: await stack.id() },
       nonce: "cut-off",
       certificates: [harbor, lab.registries().custom].map(({ host, caFile }) => {
         const der = new X509Certificate(readFileSync(caFile)).raw;

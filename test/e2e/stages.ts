@@ -16,7 +16,17 @@ export const behindTheFleet: readonly string[] = [
 export const stages: readonly Readonly<Record<string, readonly string[]>>[] = [
   {
     // The cluster's nodes, the registries and their authorities, the jumpbox `jumpbox-ubuntu`.
-    nodes: ["1-stack", "3-manual", "4-input", "5-variants", "6-verify", "6-upgrade", "6-leaks", "7-life"],
+    nodes: [
+      "1-stack",
+      "3-manual",
+      "4-input",
+      "5-variants",
+      "6-verify",
+      "6-upgrade",
+      "6-identity",
+      "6-leaks",
+      "7-life",
+    ],
     // The fleet's nodes, with a jumpbox and authorities of their own. The login is first: it shortens the life of tokens
     // for a moment, long before the other lane logs in anew.
     fleet: ["2-login", "7-fleet"],

@@ -153,7 +153,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       known = [certificate],
       readyTimeout = 300,
       unreachable = "fail",
-      former = undefined,
+      former,
     }: {
       known?: readonly Certificate[];
       readyTimeout?: number;
