@@ -40,6 +40,7 @@ async function stack() {
       certificates: plan.certificatesBySha256,
       inSession: plan.sessions.use,
       readNode: plan.readNode,
+      controlPlane: plan.controlPlane,
       unreachable,
     });
   }

@@ -5,6 +5,7 @@
 import { parseArgs } from "node:util";
 import { namedContexts } from "../kubernetes/client";
 import { listNodes } from "../kubernetes/nodes";
+import { controlPlaneOf } from "../nodes/operations/controlPlane";
 import { nodeReader } from "../nodes/operations/ready";
 import { type RemovalContext, removeCa, sweep } from "../nodes/operations/removal";
 import { unreachablePolicy } from "../nodes/protocol/environment";
@@ -34,6 +35,8 @@ async function withOwnSessions(
       ...options,
       inSession: async (target, hostKey, run) => (await (opened ??= open(target))).use(target, hostKey, run),
       readNode: nodeReader(openContext),
+      controlPlane: controlPlaneOf(openContext),
+      skipRefusals: true,
       listNodes: async (name) => listNodes(await openContext(name)),
       isClusterGone: async (cluster) => isClusterGone(await openContext(cluster.supervisor), cluster),
       log: (line) => void process.stderr.write(`${line}\n`),

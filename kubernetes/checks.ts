@@ -17,11 +17,26 @@ export interface Right {
 }
 
 /**
- * Asks the cluster whether its user has these rights (SelfSubjectAccessReview), all at once.
+ * Asks the cluster whether its user has these rights.
  *
  * @throws UserError (`no-rights`) with all that are missing in one list.
  */
 export async function checkRights(context: KubeContext, needs: readonly Right[]): Promise<void> {
+  const missing = await missingRights(context, needs);
+  if (missing === "") return;
+  throw kubernetesProblem.error(
+    "no-rights",
+    { subject: `context ${context.name}`, seen: `the user may not ${missing}` },
+    "listed",
+  );
+}
+
+/**
+ * Asks the cluster which of these rights its user lacks (SelfSubjectAccessReview), all at once.
+ *
+ * @returns A list for people, empty where none is missing.
+ */
+export async function missingRights(context: KubeContext, needs: readonly Right[]): Promise<string> {
   const answers = await Promise.all(
     needs.map(async ({ verb, group = "", resource, subresource, namespace, name }) => {
       const resourceAttributes = {
@@ -38,13 +53,7 @@ export async function checkRights(context: KubeContext, needs: readonly Right[])
       return review.status?.allowed === true;
     }),
   );
-  const missing = needs.filter((_, index) => !answers[index]);
-  if (missing.length === 0) return;
-  throw kubernetesProblem.error(
-    "no-rights",
-    { subject: `context ${context.name}`, seen: `the user may not ${listRights(missing)}` },
-    "listed",
-  );
+  return listRights(needs.filter((_, index) => !answers[index]));
 }
 
 /** `get, list nodes; create pods/exec in namespace ns1`: the verbs of each object together. */

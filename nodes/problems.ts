@@ -32,6 +32,16 @@ export const nodeProblem = defineProblems("Nodes", {
       ["node ‹name›", "it was not Ready after ‹number› s: ‹message›", "waited"],
     ],
   },
+  "control-plane-not-ready": {
+    cause:
+      "Control-plane nodes are restarted one at a time, and only while all others are Ready: etcd needs most of them.",
+    remedy:
+      "Nothing was touched on this node. Look at the other one with `kubectl describe node`; when it is Ready, run again. If its machine is gone for good, delete its Node object first",
+    examples: [
+      ["node ‹name›", "after ‹number› s other control-plane nodes are not Ready: ‹names›"],
+      ["node ‹name›", "on ‹name› another run ended, and containerd does not run there"],
+    ],
+  },
   "node-not-trusted": {
     cause:
       "The node's own tools left the CA out when they rebuilt its trust store, or somebody took it out at the same time.",

@@ -4,6 +4,7 @@
  */
 import type { CaCertificate } from "../certificates/certificates";
 import type { Settings } from "../config/settings";
+import { type ControlPlane, controlPlaneOf } from "../nodes/operations/controlPlane";
 import type { Observation } from "../nodes/operations/inspection";
 import { type NodeReader, nodeReader } from "../nodes/operations/ready";
 import type { NodeConnection, TrustedCertificate, UnreachablePolicy } from "../nodes/protocol/spec";
@@ -21,6 +22,7 @@ import { replacedPod, resolveJumpbox } from "./jumpbox";
 import { type MissingObject, missingObjects, wantedObjects } from "./missing";
 import {
   type NodePlan,
+  cloneWarnings,
   findNodes,
   inspect,
   nodeTargets,
@@ -57,6 +59,8 @@ export interface Plan {
   readonly sessions: SessionPool;
   /** Reads a Node of the workload cluster. */
   readonly readNode: NodeReader;
+  /** The control plane's nodes, and the turns in which they are restarted. */
+  readonly controlPlane: ControlPlane;
   /** Whether the jumpbox pod is the stack's own, and the UID of the one that it is made in place of. */
   readonly jumpbox: { readonly create: boolean; readonly replaces: string | undefined };
   /** The namespaces that get the pull secret; none if no registry needs a login. */
@@ -101,7 +105,7 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
   const contexts = openContexts(settings);
   const rights = checkAllRights(contexts, settings);
   const [
-    ,
+    rightWarnings,
     supervisor,
     cluster,
     unidentified,
@@ -172,6 +176,7 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     observed: [...(observed?.values() ?? [])],
     sessions,
     readNode: nodeReader(() => Promise.resolve(cluster)),
+    controlPlane: controlPlaneOf(() => Promise.resolve(cluster)),
     jumpbox: { create: jumpbox.create, replaces: replacedPod(jumpbox, previous.jumpbox) },
     pullSecrets: places.map(({ namespace: place, adopted, merged }) => ({
       namespace: place,
@@ -188,9 +193,11 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     ],
     warnings: [
       ...logins.flatMap(({ warning }) => warning ?? []),
+      ...rightWarnings,
       ...(unidentified === undefined ? [] : [unidentified]),
       ...parallelWarnings(nodes, settings, parallel),
       ...registries.flatMap(({ warnings }) => warnings),
+      ...cloneWarnings(nodes),
       ...nodeWarnings(nodes, settings, previous, observed !== undefined),
     ],
   };

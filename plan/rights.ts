@@ -1,7 +1,8 @@
 /** The rights that a run needs at the two API servers. */
 import type { Settings } from "../config/settings";
-import { type Right, checkRights } from "../kubernetes/checks";
+import { type Right, checkRights, missingRights } from "../kubernetes/checks";
 import { type Problem, UserError, allChecks } from "../support/errors";
+import { leaseName, leaseNamespace, leaseVerbs } from "../kubernetes/lease";
 import type { Contexts } from "./contexts";
 import { needsPullSecret } from "./pullSecrets";
 
@@ -45,16 +46,43 @@ function clusterRights(settings: Settings): Right[] {
   return wanted;
 }
 
+const leases = { group: "coordination.k8s.io", resource: "leases" };
+
+/** Rights that a run can do without, each with what it costs to lack them. */
+const optionalRights: readonly { readonly rights: readonly Right[]; readonly cost: string }[] = [
+  {
+    rights: leaseVerbs.map((verb) => ({
+      ...{ ...leases, verb, namespace: leaseNamespace },
+      ...(verb === "create" ? {} : { name: leaseName }),
+    })),
+    cost: "two runs at the same time may restart two control-plane nodes at once",
+  },
+  {
+    rights: [{ ...leases, verb: "get", namespace: "kube-node-lease" }],
+    cost: "after each restart of containerd a node is waited for up to 45 s longer",
+  },
+];
+
 /**
  * Asks both API servers for all rights that the run needs.
  *
+ * @returns Warnings about rights that the run can do without.
  * @throws UserError with every right that is missing.
  */
-export async function checkAllRights({ supervisor, cluster }: Contexts, settings: Settings): Promise<void> {
-  await allChecks([
+export async function checkAllRights(
+  { supervisor, cluster }: Contexts,
+  settings: Settings,
+): Promise<readonly string[]> {
+  const [, , ...warnings] = await allChecks([
     supervisor.then((context) => checkRights(context, supervisorRights(settings))),
     cluster.then((context) => checkRights(context, clusterRights(settings))),
+    ...optionalRights.map(async ({ rights, cost }) => {
+      const context = await cluster;
+      const missing = await missingRights(context, rights);
+      return missing === "" ? [] : [`the user of context ${context.name} may not ${missing}: ${cost}`];
+    }),
   ]);
+  return warnings.flat();
 }
 
 /**
@@ -62,7 +90,7 @@ export async function checkAllRights({ supervisor, cluster }: Contexts, settings
  *
  * @param rights - The check that makes that list.
  */
-export async function withoutRepetition(error: unknown, rights: Promise<void>): Promise<unknown> {
+export async function withoutRepetition(error: unknown, rights: Promise<unknown>): Promise<unknown> {
   const listed = await rights.then(
     (): readonly Problem[] => [],
     (reason: unknown) => (reason instanceof UserError ? reason.problems : []),

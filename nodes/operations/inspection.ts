@@ -4,8 +4,7 @@ import { type Problem, UserError } from "../../support/errors";
 import type { ScriptSuccess } from "../protocol/report";
 import type { NodeTarget } from "../protocol/spec";
 import type { InSession } from "../ssh/pool";
-import { runOnNode } from "./node";
-import { identity } from "./operations";
+import { identity, runOnNode } from "./node";
 import { nodeProblem } from "../problems";
 
 /** The result of inspecting one node. */

@@ -2,6 +2,7 @@
 import { type Problem, UserError } from "../../support/errors";
 import { lastWords } from "../../support/text";
 import { type NodeCode, nodeProblem } from "../problems";
+import type { CommandInput } from "../protocol/environment";
 import { type ScriptFailure, type ScriptSuccess, parseScriptOutput } from "../protocol/report";
 import { type NodeOperation, remoteCommand } from "../script/script";
 import type { Session } from "../ssh/session";
@@ -50,6 +51,11 @@ function failureProblem(node: string, { error, detail = "", log }: ScriptFailure
   return code === "node-not-trusted" || code === "node-bad-parameter"
     ? nodeProblem(code, what, "script")
     : nodeProblem(code, what);
+}
+
+/** The script's parameters that identify the node and the stack. */
+export function identity({ target, owner }: Pick<CommandInput, "target" | "owner">) {
+  return { machineId: target.machineId, hostName: target.hostName, nodeName: target.name, owner };
 }
 
 /**

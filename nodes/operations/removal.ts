@@ -10,9 +10,10 @@ import {
   readCommandInput,
   readSweepInput,
 } from "../protocol/environment";
-import { type ClusterName, type NodeTarget, pinOf } from "../protocol/spec";
-import { runOnNode } from "./node";
-import { type OperationContext, identity, onNode } from "./operations";
+import { type ClusterName, type NodeTarget, pinOf, sharedMachineIds } from "../protocol/spec";
+import { inTurn } from "./controlPlane";
+import { identity, runOnNode } from "./node";
+import { type OperationContext, onNode } from "./operations";
 import { waitReady } from "./ready";
 
 /** What a removal is given besides its input. */
@@ -70,24 +71,34 @@ function pinForRemoval(
   }
 }
 
-/** @returns Whether anything was removed; `undefined` for a skipped node. */
+/**
+ * @param ready - Whether to wait until the node is Ready, given whether anything was removed.
+ * @returns Whether anything was removed; `undefined` for a skipped node.
+ */
 async function removeFromNode(
   input: CommandInput,
   hostKey: string | undefined,
   context: RemovalContext,
+  { controlPlane, ready }: { readonly controlPlane: boolean; readonly ready: (removed: boolean) => boolean },
 ): Promise<boolean | undefined> {
-  const { target } = input;
+  const { target, readyTimeout } = input;
   const { restart } = context;
   const log = (message: string): void => context.log(`${target.name}: ${message}`);
   const left = "our CA certificate(s), if any, stay on it";
-  const report = await onNode(context, target, hostKey, left, (session) =>
-    runOnNode(session, { op: "remove", restart, ...identity(input) }),
-  );
-  if ("skipped" in report) return undefined;
-  for (const path of report.alsoTrustedBy) log(`still trusted by ${path}, which is not ours and stays`);
-  if (report.changed) log("removed our CA certificate(s)");
-  if (report.restarted) log("containerd restarted");
-  return report.changed || report.restarted;
+  return await inTurn(input, controlPlane && restart, context, async (turn) => {
+    const report = await onNode(context, target, hostKey, left, async (session) => {
+      await turn.begin();
+      return await runOnNode(session, { op: "remove", restart, ...identity(input) });
+    });
+    if ("skipped" in report) return undefined;
+    for (const path of report.alsoTrustedBy) log(`still trusted by ${path}, which is not ours and stays`);
+    if (report.changed) log("removed our CA certificate(s)");
+    if (report.restarted) log("containerd restarted");
+    const removed = report.changed || report.restarted;
+    if (ready(removed)) await waitReady(target, readyTimeout, context, report.containerdStarted);
+    turn.settled();
+    return removed;
+  });
 }
 
 /**
@@ -98,7 +109,7 @@ async function removeFromNode(
  */
 export async function removeCa(environment: Environment, context: RemovalContext): Promise<string> {
   const input = readCommandInput(environment);
-  const { target, readyTimeout } = input;
+  const { target } = input;
   const { name, uid, address, clusterContext, cluster } = target;
   const log = (message: string): void => context.log(`${name}: ${message}`);
   const found = await unlessClusterGone(cluster, context, async () => ({
@@ -117,10 +128,12 @@ export async function removeCa(environment: Environment, context: RemovalContext
       ].join("; "),
     );
   } else {
-    const removed = await removeFromNode(input, pinForRemoval(environment, target, context), context);
+    const removed = await removeFromNode(input, pinForRemoval(environment, target, context), context, {
+      controlPlane: found.node.controlPlane,
+      // Also when nothing was removed: an interrupted run may have left the node restarting, and the next one must wait.
+      ready: () => true,
+    });
     if (removed === false) log("nothing of ours was left");
-    // Also when nothing was removed: an interrupted run may have left the node restarting, and the next one must wait.
-    if (removed !== undefined) await waitReady(target, readyTimeout, context);
   }
   return "";
 }
@@ -143,11 +156,15 @@ export async function sweep(environment: Environment, context: RemovalContext): 
     context.log("the cluster is gone; nothing to remove");
     return "";
   }
-  const sweepNode = async ({ name, uid, machineId, address }: ClusterNode): Promise<void> => {
-    const target = { name, uid, machineId, address, ...connection, hostKey: pinOf(hostKeys, name) };
+  const shared = sharedMachineIds(nodes);
+  const sweepNode = async ({ name, uid, machineId, address, role }: ClusterNode): Promise<void> => {
+    const hostName = shared.get(name);
+    const target = { name, uid, machineId, hostName, address, ...connection, hostKey: pinOf(hostKeys, name) };
     try {
-      const removed = await removeFromNode({ target, owner, readyTimeout }, target.hostKey, context);
-      if (removed === true) await waitReady(target, readyTimeout, context);
+      await removeFromNode({ target, owner, readyTimeout }, target.hostKey, context, {
+        controlPlane: role === "control-plane",
+        ready: (removed) => removed,
+      });
     } catch (error) {
       // Nothing can be installed on an unknown operating system.
       if (!(error instanceof UserError) || error.problems[0]!.code !== "node-unknown-os") throw error;

@@ -39,6 +39,8 @@ export interface NodeOperation {
   readonly op: "install" | "remove" | "restart" | "status";
   readonly machineId: string;
   readonly nodeName: string;
+  /** Compared in addition to the machine id, where several nodes have the same. */
+  readonly hostName?: string | undefined;
   readonly owner: string;
   /** Names this installation; letters, digits and `-`. */
   readonly nonce?: string;
@@ -113,6 +115,7 @@ export function remoteCommand(operation: NodeOperation): RemoteCommand {
     `op ${operation.op}`,
     `machineId ${base64(machineId)}`,
     `nodeName ${base64(nodeName)}`,
+    ...(operation.hostName === undefined ? [] : [`hostName ${base64(operation.hostName)}`]),
     `owner ${base64(owner)}`,
     ...(nonce === "" ? [] : [`nonce ${nonce}`]),
     ...(operation.lockWait === undefined ? [] : [`lockWait ${operation.lockWait}`]),

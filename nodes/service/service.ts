@@ -9,6 +9,7 @@ import { createConnection } from "node:net";
 import * as path from "node:path";
 import { text } from "node:stream/consumers";
 import { UserError } from "../../support/errors";
+import type { ControlPlane } from "../operations/controlPlane";
 import { applyCa, restartContainerd, type OperationContext } from "../operations/operations";
 import type { NodeReader } from "../operations/ready";
 import {
@@ -36,6 +37,7 @@ export interface NodeServiceOptions {
   readonly certificates: CertificatesBySha256;
   readonly inSession: InSession;
   readonly readNode: NodeReader;
+  readonly controlPlane: ControlPlane;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
 }
@@ -139,10 +141,11 @@ export class NodeService {
     const lines: string[] = [];
     const disconnected = new AbortController();
     response.on("close", () => disconnected.abort());
-    const { inSession, readNode, unreachable } = this.options;
+    const { inSession, readNode, controlPlane, unreachable } = this.options;
     const context: OperationContext = {
       inSession,
       readNode,
+      controlPlane,
       unreachable,
       log: (line) => void lines.push(`${line}\n`),
       signal: disconnected.signal,
