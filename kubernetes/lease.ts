@@ -26,6 +26,8 @@ export const leaseVerbs = ["get", "create", "update", "delete"] as const;
 const duration = 60;
 /** Seconds between renewals: three may fail before the turn counts as abandoned. */
 const renewal = 15;
+/** Seconds in which the API has to say that the turn is still this run's, for a restart to be sent. */
+const fresh = 30;
 /** Seconds after which a holder known to have ended is followed: what it sent to a node may still be on its way. */
 const delivery = 10;
 /** Seconds between two looks at a turn that another run has. */
@@ -181,12 +183,17 @@ export class Turns {
       return await act({
         begin: async () => {
           held.unsettled = node;
-          const written = await this.#patiently(write).catch((error: unknown) => {
-            if (codeOf(error) !== "no-rights") throw error;
-            this.#without(error as UserError, log);
-            return true;
-          });
-          if (!written) throw new TurnLost();
+          let sent: number;
+          do {
+            sent = this.clock.now();
+            const written = await this.#patiently(write).catch((error: unknown) => {
+              if (codeOf(error) !== "no-rights") throw error;
+              this.#without(error as UserError, log);
+              return true;
+            });
+            if (!written) throw new TurnLost();
+            // An answer that was long under way proves nothing: another run may have taken over since.
+          } while (this.clock.now() - sent >= fresh * 1000);
         },
         settled: () => {
           held.unsettled = undefined;
@@ -204,6 +211,7 @@ export class Turns {
     const { owner, limit, log, signal } = options;
     const me = this.#holder(owner);
     let observed: { readonly what: string; readonly since: number } | undefined;
+    let ended: number | undefined;
     let told = "";
     for (;;) {
       try {
@@ -215,13 +223,15 @@ export class Turns {
         } else {
           const what = JSON.stringify([found.holder, found.acquired, found.renewed]);
           if (observed?.what !== what) observed = { what, since: now };
-          const ended = found.process !== undefined && this.isOver(found.process);
-          const unchanged = now - observed.since;
+          if (found.process === undefined || !this.isOver(found.process)) ended = undefined;
+          else ended ??= now;
           // As all who elect leaders by Leases do: what counts is how long this clock has seen no renewal.
+          const abandoned = now - observed.since >= found.duration * 1000;
           if (
             found.holder === "" ||
             found.holder === me ||
-            unchanged >= (ended ? Math.min(delivery, found.duration) : found.duration) * 1000
+            abandoned ||
+            (ended !== undefined && now - ended >= delivery * 1000)
           ) {
             const mine = { ...this.#content(me), unsettled: found.unsettled };
             const taken = await this.#patiently(() => this.store.replace(mine, found.version), signal);
@@ -331,7 +341,9 @@ export class Turns {
       if (!held.lost) await this.#patiently(giveBack);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      log(`the control plane's turn was not given back, and ends by itself in ${duration} s: ${error.message}`);
+      log(
+        `the control plane's turn was not given back, and ends by itself in ${duration} s: ${error.message}`,
+      );
     }
   }
 }
@@ -359,7 +371,12 @@ const leaseSchema = z.object({
       renewTime: time,
       leaseDurationSeconds: z.number().int().min(1).max(600).catch(duration),
     })
-    .catch({ holderIdentity: "", acquireTime: new Date(0), renewTime: new Date(0), leaseDurationSeconds: duration }),
+    .catch({
+      holderIdentity: "",
+      acquireTime: new Date(0),
+      renewTime: new Date(0),
+      leaseDurationSeconds: duration,
+    }),
 });
 
 function readLease(object: unknown): Lease {
@@ -471,8 +488,9 @@ export function leaseStore(cluster: KubeContext): LeaseStore {
 export async function kubeletRenewal(cluster: KubeContext, node: string): Promise<Date | undefined> {
   const namespace = "kube-node-lease";
   try {
-    const found = await cluster.find<unknown>({ verb: "get", resource: "leases", namespace, name: node }, () =>
-      cluster.custom.getNamespacedCustomObject({ ...leases, namespace, name: node }),
+    const found = await cluster.find<unknown>(
+      { verb: "get", resource: "leases", namespace, name: node },
+      () => cluster.custom.getNamespacedCustomObject({ ...leases, namespace, name: node }),
     );
     const renewed = z.object({ spec: z.object({ renewTime: time }) }).safeParse(found);
     return renewed.data?.spec.renewTime;

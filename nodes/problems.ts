@@ -65,9 +65,21 @@ export const nodeProblem = defineProblems("Nodes", {
     examples: [["node ‹name›", "since the installation ‹bundle› has lost ‹missing›"]],
   },
   "node-sudo": {
-    cause: "The user that logs in to nodes may not become root without a password.",
-    remedy: "The user that logs in must be allowed to use sudo without a password",
-    examples: [["node ‹name›", "the script did not run to its end (code ‹code›): ‹stderr›"]],
+    cause: "The user that logs in to nodes may not become root without a password and a terminal.",
+    remedy: {
+      tty: "sudo wants a terminal on this node: have `requiretty` taken out of its sudoers for the user that logs in",
+      password: "The user that logs in must be allowed to use sudo without a password (NOPASSWD in sudoers)",
+      rights: "The node's sudoers do not allow the user that logs in to run commands: have it allowed, without a password",
+      missing: "The node has no sudo: install it, and allow the user that logs in to use it without a password",
+      broken: "sudo does not work on this node: log in by hand, run `sudo -n true`, and put right what it names",
+    },
+    examples: [
+      ["node ‹name›", "the script did not run to its end (code ‹code›): ‹stderr›", "tty"],
+      ["node ‹name›", "the script did not run to its end (code ‹code›): ‹stderr›", "password"],
+      ["node ‹name›", "the script did not run to its end (code ‹code›): ‹stderr›", "rights"],
+      ["node ‹name›", "the script did not run to its end (code ‹code›): ‹stderr›", "missing"],
+      ["node ‹name›", "the script did not run to its end (code ‹code›): ‹stderr›", "broken"],
+    ],
   },
   "node-no-report": {
     cause:

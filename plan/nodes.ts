@@ -119,13 +119,12 @@ export function parallelWarnings(
 /** A warning where several nodes have one machine id, as machines of one cloned image may: it proves no node alone. */
 export function cloneWarnings(nodes: readonly ClusterNode[]): readonly string[] {
   const shared = sharedMachineIds(nodes);
-  const clones = Map.groupBy(
-    nodes.filter(({ name }) => shared.has(name)),
-    ({ machineId }) => machineId,
-  );
+  const clones = new Map<string, string[]>();
+  for (const { name, machineId } of nodes)
+    if (shared.has(name)) clones.set(machineId, [...(clones.get(machineId) ?? []), name]);
   return [...clones].map(
-    ([machineId, its]) =>
-      `${its.map(({ name }) => name).join(", ")} have one machine id (${machineId}), so each is told by its host name too: empty /etc/machine-id in the image that they were cloned from`,
+    ([machineId, names]) =>
+      `${names.join(", ")} have one machine id (${machineId}), so each is told by its host name too: empty /etc/machine-id in the image that they were cloned from`,
   );
 }
 

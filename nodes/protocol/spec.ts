@@ -64,7 +64,6 @@ export type UnreachablePolicy = (typeof unreachablePolicies)[number];
 export const refusalCodes: ReadonlySet<string> = new Set<NodeCode | SshCode>([
   "ssh-auth",
   "ssh-account",
-  "node-account",
   "node-sudo",
 ]);
 

@@ -8,6 +8,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { namedContexts } from "../../../kubernetes/client";
+import { controlPlaneOf } from "../../../nodes/operations/controlPlane";
 import { nodeReader } from "../../../nodes/operations/ready";
 import { type InstalledReport, parseCaReport } from "../../../nodes/protocol/report";
 import {
@@ -152,7 +153,8 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     service = await NodeService.start({
       ...{ owner, targets: [served], readyTimeout },
       certificates: new Map(known.map((each) => [each.sha256, each])),
-      ...{ inSession: pool.use, readNode: nodeReader(context), unreachable },
+      ...{ inSession: pool.use, readNode: nodeReader(context), controlPlane: controlPlaneOf(context) },
+      unreachable,
     });
   };
   const stop = async (): Promise<void> => {
@@ -315,6 +317,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       NodeService.start({
         ...{ owner, targets: [], readyTimeout: 1, certificates: new Map() },
         ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), unreachable: "fail" },
+        controlPlane: controlPlaneOf(namedContexts()),
       });
     await assert.rejects(again(), /another run of it is going on/);
     await stop();

@@ -65,6 +65,7 @@ describe("the cluster's nodes", () => {
       name: "a",
       uid: "0b3e1c1c-0000-4000-8000-000000000001",
       machineId: "ec2a5a6c1f1a4b1d8f9a5a6c1f1a4b1d",
+      hostName: "frgh4",
       role: "control-plane",
       address: "10.0.0.1",
       osImage: "VMware Photon OS/Linux",
