@@ -23,6 +23,10 @@ const plurals = {
 } as const;
 type Group = keyof typeof plurals;
 
+const leasePath = /^\/apis\/coordination\.k8s\.io\/v1\/namespaces\/([^/]+)\/leases(?:\/([^/]+))?$/;
+const leaseOf = (namespace: string, name: string): string =>
+  `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${name}`;
+
 export class FakeApi {
   readonly pki = new Pki();
   readonly pod: PodServer;
@@ -31,11 +35,14 @@ export class FakeApi {
   readonly requests: string[] = [];
   /** The bodies of patches. */
   readonly patches: unknown[] = [];
+  /** Verbs on Leases that are refused. */
+  readonly refusedOnLeases = new Set<string>();
   readonly #ca = this.pki.ca("kubernetes");
   readonly #server: https.Server;
   readonly #objects = new Map<string, unknown>();
   readonly #failures = new Map<string, { status: number; reason: string; message: string }>();
   readonly #kubeconfig = process.env.KUBECONFIG;
+  #version = 0;
   #kinds: readonly Group[] = ["run.tanzu.vmware.com", "cluster.x-k8s.io"];
 
   private constructor() {
@@ -53,8 +60,10 @@ export class FakeApi {
       request.on("end", () => {
         const failure = this.#failures.get(context);
         const found = this.#objects.get(`${context} ${url}`) ?? this.#discovery(url);
+        const lease = leasePath.exec(url);
         if (failure) refuse(failure.status, failure.reason, failure.message);
         else if (!/^(?:ns1|tkc-cluster-1)$/.test(context)) refuse(401, "Unauthorized", "Unauthorized");
+        else if (lease) this.#serveLease(context, lease, request.method ?? "", body, answer, refuse);
         else if (found === undefined) refuse(404, "NotFound", `${url} not found`);
         else {
           if (request.method === "PATCH") this.patches.push(JSON.parse(body));
@@ -79,6 +88,7 @@ export class FakeApi {
     this.#failures.clear();
     this.#kinds = ["run.tanzu.vmware.com", "cluster.x-k8s.io"];
     this.requests.length = this.patches.length = 0;
+    this.refusedOnLeases.clear();
     this.change({});
   }
 
@@ -113,6 +123,11 @@ export class FakeApi {
     this.object("tkc-cluster-1", `/api/v1/nodes/${name}`, object);
   }
 
+  /** The Lease that says whose turn it is to restart a control-plane node. */
+  turn(lease: unknown): void {
+    this.object("tkc-cluster-1", leaseOf("kube-system", "tkc-registry-control-plane"), lease);
+  }
+
   secret(name: string, data: Record<string, string> | undefined): void {
     const encoded = Object.entries(data ?? {}).map(([key, value]) => [
       key,
@@ -137,6 +152,58 @@ export class FakeApi {
   fail(context: Context, status?: number, reason = "", message = reason): void {
     if (status === undefined) this.#failures.delete(context);
     else this.#failures.set(context, { status, reason, message });
+  }
+
+  /** What a node's kubelet writes: its Lease is renewed at each moment, unless it says nothing since a time. */
+  kubelet(name: string, silentSince?: Date): void {
+    const place = leaseOf("kube-node-lease", name);
+    if (silentSince) this.object("tkc-cluster-1", place, { spec: { renewTime: silentSince.toISOString() } });
+    else this.object("tkc-cluster-1", place, undefined);
+  }
+
+  /** Leases: those of kubelets, and those that are written under the API's own condition. */
+  #serveLease(
+    context: string,
+    [place, namespace, name]: RegExpExecArray,
+    method: string,
+    body: string,
+    answer: (status: number, body: unknown) => void,
+    refuse: (code: number, reason: string, message: string) => void,
+  ): void {
+    const verb = { GET: "get", POST: "create", PUT: "update", DELETE: "delete" }[method] ?? method;
+    if (this.refusedOnLeases.has(verb)) {
+      refuse(403, "Forbidden", `User "u" cannot ${verb} resource "leases" in namespace "${namespace}"`);
+      return;
+    }
+    interface Written {
+      metadata: { name: string; resourceVersion?: string };
+      preconditions?: { resourceVersion?: string };
+    }
+    const sent = (body === "" ? {} : JSON.parse(body)) as Partial<Written>;
+    const key = `${context} ${name === undefined ? `${place}/${sent.metadata?.name}` : place}`;
+    const found = this.#objects.get(key) as Written | undefined;
+    const version = sent.metadata?.resourceVersion ?? sent.preconditions?.resourceVersion;
+    if (verb === "get" && namespace === "kube-node-lease") {
+      const known = this.#objects.has(`${context} /api/v1/nodes/${name}`);
+      if (known) answer(200, found ?? { spec: { renewTime: new Date().toISOString() } });
+      else refuse(404, "NotFound", `leases "${name}" not found`);
+    } else if (verb !== "create" && !found) {
+      refuse(404, "NotFound", `leases "${name}" not found`);
+    } else if (verb === "get") {
+      answer(200, found);
+    } else if (verb === "create" ? found : version !== found?.metadata.resourceVersion) {
+      refuse(409, verb === "create" ? "AlreadyExists" : "Conflict", "the object has been modified");
+    } else if (verb === "delete") {
+      this.#objects.delete(key);
+      answer(200, { kind: "Status", status: "Success" });
+    } else {
+      const written = {
+        ...sent,
+        metadata: { ...sent.metadata, resourceVersion: String(++this.#version) },
+      };
+      this.#objects.set(key, written);
+      answer(verb === "create" ? 201 : 200, written);
+    }
   }
 
   #discovery(url: string): unknown {

@@ -76,8 +76,8 @@ interface Faults {
   readonly failing: number;
   /** After how many seconds each run is killed, if it is. */
   readonly killed: readonly (number | undefined)[];
-  /** When each run is stopped, as a laptop that sleeps, and for how many seconds. */
-  readonly stopped: { readonly at: number; readonly seconds: number };
+  /** Of a hundred turns, how many stop for a while as a laptop that sleeps does. */
+  readonly stopping: number;
   /** Whether all runs are on one machine, where each sees which process has ended. */
   readonly together: boolean;
 }
@@ -141,12 +141,14 @@ async function play(faults: Faults): Promise<void> {
 
   const run = async (name: string, killedAt: number | undefined): Promise<void> => {
     const isDead = (): boolean => killedAt !== undefined && world.now >= killedAt * 1000;
-    const { at, seconds } = faults.stopped;
-    const [stop, go] = [at * 1000 + Number(name) * 40_000, (at + seconds) * 1000 + Number(name) * 40_000];
+    let stoppedUntil = 0;
+    const maybeStop = (percent: number): void => {
+      if (chance(percent)) stoppedUntil = world.now + random() * 200_000;
+    };
     const alive = async <T>(value: T): Promise<T> => {
       if (isDead()) return await never;
-      if (world.now < stop || world.now >= go) return value;
-      await world.sleep((go - world.now) / 1000);
+      if (world.now >= stoppedUntil) return value;
+      await world.sleep((stoppedUntil - world.now) / 1000);
       return await alive(value);
     };
     const clock: Clock = {
@@ -167,6 +169,7 @@ async function play(faults: Faults): Promise<void> {
       const arrives = !chance(faults.lost);
       // What is on its way when its sender is killed is done all the same.
       const answer = arrives ? act() : undefined;
+      maybeStop(faults.stopping / 10);
       await world.sleep(random() * faults.slow);
       await alive(undefined);
       if (!arrives || chance(faults.lost)) {
@@ -241,6 +244,7 @@ async function play(faults: Faults): Promise<void> {
               log: () => undefined,
             },
             async (turn) => {
+              maybeStop(faults.stopping);
               await world.sleep(random() * 5);
               await alive(undefined);
               await turn.begin();
@@ -291,10 +295,7 @@ describe("the turns of the control plane", () => {
             minLength: 2,
             maxLength: 4,
           }),
-          stopped: fc.record({
-            at: fc.integer({ min: 0, max: 60 }),
-            seconds: fc.constantFrom(0, 0, 40, 100, 200),
-          }),
+          stopping: fc.constantFrom(0, 30),
           together: fc.boolean(),
         }),
         play,
