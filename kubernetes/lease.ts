@@ -5,9 +5,9 @@
  */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import { setTimeout as wait } from "node:timers/promises";
 import pLimit from "p-limit";
 import { z } from "zod";
+import { type Clock, systemClock } from "../support/clock";
 import { UserError } from "../support/errors";
 import { hasEnded, processMark } from "../support/processMark";
 import { printable } from "../support/text";
@@ -71,18 +71,6 @@ export interface LeaseStore {
   /** @returns Whether it had this version. */
   delete(version: string): Promise<boolean>;
 }
-
-/** The time, for tests of their own. Only durations are compared: the clocks of two machines differ. */
-export interface Clock {
-  /** Milliseconds. */
-  now(): number;
-  sleep(seconds: number, signal?: AbortSignal): Promise<void>;
-}
-
-const systemClock: Clock = {
-  now: () => performance.now(),
-  sleep: (seconds, signal) => wait(seconds * 1000, undefined, signal ? { signal } : {}),
-};
 
 /** One turn, given to who has it. */
 export interface Turn {

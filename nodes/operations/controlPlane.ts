@@ -3,7 +3,14 @@
  * are Ready.
  */
 import type { KubeContext, OpenContext } from "../../kubernetes/client";
-import { type NodeMark, type Turn, Turns, type TurnOptions, freeTurn, leaseStore } from "../../kubernetes/lease";
+import {
+  type NodeMark,
+  type Turn,
+  Turns,
+  type TurnOptions,
+  freeTurn,
+  leaseStore,
+} from "../../kubernetes/lease";
 import { listControlPlane } from "../../kubernetes/nodes";
 import type { ClusterNode } from "../../kubernetes/types";
 import { UserError } from "../../support/errors";
@@ -78,7 +85,7 @@ async function fence(
   const { target, readyTimeout } = input;
   let told = "";
   let before = unsettled;
-  await waitUntil(readyTimeout, context.signal, async () => {
+  await waitUntil(readyTimeout, context, async () => {
     const all = await context.controlPlane.list(target.clusterContext);
     const others = all.filter(({ uid }) => uid !== target.uid);
     const its = others.find(({ uid }) => uid === before?.uid);

@@ -3,6 +3,7 @@
  * Each returns the report that the stack keeps, as key=value lines.
  */
 import { randomUUID } from "node:crypto";
+import type { Clock } from "../../support/clock";
 import { UserError } from "../../support/errors";
 import {
   type CertificatesBySha256,
@@ -37,6 +38,8 @@ export interface OperationContext {
   readonly log: (line: string) => void;
   /** Aborts the wait for a node when the caller has gone. */
   readonly signal?: AbortSignal;
+  /** The time of tests that do not sleep. */
+  readonly clock?: Clock;
 }
 
 /** An unreachable node that was skipped, with the error's code. */

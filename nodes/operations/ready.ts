@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { OpenContext } from "../../kubernetes/client";
 import { kubeletRenewal } from "../../kubernetes/lease";
 import { isControlPlane } from "../../kubernetes/nodes";
 import { kubernetesProblem, transientCodes } from "../../kubernetes/problems";
+import { type Clock, systemClock } from "../../support/clock";
 import { UserError } from "../../support/errors";
 import { nodeProblem } from "../problems";
 import type { NodeTarget } from "../protocol/spec";
@@ -23,7 +23,10 @@ const nodeSchema = z.object({
           type: z.string(),
           status: z.string(),
           message: z.string().optional(),
-          lastHeartbeatTime: z.preprocess((value) => (value instanceof Date ? value.toISOString() : value), time),
+          lastHeartbeatTime: z.preprocess(
+            (value) => (value instanceof Date ? value.toISOString() : value),
+            time,
+          ),
         }),
       )
       .default([]),
@@ -94,9 +97,11 @@ export const nodeReader =
 interface Reading {
   readonly readNode: NodeReader;
   readonly signal?: AbortSignal | undefined;
+  readonly clock?: Clock;
 }
 
-const pollInterval = 2000;
+/** Seconds. */
+const pollInterval = 2;
 
 /**
  * Asks again and again until there is nothing to wait for. An API that does not answer is asked again too: it may run on
@@ -107,10 +112,10 @@ const pollInterval = 2000;
  */
 export async function waitUntil(
   timeout: number,
-  signal: AbortSignal | undefined,
+  { signal, clock = systemClock }: Omit<Reading, "readNode">,
   ask: () => Promise<UserError | undefined>,
 ): Promise<void> {
-  const end = performance.now() + timeout * 1000;
+  const end = clock.now() + timeout * 1000;
   for (;;) {
     let last: UserError | undefined;
     try {
@@ -120,8 +125,8 @@ export async function waitUntil(
       last = error;
     }
     if (!last) return;
-    if (performance.now() >= end) throw last;
-    await sleep(pollInterval, undefined, signal ? { signal } : {});
+    if (clock.now() >= end) throw last;
+    await clock.sleep(pollInterval, signal);
   }
 }
 
@@ -134,17 +139,20 @@ export async function waitUntil(
 export async function nodeInCluster(
   { name, uid, clusterContext }: NodeTarget,
   timeout: number,
-  { readNode, signal }: Reading,
+  reading: Reading,
 ): Promise<NodeState> {
   let found: NodeState | undefined;
-  await waitUntil(timeout, signal, async () => {
-    found = await readNode(clusterContext, name);
+  await waitUntil(timeout, reading, async () => {
+    found = await reading.readNode(clusterContext, name);
     return undefined;
   });
   if (found?.uid === uid) return found;
   throw nodeProblem.error(
     "node-gone",
-    { subject: `node ${name}`, seen: `while it was waited for, the node was ${found ? "replaced" : "removed"}` },
+    {
+      subject: `node ${name}`,
+      seen: `while it was waited for, the node was ${found ? "replaced" : "removed"}`,
+    },
     "waiting",
   );
 }
@@ -171,8 +179,9 @@ export async function waitReady(
   // The start is given in whole seconds. What was written in the same second may be from before it.
   const started = since === undefined ? 0 : Date.parse(since) + 1000;
   const isSince = (written: Date | undefined): boolean => (written?.getTime() ?? 0) >= started;
+  const { clock = systemClock } = reading;
   let readyFrom: number | undefined;
-  await waitUntil(timeout, reading.signal, async () => {
+  await waitUntil(timeout, reading, async () => {
     const node = await nodeInCluster(target, 0, reading);
     const notReady = (seen: string): UserError =>
       nodeProblem.error(
@@ -188,8 +197,8 @@ export async function waitReady(
     const renewed = await node.renewal();
     if (isSince(renewed)) return undefined;
     if (renewed === undefined) {
-      readyFrom ??= performance.now();
-      if (performance.now() - readyFrom >= grace * 1000) return undefined;
+      readyFrom ??= clock.now();
+      if (clock.now() - readyFrom >= grace * 1000) return undefined;
     }
     return notReady(`its kubelet has written nothing since containerd was started at ${since}`);
   });

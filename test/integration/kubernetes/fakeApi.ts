@@ -119,6 +119,11 @@ export class FakeApi {
     else this.#objects.set(`${context} ${place}`, object);
   }
 
+  /** What is there by now. */
+  objectAt(context: Context, place: string): unknown {
+    return this.#objects.get(`${context} ${place}`);
+  }
+
   node(name: string, object: unknown): void {
     this.object("tkc-cluster-1", `/api/v1/nodes/${name}`, object);
   }

@@ -7,7 +7,6 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import {
-  type Clock,
   type Lease,
   type LeaseContent,
   type LeaseStore,
@@ -16,6 +15,7 @@ import {
 } from "../../../kubernetes/lease";
 import { kubernetesProblem } from "../../../kubernetes/problems";
 import { nodeProblem } from "../../../nodes/problems";
+import type { Clock } from "../../../support/clock";
 import { UserError } from "../../../support/errors";
 import { runs } from "../../fuzz";
 
