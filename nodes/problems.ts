@@ -67,11 +67,13 @@ export const nodeProblem = defineProblems("Nodes", {
   "node-sudo": {
     cause: "The user that logs in to nodes may not become root without a password and a terminal.",
     remedy: {
-      tty: "sudo wants a terminal on this node: have `requiretty` taken out of its sudoers for the user that logs in",
+      tty: "Have `requiretty` taken out of the node's sudoers for the user that logs in",
       password: "The user that logs in must be allowed to use sudo without a password (NOPASSWD in sudoers)",
-      rights: "The node's sudoers do not allow the user that logs in to run commands: have it allowed, without a password",
-      missing: "The node has no sudo: install it, and allow the user that logs in to use it without a password",
-      broken: "sudo does not work on this node: log in by hand, run `sudo -n true`, and put right what it names",
+      rights:
+        "The node's sudoers do not allow the user that logs in to run commands: have it allowed, without a password",
+      missing:
+        "The node has no sudo: install it, and allow the user that logs in to use it without a password",
+      broken: "Log in to the node by hand, run `sudo -n true`, and put right what it names",
     },
     examples: [
       ["node ‹name›", "the script did not run to its end (code ‹code›): ‹stderr›", "tty"],

@@ -48,12 +48,13 @@ const codes = (run: () => unknown): string[] => {
 
 describe("the environment of node commands", () => {
   it("is read as the program wrote it", () => {
-    assert.deepEqual(readCommandInput(environment), { target, owner: "demo.dev", readyTimeout: 300 });
-    const pinned = { ...target, hostKey: `SHA256:${"b".repeat(43)}` };
+    const read = { ...target, hostName: undefined };
+    assert.deepEqual(readCommandInput(environment), { target: read, owner: "demo.dev", readyTimeout: 300 });
+    const pinned = { ...target, hostName: "node-1.example.com", hostKey: `SHA256:${"b".repeat(43)}` };
     assert.deepEqual(readCommandInput({ ...environment, ...nodeEnvironment(pinned) }).target, pinned);
     // As a release that did not record the cluster's name left it in the state.
     const older = { ...environment, TKC_REGISTRY_CLUSTER: undefined };
-    assert.deepEqual(readCommandInput(older).target, { ...target, cluster: undefined });
+    assert.deepEqual(readCommandInput(older).target, { ...read, cluster: undefined });
   });
 
   it("is refused with every problem at once", () => {
