@@ -118,10 +118,10 @@ export const sshProblem = defineProblems("SSH to nodes", {
       locked: (user: string) =>
         `The account of "${user}" is locked: an administrator of the node unlocks it (\`passwd --unlock ${user}\`, after failed logins \`faillock --user ${user} --reset\`)`,
       shell: (user: string) =>
-        `"${user}" has no login shell: an administrator of the node gives it one (\`usermod --shell /bin/bash ${user}\`)`,
+        `The user "${user}" has no login shell: an administrator of the node gives it one (\`usermod --shell /bin/bash ${user}\`)`,
       user: (user: string) => `The node does not let "${user}" in: set the user that it names`,
       sessions: (user: string) =>
-        `"${user}" has too many sessions on the node: end some, or raise the limit (maxlogins in limits.conf)`,
+        `The user "${user}" has too many sessions on the node: end some, or raise the limit (maxlogins in limits.conf)`,
       closed: (user: string) =>
         `The node is starting or going down, and lets "${user}" in when it is up (\`/run/nologin\` and \`/etc/nologin\` keep users out): run again then`,
     },

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { namedContexts } from "../../../kubernetes/client";
-import { type NodeMark, type Turn, Turns, kubeletRenewal, leaseStore } from "../../../kubernetes/lease";
+import { type NodeMark, kubeletRenewal, leaseStore } from "../../../kubernetes/lease";
+import { type Turn, Turns } from "../../../kubernetes/turns";
 import type { Clock } from "../../../support/clock";
 import { problem } from "../net/server";
 import { FakeApi } from "./fakeApi";

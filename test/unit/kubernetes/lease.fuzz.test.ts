@@ -6,13 +6,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import {
-  type Lease,
-  type LeaseContent,
-  type LeaseStore,
-  type NodeMark,
-  Turns,
-} from "../../../kubernetes/lease";
+import type { Lease, LeaseContent, LeaseStore, NodeMark } from "../../../kubernetes/lease";
+import { Turns } from "../../../kubernetes/turns";
 import { kubernetesProblem } from "../../../kubernetes/problems";
 import { nodeProblem } from "../../../nodes/problems";
 import type { Clock } from "../../../support/clock";
