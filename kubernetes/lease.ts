@@ -3,6 +3,7 @@
  * those that kubelets renew.
  * It never decides whose turn it is.
  */
+/* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment -- the client's models are shapes: it takes literals */
 import { z } from "zod";
 import { UserError } from "../support/errors";
 import { type KubeContext, apiRefusal } from "./client";

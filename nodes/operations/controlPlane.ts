@@ -3,15 +3,9 @@
  * are Ready.
  */
 import type { KubeContext, OpenContext } from "../../kubernetes/client";
-import {
-  type NodeMark,
-  type Turn,
-  Turns,
-  type TurnOptions,
-  freeTurn,
-  leaseStore,
-} from "../../kubernetes/lease";
+import { type NodeMark, leaseStore } from "../../kubernetes/lease";
 import { listControlPlane } from "../../kubernetes/nodes";
+import { type Turn, type TurnOptions, Turns, freeTurn } from "../../kubernetes/turns";
 import type { ClusterNode } from "../../kubernetes/types";
 import { UserError } from "../../support/errors";
 import { nodeProblem } from "../problems";

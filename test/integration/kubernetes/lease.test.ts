@@ -130,7 +130,7 @@ describe("the turns of the control plane at an API server", () => {
       let renewals = 0;
       const time = clock();
       const renewing: Clock = {
-        now: time.now,
+        now: () => time.now(),
         sleep: async (seconds, signal) => {
           if (seconds === 2 && ++renewals % 20 === 0)
             api.turn(others(new Date(Date.UTC(year, 0, 1, 0, 0, renewals)).toISOString()));

@@ -272,7 +272,7 @@ async function play(faults: Faults): Promise<void> {
     Promise.race([run(String(index), killedAt), over]).then(() => (left -= 1), fail);
   });
   await world.until(() => left <= 0, 200_000);
-  if (failure !== undefined) throw failure instanceof Error ? failure : new Error(String(failure));
+  if (failure !== undefined) throw failure as Error;
   const survivors = faults.killed.filter((at) => at === undefined).length;
   assert.ok(restarts >= survivors * nodes.length, "each run that lives restarts each node");
 }

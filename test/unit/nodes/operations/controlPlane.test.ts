@@ -39,7 +39,7 @@ class Cluster {
   /** What an earlier run left. */
   unsettled: NodeMark | undefined;
   /** Whether containerd runs on a node. */
-  running = (_name: string): boolean => true;
+  running: (name: string) => boolean = () => true;
   refuse: ((name: string) => Error | undefined) | undefined;
   #now = 0;
 
