@@ -200,7 +200,8 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
     cause:
       "Runs restart containerd on control-plane nodes in turns, one node of the cluster at a time, and a Lease in the cluster's kube-system says whose turn it is. Another run keeps its turn, or the Lease is not as the API writes it.",
     remedy: {
-      taken: "Wait until that run has ended, then run again; the turn of a run that was killed ends by itself a minute later",
+      taken:
+        "Wait until that run has ended, then run again; the turn of a run that was killed ends by itself a minute later",
       unknown: "Look at the object (`kubectl --namespace kube-system get leases -o yaml`)",
     },
     examples: [

@@ -6,7 +6,9 @@ import { readFileSync, readlinkSync } from "node:fs";
 
 /** The fields of `/proc/PID/stat` behind the name, which may contain anything. */
 function statOf(pid: number): readonly string[] {
-  return readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
+  return readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /s, "")
+    .split(" ");
 }
 
 /** The time at which a process was started: the 22nd field, in ticks since the boot. */

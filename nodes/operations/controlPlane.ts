@@ -10,7 +10,7 @@ import type { ClusterNode } from "../../kubernetes/types";
 import { UserError } from "../../support/errors";
 import { nodeProblem } from "../problems";
 import type { CommandInput } from "../protocol/environment";
-import { sharedMachineIds, unreachableCodes } from "../protocol/spec";
+import { isSkipped, sharedMachineIds } from "../protocol/spec";
 import { identity, runOnNode } from "./node";
 import type { OperationContext } from "./operations";
 import { waitReady, waitUntil } from "./ready";
@@ -125,8 +125,7 @@ async function settle(
     await waitReady(target, readyTimeout, context, report.containerdStarted);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const { code } = error.problems[0]!;
-    if (context.unreachable !== "skip" || !unreachableCodes.has(code)) throw error;
+    if (!isSkipped(error.problems[0]!.code, context)) throw error;
     context.log(`${own.name}: ${name} is skipped, on which another run ended: ${error.message}`);
   }
 }

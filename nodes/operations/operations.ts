@@ -16,7 +16,7 @@ import {
   readTrust,
 } from "../protocol/environment";
 import { type CaReport, formatReport } from "../protocol/report";
-import { type NodeTarget, type UnreachablePolicy, refusalCodes, unreachableCodes } from "../protocol/spec";
+import { type NodeTarget, type UnreachablePolicy, isSkipped } from "../protocol/spec";
 import { nodeScript } from "../script/script";
 import type { InSession } from "../ssh/pool";
 import type { Session } from "../ssh/session";
@@ -54,12 +54,13 @@ interface Skipped {
  * @param left - What stays undone on a skipped node, for the log.
  */
 export async function onNode<T extends object>(
-  { inSession, unreachable, skipRefusals = false, log }: OperationContext,
+  context: OperationContext,
   target: NodeTarget,
   hostKey: string | undefined,
   left: string,
   act: (session: Session) => Promise<T>,
 ): Promise<T | Skipped> {
+  const { inSession, log } = context;
   try {
     return await inSession(target, hostKey, async (session) => {
       if (hostKey === undefined)
@@ -69,8 +70,7 @@ export async function onNode<T extends object>(
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const { code } = error.problems[0]!;
-    const skippable = unreachableCodes.has(code) || (skipRefusals && refusalCodes.has(code));
-    if (unreachable !== "skip" || !skippable) throw error;
+    if (!isSkipped(code, context)) throw error;
     log(`${target.name}: skipped, ${left}: ${error.message}`);
     return { skipped: code };
   }

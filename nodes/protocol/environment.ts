@@ -40,10 +40,7 @@ const json = <T extends z.ZodType>(schema: T) =>
 
 const address = z
   .string()
-  .refine(
-    (value) => isIP(value) !== 0 || isHostName(value),
-    "is neither an IP address nor a host name",
-  );
+  .refine((value) => isIP(value) !== 0 || isHostName(value), "is neither an IP address nor a host name");
 const wholeNumber = (least: number, most: number) =>
   z
     .string()

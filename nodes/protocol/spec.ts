@@ -76,6 +76,14 @@ export const unreachableCodes: ReadonlySet<string> = new Set<NodeCode | SshCode>
   "node-silent",
 ]);
 
+/** Whether a node with this error is left as it is. */
+export const isSkipped = (
+  code: string,
+  policy: { readonly unreachable: UnreachablePolicy; readonly skipRefusals?: boolean },
+): boolean =>
+  policy.unreachable === "skip" &&
+  (unreachableCodes.has(code) || (policy.skipRefusals === true && refusalCodes.has(code)));
+
 /** How nodes trust a registry: by the system's trust store, by containerd's folder for it, or whichever each can. */
 export const trustModes = ["system", "certs.d", "auto"] as const;
 export type TrustMode = (typeof trustModes)[number];

@@ -97,8 +97,7 @@ export function sshError(endpoint: SshEndpoint, error: AttemptError, attempts: n
   };
   if (has(apiCodes, reason)) return kubernetesProblem.error(apiCodes[reason], what, "ssh");
   const code = role === "bastion" && has(bastionCodes, reason) ? bastionCodes[reason] : codes[reason];
-  if (code === "ssh-account")
-    return sshProblem.error("ssh-account", what, error.refused ?? "locked", user);
+  if (code === "ssh-account") return sshProblem.error("ssh-account", what, error.refused ?? "locked", user);
   const login = { role, user, source: credentials.source, route: transport.description };
   return new UserError(
     code === "ssh-lost" ? sshProblem(code, what, "login", login) : sshProblem(code, what, login),
@@ -128,11 +127,7 @@ export function asAttemptError(
 ): AttemptError | UserError {
   const refusal = refusalIn(banner);
   if (refusal?.by === "account")
-    return new AttemptError(
-      refusal.why === "closed" ? "closed" : "account",
-      lastWords(banner),
-      refusal.why,
-    );
+    return new AttemptError(refusal.why === "closed" ? "closed" : "account", lastWords(banner), refusal.why);
   if (error instanceof AttemptError || error instanceof UserError) return error;
   if (error instanceof DialError) return new AttemptError(error.reason, error.seen);
   switch (error.level) {
