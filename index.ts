@@ -43,6 +43,7 @@ async function stack() {
       inSession: plan.sessions.use,
       readNode: plan.readNode,
       notePin: plan.notePin,
+      controlPlane: plan.controlPlane,
       unreachable,
     });
   });

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import type { ClusterNode } from "../kubernetes/types";
 import { type Observation, inspectNodes } from "../nodes/operations/inspection";
-import { type RemovalContext, sweepNodes, sweptTarget } from "../nodes/operations/removal";
+import { type RemovalContext, sweepNodes, sweptTargets } from "../nodes/operations/removal";
 import { type SweepInput, stackId, unreachablePolicy } from "../nodes/protocol/environment";
 import {
   type NodeConnection,
@@ -184,10 +184,10 @@ async function forgetOn(request: Request, deployed: DeployedStack, context: Remo
   const nodes = await context.listNodes(clusterContext);
   const hostKeys = knownHostKeys(deployed, nodes);
   const { identity } = deployed;
-  const targets = nodes.map((node) => {
-    const target = sweptTarget(node, connection, hostKeys, pinName(identity));
-    return { target, hostKey: target.hostKey ?? target.notedKey, stack: identity, former: deployed.former };
-  });
+  const targets = sweptTargets(nodes, connection, hostKeys, pinName(identity)).map((target) => ({
+    ...{ target, hostKey: target.hostKey ?? target.notedKey },
+    ...{ stack: identity, former: deployed.former },
+  }));
   const observations = inspectNodes(targets, context);
   const observed = new Map(
     await withProgress(

@@ -6,6 +6,7 @@ import { Command } from "commander";
 import { namedContexts } from "../kubernetes/client";
 import { listNodes } from "../kubernetes/nodes";
 import { writePin } from "../kubernetes/pins";
+import { controlPlaneOf } from "../nodes/operations/controlPlane";
 import { nodeReader } from "../nodes/operations/ready";
 import { type RemovalContext, removeCa, sweep } from "../nodes/operations/removal";
 import { unreachablePolicy } from "../nodes/protocol/environment";
@@ -31,6 +32,8 @@ export async function withOwnSessions(
       readNode: nodeReader(openContext),
       notePin: async (target, stack, hostKey) =>
         writePin(await openContext(target.clusterContext), target, stack, hostKey),
+      controlPlane: controlPlaneOf(openContext),
+      skipRefusals: true,
       listNodes: async (name) => listNodes(await openContext(name)),
       proveCluster: (name, cluster) =>
         proveCluster(

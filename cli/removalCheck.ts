@@ -9,7 +9,7 @@ import { openBoth } from "../kubernetes/contexts";
 import { listNodes } from "../kubernetes/nodes";
 import type { ClusterNode } from "../kubernetes/types";
 import { reachNodes } from "../nodes/operations/inspection";
-import { sweptTarget } from "../nodes/operations/removal";
+import { sweptTargets } from "../nodes/operations/removal";
 import { type SweepInput, readSweepInput, unreachablePolicy } from "../nodes/protocol/environment";
 import {
   type NodeConnection,
@@ -109,10 +109,10 @@ async function checkNodes(
   pool: SessionPool,
   unreachable: UnreachablePolicy,
 ): Promise<void> {
-  const targets = nodes.map((node) => {
-    const target = sweptTarget(node, connection, hostKeys, pinName(stack));
-    return { target, hostKey: target.hostKey ?? target.notedKey };
-  });
+  const targets = sweptTargets(nodes, connection, hostKeys, pinName(stack)).map((target) => ({
+    target,
+    hostKey: target.hostKey ?? target.notedKey,
+  }));
   let answered = 0;
   const problems: Problem[] = [];
   const all = [...reachNodes(targets, pool.use).values()].map(async (reached) => {

@@ -52,7 +52,7 @@ export async function checkRights(context: KubeContext, needs: readonly Right[])
 }
 
 /** `get, list nodes; create pods/exec in namespace ns1`: the verbs of each object together. */
-function listRights(rights: readonly Right[]): string {
+export function listRights(rights: readonly Right[]): string {
   const verbs = new Map<string, string[]>();
   for (const { verb, group, resource, subresource, namespace, name } of rights) {
     const full = `${resource}${subresource === undefined ? "" : `/${subresource}`}${group ? `.${group}` : ""}`;

@@ -2,6 +2,7 @@ import { isIPv4 } from "node:net";
 import * as ipaddr from "ipaddr.js";
 import { z } from "zod";
 import { type Problem, UserError } from "../support/errors";
+import { isHostName } from "../support/names";
 import { printable } from "../support/text";
 import type { KubeContext } from "./client";
 import type { ClusterNode } from "./types";
@@ -15,19 +16,23 @@ const forbiddenRanges = ["unspecified", "loopback", "linkLocal", "multicast", "b
 const knownSystems = /\b(?:photon|ubuntu|debian)\b/i;
 
 /**
- * Refuses nodes whose operating system has a trust store that is not known here.
+ * Refuses nodes whose operating system has a trust store that is not known here, or whose container runtime is not
+ * containerd.
  *
- * @throws UserError with a problem (`node-os`) for each.
+ * @throws UserError with the problems (`node-os`, `node-runtime`) of each.
  */
 export function checkSystems(nodes: readonly ClusterNode[]): void {
-  const [first, ...rest] = nodes
-    .filter(({ osImage }) => !knownSystems.test(osImage))
-    .map(({ name, osImage }): Problem =>
-      kubernetesProblem("node-os", {
-        subject: `node ${name}`,
-        seen: `it runs "${osImage}", and only the trust stores of Photon OS, Ubuntu and Debian are known`,
-      }),
-    );
+  const [first, ...rest] = nodes.flatMap(({ name, osImage, containerRuntime }): Problem[] => {
+    const subject = `node ${name}`;
+    const os = `it runs "${osImage}", and only the trust stores of Photon OS, Ubuntu and Debian are known`;
+    const runtime = `its container runtime is "${containerRuntime}", and only containerd is supported`;
+    return [
+      ...(knownSystems.test(osImage) ? [] : [kubernetesProblem("node-os", { subject, seen: os })]),
+      ...(containerRuntime.startsWith("containerd://")
+        ? []
+        : [kubernetesProblem("node-runtime", { subject, seen: runtime })]),
+    ];
+  });
   if (first) throw new UserError(first, ...rest);
 }
 
@@ -72,6 +77,24 @@ export async function discoverNodes(context: KubeContext): Promise<ClusterNode[]
 export async function listNodes(context: KubeContext): Promise<ClusterNode[]> {
   const { items } = await context.request({ verb: "list", resource: "nodes" }, () => context.core.listNode());
   return items.length === 0 ? [] : readNodes(items, context.name);
+}
+
+/**
+ * Lists a cluster's control-plane nodes, none where the API shows none.
+ *
+ * @throws UserError as {@link discoverNodes}, for these nodes alone: a worker that joins stops no control-plane node.
+ */
+export async function listControlPlane(context: KubeContext): Promise<ClusterNode[]> {
+  const { items } = await context.request({ verb: "list", resource: "nodes" }, () => context.core.listNode());
+  const its = items.filter(({ metadata }) => isControlPlane(metadata?.labels));
+  return its.length === 0 ? [] : readNodes(its, context.name);
+}
+
+/** Whether a Node's labels say that it is of the control plane. */
+export function isControlPlane(labels: Readonly<Record<string, string>> = {}): boolean {
+  return Object.keys(labels).some((label) =>
+    /^node-role\.kubernetes\.io\/(?:control-plane|master)$/.test(label),
+  );
 }
 
 /** Reads Node objects as the API gives them. */
@@ -120,14 +143,14 @@ function readNode(item: unknown, contextName: string): ClusterNode | Problem {
   const { metadata, status } = parsed.data;
   const address = internalAddress(parsed.data);
   if (typeof address !== "string") return address;
-  const labels = Object.keys(metadata.labels ?? {});
   return {
     name: metadata.name,
     uid: metadata.uid,
     machineId: status.nodeInfo.machineID,
-    role: labels.some((label) => /^node-role\.kubernetes\.io\/(?:control-plane|master)$/.test(label))
-      ? "control-plane"
-      : "worker",
+    hostName:
+      status.addresses?.find(({ type, address: name }) => type === "Hostname" && isHostName(name))?.address ??
+      metadata.name,
+    role: isControlPlane(metadata.labels) ? "control-plane" : "worker",
     address,
     osImage: printable(status.nodeInfo.osImage, 100),
     containerRuntime: status.nodeInfo.containerRuntimeVersion,

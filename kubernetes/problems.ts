@@ -196,6 +196,29 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
     remedy: "Have the node's kubelet report its own address in the cluster's network",
     examples: [["node ‹name›", "it has the InternalIP ‹address›, as ‹name› has"]],
   },
+  "control-plane-lease": {
+    cause:
+      "Runs restart containerd on control-plane nodes in turns, one node of the cluster at a time, and a Lease in the cluster's kube-system says whose turn it is. Another run keeps its turn, or the Lease is not as the API writes it.",
+    remedy: {
+      taken:
+        "Wait until that run has ended, then run again; the turn of a run that was killed ends by itself a minute later",
+      unknown: "Look at the object (`kubectl --namespace kube-system get leases -o yaml`)",
+    },
+    examples: [
+      [
+        "Lease kube-system/tkc-registry-control-plane",
+        "after ‹number› s ‹stack› on ‹host› has had the control plane's turn since ‹time› (node ‹name›)",
+        "taken",
+      ],
+      ["Lease kube-system/tkc-registry-control-plane", "what the API gives is no Lease", "unknown"],
+    ],
+  },
+  "node-runtime": {
+    cause:
+      "The registries' CAs are loaded by a restart of containerd. A node with another container runtime would be changed and never use them.",
+    remedy: "Use a Tanzu Kubernetes release whose nodes run containerd",
+    examples: [["node ‹name›", 'its container runtime is "‹runtime›", and only containerd is supported']],
+  },
   "namespace-not-found": {
     cause: "Namespaces of the workload cluster are not the stack's to make.",
     remedy: (namespace: string) =>

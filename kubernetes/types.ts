@@ -3,6 +3,8 @@ export interface ClusterNode {
   readonly name: string;
   readonly uid: string;
   readonly machineId: string;
+  /** The host name that its kubelet reports. */
+  readonly hostName: string;
   readonly role: "control-plane" | "worker";
   /** InternalIP: the IPv4 one where there are several. */
   readonly address: string;

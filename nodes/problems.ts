@@ -32,6 +32,16 @@ export const nodeProblem = defineProblems("Nodes", {
       ["node ‹name›", "it was not Ready after ‹number› s: ‹message›", "waited"],
     ],
   },
+  "control-plane-not-ready": {
+    cause:
+      "Control-plane nodes are restarted one at a time, and only while all others are Ready: etcd needs most of them.",
+    remedy:
+      "Nothing was touched on this node. Look at the other one with `kubectl describe node`; when it is Ready, run again. If its machine is gone for good, delete its Node object first",
+    examples: [
+      ["node ‹name›", "after ‹number› s other control-plane nodes are not Ready: ‹names›"],
+      ["node ‹name›", "on ‹name› another run ended, and containerd does not run there"],
+    ],
+  },
   "node-not-trusted": {
     cause: "Somebody takes the CA out of the node's trust store while it is put there.",
     remedy: {
@@ -56,9 +66,23 @@ export const nodeProblem = defineProblems("Nodes", {
     examples: [["node ‹name›", "since the installation ‹bundle› has lost ‹missing›"]],
   },
   "node-sudo": {
-    cause: "The user that logs in to nodes may not become root without a password.",
-    remedy: "The user that logs in must be allowed to use sudo without a password",
-    examples: [["node ‹name›", "the script did not run to its end (code ‹code›): ‹stderr›"]],
+    cause: "The user that logs in to nodes may not become root without a password and a terminal.",
+    remedy: {
+      tty: "Have `requiretty` taken out of the node's sudoers for the user that logs in",
+      password: "The user that logs in must be allowed to use sudo without a password (NOPASSWD in sudoers)",
+      rights:
+        "The node's sudoers do not allow the user that logs in to run commands: have it allowed, without a password",
+      missing:
+        "The node has no sudo: install it, and allow the user that logs in to use it without a password",
+      broken: "Log in to the node by hand, run `sudo -n true`, and put right what it names",
+    },
+    examples: [
+      ["node ‹name›", "the script did not run to its end (code ‹code›): ‹stderr›", "tty"],
+      ["node ‹name›", "the script did not run to its end (code ‹code›): ‹stderr›", "password"],
+      ["node ‹name›", "the script did not run to its end (code ‹code›): ‹stderr›", "rights"],
+      ["node ‹name›", "the script did not run to its end (code ‹code›): ‹stderr›", "missing"],
+      ["node ‹name›", "the script did not run to its end (code ‹code›): ‹stderr›", "broken"],
+    ],
   },
   "node-no-report": {
     cause:

@@ -10,6 +10,7 @@ import {
   type TrustedCertificate,
   type UnreachablePolicy,
   pinOf,
+  sharedMachineIds,
 } from "../nodes/protocol/spec";
 import type { Credentials } from "../nodes/ssh/endpoint";
 import { needsPin, passwordUnpinned } from "../nodes/ssh/failures";
@@ -34,7 +35,7 @@ export interface NodePlan {
 /**
  * The cluster's nodes.
  *
- * @throws UserError where there are none, or one is of a system that is not supported.
+ * @throws UserError where there are none, or one is of a system or has a container runtime that is not supported.
  */
 export async function findNodes(cluster: KubeContext): Promise<readonly ClusterNode[]> {
   const found = await discoverNodes(cluster);
@@ -53,8 +54,9 @@ export function nodeTargets(
   connection: NodeConnection,
   stack: string,
 ): NodeTarget[] {
+  const shared = sharedMachineIds(nodes);
   return nodes.map(({ name, uid, machineId, address, pins }) => ({
-    ...{ name, uid, machineId, address, ...connection },
+    ...{ name, uid, machineId, hostName: shared.get(name), address, ...connection },
     ...{ hostKey: pinOf(settings.nodes.hostKeys, name), notedKey: pins[stack] },
   }));
 }
@@ -171,6 +173,18 @@ export function parallelWarnings(
   return parallel !== undefined && atOnce > parallel
     ? [`nodes.workersAtOnce allows ${atOnce} workers at once; Pulumi's --parallel caps them at ${parallel}`]
     : [];
+}
+
+/** A warning where several nodes have one machine id, as machines of one cloned image may: it proves no node alone. */
+export function cloneWarnings(nodes: readonly ClusterNode[]): readonly string[] {
+  const shared = sharedMachineIds(nodes);
+  const clones = new Map<string, string[]>();
+  for (const { name, machineId } of nodes)
+    if (shared.has(name)) clones.set(machineId, [...(clones.get(machineId) ?? []), name]);
+  return [...clones].map(
+    ([machineId, names]) =>
+      `${names.join(", ")} have one machine id (${machineId}), so each is told by its host name too: empty /etc/machine-id in the image that they were cloned from`,
+  );
 }
 
 /** Host keys of no node, nodes that were not asked, and nodes that are not Ready. */

@@ -4,6 +4,7 @@
  */
 import type { CaCertificate } from "../certificates/certificates";
 import type { Settings } from "../config/settings";
+import { type ControlPlane, controlPlaneOf } from "../nodes/operations/controlPlane";
 import type { Observation } from "../nodes/operations/inspection";
 import { writePin } from "../kubernetes/pins";
 import { type NodeReader, nodeReader } from "../nodes/operations/ready";
@@ -31,6 +32,7 @@ import { type MissingObject, missingObjects, wantedObjects } from "./missing";
 import {
   type NodePlan,
   checkPasswords,
+  cloneWarnings,
   findNodes,
   inspect,
   nodeTargets,
@@ -71,6 +73,8 @@ export interface Plan {
   readonly readNode: NodeReader;
   /** Notes a host key on a Node of the workload cluster. */
   readonly notePin: PinWriter;
+  /** The control plane's nodes, and the turns in which they are restarted. */
+  readonly controlPlane: ControlPlane;
   /** Whether the jumpbox pod is the stack's own, and the UID of the one that it is made in place of. */
   readonly jumpbox: { readonly create: boolean; readonly replaces: string | undefined };
   /** The namespaces that get the pull secret; none if no registry needs a login. */
@@ -208,6 +212,7 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     sessions,
     readNode: nodeReader(() => Promise.resolve(cluster)),
     notePin: (target, stack, hostKey) => writePin(cluster, target, stack, hostKey),
+    controlPlane: controlPlaneOf(() => Promise.resolve(cluster)),
     jumpbox: { create: jumpbox.create, replaces: replacedPod(jumpbox, previous.jumpbox) },
     pullSecrets: places.map(({ namespace: place, adopted, merged }) => ({
       namespace: place,
@@ -229,6 +234,7 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
       ...lacking,
       ...parallelWarnings(nodes, settings, parallel),
       ...registries.flatMap(({ warnings }) => warnings),
+      ...cloneWarnings(nodes),
       ...nodeWarnings(nodes, settings, previous, observed !== undefined),
     ],
   };

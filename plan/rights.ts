@@ -1,9 +1,9 @@
 /** The rights that a run needs at the two API servers. */
 import type { Settings } from "../config/settings";
-import { type Right, checkRights, missingRights } from "../kubernetes/checks";
-import type { KubeContext } from "../kubernetes/client";
-import { type Problem, UserError, allChecks } from "../support/errors";
+import { type Right, checkRights, listRights, missingRights } from "../kubernetes/checks";
 import type { Contexts } from "../kubernetes/contexts";
+import { leaseName, leaseNamespace, leaseVerbs } from "../kubernetes/lease";
+import { type Problem, UserError, allChecks } from "../support/errors";
 import { needsPullSecret } from "./pullSecrets";
 
 /** The provider's verbs for an object. It also watches the object until it is ready or deleted. */
@@ -46,45 +46,51 @@ function clusterRights(settings: Settings): Right[] {
   return wanted;
 }
 
-/** Rights that the run can do without, and what that costs. */
-const optional: readonly { readonly right: Right; readonly cost: string }[] = [
+const leases = { group: "coordination.k8s.io", resource: "leases" };
+
+/** Rights that a run can do without, each with what it costs to lack them. */
+const optionalRights: readonly { readonly rights: readonly Right[]; readonly cost: string }[] = [
   {
-    right: { verb: "patch", resource: "nodes" },
+    rights: [{ verb: "patch", resource: "nodes" }],
     cost:
       "the host key of a first contact is remembered by the state alone. A run that fails or is killed forgets it, and " +
       "the sweep at the end of `destroy` accepts any host key that `nodes.hostKeys` does not give",
   },
+  {
+    rights: leaseVerbs.map((verb) => ({
+      ...{ ...leases, verb, namespace: leaseNamespace },
+      ...(verb === "create" ? {} : { name: leaseName }),
+    })),
+    cost: "two runs at the same time may restart two control-plane nodes at once",
+  },
+  {
+    rights: [{ ...leases, verb: "get", namespace: "kube-node-lease" }],
+    cost: "after each restart of containerd a node is waited for up to 45 s longer",
+  },
 ];
-
-async function optionalRights(cluster: KubeContext): Promise<readonly string[]> {
-  const missing = await missingRights(
-    cluster,
-    optional.map(({ right }) => right),
-  );
-  return optional
-    .filter(({ right }) => missing.includes(right))
-    .map(
-      ({ right, cost }) =>
-        `context ${cluster.name}: the user may not ${right.verb} ${right.resource}: ${cost}`,
-    );
-}
 
 /**
  * Asks both API servers for all rights that the run needs.
  *
- * @returns A warning for each right that it can do without, and that is missing.
- * @throws UserError with every other right that is missing.
+ * @returns Warnings about rights that the run can do without.
+ * @throws UserError with every right that is missing.
  */
 export async function checkAllRights(
   { supervisor, cluster }: Contexts,
   settings: Settings,
 ): Promise<readonly string[]> {
-  const [, , warnings] = await allChecks([
+  const [, , ...warnings] = await allChecks([
     supervisor.then((context) => checkRights(context, supervisorRights(settings))),
     cluster.then((context) => checkRights(context, clusterRights(settings))),
-    cluster.then(optionalRights),
+    ...optionalRights.map(async ({ rights, cost }) => {
+      const context = await cluster;
+      const missing = await missingRights(context, rights);
+      return missing.length === 0
+        ? []
+        : [`context ${context.name}: the user may not ${listRights(missing)}: ${cost}`];
+    }),
   ]);
-  return warnings;
+  return warnings.flat();
 }
 
 /**

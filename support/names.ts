@@ -16,6 +16,11 @@ export const freeName = z
   .min(1)
   .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]+$/u, "is not a name of one line");
 
+const hostNamePattern = /^[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?$/;
+
+/** Whether this has the shape of a host's name. */
+export const isHostName = (text: string): boolean => hostNamePattern.test(text);
+
 /** The name of the jumpbox pod's container. */
 export const jumpboxContainer = "ubuntu";
 

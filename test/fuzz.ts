@@ -35,6 +35,7 @@ export const cases = {
   "kubeconfig entries": 400,
   "login answers": 200,
   "patches of a ServiceAccount's list": 300,
+  "turns of the control plane": 300,
   // what nodes and the state say
   "node reports": 1000,
   "node output": 600,

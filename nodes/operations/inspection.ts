@@ -8,8 +8,7 @@ import type { ScriptSuccess } from "../protocol/report";
 import type { NodeTarget, StackIdentity } from "../protocol/spec";
 import type { InSession } from "../ssh/pool";
 import type { Session } from "../ssh/session";
-import { runOnNode } from "./node";
-import { identity } from "./operations";
+import { identity, runOnNode } from "./node";
 import { nodeProblem } from "../problems";
 
 /** A node to inspect. */

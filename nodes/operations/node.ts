@@ -2,8 +2,11 @@
 import { type Problem, UserError } from "../../support/errors";
 import { lastWords } from "../../support/text";
 import { type NodeCode, nodeProblem } from "../problems";
+import type { CommandInput } from "../protocol/environment";
 import { type ScriptFailure, type ScriptSuccess, parseScriptOutput } from "../protocol/report";
 import { type NodeOperation, remoteCommand } from "../script/script";
+import { sshProblem } from "../ssh/problems";
+import { refusalIn } from "../ssh/refusals";
 import type { Session } from "../ssh/session";
 
 const lockWait = 120;
@@ -53,6 +56,11 @@ function failureProblem(node: string, { error, detail = "", log }: ScriptFailure
     : nodeProblem(code, what);
 }
 
+/** The script's parameters that identify the node and the stack. */
+export function identity({ target, stack: { owner, id } }: Pick<CommandInput, "target" | "stack">) {
+  return { machineId: target.machineId, hostName: target.hostName, nodeName: target.name, owner, id };
+}
+
 /**
  * Runs one operation of the script on a node.
  *
@@ -66,7 +74,11 @@ export async function runOnNode(session: Session, operation: NodeOperation): Pro
   if (report) throw new UserError(failureProblem(operation.nodeName, report));
   const what = {
     subject: `node ${operation.nodeName}`,
-    seen: `the script did not run to its end (code ${code ?? "none"}): ${lastWords(stderr) || "no message"}`,
+    // A login shell that lets nobody in says so on stdout.
+    seen: `the script did not run to its end (code ${code ?? "none"}): ${lastWords(stderr) || lastWords(stdout) || "no message"}`,
   };
-  throw nodeProblem.error(/^sudo: /m.test(stderr) ? "node-sudo" : "node-no-report", what);
+  const refusal = refusalIn(`${stdout}\n${stderr}`);
+  if (refusal?.by === "account") throw sshProblem.error("ssh-account", what, refusal.why, session.user);
+  if (refusal) throw nodeProblem.error("node-sudo", what, refusal.why);
+  throw nodeProblem.error("node-no-report", what);
 }

@@ -3,6 +3,7 @@
  * Each returns the report that the stack keeps, as key=value lines.
  */
 import { randomUUID } from "node:crypto";
+import type { Clock } from "../../support/clock";
 import { UserError } from "../../support/errors";
 import {
   type CertificatesBySha256,
@@ -15,12 +16,13 @@ import {
   readTrust,
 } from "../protocol/environment";
 import { type CaReport, formatReport } from "../protocol/report";
-import { type NodeTarget, type UnreachablePolicy, pinName, unreachableCodes } from "../protocol/spec";
+import { type NodeTarget, type UnreachablePolicy, isSkipped, pinName } from "../protocol/spec";
 import { nodeScript } from "../script/script";
 import type { InSession } from "../ssh/pool";
 import type { Session } from "../ssh/session";
-import { runOnNode } from "./node";
-import { type NodeReader, waitReady } from "./ready";
+import { type ControlPlane, inTurn } from "./controlPlane";
+import { identity, runOnNode } from "./node";
+import { type NodeReader, nodeInCluster, waitReady } from "./ready";
 import { type NodeCode, nodeProblem } from "../problems";
 
 /** What an operation is given besides its input. */
@@ -28,12 +30,17 @@ export interface OperationContext {
   readonly inSession: InSession;
   readonly readNode: NodeReader;
   readonly notePin: PinWriter;
+  readonly controlPlane: ControlPlane;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
+  /** Whether a node that refuses the user counts as unreachable. */
+  readonly skipRefusals?: boolean;
   /** Logs one line for people. */
   readonly log: (line: string) => void;
   /** Aborts the wait for a node when the caller has gone. */
   readonly signal?: AbortSignal;
+  /** The time of tests that do not sleep. */
+  readonly clock?: Clock;
 }
 
 /**
@@ -97,12 +104,13 @@ interface Skipped {
  * @param left - What stays undone on a skipped node, for the log.
  */
 export async function onNode<T extends object>(
-  { inSession, unreachable, log }: OperationContext,
+  context: OperationContext,
   target: NodeTarget,
   hostKey: string | undefined,
   left: string,
   act: (session: Session) => Promise<T>,
 ): Promise<T | Skipped> {
+  const { inSession, log } = context;
   try {
     return await inSession(target, hostKey, async (session) => {
       if (hostKey === undefined)
@@ -112,15 +120,10 @@ export async function onNode<T extends object>(
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const { code } = error.problems[0]!;
-    if (unreachable !== "skip" || !unreachableCodes.has(code)) throw error;
+    if (!isSkipped(code, context)) throw error;
     log(`${target.name}: skipped, ${left}: ${error.message}`);
     return { skipped: code };
   }
-}
-
-/** The script's parameters that identify the node and the stack. */
-export function identity({ target, stack: { owner, id } }: Pick<CommandInput, "target" | "stack">) {
-  return { machineId: target.machineId, nodeName: target.name, owner, id };
 }
 
 /**
@@ -208,29 +211,34 @@ export async function restartContainerd(
   const common = { version: "1", report: "containerd", node: target.name, uid: target.uid } as const;
   if ("skipped" in ca) return formatReport({ ...common, skipped: ca.skipped });
   const left = "its containerd is to be restarted by the first run that reaches it";
-  const report = await onNode(context, target, target.hostKey ?? ca.hostKey, left, (session) =>
-    runOnNode(session, { op: "restart", ...identity(input) }),
-  );
-  if ("skipped" in report) return formatReport({ ...common, skipped: report.skipped });
-  const missing = ca.sha256.filter((sha256) => !report.trusted.includes(sha256));
-  if (missing.length > 0 || report.loaded !== true || report.containerdStarted === undefined) {
-    throw nodeProblem.error("node-not-loaded", {
-      subject: `node ${target.name}`,
-      seen:
-        missing.length > 0
-          ? `since the installation ${report.bundle} has lost ${missing.join(", ")}`
-          : "containerd has not loaded the node's trust store",
+  const { controlPlane } = await nodeInCluster(target, readyTimeout, context);
+  return await inTurn(input, controlPlane, context, async (turn) => {
+    const report = await onNode(context, target, target.hostKey ?? ca.hostKey, left, async (session) => {
+      await turn.begin();
+      return await runOnNode(session, { op: "restart", ...identity(input) });
     });
-  }
-  const restarted = report.restarted
-    ? "containerd restarted"
-    : "containerd has loaded the CA already; not restarted";
-  await waitReady(target, readyTimeout, context);
-  log(`${restarted}; Ready`);
-  return formatReport({
-    ...common,
-    bootId: report.bootId,
-    containerdStarted: report.containerdStarted,
-    loaded: ca.sha256,
+    if ("skipped" in report) return formatReport({ ...common, skipped: report.skipped });
+    const missing = ca.sha256.filter((sha256) => !report.trusted.includes(sha256));
+    if (missing.length > 0 || report.loaded !== true || report.containerdStarted === undefined) {
+      throw nodeProblem.error("node-not-loaded", {
+        subject: `node ${target.name}`,
+        seen:
+          missing.length > 0
+            ? `since the installation ${report.bundle} has lost ${missing.join(", ")}`
+            : "containerd has not loaded the node's trust store",
+      });
+    }
+    const restarted = report.restarted
+      ? "containerd restarted"
+      : "containerd has loaded the CA already; not restarted";
+    await waitReady(target, readyTimeout, context, report.containerdStarted);
+    turn.settled();
+    log(`${restarted}; Ready`);
+    return formatReport({
+      ...common,
+      bootId: report.bootId,
+      containerdStarted: report.containerdStarted,
+      loaded: ca.sha256,
+    });
   });
 }

@@ -10,10 +10,18 @@ import {
   readCommandInput,
   readSweepInput,
 } from "../protocol/environment";
-import { type ClusterName, type NodeConnection, type NodeTarget, pinName, pinOf } from "../protocol/spec";
+import {
+  type ClusterName,
+  type NodeConnection,
+  type NodeTarget,
+  pinName,
+  pinOf,
+  sharedMachineIds,
+} from "../protocol/spec";
 import type { Session } from "../ssh/session";
-import { runOnNode } from "./node";
-import { type OperationContext, identity, keepingPin, onNode } from "./operations";
+import { inTurn } from "./controlPlane";
+import { identity, runOnNode } from "./node";
+import { type OperationContext, keepingPin, onNode } from "./operations";
 import { waitReady } from "./ready";
 
 /** What a removal is given besides its input. */
@@ -50,29 +58,46 @@ function pinForRemoval(
 }
 
 /**
- * @param unclaimed - Whether files with our prefix that no record claims are removed, too.
+/** How a removal from one node goes. */
+interface RemovalOptions {
+  readonly controlPlane: boolean;
+  /** Whether to wait until the node is Ready, given whether anything was removed. */
+  readonly ready: (removed: boolean) => boolean;
+  /** Is given the session, for its host key. */
+  readonly saw: (session: Session) => void;
+  /** Whether files with our prefix that no record claims are removed, too. */
+  readonly unclaimed?: boolean;
+}
+
+/**
  * @returns Whether anything was removed; `undefined` for a skipped node.
  */
 async function removeFromNode(
   input: CommandInput,
   hostKey: string | undefined,
   context: RemovalContext,
-  { saw, unclaimed = false }: { readonly saw: (session: Session) => void; readonly unclaimed?: boolean },
+  { controlPlane, ready, saw, unclaimed = false }: RemovalOptions,
 ): Promise<boolean | undefined> {
-  const { target } = input;
+  const { target, readyTimeout } = input;
   const { restart } = context;
   const log = (message: string): void => context.log(`${target.name}: ${message}`);
   const left = "our CA certificate(s), if any, stay on it";
-  const report = await onNode(context, target, hostKey, left, (session) => {
-    saw(session);
-    const { former } = input;
-    return runOnNode(session, { op: "remove", restart, former, unclaimed, ...identity(input) });
+  return await inTurn(input, controlPlane && restart, context, async (turn) => {
+    const report = await onNode(context, target, hostKey, left, async (session) => {
+      saw(session);
+      await turn.begin();
+      const { former } = input;
+      return await runOnNode(session, { op: "remove", restart, former, unclaimed, ...identity(input) });
+    });
+    if ("skipped" in report) return undefined;
+    for (const path of report.alsoTrustedBy) log(`still trusted by ${path}, which is not ours and stays`);
+    if (report.changed) log("removed our CA certificate(s)");
+    if (report.restarted) log("containerd restarted");
+    const removed = report.changed || report.restarted;
+    if (ready(removed)) await waitReady(target, readyTimeout, context, report.containerdStarted);
+    turn.settled();
+    return removed;
   });
-  if ("skipped" in report) return undefined;
-  for (const path of report.alsoTrustedBy) log(`still trusted by ${path}, which is not ours and stays`);
-  if (report.changed) log("removed our CA certificate(s)");
-  if (report.restarted) log("containerd restarted");
-  return report.changed || report.restarted;
 }
 
 /**
@@ -106,25 +131,31 @@ export async function removeCa(environment: Environment, context: RemovalContext
     const input = { target, ...rest };
     const hostKey = pinForRemoval(environment, target, context);
     await keepingPin(input, context, async (saw) => {
-      const removed = await removeFromNode(input, hostKey, context, { saw });
+      const removed = await removeFromNode(input, hostKey, context, {
+        controlPlane: node.controlPlane,
+        // Also when nothing was removed: an interrupted run may have left the node restarting, and the next one must wait.
+        ready: () => true,
+        saw,
+      });
       if (removed === false) log("nothing of ours was left");
-      // Also when nothing was removed: an interrupted run may have left the node restarting, and the next one must wait.
-      if (removed !== undefined) await waitReady(target, rest.readyTimeout, context);
     });
   }
   return "";
 }
 
-/** A node that no command of the state is for, with the host keys that are known of it. */
-export const sweptTarget = (
-  { name, uid, machineId, address, pins }: ClusterNode,
+/** All nodes of a cluster, also those that no command of the state is for, with the host keys that are known of them. */
+export function sweptTargets(
+  nodes: readonly ClusterNode[],
   connection: NodeConnection,
   hostKeys: Readonly<Record<string, string>>,
   stack: string,
-): NodeTarget => ({
-  ...{ name, uid, machineId, address, ...connection },
-  ...{ hostKey: pinOf(hostKeys, name), notedKey: pins[stack] },
-});
+): NodeTarget[] {
+  const shared = sharedMachineIds(nodes);
+  return nodes.map(({ name, uid, machineId, address, pins }) => ({
+    ...{ name, uid, machineId, hostName: shared.get(name), address, ...connection },
+    ...{ hostKey: pinOf(hostKeys, name), notedKey: pins[stack] },
+  }));
+}
 
 /** Workers swept at once. */
 const workersAtOnce = 8;
@@ -159,17 +190,19 @@ export async function sweepNodes(
     context.log("the cluster is gone; nothing to remove");
     return "";
   }
-  const nodes = (await context.listNodes(clusterContext)).filter(only);
-  const sweepNode = async (node: ClusterNode): Promise<void> => {
-    const target = sweptTarget(node, connection, hostKeys, pinName(input.stack));
+  const all = await context.listNodes(clusterContext);
+  const targets = sweptTargets(all, connection, hostKeys, pinName(input.stack));
+  const nodes = all.map((node, index) => ({ ...node, target: targets[index]! })).filter(only);
+  const sweepNode = async ({ role, target }: (typeof nodes)[number]): Promise<void> => {
     try {
       const swept = { target, ...input };
-      const work = async (saw: (session: Session) => void): Promise<boolean | undefined> => {
-        const hostKey = target.hostKey ?? target.notedKey;
-        const removed = await removeFromNode(swept, hostKey, context, { saw, unclaimed });
-        if (removed === true) await waitReady(target, input.readyTimeout, context);
-        return removed;
-      };
+      const work = (saw: (session: Session) => void): Promise<boolean | undefined> =>
+        removeFromNode(swept, target.hostKey ?? target.notedKey, context, {
+          controlPlane: role === "control-plane",
+          ready: (removed) => removed,
+          saw,
+          unclaimed,
+        });
       await keepingPin(swept, context, work, { last: true });
     } catch (error) {
       // Nothing can be installed on an unknown operating system.

@@ -5,7 +5,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { type Problem, UserError } from "../../support/errors";
-import { freeName, objectName } from "../../support/names";
+import { freeName, isHostName, objectName } from "../../support/names";
 import { type NodeCertificate, certificateFileName } from "../script/script";
 import { type CaReport, certificateLimit, parseCaReport } from "./report";
 import {
@@ -43,13 +43,9 @@ const json = <T extends z.ZodType>(schema: T) =>
     })
     .pipe(schema);
 
-const hostNamePattern = /^[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?$/;
 const address = z
   .string()
-  .refine(
-    (value) => isIP(value) !== 0 || hostNamePattern.test(value),
-    "is neither an IP address nor a host name",
-  );
+  .refine((value) => isIP(value) !== 0 || isHostName(value), "is neither an IP address nor a host name");
 const wholeNumber = (least: number, most: number) =>
   z
     .string()
@@ -93,6 +89,7 @@ const identitySchema = z.object({
 const targetSchema = z.object({
   ...identitySchema.shape,
   TKC_REGISTRY_NODE_MACHINE_ID: z.string().regex(/^([0-9A-Fa-f-]{32,36})?$/, "is not a machine id"),
+  TKC_REGISTRY_NODE_HOST_NAME: z.string().refine(isHostName, "is not a host name").optional(),
   TKC_REGISTRY_NODE_ADDRESS: address,
   ...connectionSchema.shape,
   TKC_REGISTRY_HOST_KEY: hostKey.optional(),
@@ -184,6 +181,7 @@ export function readCommandInput(environment: Environment): CommandInput {
       name: values.TKC_REGISTRY_NODE,
       uid: values.TKC_REGISTRY_NODE_UID,
       machineId: values.TKC_REGISTRY_NODE_MACHINE_ID,
+      hostName: values.TKC_REGISTRY_NODE_HOST_NAME,
       address: values.TKC_REGISTRY_NODE_ADDRESS,
       ...connectionOf(values),
       hostKey: values.TKC_REGISTRY_HOST_KEY,

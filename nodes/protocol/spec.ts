@@ -72,6 +72,16 @@ export type ClusterName = z.infer<typeof clusterSchema>;
 export const unreachablePolicies = ["fail", "skip"] as const;
 export type UnreachablePolicy = (typeof unreachablePolicies)[number];
 
+/**
+ * Codes of errors for nodes that are reached and refuse the user. A removal can skip them like unreachable ones: a node
+ * that is locked for good must not block `destroy`. An `up` cannot, since somebody has to know.
+ */
+export const refusalCodes: ReadonlySet<string> = new Set<NodeCode | SshCode>([
+  "ssh-auth",
+  "ssh-account",
+  "node-sudo",
+]);
+
 /** Codes of errors for unreachable nodes. A node that refuses the key or shows another host key is reachable. */
 export const unreachableCodes: ReadonlySet<string> = new Set<NodeCode | SshCode>([
   "ssh-timeout",
@@ -80,6 +90,14 @@ export const unreachableCodes: ReadonlySet<string> = new Set<NodeCode | SshCode>
   "ssh-lost",
   "node-silent",
 ]);
+
+/** Whether a node with this error is left as it is. */
+export const isSkipped = (
+  code: string,
+  policy: { readonly unreachable: UnreachablePolicy; readonly skipRefusals?: boolean },
+): boolean =>
+  policy.unreachable === "skip" &&
+  (unreachableCodes.has(code) || (policy.skipRefusals === true && refusalCodes.has(code)));
 
 /** How nodes trust a registry: by the system's trust store, by containerd's folder for it, or whichever each can. */
 export const trustModes = ["system", "certs.d", "auto"] as const;
@@ -123,6 +141,8 @@ export interface NodeTarget extends NodeConnection {
   readonly uid: string;
   /** `status.nodeInfo.machineID`, compared with `/etc/machine-id` before anything is touched. */
   readonly machineId: string;
+  /** The node's host name, which is compared too where several nodes have one machine id. */
+  readonly hostName?: string | undefined;
   /** InternalIP. */
   readonly address: string;
   /** `SHA256:…` as OpenSSH prints it, if the settings give it. Otherwise the key is trusted on first use. */
@@ -144,11 +164,25 @@ export const pinName = ({
 export const pinOf = (hostKeys: Readonly<Record<string, string>>, name: string): string | undefined =>
   Object.hasOwn(hostKeys, name) ? hostKeys[name] : undefined;
 
+/**
+ * The host names that are to be compared, by node name: of nodes that share their machine id with another one, as
+ * machines of one cloned image may.
+ */
+export function sharedMachineIds(
+  nodes: readonly { readonly name: string; readonly machineId: string; readonly hostName: string }[],
+): ReadonlyMap<string, string> {
+  const isShared = (id: string): boolean => nodes.filter(({ machineId }) => machineId === id).length > 1;
+  return new Map(
+    nodes.flatMap(({ name, machineId, hostName }) => (isShared(machineId) ? [[name, hostName]] : [])),
+  );
+}
+
 /** All variables that a node command may be given; script/client.sh has them too. */
 export const nodeVariables = [
   "TKC_REGISTRY_NODE",
   "TKC_REGISTRY_NODE_UID",
   "TKC_REGISTRY_NODE_MACHINE_ID",
+  "TKC_REGISTRY_NODE_HOST_NAME",
   "TKC_REGISTRY_NODE_ADDRESS",
   "TKC_REGISTRY_NODE_PORT",
   "TKC_REGISTRY_NODE_USER",
@@ -197,6 +231,7 @@ export function nodeEnvironment(target: NodeTarget): NodeEnvironment {
     TKC_REGISTRY_NODE: target.name,
     TKC_REGISTRY_NODE_UID: target.uid,
     TKC_REGISTRY_NODE_MACHINE_ID: target.machineId,
+    ...(target.hostName === undefined ? {} : { TKC_REGISTRY_NODE_HOST_NAME: target.hostName }),
     TKC_REGISTRY_NODE_ADDRESS: target.address,
     ...connectionEnvironment(target),
     ...(target.hostKey === undefined ? {} : { TKC_REGISTRY_HOST_KEY: target.hostKey }),

@@ -22,6 +22,7 @@ import { createConnection } from "node:net";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../support/errors";
+import type { ControlPlane } from "../operations/controlPlane";
 import { applyCa, restartContainerd, type OperationContext, type PinWriter } from "../operations/operations";
 import type { NodeReader } from "../operations/ready";
 import {
@@ -57,6 +58,7 @@ export interface NodeServiceOptions {
   readonly inSession: InSession;
   readonly readNode: NodeReader;
   readonly notePin: PinWriter;
+  readonly controlPlane: ControlPlane;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
 }
@@ -226,11 +228,12 @@ export class NodeService {
     const lines: string[] = [];
     const disconnected = new AbortController();
     response.on("close", () => disconnected.abort());
-    const { inSession, readNode, notePin, unreachable } = this.options;
+    const { inSession, readNode, notePin, controlPlane, unreachable } = this.options;
     const context: OperationContext = {
       inSession,
       readNode,
       notePin,
+      controlPlane,
       unreachable,
       log: (line) => void lines.push(`${line}\n`),
       signal: disconnected.signal,

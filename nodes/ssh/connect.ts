@@ -43,6 +43,9 @@ export const connectDefaults: Required<ConnectOptions> = {
   liveness: 30_000,
 };
 
+/** Characters of what sshd says before it lets a user in. */
+const bannerLimit = 2000;
+
 /** No attempt is started with fewer milliseconds left. */
 const leastAttempt = 1000;
 
@@ -80,6 +83,8 @@ async function attempt(
       throw asAttemptError(error as Error);
     });
   const client = new Client();
+  let banner = "";
+  client.on("banner", (text) => (banner = (banner + text).slice(-bannerLimit)));
   try {
     await new Promise<void>((resolve, reject) => {
       client.once("ready", resolve);
@@ -106,7 +111,7 @@ async function attempt(
     client.destroy();
     await destroyed(stream);
     if (!shown.accepted) throw new AttemptError("host-key", shown.key ?? "");
-    throw asAttemptError(error as Error);
+    throw asAttemptError(error as Error, banner);
   }
 }
 

@@ -8,11 +8,15 @@ import { lastWords } from "../../support/text";
 import { DialError, type DialReason, dialErrorOf } from "../routes/transport";
 import { type SshEndpoint, subjectOf } from "./endpoint";
 import { type SshCode, sshProblem } from "./problems";
+import { type AccountRefusal, refusalIn } from "./refusals";
 
 /** Why an attempt failed. */
 export type Failure =
   | DialReason
   | "auth"
+  /** sshd accepts the key, and PAM does not let the user in: for good, or as long as the machine starts or ends. */
+  | "account"
+  | "closed"
   /** sshd answered, and the two sides have no algorithm in common. */
   | "handshake"
   | "host-key";
@@ -22,6 +26,8 @@ export class AttemptError extends Error {
   constructor(
     readonly reason: Failure,
     readonly seen: string,
+    /** Why the account may do nothing. */
+    readonly refused?: AccountRefusal,
   ) {
     super(seen);
   }
@@ -36,6 +42,7 @@ export const transient: ReadonlySet<Failure> = new Set<Failure>([
   "pod-not-running",
   "api-unreachable",
   "relay-failed",
+  "closed",
 ]);
 
 const codes = {
@@ -44,6 +51,8 @@ const codes = {
   unreachable: "ssh-unreachable",
   lost: "ssh-lost",
   auth: "ssh-auth",
+  account: "ssh-account",
+  closed: "ssh-account",
   handshake: "ssh-handshake",
   "host-key": "host-key-changed",
   "pod-missing": "relay-pod-missing",
@@ -69,6 +78,8 @@ const bastionCodes = {
   unreachable: "bastion-ssh-unreachable",
   lost: "bastion-ssh-lost",
   auth: "bastion-ssh-auth",
+  account: "bastion-ssh-auth",
+  closed: "bastion-ssh-auth",
   handshake: "bastion-ssh-handshake",
   "host-key": "bastion-host-key-changed",
 } as const satisfies Partial<Record<Failure, SshCode>>;
@@ -86,6 +97,7 @@ export function sshError(endpoint: SshEndpoint, error: AttemptError, attempts: n
   };
   if (has(apiCodes, reason)) return kubernetesProblem.error(apiCodes[reason], what, "ssh");
   const code = role === "bastion" && has(bastionCodes, reason) ? bastionCodes[reason] : codes[reason];
+  if (code === "ssh-account") return sshProblem.error("ssh-account", what, error.refused ?? "locked", user);
   const login = { role, user, source: credentials.source, route: transport.description };
   return new UserError(
     code === "ssh-lost" ? sshProblem(code, what, "login", login) : sshProblem(code, what, login),
@@ -119,8 +131,18 @@ export const passwordUnpinned = (node: string): Problem =>
     node,
   );
 
-/** Maps an error of the transport or of ssh2 to a reason. A {@link UserError} is returned unchanged. */
-export function asAttemptError(error: Error & { level?: string; code?: string }): AttemptError | UserError {
+/**
+ * Maps an error of the transport or of ssh2 to a reason. A {@link UserError} is returned unchanged.
+ *
+ * @param banner - What sshd said before it refused or hung up: PAM's own words, where it has any.
+ */
+export function asAttemptError(
+  error: Error & { level?: string; code?: string },
+  banner = "",
+): AttemptError | UserError {
+  const refusal = refusalIn(banner);
+  if (refusal?.by === "account")
+    return new AttemptError(refusal.why === "closed" ? "closed" : "account", lastWords(banner), refusal.why);
   if (error instanceof AttemptError || error instanceof UserError) return error;
   if (error instanceof DialError) return new AttemptError(error.reason, error.seen);
   switch (error.level) {

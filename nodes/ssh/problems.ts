@@ -117,6 +117,33 @@ export const sshProblem = defineProblems("SSH to nodes", {
       `Check that the node accepts user "${user}" with ${source}; the secret may be of another cluster, or renewed since the node was made`,
     examples: [[onNode, failed, nodeLogin]],
   },
+  "ssh-account": {
+    cause: "sshd or PAM on the node knows the user, and lets it do nothing there.",
+    remedy: {
+      expired: (user: string) =>
+        `The account of "${user}" has expired: an administrator of the node extends it (\`chage --expiredate -1 ${user}\`)`,
+      password: (user: string) =>
+        `The password of "${user}" has expired: an administrator of the node ends that (\`chage --maxdays -1 ${user}\`), or sets another one`,
+      locked: (user: string) =>
+        `The account of "${user}" is locked: an administrator of the node unlocks it (\`passwd --unlock ${user}\`, after failed logins \`faillock --user ${user} --reset\`)`,
+      shell: (user: string) =>
+        `The user "${user}" has no login shell: an administrator of the node gives it one (\`usermod --shell /bin/bash ${user}\`)`,
+      user: (user: string) => `The node does not let "${user}" in: set the user that it names`,
+      sessions: (user: string) =>
+        `The user "${user}" has too many sessions on the node: end some, or raise the limit (maxlogins in limits.conf)`,
+      closed: (user: string) =>
+        `The node is starting or going down, and lets "${user}" in when it is up (\`/run/nologin\` and \`/etc/nologin\` keep users out): run again then`,
+    },
+    examples: [
+      [onNode, failed, "expired", "‹user›"],
+      [onNode, "the script did not run to its end (code ‹code›): ‹words›", "password", "‹user›"],
+      [onNode, failed, "locked", "‹user›"],
+      [onNode, "the script did not run to its end (code ‹code›): ‹words›", "shell", "‹user›"],
+      [onNode, "the script did not run to its end (code ‹code›): ‹words›", "user", "‹user›"],
+      [onNode, "the script did not run to its end (code ‹code›): ‹words›", "sessions", "‹user›"],
+      [onNode, failed, "closed", "‹user›"],
+    ],
+  },
   "bastion-ssh-auth": {
     cause: refusedLogin,
     remedy: ({ user, source }: Login) => `Check that the bastion accepts user "${user}" with ${source}`,

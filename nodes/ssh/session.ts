@@ -60,6 +60,11 @@ export class Session {
     stream.unref?.();
   }
 
+  /** Who is logged in. */
+  get user(): string {
+    return this.endpoint.user;
+  }
+
   /** Whether commands can still be run. */
   get open(): boolean {
     return !this.#closed;

@@ -17,6 +17,7 @@ const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   role,
   uid: `uid-of-${name}`,
   machineId: "0123456789abcdef0123456789abcdef",
+  hostName: name,
   address: "198.18.1.10",
   osImage: "VMware Photon OS/Linux",
   containerRuntime: "containerd://1.6.20",

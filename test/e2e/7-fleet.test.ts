@@ -61,7 +61,7 @@ describe("many nodes", () => {
     jumpbox: { name: jumpboxPod },
     registries: names.map(caOf),
     deployment: { enabled: false },
-    nodes: { workersAtOnce: 2, readyTimeoutSeconds: 10 },
+    nodes: { workersAtOnce: 2, readyTimeoutSeconds: 30 },
     ...more,
   });
   const succeed = async (run: Promise<Run>): Promise<string> => {
@@ -305,7 +305,7 @@ describe("many nodes", () => {
     const since = now();
     const { code, output } = await stack.up();
     assert.notEqual(code, 0);
-    assert.match(output, new RegExp(`node ${first!.name}: it was not Ready after 10 s`));
+    assert.match(output, new RegExp(`node ${first!.name}: it was not Ready after 30 s`));
     assert.deepEqual(
       await counts(since),
       each((node) => (node.name === first!.name ? 1 : 0)),

@@ -10,6 +10,7 @@ import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { namedContexts } from "../../../kubernetes/client";
 import { writePin } from "../../../kubernetes/pins";
 import type { PinWriter } from "../../../nodes/operations/operations";
+import { controlPlaneOf } from "../../../nodes/operations/controlPlane";
 import { nodeReader } from "../../../nodes/operations/ready";
 import { type InstalledReport, parseCaReport } from "../../../nodes/protocol/report";
 import {
@@ -171,7 +172,13 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     service = await NodeService.start({
       ...{ stack: { owner, id }, nodes: [{ target: served, former }], readyTimeout },
       certificates: new Map(known.map((each) => [each.sha256, each])),
-      ...{ inSession: pool.use, readNode: nodeReader(context), notePin, unreachable },
+      ...{
+        inSession: pool.use,
+        readNode: nodeReader(context),
+        notePin,
+        controlPlane: controlPlaneOf(context),
+      },
+      unreachable,
     });
   };
   const stop = async (): Promise<void> => {
@@ -334,6 +341,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       NodeService.start({
         ...{ stack: { owner, id }, nodes: [], readyTimeout: 1, certificates: new Map() },
         ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), notePin, unreachable: "fail" },
+        controlPlane: controlPlaneOf(namedContexts()),
       });
     await assert.rejects(again(), /another run of it is going on/);
     await stop();
@@ -404,6 +412,71 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     assert.match(wrong.stderr, /TKC_REGISTRY_UNREACHABLE_NODES: it is "maybe". Set it to one of fail, skip/);
   });
 
+  it("remove from a node that refuses its user: told as what it is, skipped only where that was asked for", async () => {
+    const words = "sudo: Account or password is expired, reset your password and try again";
+    fs.writeFileSync(path.join(programs, "sudo"), `#!/bin/sh\necho '${words}' >&2\nexit 1\n`, {
+      mode: 0o755,
+    });
+    const failed = await command("v1 ca remove", environment());
+    assert.equal(failed.code, 1);
+    assert.match(
+      failed.stderr,
+      /node-1: .*Account or password is expired.*chage --maxdays -1 root.*\[ssh-account\]/,
+    );
+    const skipped = await succeed(command("v1 ca remove --unreachable skip", environment()));
+    assert.match(skipped.stderr, /node-1: skipped, our CA certificate\(s\), if any, stay on it: .*expired/);
+    await serve(target(), { unreachable: "skip" });
+    const applied = await apply();
+    assert.deepEqual([applied.code, /\[ssh-account\]/.test(applied.stderr)], [1, true], applied.stderr);
+  });
+
+  it("restart a control-plane node in a turn, only while the others are Ready, and leave no Lease behind", async () => {
+    const labels = { "node-role.kubernetes.io/control-plane": "" };
+    const controlPlane = (name: string, uid: string, address: string, ready = "True") => {
+      const object = nodeObject(name, uid, address, uid.padEnd(32, "0").replace(/[^0-9a-f]/g, "0"));
+      const status = { ...object.status, conditions: [{ type: "Ready", status: ready, message: "said" }] };
+      return { metadata: { ...object.metadata, labels }, status };
+    };
+    const cluster = (ready: string): void => {
+      const nodes = [
+        controlPlane("node-1", "uid-1", "198.18.1.7"),
+        controlPlane("node-2", "uid-2", "198.18.1.8", ready),
+      ];
+      api.object("tkc-cluster-1", "/api/v1/nodes", { items: nodes });
+      for (const node of nodes) api.node(node.metadata.name, node);
+    };
+    const writes = (): string[] =>
+      api.requests.flatMap((request) => /(POST|PUT|DELETE) \S+kube-system\/leases/.exec(request)?.[1] ?? []);
+    const { stdout } = await succeed(apply());
+    cluster("False");
+    await serve(target(), { readyTimeout: 1 });
+    const refused = await restart(stdout);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /node node-1: after 1 s other control-plane nodes are not Ready: node-2/);
+    assert.equal(root.lines("lab/restarts"), 0);
+    assert.deepEqual(writes(), ["POST", "DELETE"]);
+
+    cluster("True");
+    await serve(target());
+    api.requests.length = 0;
+    await succeed(restart(stdout));
+    assert.equal(root.lines("lab/restarts"), 1);
+    assert.deepEqual(writes(), ["POST", "PUT", "DELETE"]);
+    api.requests.length = 0;
+    await succeed(command("v1 ca remove", environment()));
+    assert.equal(root.lines("lab/restarts"), 2);
+    assert.deepEqual(writes(), ["POST", "PUT", "DELETE"]);
+  });
+
+  it("wait for a kubelet that has said nothing since containerd was started", async () => {
+    const { stdout } = await succeed(apply());
+    api.kubelet("node-1", new Date(Date.now() - 3_600_000));
+    await serve(target(), { readyTimeout: 1 });
+    const late = await restart(stdout);
+    assert.equal(late.code, 1);
+    assert.match(late.stderr, /its kubelet has written nothing since containerd was started at 20/);
+  });
+
   it("leave containerd alone on removal where that was asked for", async () => {
     await succeed(restart((await succeed(apply())).stdout));
     assert.equal(root.lines("lab/restarts"), 1);
@@ -411,13 +484,13 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     assert.equal(root.lines("lab/restarts"), 1);
   });
 
-  const nodeObject = (name: string, uid: string, address: string) => ({
+  const nodeObject = (name: string, uid: string, address: string, machineID = root.machineId) => ({
     metadata: { name, uid },
     status: {
       addresses: [{ type: "InternalIP", address }],
       conditions: [{ type: "Ready", status: "True" }],
       nodeInfo: {
-        machineID: root.machineId,
+        machineID,
         osImage: "VMware Photon OS/Linux",
         containerRuntimeVersion: "containerd://1.6.20",
       },
@@ -486,7 +559,10 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const before = root.snapshot();
     await succeed(apply());
     api.object("tkc-cluster-1", "/api/v1/nodes", {
-      items: [nodeObject("node-1", "uid-1", "198.18.1.7"), nodeObject("node-0", "uid-0", "198.18.1.8")],
+      items: [
+        nodeObject("node-1", "uid-1", "198.18.1.7"),
+        nodeObject("node-0", "uid-0", "198.18.1.8", "f".repeat(32)),
+      ],
     });
     api.node("node-0", { metadata: { uid: "uid-0" }, status: {} });
     const sweep = {

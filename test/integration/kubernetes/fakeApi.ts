@@ -27,6 +27,10 @@ const plurals = {
 } as const;
 type Group = keyof typeof plurals;
 
+const leasePath = /^\/apis\/coordination\.k8s\.io\/v1\/namespaces\/([^/]+)\/leases(?:\/([^/]+))?$/;
+const leaseOf = (namespace: string, name: string): string =>
+  `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${name}`;
+
 export class FakeApi {
   readonly pki = new Pki();
   readonly pod: PodServer;
@@ -35,11 +39,14 @@ export class FakeApi {
   readonly requests: string[] = [];
   /** The bodies of patches. */
   readonly patches: unknown[] = [];
+  /** Verbs on Leases that are refused. */
+  readonly refusedOnLeases = new Set<string>();
   readonly #ca = this.pki.ca("kubernetes");
   readonly #server: https.Server;
   readonly #objects = new Map<string, unknown>();
   readonly #failures = new Map<string, { status: number; reason: string; message: string }>();
   readonly #kubeconfig = process.env.KUBECONFIG;
+  #version = 0;
   #kinds: readonly Group[] = ["run.tanzu.vmware.com", "cluster.x-k8s.io"];
 
   private constructor() {
@@ -58,8 +65,10 @@ export class FakeApi {
         const failure = this.#failures.get(context);
         const place = `${context} ${url}`;
         const found = this.#objects.get(place) ?? this.#discovery(url) ?? this.#list(place);
+        const lease = leasePath.exec(url);
         if (failure) refuse(failure.status, failure.reason, failure.message);
         else if (!/^(?:ns1|tkc-cluster-1)$/.test(context)) refuse(401, "Unauthorized", "Unauthorized");
+        else if (lease) this.#serveLease(context, lease, request.method ?? "", body, answer, refuse);
         else if (found === undefined) refuse(404, "NotFound", `${url} not found`);
         else {
           const merges = request.headers["content-type"] === "application/merge-patch+json";
@@ -86,6 +95,7 @@ export class FakeApi {
     this.#failures.clear();
     this.#kinds = ["run.tanzu.vmware.com", "cluster.x-k8s.io"];
     this.requests.length = this.patches.length = 0;
+    this.refusedOnLeases.clear();
     this.change({});
   }
 
@@ -121,8 +131,18 @@ export class FakeApi {
     else this.#objects.set(`${context} ${place}`, object);
   }
 
+  /** What is there by now. */
+  objectAt(context: Context, place: string): unknown {
+    return this.#objects.get(`${context} ${place}`);
+  }
+
   node(name: string, object: unknown): void {
     this.object("tkc-cluster-1", `/api/v1/nodes/${name}`, object);
+  }
+
+  /** The Lease that says whose turn it is to restart a control-plane node. */
+  turn(lease: unknown): void {
+    this.object("tkc-cluster-1", leaseOf("kube-system", "tkc-registry-control-plane"), lease);
   }
 
   secret(name: string, data: Record<string, string> | undefined): void {
@@ -163,6 +183,58 @@ export class FakeApi {
     for (const [name, value] of Object.entries(patch.metadata.annotations ?? {})) {
       metadata.annotations = { ...metadata.annotations, [name]: value };
       if (value === null) delete metadata.annotations[name]; // eslint-disable-line @typescript-eslint/no-dynamic-delete
+    }
+  }
+
+  /** What a node's kubelet writes: its Lease is renewed at each moment, unless it says nothing since a time. */
+  kubelet(name: string, silentSince?: Date): void {
+    const place = leaseOf("kube-node-lease", name);
+    if (silentSince) this.object("tkc-cluster-1", place, { spec: { renewTime: silentSince.toISOString() } });
+    else this.object("tkc-cluster-1", place, undefined);
+  }
+
+  /** Leases: those of kubelets, and those that are written under the API's own condition. */
+  #serveLease(
+    context: string,
+    [place, namespace, name]: RegExpExecArray,
+    method: string,
+    body: string,
+    answer: (status: number, body: unknown) => void,
+    refuse: (code: number, reason: string, message: string) => void,
+  ): void {
+    const verb = { GET: "get", POST: "create", PUT: "update", DELETE: "delete" }[method] ?? method;
+    if (this.refusedOnLeases.has(verb)) {
+      refuse(403, "Forbidden", `User "u" cannot ${verb} resource "leases" in namespace "${namespace}"`);
+      return;
+    }
+    interface Written {
+      metadata: { name: string; resourceVersion?: string };
+      preconditions?: { resourceVersion?: string };
+    }
+    const sent = (body === "" ? {} : JSON.parse(body)) as Partial<Written>;
+    const key = `${context} ${name === undefined ? `${place}/${sent.metadata?.name}` : place}`;
+    const found = this.#objects.get(key) as Written | undefined;
+    const version = sent.metadata?.resourceVersion ?? sent.preconditions?.resourceVersion;
+    if (verb === "get" && namespace === "kube-node-lease") {
+      const known = this.#objects.has(`${context} /api/v1/nodes/${name}`);
+      if (known) answer(200, found ?? { spec: { renewTime: new Date().toISOString() } });
+      else refuse(404, "NotFound", `leases "${name}" not found`);
+    } else if (verb !== "create" && !found) {
+      refuse(404, "NotFound", `leases "${name}" not found`);
+    } else if (verb === "get") {
+      answer(200, found);
+    } else if (verb === "create" ? found : version !== found?.metadata.resourceVersion) {
+      refuse(409, verb === "create" ? "AlreadyExists" : "Conflict", "the object has been modified");
+    } else if (verb === "delete") {
+      this.#objects.delete(key);
+      answer(200, { kind: "Status", status: "Success" });
+    } else {
+      const written = {
+        ...sent,
+        metadata: { ...sent.metadata, resourceVersion: String(++this.#version) },
+      };
+      this.#objects.set(key, written);
+      answer(verb === "create" ? 201 : 200, written);
     }
   }
 

@@ -60,15 +60,20 @@ describe("the plan", () => {
     return { status: { allowed: !forbidden.includes(right) } };
   };
 
-  const node = (name: string, address: string, change: { os?: string; ready?: boolean } = {}): object => ({
+  const machineIdOf = (name: string): string => Buffer.from(name.padEnd(16, "-")).toString("hex");
+  const node = (
+    name: string,
+    address: string,
+    change: { os?: string; ready?: boolean; machineId?: string; runtime?: string } = {},
+  ): object => ({
     metadata: { name, uid: `uid-of-${name}`, labels: {} },
     status: {
       addresses: [{ type: "InternalIP", address }],
       conditions: [{ type: "Ready", status: change.ready === false ? "False" : "True" }],
       nodeInfo: {
-        machineID: "ec2a5a6c1f1a4b1d8f9a5a6c1f1a4b1d",
+        machineID: change.machineId ?? machineIdOf(name),
         osImage: change.os ?? "VMware Photon OS/Linux",
-        containerRuntimeVersion: "containerd://1.6.20",
+        containerRuntimeVersion: change.runtime ?? "containerd://1.6.20",
       },
     },
   });
@@ -518,6 +523,57 @@ describe("the plan", () => {
     );
     listNodes(node("w1", "198.18.1.11", { ready: false }), node("w2", "198.18.1.12"));
     assert.deepEqual((await run()).warnings, ["not Ready at the moment: w1"]);
+  });
+
+  it("refuses nodes whose container runtime is not containerd, each by name", async () => {
+    listNodes(
+      node("w1", "198.18.1.11", { runtime: "docker://20.10.7" }),
+      node("w2", "198.18.1.12", { runtime: "cri-o://1.24.1", os: "Talos" }),
+      node("w3", "198.18.1.13"),
+    );
+    assert.deepEqual(
+      (await refused()).map((line) => line.replace(/, and .*/, "")),
+      [
+        '[node-runtime] node w1: its container runtime is "docker://20.10.7"',
+        '[node-os] node w2: it runs "Talos"',
+        '[node-runtime] node w2: its container runtime is "cri-o://1.24.1"',
+      ],
+    );
+  });
+
+  it("warns of nodes that share a machine id, and tells these by their host names too", async () => {
+    const machineId = "0".repeat(32);
+    listNodes(
+      node("w1", "198.18.1.11", { machineId }),
+      node("w2", "198.18.1.12"),
+      node("w3", "198.18.1.13", { machineId }),
+    );
+    const { warnings, nodes } = await run();
+    assert.match(
+      warnings.join("\n"),
+      /^w1, w3 have one machine id \(0{32}\), so each is told by its host name too/,
+    );
+    assert.deepEqual(
+      nodes.map(({ target }) => target.hostName),
+      ["w1", undefined, "w3"],
+    );
+  });
+
+  it("goes on without the rights to Leases, and says what each of them costs", async () => {
+    forbidden = ["create leases", "delete leases"];
+    const [turns, ...more] = (await run()).warnings;
+    assert.match(
+      turns!,
+      /the user of context tkc-cluster-1 may not create leases\.coordination\.k8s\.io in namespace kube-system/,
+    );
+    assert.match(
+      turns!,
+      /delete .*tkc-registry-control-plane.*: two runs .* may restart two control-plane nodes at once/,
+    );
+    assert.deepEqual(more, []);
+    forbidden = ["get leases"];
+    const warnings = (await run()).warnings.join("\n");
+    assert.match(warnings, /get leases.* in namespace kube-node-lease: after each restart .* 45 s longer/);
   });
 
   it("refuses nodes without an address, and a cluster without nodes", async () => {

@@ -65,6 +65,7 @@ describe("the cluster's nodes", () => {
       name: "a",
       uid: "0b3e1c1c-0000-4000-8000-000000000001",
       machineId: "ec2a5a6c1f1a4b1d8f9a5a6c1f1a4b1d",
+      hostName: "a",
       role: "control-plane",
       address: "10.0.0.1",
       osImage: "VMware Photon OS/Linux",
@@ -96,6 +97,14 @@ describe("the cluster's nodes", () => {
       "10.0.0.1",
     );
     assert.equal(read(node({ addresses: internal("fd00:0::1") }))[0]!.address, "fd00::1");
+  });
+
+  it("have the host name that their kubelets report, and else their own", () => {
+    const hostNames = (address: string): string =>
+      read(node({ name: "a", addresses: [...internal("10.0.0.1"), { type: "Hostname", address }] }))[0]!
+        .hostName;
+    assert.equal(hostNames("vm-a.example.com"), "vm-a.example.com");
+    for (const bad of ["", "-x", "a b", "a\n"]) assert.equal(hostNames(bad), "a");
   });
 
   it("must be some", () => {

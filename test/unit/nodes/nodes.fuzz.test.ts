@@ -198,6 +198,9 @@ describe("a hostile environment of a node command", () => {
   const target: fc.Arbitrary<NodeTarget> = fc.record(
     {
       ...{ name, uid, machineId: fc.oneof(fc.constant(""), fc.stringMatching(/^[0-9a-f]{32}$/)) },
+      hostName: fc.option(fc.stringMatching(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,40}[A-Za-z0-9])?$/), {
+        nil: undefined,
+      }),
       ...{ address: fc.oneof(fc.ipV4(), fc.ipV6()), port: fc.integer({ min: 1, max: 65535 }), user: context },
       access: fc.oneof(
         fc.record(

@@ -117,6 +117,7 @@ describe("a hostile state", () => {
             name,
             uid,
             machineId,
+            hostName: name,
             address,
             role: "worker" as const,
             osImage: "",

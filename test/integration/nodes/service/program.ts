@@ -16,7 +16,12 @@ async function obey(line: string): Promise<string> {
     service = await NodeService.start({
       stack: { owner: "demo.dev", id: process.env["TKC_REGISTRY_ID"]! },
       ...{ nodes: [], readyTimeout: 1, certificates: new Map(), unreachable: "fail" },
-      ...{ inSession: never, readNode: never, notePin: never },
+      ...{
+        inSession: never,
+        readNode: never,
+        notePin: never,
+        controlPlane: { list: never, takeTurn: never },
+      },
     });
     return "started";
   } catch (error) {

@@ -189,6 +189,39 @@ describe("SSH to a node", { skip: sshdImpossible() }, () => {
     });
   }
 
+  it("tells an account that sshd's own words refuse by these words, and tries again where the node only starts", async () => {
+    const banner = path.join(server.folder, "banner");
+    const refusing = await SshServer.start({ settings: [`Banner ${banner}`] });
+    try {
+      const endpoint: SshEndpoint = {
+        ...{ node: "node-1", address: "127.0.0.1", port: refusing.port, user: "root" },
+        ...{
+          transport: transportFor({ kind: "direct" }),
+          credentials: key(refusing.stranger),
+          hostKey: undefined,
+        },
+      };
+      fs.writeFileSync(banner, "Your account has expired; please contact your system administrator.\n");
+      const expired = await failure(connect(endpoint, quick));
+      assert.equal(expired.code, "ssh-account");
+      assert.match(expired.message, /failed: Your account has expired.*chage --expiredate -1 root/);
+      fs.writeFileSync(
+        banner,
+        '"System is booting up. Unprivileged users are not permitted to log in yet."\n',
+      );
+      const starting = await failure(connect(endpoint, quick));
+      assert.equal(starting.code, "ssh-account");
+      assert.match(starting.message, /failed 2 times: .*booting up.*run again then/);
+      fs.writeFileSync(banner, "Authorized users only. All activity is monitored.\n");
+      assert.equal((await failure(connect(endpoint, quick))).code, "ssh-auth");
+      // A user who is let in may be greeted with any words.
+      fs.writeFileSync(banner, "The account is locked due to 3 failed logins.\n");
+      await (await connect({ ...endpoint, credentials: key(refusing.client) }, quick)).close();
+    } finally {
+      await refusing.stop();
+    }
+  });
+
   describe("bastion", () => {
     const through = (change: Partial<BastionAccess>): SshEndpoint =>
       endpoint({ transport: transportFor(bastionAccess(change)) });

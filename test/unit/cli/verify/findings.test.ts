@@ -29,6 +29,7 @@ const listed = (name: string, change: Partial<ClusterNode> = {}): ClusterNode =>
   name,
   uid: `uid-${name}`,
   machineId: "0123456789abcdef0123456789abcdef",
+  hostName: "node-1",
   role: "worker",
   address: "10.0.0.1",
   osImage: "VMware Photon OS/Linux",

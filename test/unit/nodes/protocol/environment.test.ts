@@ -48,19 +48,20 @@ const codes = (run: () => unknown): string[] => {
 
 describe("the environment of node commands", () => {
   it("is read as the program wrote it", () => {
+    const read = { ...target, hostName: undefined };
     assert.deepEqual(readCommandInput(environment), {
-      target,
+      target: read,
       stack: { owner: "demo.dev", id: undefined },
       readyTimeout: 300,
     });
     const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
     assert.equal(readCommandInput({ ...environment, TKC_REGISTRY_ID: id }).stack.id, id);
     assert.throws(() => readCommandInput({ ...environment, TKC_REGISTRY_ID: "../x" }), UserError);
-    const pinned = { ...target, hostKey: `SHA256:${"b".repeat(43)}` };
+    const pinned = { ...target, hostName: "node-1.example.com", hostKey: `SHA256:${"b".repeat(43)}` };
     assert.deepEqual(readCommandInput({ ...environment, ...nodeEnvironment(pinned) }).target, pinned);
     // As a release that did not record the cluster's name left it in the state.
     const older = { ...environment, TKC_REGISTRY_CLUSTER: undefined };
-    assert.deepEqual(readCommandInput(older).target, { ...target, cluster: undefined });
+    assert.deepEqual(readCommandInput(older).target, { ...read, cluster: undefined });
   });
 
   it("is refused with every problem at once", () => {
