@@ -178,6 +178,10 @@ export async function applyCa(
     );
   }
   for (const path of report.alsoTrustedBy) log(`also trusted by ${path}, which is not ours and stays`);
+  for (const path of report.unterminated)
+    log(
+      `${path} does not end with a newline: the next rebuild of the node's trust store may lose our CA with it`,
+    );
   const place = report.trust === "certs.d" ? "containerd's folders for the registries" : "the trust store";
   log(
     report.changed

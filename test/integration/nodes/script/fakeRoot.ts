@@ -144,8 +144,11 @@ shift
 printf '%s\\n' "$*" >>/lab/journal
 `;
 
-/** The same in every root: to make them takes long. */
-let publicAuthorities: readonly string[] | undefined;
+/** A root of each kind as it is made, for to copy one costs less than to make one. */
+const templates = new Map<string, string>();
+process.on("exit", () => {
+  for (const folder of templates.values()) fs.rmSync(folder, { recursive: true, force: true });
+});
 
 const countingUpdate = `#!/bin/sh
 echo rehash >>/lab/rehashes
@@ -169,6 +172,25 @@ export class FakeRoot {
     readonly family: Family,
     shell: Shell,
   ) {
+    const photon = family === "photon";
+    this.store = photon ? "etc/ssl/certs" : "usr/local/share/ca-certificates";
+    this.bundle = photon ? "etc/pki/tls/certs/ca-bundle.crt" : "etc/ssl/certs/ca-certificates.crt";
+    this.extension = photon ? ".pem" : ".crt";
+    this.writeEnter();
+    const template = templates.get(`${family} ${shell}`);
+    if (template === undefined) {
+      this.build(shell);
+      this.rebuild();
+      const copy = fs.mkdtempSync(path.join(tmpdir(), "tkc-registry-template-"));
+      execFileSync("cp", ["-a", `${this.folder}/.`, copy]);
+      templates.set(`${family} ${shell}`, copy);
+    } else {
+      execFileSync("cp", ["-a", `${template}/.`, this.folder]);
+    }
+    this.shell("systemctl start");
+  }
+
+  private build(shell: Shell): void {
     const folders =
       "etc/ssl/certs etc/containerd etc/ca-certificates/update.d usr/bin usr/sbin usr/lib usr/lib64 usr/share/ca-certificates/own usr/local/share var/lib run tmp proc dev lab hostbin hostsbin etc/alternatives";
     for (const folder of folders.split(" ")) fs.mkdirSync(this.at(folder), { recursive: true });
@@ -191,28 +213,22 @@ export class FakeRoot {
     this.program("usr/bin/sudo", '#!/bin/sh\n[ "$1" = -n ] && shift\nexec "$@"\n');
     this.write("etc/machine-id", `${this.machineId}\n`);
     this.write("etc/os-release", 'PRETTY_NAME="A test"\n');
-    const own = (publicAuthorities ??= Array.from(
-      { length: 4 },
-      (_, index) => makeCertificate(`Public CA ${index}`).pem,
-    ));
+    const own = Array.from({ length: 4 }, (_, index) => makeCertificate(`Public CA ${index}`).pem);
     this.drop("usr/bin/logger");
     this.program("usr/bin/logger", fakeLogger);
-    if (family === "photon") {
+    if (this.family === "photon") {
       fs.mkdirSync(this.at("etc/pki/tls/certs"), { recursive: true });
       this.program("usr/bin/rehash_ca_certificates.sh", fakeRehash);
       own.forEach((pem, index) => this.write(`etc/ssl/certs/public-${index}.pem`, pem));
-      this.store = "etc/ssl/certs";
-      this.bundle = "etc/pki/tls/certs/ca-bundle.crt";
-      this.extension = ".pem";
     } else {
       fs.mkdirSync(this.at("usr/local/share/ca-certificates"), { recursive: true });
       this.program("usr/sbin/update-ca-certificates", countingUpdate);
       own.forEach((pem, index) => this.write(`usr/share/ca-certificates/own/public-${index}.crt`, pem));
       this.write("etc/ca-certificates.conf", own.map((_, index) => `own/public-${index}.crt\n`).join(""));
-      this.store = "usr/local/share/ca-certificates";
-      this.bundle = "etc/ssl/certs/ca-certificates.crt";
-      this.extension = ".crt";
     }
+  }
+
+  private writeEnter(): void {
     fs.writeFileSync(
       this.enter,
       `#!/bin/sh
@@ -230,8 +246,6 @@ exec unshare -m --propagation private sh -c '
 `,
       { mode: 0o755 },
     );
-    this.rebuild();
-    this.shell("systemctl start");
   }
 
   /** A program that runs its arguments in this root. */

@@ -71,7 +71,7 @@ exec /hostbin/\${0##*/} "$@"
 `;
 
 /**
- * Runs what an operation does and is killed at, at each of its steps, or at every fifth without `--all`; each time from
+ * Runs what an operation does and is killed at, at each of its steps, or at every ninth without `--all`; each time from
  * the beginning, until it comes to its end.
  *
  * @param first - the first step at which it is killed, so that not all operations are killed at the same ones
@@ -89,7 +89,7 @@ export async function killedAnywhere(
     readonly check: (where: string) => Promise<void>;
   },
 ): Promise<void> {
-  for (let after = all ? 0 : first % 5; ; after += all ? 1 : 5) {
+  for (let after = all ? 0 : first % 9; ; after += all ? 1 : 9) {
     await start();
     root.write("lab/count", "0\n");
     const restore = changing.map((tool) => replaceTool(root, tool, killing(after)));

@@ -446,7 +446,7 @@ describeOn(
         [inStore(certificate), { op: "remove" }],
       ] as const;
       for (const [index, [start, step]] of steps.entries()) {
-        await killedAnywhere(root, index, {
+        await killedAnywhere(root, 2 * index + (nodes.family === "photon" ? 0 : 4), {
           start: async () => {
             if (start) await root.succeed(start);
             if (index === 3) await root.succeed(inStore(certificate));

@@ -298,7 +298,7 @@ exec /hostbin/${tool} "$@"
         [both, install],
       ] as const;
       for (const [index, [start, step]] of steps.entries()) {
-        await killedAnywhere(root, index, {
+        await killedAnywhere(root, 2 * index + (family === "photon" ? 0 : 4), {
           start: async () => {
             if (start) await root.succeed(start);
           },
