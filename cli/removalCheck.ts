@@ -158,11 +158,7 @@ async function check(input: SweepInput, unreachable: UnreachablePolicy): Promise
     return;
   }
   const [, nodes, pool] = await checks;
-  try {
-    await checkNodes(nodes, input, pool, unreachable);
-  } finally {
-    await pool.close();
-  }
+  await checkNodes(nodes, input, pool, unreachable);
   log(`checked before anything is taken down: ${nodes.length} nodes of ${recorded?.name ?? clusterContext}`);
 }
 
@@ -180,6 +176,6 @@ export async function checkRemoval(args: readonly string[]): Promise<void> {
       return 1;
     },
   );
-  // Connections that are still being opened must not delay the exit.
+  // Neither sessions nor connections that are still being opened must delay the exit.
   process.exit(exitCode);
 }

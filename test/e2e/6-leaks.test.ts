@@ -287,7 +287,7 @@ describe("no secret leaks", () => {
         /v1 service-account attach/,
       ],
       verify: [/v1 verify/, /^pulumi stack export/],
-      destroy: [/^pulumi destroy/, /v1 ca remove/, /v1 ca sweep/],
+      destroy: [/^pulumi destroy/, /v1 check-removal/, /v1 ca remove/, /v1 ca sweep/],
     };
     for (const [name, patterns] of Object.entries(expected)) {
       const lines = runs.get(name)!.processes.map(({ argv }) => argv.join(" "));

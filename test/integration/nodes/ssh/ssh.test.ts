@@ -459,7 +459,7 @@ describe("SSH with a password", () => {
       const privateKey = utils.generateKeyPairSync("ed25519").private;
       const key = { kind: "key", privateKey, source: "a key" } as const;
       await (await connect(to(key, { ...at, hostKey: undefined }))).close();
-      assert.deepEqual(impostor.offered, ["publickey"]);
+      assert.deepEqual([...new Set(impostor.offered)], ["publickey"]);
     } finally {
       await impostor.stop();
     }
