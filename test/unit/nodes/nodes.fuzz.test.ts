@@ -256,7 +256,7 @@ describe("a hostile environment of a node command", () => {
         };
         assert.deepEqual(readCommandInput(environment), {
           target: wanted,
-          owner: "p.s",
+          stack: { owner: "p.s", id: undefined },
           readyTimeout: seconds,
         });
       }),
@@ -270,7 +270,12 @@ describe("a hostile environment of a node command", () => {
       hostileJson.map((json) => JSON.stringify(json)),
     );
     const overlay = fc.dictionary(
-      fc.constantFrom(...nodeVariables, "TKC_REGISTRY_HOST_KEYS", "TKC_REGISTRY_UNREACHABLE_NODES"),
+      fc.constantFrom(
+        ...nodeVariables,
+        "TKC_REGISTRY_HOST_KEYS",
+        "TKC_REGISTRY_FORMER_OWNER",
+        "TKC_REGISTRY_UNREACHABLE_NODES",
+      ),
       value,
       { maxKeys: 2, noNullPrototype: true },
     );
