@@ -231,7 +231,7 @@ export interface FleetEvent {
   readonly kind: "rehash" | "restart";
   /** When it had an effect, in seconds since this machine was booted. */
   readonly at: number;
-  /** SHA-256 of the certificate files that a rehash saw beside the image's. */
+  /** SHA-256 of the certificate files beside the image's that a rehash saw, or that were in the bundle at a restart. */
   readonly seen: readonly string[];
 }
 

@@ -21,6 +21,8 @@ export interface Run {
 }
 
 export interface LabStackOptions {
+  /** The name of the folder of its settings, where another stack has its name. Default: its name. */
+  readonly folder?: string;
   /** The folder of the project that it is a stack of. Default: this project's. */
   readonly project?: string;
   /** Kubeconfigs whose contexts it needs beside the operator's. */
@@ -45,7 +47,7 @@ export class LabStack {
     readonly name: string,
     private readonly options: LabStackOptions = {},
   ) {
-    this.folder = path.join(stacksFolder, name);
+    this.folder = path.join(stacksFolder, options.folder ?? name);
     this.settingsFile = path.join(this.folder, `Pulumi.${name}.yaml`);
   }
 
@@ -68,10 +70,9 @@ export class LabStack {
       // It writes the stack's encryption salt beside the Pulumi.yaml that it finds, after the state: a kill in between
       // leaves a stack without settings.
       copyFileSync(path.join(this.project, "Pulumi.yaml"), path.join(this.folder, "Pulumi.yaml"));
-      const { env } = await lab.operator();
       await exec("pulumi", ["stack", "select", "--create", this.name, "--non-interactive"], {
         cwd: this.folder,
-        env,
+        env: await this.environment(),
       });
     }
     replaceFile(this.settingsFile, settingsText(readIfThere(this.settingsFile) ?? "", settings));

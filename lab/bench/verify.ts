@@ -1,7 +1,7 @@
 /** Whether the nodes are as a client was to make them: judged by what is on them, never by what the client says. */
 import type { Fleet, FleetEvent } from "../fleet";
 
-/** The nodes that lack the CA's exact bytes, a rehash that saw them, or a restart of containerd after it. */
+/** The nodes that lack the CA's exact bytes, or a restart of containerd that read them. */
 export async function untrustingNodes(fleet: Fleet, caFileSha256: string): Promise<string[]> {
   const [files, events] = await Promise.all([fleet.addedFiles(), fleet.events()]);
   return fleet.nodes
@@ -17,8 +17,8 @@ export function hasLoaded(events: readonly FleetEvent[], caFileSha256: string): 
   let inBundle = false;
   let loaded = false;
   for (const { kind, seen } of events) {
-    if (kind === "rehash") inBundle = seen.includes(caFileSha256);
-    else loaded = inBundle;
+    inBundle = seen.includes(caFileSha256);
+    if (kind === "restart") loaded = inBundle;
   }
   return inBundle && loaded;
 }

@@ -133,7 +133,7 @@ describe("many nodes", () => {
     });
   }
 
-  /** The intervals in which control-plane nodes were restarted or rehashed don't touch. */
+  /** The intervals in which control-plane nodes were restarted don't touch. */
   function assertOneAtATime(events: readonly FleetEvent[]): void {
     const names = new Set(fleet.nodes.filter(({ controlPlane }) => controlPlane).map(({ name }) => name));
     const ofControlPlane = events.filter(({ node }) => names.has(node)).sort((a, b) => a.at - b.at);
@@ -355,10 +355,15 @@ describe("many nodes", () => {
     return [...found];
   }
 
-  /** How far a run has come, as the nodes saw it: SSH connections, rehashes and restarts. */
-  const progress = async (): Promise<number> => {
-    const [handshakes, events] = await Promise.all([fleet.handshakes(), fleet.events()]);
-    return handshakes + events.length;
+  /** How far a run has come, as the nodes saw it: SSH connections, trust stores that it changed, restarts. */
+  const progress = async (before: Awaited<ReturnType<Fleet["addedFiles"]>>): Promise<number> => {
+    const [handshakes, events, files] = await Promise.all([
+      fleet.handshakes(),
+      fleet.events(),
+      fleet.addedFiles(),
+    ]);
+    const changed = fleet.nodes.filter(({ name }) => String(files.get(name)) !== String(before.get(name)));
+    return handshakes + events.length + changed.length;
   };
 
   type Stop = "SIGKILL" | "SIGINT" | "SIGINT twice";
@@ -371,7 +376,8 @@ describe("many nodes", () => {
     const args = [verb, "--yes", "--skip-preview", "--continue-on-error"];
     const { argv, cwd, env } = await stack.command(args);
     const [program, ...rest] = argv;
-    const target = (await progress()) + steps;
+    const files = await fleet.addedFiles();
+    const target = (await progress(files)) + steps;
     const child = spawn(program, rest, { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
     const { pid } = child;
     let closed = false as boolean;
@@ -380,7 +386,7 @@ describe("many nodes", () => {
       closed = true;
     });
     for (const output of [child.stdout, child.stderr]) output.resume();
-    while (!closed && (await progress()) < target) await sleep(50);
+    while (!closed && (await progress(files)) < target) await sleep(50);
     const stopped = !closed;
     if (stopped && stop === "SIGKILL") {
       for (const each of tree(pid!)) signal(each, "SIGSTOP");
@@ -410,7 +416,7 @@ describe("many nodes", () => {
       await stack.configure(settings({ access: "jumpbox" }));
     });
 
-    // Each node takes three steps: a connection, a rehash, a restart.
+    // Each node takes three steps: a connection, a change of its trust store, a restart.
     for (const steps of all ? [2, 8, 11] : [8]) {
       test(`a first up is killed after ${steps} steps on nodes: destroy leaves no CA behind, also where state knows of nothing`, async () => {
         assert.ok(await interrupted("up", steps, "SIGKILL"), "it had ended before");

@@ -57,7 +57,9 @@ describe("the benchmark", () => {
     );
     for (const peer of [...repeating, ...asking]) {
       const { rehashes, restarts } = figures(peer, "first");
-      assert.deepEqual({ rehashes, restarts }, { rehashes: nodes, restarts: nodes }, peer);
+      // Our own stack adds its certificate to the bundle, and runs no rehash.
+      const rehashed = peer === "tkc-registry" ? 0 : nodes;
+      assert.deepEqual({ rehashes, restarts }, { rehashes: rehashed, restarts: nodes }, peer);
     }
   });
 

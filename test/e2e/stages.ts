@@ -24,6 +24,7 @@ export const stages: readonly Readonly<Record<string, readonly string[]>>[] = [
       "6-verify",
       "6-upgrade",
       "6-identity",
+      "6-clones",
       "6-leaks",
       "7-life",
     ],

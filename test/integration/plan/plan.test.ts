@@ -564,7 +564,7 @@ describe("the plan", () => {
     const [turns, ...more] = (await run()).warnings;
     assert.match(
       turns!,
-      /the user of context tkc-cluster-1 may not create leases\.coordination\.k8s\.io in namespace kube-system/,
+      /context tkc-cluster-1: the user may not create leases\.coordination\.k8s\.io in namespace kube-system/,
     );
     assert.match(
       turns!,

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Stands for systemd on a simulated node, which has one service, containerd, and that one is a process that sleeps.
-# Keeps a log of its restarts: "restart <seconds since boot>". Where there is /etc/lab/containerd-fails, containerd
+# Keeps a log of its restarts, with the certificate files beside the image's that are in the bundle then: "restart
+# <seconds since boot> <SHA-256>…". Where there is /etc/lab/containerd-fails, containerd
 # ends as soon as it is started, and its journal says what that file says.
 # shellcheck source=/dev/null # how long things take: written when the nodes are started
 . /etc/lab/fleet.env
@@ -39,6 +40,15 @@ begin() {
   note 'Started containerd.service - containerd container runtime.'
 }
 
+# Prints the SHA-256 of each certificate file beside the image's that is in the bundle.
+bundled() {
+  bundle=$(tr -d '\n' </etc/pki/tls/certs/ca-bundle.crt)
+  for file in /etc/ssl/certs/*.pem; do
+    if [ ! -f "$file" ] || [ -L "$file" ] || grep -Fqx "${file##*/}" /etc/lab/roots; then continue; fi
+    case $bundle in *"$(tr -d '\n' <"$file")"*) sha256sum <"$file" | cut -d ' ' -f 1 ;; esac
+  done
+}
+
 show() {
   if [ -f "$state/pid" ]; then set -- active running; else set -- failed failed; fi
   cat <<END
@@ -64,7 +74,7 @@ for word in "$@"; do
       end
       read -r uptime _ </proc/uptime
       begin
-      echo "restart $uptime" >>/var/log/lab/events
+      echo "restart $uptime $(bundled | tr '\n' ' ')" >>/var/log/lab/events
       exit
       ;;
     show)
