@@ -9,7 +9,7 @@ import { failOnMissing } from "./components/missingObjects";
 import { logPlan, logWhileChecking } from "./components/planLog";
 import { PullSecret } from "./components/pullSecret";
 import { RegistryDeployment } from "./components/registryDeployment";
-import { hideAnswers, printableError, skipPromiseStacks } from "./components/sdk";
+import { hideSecrets, printableError, skipPromiseStacks } from "./components/sdk";
 import { TrustedNodes } from "./components/trustedNodes";
 import { readSettings } from "./config/settings";
 import { unreachablePolicy } from "./nodes/protocol/environment";
@@ -22,7 +22,7 @@ import { assertBuildIsFresh } from "./support/build";
 
 async function stack() {
   assertBuildIsFresh();
-  hideAnswers();
+  hideSecrets();
   skipPromiseStacks();
   const settings = readSettings();
   const owner = stackOwner(pulumi.getProject(), pulumi.getStack());
@@ -105,6 +105,7 @@ async function stack() {
           namespace: settings.deployment.namespace,
           replicas: settings.deployment.replicas,
           timeoutSeconds: settings.deployment.timeoutSeconds,
+          secret: settings.deployment.secret,
           ...plan.deployment,
           deleteAdopted: settings.deleteAdopted,
           owner,

@@ -55,10 +55,7 @@ export const parsedBy = (
   });
 
 export const image = (shape: string): ReturnType<typeof parsedBy> =>
-  parsedBy((value) => {
-    parseImageReference(value, { subject: "" });
-    return value.trim();
-  }, shape);
+  parsedBy((value) => parseImageReference(value, { subject: "" }).name, shape);
 
 /** A host key, as in the settings of OpenSSH's users. */
 export const hostKey = (what: string): z.ZodString => {

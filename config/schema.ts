@@ -1,7 +1,7 @@
 /** What settings there are, and what each may be by itself; settings that must agree are in rules.ts. */
 import { z } from "zod";
 import { trustModes, unreachablePolicies, defaults } from "../nodes/protocol/spec";
-import { parseRegistryHost } from "../registry/host";
+import { parseImageHost } from "../registry/host";
 import type { CaSource } from "../registry/types";
 import {
   dnsLabel,
@@ -65,7 +65,7 @@ const credentialsSchema = z.discriminatedUnion(
   [
     z.strictObject({
       from: z.literal("dockerConfig"),
-      path: line("Give the path of a docker config.json").default("~/.docker/config.json"),
+      path: line("Give the path of a docker config.json").optional(),
     }),
     z.strictObject({ from: z.literal("password"), username: registryUser }),
     z.strictObject({ from: z.literal("none") }),
@@ -76,7 +76,7 @@ const credentialsSchema = z.discriminatedUnion(
 const registrySchema = z
   .strictObject({
     host: parsedBy(
-      (value) => parseRegistryHost(value, { subject: "" }).host,
+      (value) => parseImageHost(value, { subject: "" }).host,
       "Give the registry as image names do: host or host:port, no https://, no path",
     ),
     kind: shaped((p) => z.enum(["harbor", "generic"], p), "Give harbor or generic").default("harbor"),

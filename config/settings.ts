@@ -5,6 +5,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { type Problem, UserError } from "../support/errors";
+import { rememberSecret } from "../support/secrets";
 import { problemsOf, shapeOf } from "./messages";
 import { settingSubject } from "./names";
 import { type SettingFields, secretSettings, settingsSchema, textSettings } from "./schema";
@@ -18,7 +19,11 @@ export type Settings = Omit<
   readonly supervisorContext: string;
   readonly clusterContext: string;
   readonly pullSecret: SettingFields["pullSecret"] & { readonly namespaces: readonly string[] };
-  readonly deployment: SettingFields["deployment"] & { readonly image: string };
+  readonly deployment: SettingFields["deployment"] & {
+    readonly image: string;
+    /** Whether any of these settings is kept encrypted: then the values of `env` are secrets. */
+    readonly secret: boolean;
+  };
 };
 export type RegistrySettings = Settings["registries"][number];
 
@@ -65,6 +70,9 @@ export function parseSettings(
   if (first) throw new UserError(first, ...rest);
 
   const settings = parsed.data!;
+  const secrets = Object.values(settings.passwords);
+  if (secretNames.has("deployment")) secrets.push(...Object.values(settings.deployment.env));
+  for (const secret of secrets) rememberSecret(secret);
   const [registry] = settings.registries;
   return {
     ...settings,
@@ -77,6 +85,7 @@ export function parseSettings(
     deployment: {
       ...settings.deployment,
       image: settings.deployment.image ?? `${registry!.host}/${settings.namespace}/nginx:latest`,
+      secret: secretNames.has("deployment"),
     },
   };
 }

@@ -4,6 +4,16 @@ import type { Endpoint } from "./https";
 
 const variables = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
+/** The variable that would have curl, and Go's programs, use a proxy for this host. */
+export function proxyVariable(
+  endpoint: Endpoint,
+  environment: NodeJS.ProcessEnv = process.env,
+): string | undefined {
+  const name = variables.find((variable) => environment[variable]);
+  const exceptions = environment["no_proxy"] ?? environment["NO_PROXY"] ?? "";
+  return exceptions.split(/[\s,]+/).some((entry) => covers(entry, endpoint)) ? undefined : name;
+}
+
 /**
  * Connections are direct, as the nodes' are: the trusted chain must be the registry's, not that of a proxy of this
  * machine. This explains a failure where curl would have used a proxy.
@@ -12,10 +22,10 @@ const variables = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
  * value, which may hold a password.
  */
 export function unusedProxy(endpoint: Endpoint, environment: NodeJS.ProcessEnv = process.env): string {
-  const name = variables.find((variable) => environment[variable]);
-  const exceptions = environment["no_proxy"] ?? environment["NO_PROXY"] ?? "";
-  if (name === undefined || exceptions.split(/[\s,]+/).some((entry) => covers(entry, endpoint))) return "";
-  return ` (${name} is set, and is not used: nodes reach the registry without this machine's proxy, so this does too)`;
+  const name = proxyVariable(endpoint, environment);
+  return name === undefined
+    ? ""
+    : ` (${name} is set, and is not used: nodes reach the registry without this machine's proxy, so this does too)`;
 }
 
 /** An entry of `no_proxy`: `*`, a host with or without port, a domain, an address or a range of them. */

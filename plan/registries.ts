@@ -5,7 +5,7 @@ import type { CaCertificate } from "../certificates/certificates";
 import { certificateLimit } from "../nodes/protocol/report";
 import type { TrustedCertificate } from "../nodes/protocol/spec";
 import { isFromRegistry, obtainCa } from "../registry/ca";
-import { credentialFor, dockerConfigJson } from "../registry/dockerConfig";
+import { credentialFor, defaultDockerConfig, dockerConfigJson } from "../registry/dockerConfig";
 import { manifestReference, parseImageReference } from "../registry/host";
 import { checkPull } from "../registry/pullCheck";
 import { robotStatus } from "../registry/robots";
@@ -45,6 +45,8 @@ async function prepareRegistry(
   previousState: () => Promise<PreviousState>,
 ): Promise<Registry> {
   const subject = settingSubject(`registries[${index}]`);
+  const image = parseImageReference(all.deployment.image, { subject: imageSubject });
+  const pulled = all.deployment.enabled && image.host === settings.host;
   const credential = async (): Promise<RegistryCredential | undefined> => {
     const { credentials, host } = settings;
     switch (credentials.from) {
@@ -53,7 +55,13 @@ async function prepareRegistry(
       case "password":
         return { username: credentials.username, password: all.passwords[host]! };
       case "dockerConfig":
-        return await credentialFor(host, { path: credentials.path }, { subject: `${subject}.credentials` });
+        return await credentialFor(
+          host,
+          credentials.path === undefined
+            ? { path: defaultDockerConfig(), implied: true }
+            : { path: credentials.path },
+          { subject: `${subject}.credentials`, repository: pulled ? image.repository : undefined },
+        );
     }
   };
   const [ca, given] = await allChecks([
@@ -63,8 +71,6 @@ async function prepareRegistry(
     credential(),
   ]);
   const warnings = ca.warnings.map((warning) => `${settings.host}: ${warning}`);
-  const image = parseImageReference(all.deployment.image, { subject: imageSubject });
-  const pulled = all.deployment.enabled && image.host === settings.host;
   let digest: string | undefined;
   let expires: Date | undefined;
   if (pulled || given) {
@@ -73,6 +79,7 @@ async function prepareRegistry(
       ...registry,
       credential: given,
       ...(pulled ? { image: { repository: image.repository, reference: manifestReference(image) } } : {}),
+      kind: settings.kind,
       subject: { image: imageSubject, credential: `${subject}.credentials` },
     });
     digest = found.digest;

@@ -29,6 +29,8 @@ export interface ImageReference {
   readonly tag?: string;
   /** `sha256:…` */
   readonly digest?: string;
+  /** The image's whole name, with the host in the one spelling that pull secrets have too. */
+  readonly name: string;
   /** The image is Docker Hub's, whether its name says so or, as `nginx` and `bitnami/nginx` do, leaves the host out. */
   readonly dockerHub: boolean;
 }
@@ -37,7 +39,8 @@ const dnsLabel = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const pathComponent = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/;
 const tagShape = /^\w[\w.-]{0,127}$/;
 const digestShape = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
-const dockerHubHosts: readonly string[] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+/** The names of Docker Hub. */
+export const dockerHubHosts: readonly string[] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
 type BadHost = RemedyOf<typeof registryProblem, "registry-host">;
 
@@ -116,6 +119,23 @@ function parseIpv6(host: string, fail: (seen: string, ...remedy: BadHost) => Use
   return { host, hostname: canonical, port };
 }
 
+/**
+ * Reads a registry's host as image names have it.
+ *
+ * @throws UserError (`registry-host`), also for an IPv6 address without a port: kubelet takes its brackets for a pattern,
+ * and finds no pull secret for it (`URLsMatch` in `pkg/credentialprovider/keyring.go`, Kubernetes 1.33).
+ */
+export function parseImageHost(text: string, options: { subject: string }): RegistryAddress {
+  const address = parseRegistryHost(text, options);
+  if (!address.host.endsWith("]")) return address;
+  throw badHost(
+    options.subject,
+    text,
+    "is an IPv6 address without a port, for which kubelet finds no pull secret",
+    ["spelling", `${address.host}:443`],
+  );
+}
+
 /** Whether the first part of an image's name is a registry, by Docker's rule. */
 function namesHost(first: string): boolean {
   return first === "localhost" || /[.:[]/.test(first) || first !== first.toLowerCase();
@@ -154,10 +174,11 @@ export function parseImageReference(text: string, options: { subject: string }):
   if (path.length > 255 || !path.split("/").every((component) => pathComponent.test(component))) {
     throw fail(path === "" ? "names no repository" : "has a bad repository", "repository");
   }
-  const host = withHost ? parseRegistryHost(first, options).host : "docker.io";
+  const host = withHost ? parseImageHost(first, options).host : "docker.io";
   const dockerHub = dockerHubHosts.includes(host);
   return {
     host: dockerHub ? "docker.io" : host,
+    name: withHost ? `${host}/${image.slice(slash + 1)}` : image,
     repository: dockerHub && !path.includes("/") ? `library/${path}` : path,
     ...(tag === undefined ? {} : { tag }),
     ...(digest === undefined ? {} : { digest }),

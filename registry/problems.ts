@@ -175,6 +175,26 @@ export const registryProblem = defineProblems("Registries, their CAs and credent
       ["deployment.image", "‹host› answers /v2/‹repository›/manifests/‹reference› without a manifest"],
     ],
   },
+  "registry-refused": {
+    cause: "The registry, or what stands before it, refuses the request for a reason of its own.",
+    remedy: {
+      policy:
+        "Use an image that the project's policies let through, or have its administrator look at them (in Harbor: the project's Configuration: vulnerable images, signatures)",
+      proxy:
+        "Have what stands before the registry (a proxy, a load balancer) let this host and its nodes through",
+      other: "Correct what it names",
+    },
+    examples: [
+      ["deployment.image", "‹host› refuses ‹image› (412 PROJECTPOLICYVIOLATION: ‹message›)", "policy"],
+      ["deployment.image", "‹host› answers 407 to ‹path›", "proxy"],
+      ["deployment.image", "‹host› answers 400 to ‹path› (NAME_INVALID: ‹message›)", "other"],
+    ],
+  },
+  "image-architecture": {
+    cause: "The image was built for other processors than the nodes have.",
+    remedy: "Build and push the image for the nodes' architecture too (`docker buildx build --platform …`)",
+    examples: [["deployment.image", "‹image› is for linux/arm64; nodes are amd64"]],
+  },
   "registry-failing": {
     cause: "The registry is overloaded, is starting, or cannot reach its storage.",
     remedy: "Try again when the registry is well",
@@ -199,7 +219,8 @@ export const registryProblem = defineProblems("Registries, their CAs and credent
   },
   "docker-config-no-entry": {
     cause: "Nobody has logged in to the registry by the name, port included, that images have.",
-    remedy: (host: string) => `Log in with the name that images have: \`docker login ${host}\``,
+    remedy: (host: string) =>
+      `Log in with the name that images have: \`docker login ${host}\`; or set \`credentials\`: \`{ from: password, username: … }\` with the secret \`passwords\`, or \`{ from: none }\` where everyone may pull`,
     examples: [["~/.docker/config.json", "there is no entry for ‹host›; there is ‹hosts›", "‹host›"]],
   },
   "docker-config-unusable-entry": {

@@ -9,6 +9,7 @@ import { createConnection } from "node:net";
 import * as path from "node:path";
 import { text } from "node:stream/consumers";
 import { UserError } from "../../support/errors";
+import { defectText } from "../../support/secrets";
 import { applyCa, restartContainerd, type OperationContext } from "../operations/operations";
 import type { NodeReader } from "../operations/ready";
 import {
@@ -152,7 +153,7 @@ export class NodeService {
       stdout = await this.#run(request.url ?? "", await text(request), context);
     } catch (error) {
       status = 422;
-      lines.push(`${error instanceof UserError ? error.message : String((error as Error).stack ?? error)}\n`);
+      lines.push(`${error instanceof UserError ? error.message : defectText(error)}\n`);
     }
     response.writeHead(status, { "content-type": "text/plain; charset=utf-8", connection: "close" });
     response.end(lines.join("") + separator + stdout);
