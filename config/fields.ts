@@ -1,7 +1,7 @@
 /** The shapes of single settings: each answers every mistake with the shape that is allowed. */
 import { z } from "zod";
 import { parseFingerprint } from "../certificates/identity";
-import { parseImageReference } from "../registry/host";
+import { canonicalImage } from "../registry/host";
 import { UserError } from "../support/errors";
 
 /** A setting whose every mistake is answered with the same sentence: the shape that is allowed. */
@@ -55,7 +55,7 @@ export const parsedBy = (
   });
 
 export const image = (shape: string): ReturnType<typeof parsedBy> =>
-  parsedBy((value) => parseImageReference(value, { subject: "" }).name, shape);
+  parsedBy((value) => canonicalImage(value, { subject: "" }), shape);
 
 /** A host key, as in the settings of OpenSSH's users. */
 export const hostKey = (what: string): z.ZodString => {

@@ -29,8 +29,6 @@ export interface ImageReference {
   readonly tag?: string;
   /** `sha256:…` */
   readonly digest?: string;
-  /** The image's whole name, with the host in the one spelling that pull secrets have too. */
-  readonly name: string;
   /** The image is Docker Hub's, whether its name says so or, as `nginx` and `bitnami/nginx` do, leaves the host out. */
   readonly dockerHub: boolean;
 }
@@ -178,12 +176,24 @@ export function parseImageReference(text: string, options: { subject: string }):
   const dockerHub = dockerHubHosts.includes(host);
   return {
     host: dockerHub ? "docker.io" : host,
-    name: withHost ? `${host}/${image.slice(slash + 1)}` : image,
     repository: dockerHub && !path.includes("/") ? `library/${path}` : path,
     ...(tag === undefined ? {} : { tag }),
     ...(digest === undefined ? {} : { digest }),
     dockerHub,
   };
+}
+
+/**
+ * An image's name with its host in the one spelling that pull secrets have too: kubelet compares text.
+ *
+ * @throws UserError as {@link parseImageReference}.
+ */
+export function canonicalImage(text: string, options: { subject: string }): string {
+  parseImageReference(text, options);
+  const image = text.trim();
+  const slash = image.indexOf("/");
+  const first = image.slice(0, Math.max(slash, 0));
+  return namesHost(first) ? `${first.toLowerCase()}${image.slice(slash)}` : image;
 }
 
 /** What a manifest is asked for by: the digest, else the tag, else `latest`. */

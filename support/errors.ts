@@ -87,7 +87,7 @@ export function defineProblems<const D extends Kinds>(
     // A library's error text may quote what the library was given.
     subject: withoutSecrets(subject),
     seen: withoutSecrets(seen),
-    remedy: withoutSecrets(remedyText(kinds[code].remedy, values)),
+    remedy: remedyText(kinds[code].remedy, values),
   });
   const error: MakerOf<D, UserError> = (code, what, ...values) => new UserError(make(code, what, ...values));
   return Object.assign(make, { error, title, kinds });

@@ -50,10 +50,7 @@ test("three settings are enough, and the defaults are those of the manual proced
   assert.equal(settings.deployment.app, "nginx-harbor-svc-app");
   assert.equal(settings.deployment.port, 80);
   assert.equal(settings.deployment.image, "10.213.208.67/ns1/nginx:latest");
-  assert.deepEqual(settings.registries[0]?.credentials, {
-    from: "dockerConfig",
-    path: "~/.docker/config.json",
-  });
+  assert.deepEqual(settings.registries[0]?.credentials, { from: "dockerConfig" });
 });
 
 test("every missing setting is named in one go", () => {
