@@ -43,18 +43,6 @@ export function parseSettings(
   // Without a prototype, as a name of its members is no setting.
   const values = Object.create(null) as Record<string, unknown>;
   for (const [name, value] of Object.entries(raw)) {
-    if (secretSettings.has(name) && !secretNames.has(name)) {
-      problems.push(
-        configProblem(
-          "secret-in-clear",
-          {
-            subject: settingSubject(name, project),
-            seen: "it is kept in clear in the stack's settings file",
-          },
-          name,
-        ),
-      );
-    }
     try {
       values[name] =
         textSettings.has(name) || !Object.hasOwn(settingsSchema.shape, name)
@@ -62,6 +50,13 @@ export function parseSettings(
           : (JSON.parse(value) as unknown);
     } catch {
       values[name] = value; // text where something else belongs: the schema says what
+    }
+    if (secretSettings.has(name) && !secretNames.has(name)) {
+      const seen = "it is kept in clear in the stack's settings file";
+      const given = values[name];
+      const hosts = typeof given === "object" && given !== null ? Object.keys(given) : [];
+      const what = { subject: settingSubject(name, project), seen };
+      problems.push(configProblem("secret-in-clear", what, name, hosts.length > 0 ? hosts : ["HOST"]));
     }
   }
   const parsed = settingsSchema.safeParse(values, { error: shapeOf });

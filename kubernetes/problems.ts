@@ -242,6 +242,19 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
       ["deployment", "namespace ‹namespace› would refuse the pod: it violates PodSecurity …", "‹namespace›"],
     ],
   },
+  "pod-security-policy": {
+    cause:
+      "Clusters up to Kubernetes 1.24 let a pod in only by a PodSecurityPolicy that its ServiceAccount may use. The operator's own policies do not count for the pods of a Deployment.",
+    remedy: (namespace: string) =>
+      `Bind a policy: \`kubectl -n ${namespace} create rolebinding psp --clusterrole=psp:vmware-system-restricted --group=system:serviceaccounts\``,
+    examples: [
+      [
+        "deployment",
+        "the ServiceAccount default of namespace ‹namespace› may use no PodSecurityPolicy: the Deployment would have no pods",
+        "‹namespace›",
+      ],
+    ],
+  },
   "pod-refused": {
     cause: "A quota, a limit range or an admission webhook of the cluster does not take the pod.",
     remedy: "Correct what it names",

@@ -10,5 +10,7 @@ export interface ClusterNode {
   readonly osImage: string;
   /** `containerd://1.6.20`. */
   readonly containerRuntime: string;
+  /** `amd64`, where kubelet says it. */
+  readonly architecture?: string | undefined;
   readonly ready: boolean;
 }

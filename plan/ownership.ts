@@ -70,6 +70,11 @@ export function ownership(found: FoundObject | undefined, owner: string): Owners
   return { kind: adopted ? "adopted" : "ours" };
 }
 
+/** An object that waits for a finalizer: nothing that is done to it lasts. */
+export function beingDeleted(what: string): UserError {
+  return planProblem.error("object-being-deleted", { subject: what, seen: "it is being deleted" });
+}
+
 /** Refuses what isn't the stack's own, unless it is to be adopted. */
 export function resolveOwnership(
   what: string,

@@ -16,7 +16,7 @@ import type { PreviousState } from "../state/previousState";
 import { allChecks } from "../support/errors";
 import { checkIdentity } from "../vsphere/identity";
 import { clusterSubject, loginTime, openContexts } from "./contexts";
-import { deployedImage, podTemplate, resolveDeployment, tryPod } from "./deployment";
+import { checkArchitectures, deployedImage, podTemplate, resolveDeployment, tryPod } from "./deployment";
 import { replacedPod, resolveJumpbox } from "./jumpbox";
 import { type MissingObject, missingObjects, wantedObjects } from "./missing";
 import {
@@ -112,6 +112,7 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     bastion,
     places,
     found,
+    untried,
   ] = await allChecks([
     rights,
     contexts.supervisor,
@@ -142,6 +143,8 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
   });
 
   const digest = registries.find((registry) => registry.digest !== undefined)?.digest;
+  const platforms = registries.find((registry) => registry.platforms !== undefined)?.platforms;
+  const unsuited = checkArchitectures(settings, platforms, nodes);
   const pod = podTemplate(settings, deployedImage(settings, digest));
   const certificates = trustedCertificates(registries);
   const dockerConfig = dockerConfigOf(registries);
@@ -191,6 +194,8 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
       ...(unidentified === undefined ? [] : [unidentified]),
       ...parallelWarnings(nodes, settings, parallel),
       ...registries.flatMap(({ warnings }) => warnings),
+      ...(untried === undefined ? [] : [untried]),
+      ...(unsuited === undefined ? [] : [unsuited]),
       ...nodeWarnings(nodes, settings, previous, observed !== undefined),
     ],
   };

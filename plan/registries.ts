@@ -21,6 +21,8 @@ export interface Registry {
   readonly credential: RegistryCredential | undefined;
   /** The digest of the Deployment's image, where that is this registry's and was seen there. */
   readonly digest: string | undefined;
+  /** What that image is for, where it is an index of several. */
+  readonly platforms?: readonly string[] | undefined;
   /** When the robot account of the credential ends, where Harbor says so. */
   readonly expires: Date | undefined;
   readonly warnings: readonly string[];
@@ -72,6 +74,7 @@ async function prepareRegistry(
   ]);
   const warnings = ca.warnings.map((warning) => `${settings.host}: ${warning}`);
   let digest: string | undefined;
+  let platforms: readonly string[] | undefined;
   let expires: Date | undefined;
   if (pulled || given) {
     const registry = { host: settings.host, ca: ca.certificates.map(({ pem }) => pem) };
@@ -82,7 +85,7 @@ async function prepareRegistry(
       kind: settings.kind,
       subject: { image: imageSubject, credential: `${subject}.credentials` },
     });
-    digest = found.digest;
+    ({ digest, platforms } = found);
     if (found.warning !== undefined) warnings.push(`${settings.host}: ${found.warning}`);
     else if (given && settings.kind === "harbor") {
       const robot = await robotStatus({ ...registry, credential: given, subject: `${subject}.credentials` });
@@ -90,7 +93,7 @@ async function prepareRegistry(
       expires = robot.expires;
     }
   }
-  return { settings, ca, credential: given, digest, expires, warnings };
+  return { settings, ca, credential: given, digest, platforms, expires, warnings };
 }
 
 /** Reads each registry's CA and credential, and tries them if the registry can be reached. */
