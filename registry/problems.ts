@@ -131,6 +131,8 @@ export const registryProblem = defineProblems("Registries, their CAs and credent
       offered:
         "Ask the registry's administrator for the CA that issued its certificate, and for that to be what Harbor offers",
       certificate: "Have the registry's certificate renewed without that",
+      otherName:
+        "Ask by a name that the certificate is for, and by the registry's own port (HOST:PORT): what answers here may be another server. If it is the registry, have its certificate renewed for this host, with a subject alternative name",
       pull: "Give the CA that issued its certificate",
       pullWithoutCa: "Give the registry's CA",
     },
@@ -138,6 +140,7 @@ export const registryProblem = defineProblems("Registries, their CAs and credent
       ["registries[0].ca", "with ‹CA› trusted, nodes would still refuse ‹host›: ‹reason›", "given"],
       ["‹registry›", "with what getcert offers trusted, nodes would refuse it: ‹reason›", "offered"],
       ["‹registry›", "with ‹CA› trusted, nodes would refuse it: ‹reason›", "certificate"],
+      ["‹registry›", "with ‹CA› trusted, nodes would refuse it: ‹reason›", "otherName"],
       ["deployment.image", "nodes would refuse ‹host›: ‹reason›", "pull"],
       ["deployment.image", "nodes would refuse ‹host›: ‹reason›", "pullWithoutCa"],
     ],
