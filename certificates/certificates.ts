@@ -9,9 +9,9 @@ import { notPem } from "./pem";
 import { fingerprintOf, isAuthority, isSelfSigned, issuerOf, subjectOf } from "./identity";
 import { certificateProblem } from "./problems";
 
-/** One certificate that was checked, and will be trusted. */
+/** A certificate that passed the checks. */
 export interface CaCertificate {
-  /** PEM, LF line ends, one final newline, nothing else. */
+  /** PEM with LF line ends and one final newline. */
   readonly pem: string;
   readonly der: Buffer;
   /** SHA-256 of the DER, lower-case hex without colons. */
@@ -21,7 +21,7 @@ export interface CaCertificate {
   readonly notAfter: string;
 }
 
-/** Checked certificates, with warnings for the operator. */
+/** Certificates that passed the checks, with warnings for the operator. */
 export interface ParsedCertificates {
   readonly certificates: readonly CaCertificate[];
   readonly warnings: readonly string[];
@@ -31,13 +31,13 @@ const day = 24 * 60 * 60 * 1000;
 const warnBeforeExpiry = 30 * day;
 
 /**
- * Checks that certificates are authorities (or self-signed, which comes to the same), valid now, of keys that are still
- * safe, and such as containerd reads. Certificates come back as a PEM each, since a trust store's file with several is not
- * hash-linked. A server's certificate beside its authority is left out.
+ * Checks that each certificate is a CA (or self-signed, and so its own CA), is valid now, has a safe key, and can be
+ * read by containerd. Returns a PEM for each, since `openssl rehash` skips a file with several certificates. Leaves out
+ * a server's certificate if its CA is given too.
  *
  * @param options.subject - The setting, for messages.
- * @throws UserError: `ca-is-leaf`, `ca-not-pem` (dates that are none); `ca-expired`, `ca-not-yet-valid`, `ca-weak-key`, `ca-unusable`, for each
- * certificate.
+ * @throws UserError: `ca-is-leaf`, `ca-not-pem` (invalid dates); `ca-expired`, `ca-not-yet-valid`, `ca-weak-key`,
+ * `ca-unusable`, all of them for all certificates.
  */
 export function checkCertificates(
   found: readonly X509Certificate[],
@@ -57,8 +57,7 @@ export function checkCertificates(
   if (problem) throw new UserError(problem, ...more);
   const warnings = [
     ...leaves.map(
-      (certificate) =>
-        `the server certificate ${subjectOf(certificate)} is left out; its authority is what nodes need`,
+      (certificate) => `the server certificate ${subjectOf(certificate)} is left out; nodes need its CA`,
     ),
     ...authorities.flatMap((certificate) => concerns(certificate, now)),
   ];
@@ -79,7 +78,7 @@ function asCaCertificate(certificate: X509Certificate): CaCertificate {
   };
 }
 
-/** The smallest RSA key, in bits, that NIST SP 800-131A still allows signatures with. */
+/** The smallest RSA key, in bits, that NIST SP 800-131A allows for signatures. */
 const minRsaBits = 2048;
 
 function problemsOf(certificate: X509Certificate, subject: string, now: Date): Problem[] {
@@ -105,12 +104,12 @@ function problemsOf(certificate: X509Certificate, subject: string, now: Date): P
   const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
   const bits = asymmetricKeyType === "rsa" ? (asymmetricKeyDetails?.modulusLength ?? 0) : minRsaBits;
   if (bits < minRsaBits) {
-    const seen = `has an RSA key of ${bits} bits: who breaks it, which is within reach, can pose as any server to the nodes`;
+    const seen = `has an RSA key of ${bits} bits: whoever breaks it, which is feasible, can pose as any server to the nodes`;
     problems.push(certificateProblem("ca-weak-key", about(seen), minRsaBits));
   }
   const unread = whyUnusable(certificate);
   if (unread !== undefined) {
-    const seen = `would be passed over by containerd in silence: ${unread}`;
+    const seen = `would be ignored by containerd in silence: ${unread}`;
     problems.push(certificateProblem("ca-unusable", about(seen)));
   }
   return problems;
@@ -120,9 +119,7 @@ function whyUnusable(certificate: X509Certificate): string | undefined {
   const read = asGo(certificate);
   if (read instanceof GoRefusal) return read.message;
   const { asymmetricKeyType = "unknown" } = certificate.publicKey;
-  return read.key
-    ? undefined
-    : `its key is of a kind (${asymmetricKeyType}) that Go verifies no certificate with`;
+  return read.key ? undefined : `its key is of a kind (${asymmetricKeyType}) that Go does not support`;
 }
 
 function asGo(certificate: X509Certificate): GoCertificate | GoRefusal {
@@ -145,19 +142,19 @@ function concerns(certificate: X509Certificate, now: Date): string[] {
   }
   if (!certificate.ca) {
     list.push(
-      `the certificate ${name} is a self-signed server certificate, not a CA: nodes must be given its successor at each renewal`,
+      `the certificate ${name} is a self-signed server certificate, not a CA: nodes need its successor at each renewal`,
     );
   } else if (!isSelfSigned(certificate)) {
     list.push(
-      `the certificate ${name} is an intermediate authority (issued by ${issuerOf(certificate)}): containerd trusts it alone, ` +
-        "curl and others that use OpenSSL need its root too",
+      `the certificate ${name} is an intermediate authority (issued by ${issuerOf(certificate)}): containerd accepts it ` +
+        "without its root; curl and other programs that use OpenSSL need the root too",
     );
   }
   const read = asGo(certificate);
   if (!(read instanceof GoRefusal) && read.signature.verdict === "insecure") {
     list.push(
-      `the certificate ${name} is signed with ${read.signature.name}: containerd takes it, as nobody looks at the signature of what is ` +
-        "trusted already, but other programs may refuse it, and what it issues must be signed with SHA-256 or better",
+      `the certificate ${name} is signed with ${read.signature.name}: containerd accepts it, since the signature of a trusted ` +
+        "certificate is not verified; other programs may refuse it, and its own signatures must use SHA-256 or better",
     );
   }
   return list;

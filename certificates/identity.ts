@@ -16,7 +16,7 @@ export function subjectOf(certificate: X509Certificate): string {
   return oneLine(certificate.subject);
 }
 
-/** The same of its issuer. */
+/** A certificate's issuer, in the same form. */
 export function issuerOf(certificate: X509Certificate): string {
   return oneLine(certificate.issuer);
 }
@@ -31,7 +31,7 @@ export function isSelfSigned(certificate: X509Certificate): boolean {
   return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
 }
 
-/** Whether it may be a CA: an authority, or self-signed, which comes to the same. */
+/** Whether it may be a CA: its basic constraints say so, or it is self-signed, and so its own CA. */
 export function isAuthority(certificate: X509Certificate): boolean {
   return certificate.ca || isSelfSigned(certificate);
 }

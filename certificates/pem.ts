@@ -1,5 +1,5 @@
 /**
- * Reads certificates from PEM, and says what it is where it is none: DER, PKCS#7, a private key.
+ * Parses certificates from PEM. Recognizes other formats for the error message: DER, PKCS#7, a private key.
  * It never judges a certificate that it has read.
  */
 import { X509Certificate } from "node:crypto";
@@ -10,12 +10,12 @@ import { certificateProblem } from "./problems";
 const block = /-----BEGIN (?:X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END (?:X509 )?CERTIFICATE-----/g;
 
 /**
- * Reads the certificates of a text or a file, each once. Text around them, CRLF line ends and a missing final newline
- * are taken.
+ * Parses the certificates in a text, without duplicates. Accepts text around them, CRLF line ends and a missing final
+ * newline.
  *
- * @param content - What was given or downloaded. It is never repeated in a message: it may hold a private key.
+ * @param content - No message repeats it: it may hold a private key.
  * @param options.subject - The setting, for messages.
- * @returns At least one.
+ * @returns At least one certificate.
  * @throws UserError: `ca-has-private-key`, `ca-not-pem`, `ca-der`, `ca-pkcs7`.
  */
 export function readCertificates(content: string | Buffer, options: { subject: string }): X509Certificate[] {
@@ -41,8 +41,8 @@ export function readCertificates(content: string | Buffer, options: { subject: s
 function tryCertificate(der: Buffer): X509Certificate | undefined {
   try {
     const certificate = new X509Certificate(der);
-    // The parser passes over what follows the certificate, and decodes the key on first use only. A certificate of its
-    // own issuing whose signature is wrong was changed on its way.
+    // The parser ignores bytes after the certificate, and decodes the key only on first use. If a certificate names
+    // itself as issuer and its signature is wrong, it was altered.
     const whole = certificate.raw.length === der.length && certificate.publicKey.type === "public";
     return whole && (certificate.subject !== certificate.issuer || isSelfSigned(certificate))
       ? certificate
@@ -60,7 +60,7 @@ export function notPem(
   return certificateProblem.error("ca-not-pem", { subject, seen }, remedy);
 }
 
-/** Object identifier of PKCS#7 signed data, the outermost thing in such a file. */
+/** The object identifier of PKCS#7 signed data, with which such a file begins. */
 const signedData = Buffer.from("06092a864886f70d010702", "hex");
 
 const isPkcs7 = (bytes: Buffer): boolean => bytes[0] === 0x30 && bytes.subarray(0, 32).includes(signedData);

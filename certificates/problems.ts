@@ -1,9 +1,9 @@
-/** What makes a certificate unfit. */
+/** The problems that certificates can have. */
 import { defineProblems } from "../support/errors";
 
 export const certificateProblem = defineProblems("Certificates", {
   "ca-expired": {
-    cause: "A CA is valid until a date that is past; nodes would refuse the registry from then on.",
+    cause: "The CA has expired, so nodes would refuse the registry.",
     remedy: {
       given: "Give the registry's present CA",
       deployed: "Give the stack the registry's present CA, then run `pulumi up`",
@@ -14,14 +14,14 @@ export const certificateProblem = defineProblems("Certificates", {
     ],
   },
   "ca-not-yet-valid": {
-    cause: "The CA is valid from a date that is still to come, by this machine's clock.",
-    remedy: "Wait until then, or set this machine's clock right",
+    cause: "The CA becomes valid in the future, according to this machine's clock.",
+    remedy: "Wait until then, or correct this machine's clock",
     examples: [
       ["registries[0].ca", "the certificate ‹name› is valid only from ‹valid from›; it is ‹now› here"],
     ],
   },
   "ca-is-leaf": {
-    cause: "A registry's own certificate was given in place of the one that issued it.",
+    cause: "The setting has the registry's own certificate instead of the CA that issued it.",
     remedy:
       "Give the certificate of that issuer: trust in a server's own certificate ends with its next renewal",
     examples: [
@@ -32,12 +32,12 @@ export const certificateProblem = defineProblems("Certificates", {
     ],
   },
   "ca-has-private-key": {
-    cause: "A file with both certificate and key was given. The key is nobody's business but the CA's.",
+    cause: "The setting has a private key beside the certificate. Only the CA itself may have its key.",
     remedy: "Give the certificate alone; if the key was meant to be secret, keep it away from this setting",
     examples: [["registries[0].ca", "there is a private key in it"]],
   },
   "ca-not-pem": {
-    cause: "Nodes read certificates as PEM text only, and pass over all else in silence.",
+    cause: "Nodes read only PEM text, and ignore all other formats in silence.",
     remedy: {
       pem: "Give the CA's certificate as PEM text (`-----BEGIN CERTIFICATE-----`)",
       lines: "Add the two lines",
@@ -54,8 +54,7 @@ export const certificateProblem = defineProblems("Certificates", {
     ],
   },
   "ca-der": {
-    cause:
-      "Windows and Java tools write certificates as DER unless they are told otherwise; nodes read PEM text only.",
+    cause: "Windows and Java tools write DER by default; nodes read only PEM text.",
     remedy: "Convert it: `openssl x509 -inform der -in ca.der -out ca.crt`",
     examples: [
       ["registries[0].ca", "it is a certificate in DER (binary) form, which nodes ignore in silence"],
@@ -79,27 +78,27 @@ export const certificateProblem = defineProblems("Certificates", {
   },
   "ca-weak-key": {
     cause:
-      "The CA was made long ago, with a key that is short enough to be broken. Trusted by nodes, it would let whoever breaks it pose as any server.",
+      "The CA has a key that is short enough to be broken. Whoever breaks it could pose as any server to nodes that trust the CA.",
     remedy: (bits: number) => `Have it issued anew with a key of ${bits} bits or more, or on the curve P-256`,
     examples: [
       [
         "registries[0].ca",
-        "the certificate ‹name› has an RSA key of ‹bits› bits: who breaks it, which is within reach, can pose as any server to the nodes",
+        "the certificate ‹name› has an RSA key of ‹bits› bits: whoever breaks it, which is feasible, can pose as any server to the nodes",
         2048,
       ],
     ],
   },
   "ca-unusable": {
     cause:
-      "Go, which containerd is written in, reads certificates more strictly than OpenSSL does, and leaves out what it can't read without a word.",
-    remedy: "Have it issued anew without that",
+      "containerd is written in Go, which parses certificates more strictly than OpenSSL, and ignores in silence what it cannot parse.",
+    remedy: "Have it issued anew without this defect",
     examples: [
-      ["registries[0].ca", "the certificate ‹name› would be passed over by containerd in silence: ‹unread›"],
+      ["registries[0].ca", "the certificate ‹name› would be ignored by containerd in silence: ‹unread›"],
     ],
   },
   "fingerprint-shape": {
     cause:
-      "Certificates are pinned by their SHA-256; this is another digest, a key's fingerprint, or not whole.",
+      "A certificate is pinned by its SHA-256; this is another digest, the fingerprint of a key, or incomplete.",
     remedy:
       "Give the certificate's SHA-256: 64 hexadecimal digits, with or without colons (`openssl x509 -in ca.crt -noout -fingerprint -sha256`)",
     examples: [["registries[0].ca.sha256", '"‹text›" is a SHA-1 fingerprint']],

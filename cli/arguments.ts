@@ -1,4 +1,7 @@
-/** How the commands for people read their arguments, and print their `--help`. */
+/**
+ * How commands read their arguments, and print their `--help`.
+ * It never repeats an argument in a message.
+ */
 import { Command, CommanderError, type OptionValues } from "commander";
 import { UserError } from "../support/errors";
 import { type BadArgument, cliProblem } from "./problems";
@@ -16,24 +19,44 @@ export function commandForPeople(name: string, usage: string): Command {
 /** For an option that may be repeated. */
 export const collect = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];
 
+/** What was read: commander's values of the options, and the words beside them. */
+export interface ReadArguments {
+  readonly values: OptionValues;
+  readonly words: readonly string[];
+}
+
 /**
  * Reads arguments, or prints the help to stdout.
  * @param name - Of the script in package.json.
  * @returns `undefined` for `--help`.
+ * @throws UserError (`bad-arguments`).
  */
 export function readArguments(
   name: string,
   command: Command,
   args: readonly string[],
-): { values: OptionValues; words: readonly string[] } | undefined {
-  const wrong = (seen: string): UserError =>
-    cliProblem.error("bad-arguments", { subject: "arguments", seen }, ...seeHelp(name));
+): ReadArguments | undefined {
+  return parseArguments(command, args, (seen) =>
+    cliProblem.error("bad-arguments", { subject: "arguments", seen }, ...seeHelp(name)),
+  );
+}
+
+/**
+ * The same for commands that have no `--help` of their own.
+ * @param command - Whose `exitOverride` is set.
+ * @param wrong - Makes the error of what is wrong with the arguments.
+ */
+export function parseArguments(
+  command: Command,
+  args: readonly string[],
+  wrong: (seen: string) => UserError,
+): ReadArguments | undefined {
   try {
     command.parse(args, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === "commander.helpDisplayed") return undefined;
-    throw wrong(describe(error, command));
+    throw wrong(describeMistake(error, command));
   }
   // commander takes the next option for the value that an option lacks.
   for (const option of command.options) {
@@ -45,7 +68,8 @@ export function readArguments(
 }
 
 /** commander's message repeats arguments, any of which may be a password. This repeats nothing but an option's name. */
-function describe({ code, message }: CommanderError, command: Command): string {
+export function describeMistake({ code, message }: CommanderError, command: Command): string {
+  if (code === "commander.missingArgument") return `${/'(.*)'/.exec(message)?.[1] ?? "a word"} is missing`;
   if (code === "commander.excessArguments") return "there is a word that belongs to no option";
   const flag = /'(--[a-z][a-z-]*)(?:=|'| <)/.exec(message)?.[1];
   if (code === "commander.optionMissingArgument") return `${flag ?? "an option"} lacks its value`;

@@ -2,7 +2,7 @@
  * The commands that the stack runs on nodes, each in a process of its own. stdout is what the stack keeps; stderr is
  * for people. Their names, arguments and environment are in state: an interface.
  */
-import { parseArgs } from "node:util";
+import { Command } from "commander";
 import { namedContexts } from "../kubernetes/client";
 import { listNodes } from "../kubernetes/nodes";
 import { nodeReader } from "../nodes/operations/ready";
@@ -16,6 +16,7 @@ import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";
 import { isClusterGone } from "../vsphere/cluster";
 import { nodeProblem } from "../nodes/problems";
+import { parseArguments } from "./arguments";
 
 /** Runs a removal with sessions of this process, and closes them afterwards. */
 async function withOwnSessions(
@@ -65,14 +66,24 @@ async function dispatch(name: string, verbs: Readonly<Record<string, Verb>>, ver
  * `--no-restart` for leaving containerd alone.
  */
 export async function ca(args: readonly string[]): Promise<void> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: { unreachable: { type: "string" }, "no-restart": { type: "boolean" } },
-  });
+  const command = new Command()
+    .argument("[VERB...]")
+    .option("--unreachable <POLICY>")
+    .option("--no-restart")
+    .helpOption(false)
+    .exitOverride()
+    .showSuggestionAfterError(false)
+    .configureOutput({ outputError: () => undefined });
+  const { values, words } = parseArguments(command, args, (seen) =>
+    nodeProblem.error("unknown-command", { subject: 'command "ca"', seen }, "installed", [
+      "--unreachable",
+      "--no-restart",
+    ]),
+  )!;
+  const { unreachable: policy = "fail", restart }: { unreachable?: string; restart?: boolean } = values;
   const removal = (act: typeof removeCa): Promise<string> => {
-    const unreachable = unreachablePolicy(process.env, values.unreachable ?? "fail");
-    return withOwnSessions({ unreachable, restart: values["no-restart"] !== true }, (context) =>
+    const unreachable = unreachablePolicy(process.env, policy);
+    return withOwnSessions({ unreachable, restart: restart !== false }, (context) =>
       act(process.env, context),
     );
   };
@@ -81,7 +92,7 @@ export async function ca(args: readonly string[]): Promise<void> {
     remove: () => removal(removeCa),
     sweep: () => removal(sweep),
   };
-  await dispatch("ca", verbs, positionals[0] ?? "");
+  await dispatch("ca", verbs, words[0] ?? "");
 }
 
 /** `containerd restart`: has the running program restart containerd where it has not loaded the certificates. */

@@ -34,6 +34,15 @@ async function main(argv: readonly string[]): Promise<void> {
   )(args);
 }
 
+// The reader of stdout may stop early, as `head` does. The result has no reader then. stderr has only messages: to lose one
+// never ends the work on a node.
+process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+  if (code === "EPIPE") process.exit();
+  process.stderr.write(`stdout: ${message}\n`);
+  process.exit(1);
+});
+process.stderr.on("error", () => undefined);
+
 const report = (error: unknown): void =>
   void process.stderr.write(`${error instanceof UserError ? error.message : defectText(error)}\n`);
 

@@ -1,10 +1,13 @@
-/** The shapes of single settings: each answers every mistake with the shape that is allowed. */
+/**
+ * The types of single settings. A wrong value's message names the type that is allowed.
+ * Nothing here compares two settings.
+ */
 import { z } from "zod";
 import { parseFingerprint } from "../certificates/identity";
 import { canonicalImage } from "../registry/host";
 import { UserError } from "../support/errors";
 
-/** A setting whose every mistake is answered with the same sentence: the shape that is allowed. */
+/** A setting with one message for every wrong value: the shape that is allowed. */
 export const shaped = <T extends z.ZodType>(make: (params: { error: string }) => T, shape: string): T =>
   make({ error: shape });
 
@@ -25,7 +28,7 @@ export const objectName = (what: string): z.ZodString =>
 
 export const text = (shape: string): z.ZodString =>
   shaped((p) => z.string(p), shape).min(1, { error: shape });
-/** A text of one line: what becomes an argument, a path or a name that people are shown. */
+/** One line of text, since it becomes an argument, a path or a displayed name. */
 export const line = (shape: string): z.ZodString =>
   text(shape).regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u, { error: shape });
 export const flag = (): z.ZodBoolean => shaped((p) => z.boolean(p), "Give true or false");
@@ -34,7 +37,7 @@ export const whole = (min: number, max: number, unit: string): z.ZodNumber => {
   return z.number({ error }).int({ error }).min(min, { error }).max(max, { error });
 };
 
-/** A text that a parser of ours must take; what the parser says of it is said of the setting. */
+/** Text that `parse` must accept. The message of the setting's problem is that of the parser. */
 export const parsedBy = (
   parse: (value: string) => string,
   shape: string,
@@ -57,7 +60,7 @@ export const parsedBy = (
 export const image = (shape: string): ReturnType<typeof parsedBy> =>
   parsedBy((value) => canonicalImage(value, { subject: "" }), shape);
 
-/** A host key, as in the settings of OpenSSH's users. */
+/** A host key's fingerprint, as OpenSSH prints it. */
 export const hostKey = (what: string): z.ZodString => {
   const error = `${what} as \`ssh-keygen -lf\` prints it: SHA256: and 43 characters`;
   return z.string({ error }).regex(/^SHA256:[A-Za-z0-9+/]{43}$/, { error });

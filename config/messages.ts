@@ -1,4 +1,7 @@
-/** What is said of settings that the schema refuses. */
+/**
+ * The problems that are made from the schema's issues.
+ * No message repeats a value that may be a secret.
+ */
 import { closest, distance } from "fastest-levenshtein";
 import { z } from "zod";
 import type { Problem } from "../support/errors";
@@ -8,7 +11,7 @@ import { secretSettings, settingsSchema } from "./schema";
 import { settingName, settingSubject } from "./names";
 import { configProblem } from "./problems";
 
-/** What is said of a value of the wrong type where the schema has no words of its own. */
+/** The message for a value of the wrong type, if the schema itself has none. */
 export function shapeOf(issue: { readonly code?: string; readonly expected?: unknown }): string | undefined {
   if (issue.code !== "invalid_type") return undefined;
   const shapes: Record<string, string> = {
@@ -20,7 +23,7 @@ export function shapeOf(issue: { readonly code?: string; readonly expected?: unk
   return `Give ${shapes[String(issue.expected)] ?? String(issue.expected)}`;
 }
 
-/** Places where people may have put a secret. */
+/** Settings in which people may have put a secret. */
 const secretPlaces = new Set<PropertyKey>([...secretSettings, "credentials", "env"]);
 
 /**
@@ -39,14 +42,14 @@ function seenAt(raw: unknown, path: readonly PropertyKey[], hidden: boolean, wan
   if (hidden) return "its value is not of the right shape";
   if (typeof value === "object" && value !== null)
     return `it is ${Array.isArray(value) ? "a list" : "an object"}`;
-  // Text in the place of more than a text may hold anything.
+  // A text where an object or a list belongs may be a secret.
   if (typeof value === "string" && ["object", "record", "array"].includes(String(wanted)))
     return "it is text";
   const shown = JSON.stringify(typeof value === "string" ? withoutUser(value) : value);
   return `it is ${shown.length > 80 ? `${shown.slice(0, 77)}…` : shown}`;
 }
 
-/** The known settings at a path, for the remedy of an unknown one. */
+/** The settings that exist at a path, for the remedy of `unknown-setting`. */
 function knownAt(path: readonly PropertyKey[], raw: unknown): string[] {
   let schema: z.ZodType = settingsSchema;
   let value: unknown = raw;
@@ -80,7 +83,7 @@ function likely(key: string, known: readonly string[]): [known: readonly string[
   return distance(key, meant) <= meant.length / 3 ? [known, meant] : [known];
 }
 
-/** A problem for each issue that the schema found, without the value where it may be a secret. */
+/** Makes a problem of each issue that the schema found. Leaves out values that may be secrets. */
 export function problemsOf(
   error: z.ZodError,
   raw: unknown,

@@ -1,4 +1,4 @@
-/** How messages name a setting. */
+/** The names of settings in messages. */
 
 const defaultProject = "tkc-registry";
 

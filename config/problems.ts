@@ -1,10 +1,10 @@
-/** What can be wrong with settings. */
+/** The problems that settings can have. */
 import { defineProblems } from "../support/errors";
 
 export const configProblem = defineProblems("Settings", {
   "bad-setting": {
     cause: "The setting has a value of the wrong shape, or one that does not go with another setting.",
-    /** The schema words it, setting by setting. */
+    /** The schema has a text for each setting. */
     remedy: (shape: string) => shape,
     examples: [
       [
@@ -15,8 +15,7 @@ export const configProblem = defineProblems("Settings", {
     ],
   },
   "unknown-setting": {
-    cause:
-      "Names that mean nothing are refused, as a misspelt setting would otherwise have no effect, in silence.",
+    cause: "Unknown names are refused, since a misspelt setting would otherwise have no effect, in silence.",
     remedy: (known: readonly string[], meant?: string) =>
       meant === undefined
         ? `Remove it, or use one of: ${known.join(", ")}`
@@ -28,7 +27,7 @@ export const configProblem = defineProblems("Settings", {
   },
   "secret-in-clear": {
     cause:
-      "A password was set without `--secret`, so that it stands in a file that others read, and that version control keeps.",
+      "A password was set without `--secret`, so it is in clear in a file that others can read and that version control keeps.",
     remedy: (setting: string, names: readonly string[]) =>
       `Change ${names.length > 1 ? "each password" : "the password"} where it is valid, then set the new one encrypted: ${names
         .map((name) => `pulumi config set --secret --path '${setting}["${name}"]'`)

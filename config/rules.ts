@@ -1,4 +1,7 @@
-/** What settings must agree on with one another. */
+/**
+ * The checks that compare several settings.
+ * The type of each single setting is checked in schema.ts.
+ */
 import type { z } from "zod";
 import { parseImageReference } from "../registry/host";
 import type { SettingFields } from "./schema";

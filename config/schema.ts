@@ -1,4 +1,7 @@
-/** What settings there are, and what each may be by itself; settings that must agree are in rules.ts. */
+/**
+ * The settings and the type of each.
+ * Nothing here compares two settings; rules.ts does.
+ */
 import { z } from "zod";
 import { trustModes, unreachablePolicies, defaults } from "../nodes/protocol/spec";
 import { parseImageHost } from "../registry/host";
@@ -20,7 +23,7 @@ import {
 } from "./fields";
 import { checkAgreement } from "./rules";
 
-/** A CA that the registry itself gives. */
+/** A CA that is downloaded from the registry itself. */
 const fromRegistry = <From extends string>(from: From) =>
   z
     .strictObject({
@@ -55,7 +58,7 @@ const caSchema = z.discriminatedUnion(
   },
 ) satisfies z.ZodType<CaSource>;
 
-/** HTTP's basic authentication, and docker's config, end the user at the first colon. */
+/** HTTP basic authentication and docker's config take everything after the first colon for the password. */
 const registryUser = line("Give the registry user's name").regex(/^[^:]+$/, {
   error: "Give the registry user's name, which has no colon",
 });
@@ -90,7 +93,7 @@ const registrySchema = z
 
 const defaultLabel = "nginx-harbor-svc-app";
 
-/** The default user id is that of the `nginx` user in nginx's own images. */
+/** The default `runAsUser` is the `nginx` user of nginx's own images. */
 const deploymentSchema = z.strictObject({
   enabled: flag().default(true),
   name: dnsLabel("the Deployment's name").default("tkc-nginx-harbor-svc-deployment"),
@@ -178,13 +181,13 @@ const settingFields = z.strictObject({
 });
 export type SettingFields = z.infer<typeof settingFields>;
 
-/** What settings there are, the shape of each, and what they must agree on. */
+/** The settings, with the checks of each and of several together. */
 export const settingsSchema = settingFields.superRefine(checkAgreement);
 
-/** Settings that are plain text in configuration; every other one is JSON there. */
+/** Settings that are plain text in the configuration; all others are JSON. */
 export const textSettings = new Set<string>([
   ...["namespace", "cluster", "supervisorContext", "clusterContext", "access"],
   ...["unreachableNodes", "trust"],
 ]);
-/** Settings that may only be kept encrypted. */
+/** Settings that must be encrypted. */
 export const secretSettings = new Set(["passwords"]);

@@ -1,6 +1,6 @@
 /**
  * The stack's settings, read and checked, with defaults filled in.
- * It never asks anything outside of the configuration.
+ * It reads nothing but the configuration.
  */
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
@@ -30,8 +30,8 @@ export type RegistrySettings = Settings["registries"][number];
 /**
  * Checks a stack's raw configuration and fills in the defaults.
  *
- * @param raw the project's own settings by name without namespace, each as Pulumi hands it over: text or JSON.
- * @param secretNames names of the settings that are kept encrypted.
+ * @param raw - The project's own settings by name without namespace, as Pulumi gives them: text or JSON.
+ * @param secretNames - The names of the encrypted settings.
  * @throws UserError naming every setting that is missing, unknown or of the wrong shape.
  */
 export function parseSettings(
@@ -40,7 +40,7 @@ export function parseSettings(
   project?: string,
 ): Settings {
   const problems: Problem[] = [];
-  // Without a prototype, as a name of its members is no setting.
+  // No prototype, so that a name like `constructor` is unknown.
   const values = Object.create(null) as Record<string, unknown>;
   for (const [name, value] of Object.entries(raw)) {
     try {
@@ -49,7 +49,7 @@ export function parseSettings(
           ? value
           : (JSON.parse(value) as unknown);
     } catch {
-      values[name] = value; // text where something else belongs: the schema says what
+      values[name] = value; // not JSON: the schema refuses it with its message
     }
     if (secretSettings.has(name) && !secretNames.has(name)) {
       const seen = "it is kept in clear in the stack's settings file";
@@ -86,7 +86,7 @@ export function parseSettings(
 }
 
 /**
- * Reads the stack's settings: the one place that does.
+ * Reads the stack's settings. Nothing else reads Pulumi's configuration.
  *
  * @throws UserError naming every setting that is missing, unknown or of the wrong shape.
  */
@@ -95,7 +95,7 @@ export function readSettings(): Settings {
   const ours = Object.entries(pulumi.runtime.allConfig()).flatMap(([key, value]) =>
     key.startsWith(`${project}:`) ? [[key.slice(project.length + 1), value] as const] : [],
   );
-  // The names of encrypted settings, as the language host hands them over; the SDK has no public way to ask.
+  // The language host gives the names of encrypted settings; the SDK has no public function for them.
   const secretKeys = z.array(z.string()).parse(JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]"));
   const secretNames = new Set(secretKeys.map((key) => key.slice(project.length + 1)));
   return parseSettings(Object.fromEntries(ours), secretNames, project);

@@ -1,4 +1,7 @@
-/** The kubeconfig file: which one it is, and putting entries into it without losing anybody else's. */
+/**
+ * The kubeconfig file: finds it, and adds entries to it.
+ * It never removes an entry, and never quotes the file in a message.
+ */
 import { randomBytes } from "node:crypto";
 import { chown, lstat, mkdir, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
@@ -9,7 +12,7 @@ import { type Problem, UserError } from "../support/errors";
 import { printable } from "../support/text";
 import { kubernetesProblem } from "./problems";
 
-/** The files that kubectl would read, in its order of precedence: those of `KUBECONFIG`, else `~/.kube/config`. */
+/** The files that kubectl reads, in its order of precedence: those of `KUBECONFIG`, or else `~/.kube/config`. */
 export function kubeconfigFiles(
   environment: NodeJS.ProcessEnv = process.env,
 ): readonly [string, ...string[]] {
@@ -17,17 +20,17 @@ export function kubeconfigFiles(
   return first === undefined ? [path.join(homedir(), ".kube", "config")] : [first, ...rest];
 }
 
-/** A context with the cluster and the user that it joins, as `login` writes them. */
+/** A context with its cluster and its user, as `login` writes them. */
 export interface KubeconfigEntry {
   /** The context's name. */
   readonly context: string;
-  /** The namespace of its requests; where it is left out, one that is there already stays. */
+  /** The context's namespace. Without it, an existing context keeps its namespace. */
   readonly namespace?: string;
   /** Name of the cluster's entry. */
   readonly cluster: string;
   /** `https://host:6443` */
   readonly server: string;
-  /** PEM of the CAs to verify the server with; none for a public certificate. */
+  /** The CAs that verify the server, as PEM; empty for a server with a public certificate. */
   readonly ca: readonly string[];
   /** Name of the user's entry. */
   readonly user: string;
@@ -56,7 +59,7 @@ function malformed(file: string, seen: string): UserError {
   return kubernetesProblem.error("kubeconfig-malformed", { subject: `kubeconfig ${file}`, seen }, "content");
 }
 
-/** Parses YAML without quoting any of it in messages: a kubeconfig holds tokens and keys. */
+/** Parses YAML. No message quotes it, since a kubeconfig holds tokens and keys. */
 export async function parseKubeconfigYaml(text: string, file: string): Promise<Record<string, unknown>> {
   if (text.replace(/^\s*(?:#.*)?$/gm, "").trim() === "") return {};
   const { loadYaml } = await import("./kubernetesClient.js");
@@ -73,11 +76,11 @@ export async function parseKubeconfigYaml(text: string, file: string): Promise<R
 }
 
 /**
- * Puts entries into a kubeconfig's text. Everything else in it stays, comments excepted, as with kubectl's own
- * `config set-…`; so does the current context, unless there is none.
+ * Adds entries to a kubeconfig's text, or updates them. Everything else stays, except comments, as with kubectl's own
+ * `config set-…`. The current context stays too, if there is one.
  *
- * @param force - Replace entries of the same names that are for other servers or hold another kind of credential.
- * @throws UserError (`kubeconfig-conflict`) naming each such entry, `kubeconfig-malformed`.
+ * @param force - Replaces entries of the same name that are for another server or have another kind of credential.
+ * @throws UserError (`kubeconfig-conflict`) that names each such entry, `kubeconfig-malformed`.
  */
 export async function mergeKubeconfig(
   text: string,
@@ -119,7 +122,7 @@ function put(list: Named[], name: string, field: string, change: (old: Fields) =
   else list.push({ name, [field]: change({}) });
 }
 
-/** What another client set for the same server stays (a proxy), but for what says whom to believe. */
+/** Keeps fields that another client set for the same server, such as a proxy, and replaces those of the trust. */
 function clusterFields(old: Fields, { server, ca }: KubeconfigEntry): Fields {
   const trust = [
     "certificate-authority",
@@ -176,10 +179,10 @@ function refuseConflicts(
 const lockSeconds = 10;
 
 /**
- * Changes a kubeconfig file as a whole: written aside, then renamed over the old one, mode 0600. A symbolic link stays
- * one, and the file that it leads to is changed. The lock is kubectl's own (`<file>.lock`).
+ * Replaces a kubeconfig file: writes a temporary file of mode 0600 and renames it. Keeps a symbolic link.
+ * Holds kubectl's own lock (`<file>.lock`).
  *
- * @param change - Gives the new text from the old one (empty where there was no file).
+ * @param change - Makes the new text from the old one, which is empty if there is no file.
  * @throws UserError: `kubeconfig-locked`, `kubeconfig-unwritable`, and what `change` throws.
  */
 export async function updateKubeconfig(
@@ -258,7 +261,7 @@ async function replaceFile(target: string, text: string): Promise<void> {
       await handle.close();
     }
     const owner = await stat(target).catch(() => undefined);
-    // Under sudo the file stays its owner's.
+    // Under sudo, root must not become the owner.
     if (owner && owner.uid !== process.getuid?.()) await chown(aside, owner.uid, owner.gid);
     await rename(aside, target);
   } catch (error) {

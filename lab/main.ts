@@ -1,6 +1,8 @@
 /** The lab's command line: see `--help`. */
-import { parseArgs } from "node:util";
-import { UserError } from "../support/errors";
+import { type Command, CommanderError } from "commander";
+import { commandForPeople, describeMistake, seeHelp } from "../cli/arguments";
+import { cliProblem } from "../cli/problems";
+import type { UserError } from "../support/errors";
 import { asActivity } from "./activity";
 import { demonstrate, ensureLabStack, labStack } from "./demonstrate";
 import * as lab from "./lab";
@@ -15,33 +17,9 @@ import { environmentCommands, quote } from "./shell";
 import { nodeOses, stateFile, type NodeOs } from "./state";
 import { cliOnTerminal } from "./terminal";
 import { registryNames, type RegistryName } from "./topology";
-import { labProblem } from "./problems";
-
-const help = `Usage: npm run lab [-- VERB]
-
-A vSphere with Tanzu in miniature on this machine: a Supervisor, a workload cluster, two registries.
-
-  (no verb) [--verbose]      bring it up and run the whole demonstration; --verbose shows all that
-                             the engine prints
-  up                         bring it up; resumes what was interrupted or killed
-  status                     machines, nodes, registries, stacks
-  env                        what a shell needs: eval "$(npm run --silent lab -- env)"
-  login                      log in to the Supervisor anew, as \`npm run login\` does for a person
-  pulumi ARGS...             run the Pulumi CLI on the lab's stack
-  shell NAME [-- COMMAND...] root's shell on a node, on "supervisor" or on "registries", or one
-                             command there; a part of a name will do that no other has
-  add-worker [--os OS]       a new worker (${nodeOses.join(", ")}; default ${nodeOses[0]!})
-  remove-node NAME           remove a worker, its Node object and its machine
-  replace-node NAME [--new-address]
-                             a new machine of the same name, at the same address or at a new one
-  next-ca [REGISTRY]         the authority that the next rotate-ca brings, to be trusted beforehand
-  rotate-ca [REGISTRY]       a new authority for a registry (${registryNames.join(", ")}; default ${registryNames[0]!})
-  record [FILE]              record what the command plugin answers (in lab/.lab/command.jsonl)
-  down [--purge]             take everything down; --purge also removes what was built
-`;
 
 function badUsage(seen: string): UserError {
-  return labProblem.error("lab-usage", { subject: "npm run lab", seen });
+  return cliProblem.error("bad-arguments", { subject: "arguments", seen }, ...seeHelp("lab"));
 }
 
 /** The value if it is one of those allowed. */
@@ -51,69 +29,103 @@ function oneOf<T extends string>(what: string, value: string, allowed: readonly 
   return found;
 }
 
-interface Arguments {
-  readonly positionals: readonly string[];
-  readonly values: Readonly<Record<string, string | boolean | undefined>>;
-}
-
-interface Verb {
-  /** How many words may follow. */
-  readonly words?: readonly [least: number, most: number];
-  readonly options?: NonNullable<Parameters<typeof parseArgs>[0]>["options"];
-  readonly run: (args: Arguments) => Promise<void>;
-}
-
-const verbs: Readonly<Record<string, Verb>> = {
-  up: { run: () => lab.up() },
-  status: { run: showStatus },
-  env: { run: showEnvironment },
-  login: {
-    run: async () => {
+/** The verbs; `pulumi` and `shell` are here for the help only, as what follows them is not for commander. */
+function command(): Command {
+  const program = commandForPeople("lab", "[VERB]")
+    .helpOption("-h, --help", "this text")
+    .helpCommand("help [VERB]", "this text, or a verb's")
+    .configureHelp({ helpWidth: 100 })
+    .description(
+      "A vSphere with Tanzu in miniature on this machine: a Supervisor, a workload cluster, two registries. Without a verb: brings it up and runs the whole demonstration; --verbose shows all that the engine prints.",
+    );
+  program
+    .command("demonstrate", { isDefault: true, hidden: true })
+    .argument("[VERB...]")
+    .option("--verbose")
+    .action(async ([verb]: string[], { verbose = false }: { verbose?: boolean }) => {
+      if (verb !== undefined && verbose) throw badUsage("--verbose is for the demonstration, without a verb");
+      if (verb !== undefined) throw badUsage(`there is no verb "${verb}"`);
+      await demonstrate({ verbose });
+    });
+  program
+    .command("up")
+    .description("bring it up; resumes what was interrupted or killed")
+    .action(() => lab.up());
+  program.command("status").description("machines, nodes, registries, stacks").action(showStatus);
+  program
+    .command("env")
+    .description('what a shell needs: eval "$(npm run --silent lab -- env)"')
+    .action(showEnvironment);
+  program
+    .command("login")
+    .description("log in to the Supervisor anew, as `npm run login` does for a person")
+    .action(async () => {
       const { stdout, stderr } = await lab.logIn();
       process.stderr.write(stderr);
       process.stdout.write(stdout);
-    },
-  },
-  "add-worker": {
-    options: { os: { type: "string" } },
-    run: async ({ values }) => {
-      const os = typeof values["os"] === "string" ? oneOf<NodeOs>("--os", values["os"], nodeOses) : undefined;
-      process.stdout.write(`${await lab.addWorker(os === undefined ? {} : { os })}\n`);
-    },
-  },
-  "remove-node": { words: [1, 1], run: ({ positionals: [name] }) => lab.removeNode(name!) },
-  "replace-node": {
-    words: [1, 1],
-    options: { "new-address": { type: "boolean" } },
-    run: async ({ positionals: [name], values }) => {
-      await lab.replaceNode(name!, { newAddress: values["new-address"] === true });
-    },
-  },
-  "next-ca": {
-    words: [0, 1],
-    run: async ({ positionals: [name = "harbor"] }) => {
+    });
+  program.command("pulumi").argument("ARGS...").description("run the Pulumi CLI on the lab's stack");
+  program
+    .command("shell")
+    .usage("NAME [-- COMMAND...]")
+    .argument("NAME")
+    .description(
+      'root\'s shell on a node, on "supervisor" or on "registries", or one command there; a part of a name will do that no other has',
+    );
+  program
+    .command("add-worker")
+    .description("a new worker")
+    .option("--os <OS>", `${nodeOses.join(" or ")} (default ${nodeOses[0]!})`)
+    .action(async ({ os }: { os?: string }) => {
+      const chosen = os === undefined ? {} : { os: oneOf<NodeOs>("--os", os, nodeOses) };
+      process.stdout.write(`${await lab.addWorker(chosen)}\n`);
+    });
+  program
+    .command("remove-node")
+    .argument("<NAME>")
+    .description("remove a worker, its Node object and its machine")
+    .action((name: string) => lab.removeNode(name));
+  program
+    .command("replace-node")
+    .argument("<NAME>")
+    .description("a new machine of the same name, at the same address or at a new one")
+    .option("--new-address", "at a new address")
+    .action(async (name: string, { newAddress = false }: { newAddress?: boolean }) => {
+      await lab.replaceNode(name, { newAddress });
+    });
+  program
+    .command("next-ca")
+    .argument("[REGISTRY]")
+    .description("the authority that the next rotate-ca brings, to be trusted beforehand")
+    .action(async (name: string = registryNames[0]!) => {
       const { caFile, caSha256 } = await lab.nextCa(oneOf<RegistryName>("registry", name, registryNames));
       process.stdout.write(`${caFile}: next authority, SHA-256 ${caSha256}\n`);
-    },
-  },
-  "rotate-ca": {
-    words: [0, 1],
-    run: async ({ positionals: [name = "harbor"] }) => {
+    });
+  program
+    .command("rotate-ca")
+    .argument("[REGISTRY]")
+    .description(`a new authority for a registry (${registryNames.join(", ")}; default ${registryNames[0]!})`)
+    .action(async (name: string = registryNames[0]!) => {
       const info = await lab.rotateCa(oneOf<RegistryName>("registry", name, registryNames));
       process.stdout.write(`${info.host}: new authority, SHA-256 ${info.caSha256}\n`);
-    },
-  },
-  record: { words: [0, 1], run: ({ positionals: [file] }) => record(file) },
-  down: {
-    options: { purge: { type: "boolean" } },
-    run: async ({ values }) => {
-      await lab.down({ purge: values["purge"] === true });
+    });
+  program
+    .command("record")
+    .argument("[FILE]")
+    .description("record what the command plugin answers (in lab/.lab/command.jsonl)")
+    .action((file?: string) => record(file));
+  program
+    .command("down")
+    .description("take everything down")
+    .option("--purge", "also remove what was built")
+    .action(async ({ purge = false }: { purge?: boolean }) => {
+      await lab.down({ purge });
       const kept = lab.keptFolder();
       if (kept !== undefined)
         say(`Nothing is left but what was built, in ${kept} (\`down --purge\` removes it too).`);
-    },
-  },
-};
+    });
+  return program;
+}
 
 async function showStatus(): Promise<void> {
   const { machines, nodes, registries } = await lab.status();
@@ -157,11 +169,6 @@ const isDemonstration = ([first, ...rest]: readonly string[]): boolean =>
 
 async function main(argv: readonly string[]): Promise<void> {
   const [name = "", ...rest] = argv;
-  if (isDemonstration(argv)) return demonstrate({ verbose: name === "--verbose" });
-  if (name === "--help" || name === "-h" || name === "help") {
-    process.stdout.write(help);
-    return;
-  }
   if (name === "pulumi") {
     await assertNotOfTests();
     await ensureLabStack();
@@ -174,26 +181,15 @@ async function main(argv: readonly string[]): Promise<void> {
     process.exitCode = await shellOn(args);
     return;
   }
-  const verb = Object.hasOwn(verbs, name) ? verbs[name] : undefined;
-  if (!verb) throw badUsage(`there is no verb "${name}"`);
-  await verb.run(readArguments(name, verb, rest));
-}
-
-function readArguments(
-  name: string,
-  { words: [least, most] = [0, 0], options = {} }: Verb,
-  rest: string[],
-): Arguments {
-  let parsed;
+  const program = command();
   try {
-    parsed = parseArgs({ args: rest, options, allowPositionals: true });
+    await program.parseAsync(argv, { from: "user" });
   } catch (error) {
-    throw badUsage(`${name}: ${(error as Error).message}`);
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.code === "commander.helpDisplayed" || error.code === "commander.help") return;
+    const verb = program.commands.find((each) => each.name() === name);
+    throw badUsage(`${verb ? `${name}: ` : ""}${describeMistake(error, verb ?? program)}`);
   }
-  const { length } = parsed.positionals;
-  if (length < least) throw badUsage(`${name} needs a name`);
-  if (length > most) throw badUsage(`${name} takes ${most === 0 ? "no name" : "one name"}`);
-  return parsed as Arguments;
 }
 
 endOnSignals(async () => {

@@ -6,11 +6,6 @@ const goInstall = "Install Go (https://go.dev/dl) so that `go` is on PATH, then 
 const goOn = "Run it again: it goes on from here. If it fails again, `npm run lab -- down` and begin anew";
 
 export const labProblem = defineProblems("The lab", {
-  "lab-usage": {
-    cause: "A command was given arguments that it does not take, or not all that it needs.",
-    remedy: "See `npm run lab -- --help`",
-    examples: [["npm run lab", "there is no command ‹name›"]],
-  },
   "lab-not-up": {
     cause: "The command needs a lab that is up.",
     remedy: "Bring it up: `npm run lab -- up`",
@@ -119,11 +114,6 @@ export const labProblem = defineProblems("The lab", {
     cause: "A step of the demonstration did not do what it shows.",
     remedy: "The lab is still up, for a look: `npm run lab -- status`. Run it again: it goes on from there",
     examples: [["‹step›", "‹message›"]],
-  },
-  "bench-usage": {
-    cause: "The benchmark was given arguments that it does not take.",
-    remedy: "See `npm run bench -- --help`",
-    examples: [["npm run bench", "‹message›"]],
   },
   "bench-page": {
     cause: "The page that the results are written into was edited.",

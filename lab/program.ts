@@ -4,7 +4,7 @@ import { CommandError } from "./exec";
 import { commandProblem } from "./waiting";
 
 /** The exit codes that shells give to who was ended by a signal. */
-const codes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+const codes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGPIPE: 141 } as const;
 
 let interrupted = false;
 
@@ -28,13 +28,24 @@ export function fail(error: unknown): void {
  * Ends this process at a signal, once `stop` has put an end to what goes on. A terminal's Ctrl-C may come twice: npm
  * passes it on.
  */
-export function endOnSignals(stop: (signal: NodeJS.Signals) => Promise<void>): void {
+export function endOnSignals(
+  stop: (signal: keyof typeof codes) => Promise<void>,
+): (signal: keyof typeof codes) => Promise<void> {
   const end = async (signal: keyof typeof codes): Promise<void> => {
     if (interrupted) return;
     interrupted = true;
     await stop(signal).catch((error: unknown) => process.stderr.write(`${told(error)}\n`));
     process.exit(codes[signal]);
   };
-  for (const signal of Object.keys(codes) as (keyof typeof codes)[])
-    process.on(signal, () => void end(signal));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void end(signal));
+  return end;
+}
+
+/**
+ * Ends a process whose stdout has lost its reader (`… | head`), as SIGPIPE would; Node.js ignores that signal.
+ * @param end - What {@link endOnSignals} gives.
+ */
+export function endWithoutReader(end: ReturnType<typeof endOnSignals>): void {
+  process.stdout.on("error", () => void end("SIGPIPE"));
+  process.stderr.on("error", () => undefined);
 }

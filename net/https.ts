@@ -1,5 +1,5 @@
 /**
- * HTTPS with limits, and with failures that have a kind, for registries and the login to the Supervisor.
+ * HTTPS for registries and the login to the Supervisor, with limits, and with an error that says why a request failed.
  * It never follows a redirect, and never reads more than the caller allows.
  */
 import { X509Certificate } from "node:crypto";
@@ -14,9 +14,9 @@ import { printable } from "../support/text";
 
 /** Limits of one exchange. */
 export interface Limits {
-  /** For the whole of it, from the name's resolution to the last byte. */
+  /** From the resolution of the name to the last byte. */
   readonly seconds: number;
-  /** Of the answer's body. */
+  /** Of the response's body. */
   readonly bytes: number;
 }
 
@@ -27,17 +27,17 @@ export interface Endpoint {
 }
 
 /**
- * - `unreachable`: no connection: name, route, refusal, reset.
- * - `slow`: the time limit ran out.
+ * - `unreachable`: no connection, for reasons of name resolution, routing, refusal or reset.
+ * - `slow`: the time limit was reached.
  * - `certificate`: the server's certificate does not verify, or is for another host.
- * - `not-tls`: something answers that does not speak TLS, or no version or cipher in common.
+ * - `not-tls`: the server does not speak TLS, or has no version or cipher suite in common with us.
  * - `oversized`: the body is longer than the limit.
  * - `protocol`: TLS, but not HTTP.
  */
 export type ConnectionFailureKind =
   "unreachable" | "slow" | "certificate" | "not-tls" | "oversized" | "protocol";
 
-/** An exchange that did not end in an HTTP answer. The message is fit for the `seen` of a problem. */
+/** A request that got no HTTP response. The message can be the `seen` of a problem. */
 export class ConnectionFailure extends Error {
   constructor(
     readonly kind: ConnectionFailureKind,
@@ -48,7 +48,7 @@ export class ConnectionFailure extends Error {
   }
 }
 
-/** What a connection trusts: these certificates, Node's own roots, or anything (for content that is checked later). */
+/** What a connection trusts: these CAs, Node's own roots, or any server, if the content is checked later. */
 export type Trust = { readonly ca: readonly string[] } | "public-roots" | "unverified";
 
 export interface HttpRequest {
@@ -67,7 +67,7 @@ export interface HttpResponse {
   readonly body: Buffer;
 }
 
-/** A user and password as basic authentication (RFC 7617) and docker's `auth` write them. */
+/** A user and password as in basic authentication (RFC 7617) and docker's `auth`. */
 export const basicCredential = (user: string, password: string): string =>
   rememberSecret(Buffer.from(`${user}:${rememberSecret(password)}`).toString("base64"));
 
@@ -83,11 +83,11 @@ export function originOf(location: string | undefined): string {
   return printable(`${protocol}//${host}`, 150);
 }
 
-/** What a server shows in the TLS handshake. */
+/** What a server sends in the TLS handshake. */
 export interface ServedTls {
   /** The served certificates, the server's own first. */
   readonly chain: readonly X509Certificate[];
-  /** Why Go (containerd, kubectl) refuses it with the given trust for this host; `undefined` where it does not. */
+  /** Why Go (containerd, kubectl) refuses it with the given trust for this host; `undefined` if it accepts it. */
   readonly rejection: string | undefined;
 }
 
@@ -135,8 +135,8 @@ export function connectionFailure(error: unknown): ConnectionFailure {
 }
 
 /**
- * Called after OpenSSL has verified the chain, before anything is sent. Applies Go's rules too, so that a chain that
- * containerd and kubectl refuse is refused here.
+ * Node.js calls it after OpenSSL has verified the chain, before anything is sent. It applies Go's rules too, so that we
+ * refuse each chain that containerd and kubectl refuse.
  */
 function checkServerIdentity(trust: Trust) {
   return (hostname: string, certificate: tls.PeerCertificate): Error | undefined => {
@@ -171,7 +171,7 @@ function tlsOptions({ hostname, port }: Endpoint, trust: Trust): tls.ConnectionO
     servername: isIP(hostname) ? "" : hostname, // SNI takes no addresses; the identity check then uses `host`
     minVersion: "TLSv1.2", // as in Go
     checkServerIdentity: checkServerIdentity(trust),
-    // As in Go, a certificate that is trusted ends the chain, self-signed or not.
+    // As in Go, any trusted certificate ends the chain, even if it is not self-signed.
     allowPartialTrustChain: true,
     ...(trust === "unverified" ? { rejectUnauthorized: false } : { rejectUnauthorized: true }),
     ...(typeof trust === "object" ? { ca: [...trust.ca] } : {}),
@@ -185,10 +185,10 @@ function slow(seconds: number): ConnectionFailure {
 /**
  * Connects, reads the served chain, and disconnects. It sends no data, so an unverified server learns nothing.
  *
- * Node.js shows of the served certificates those that lead from the server's own upwards, one issuer for each: of an authority
- * that was certified twice (cross-signed), the first is looked at.
+ * Of the served certificates Node.js gives one issuer for each. If a CA is cross-signed, only its first certificate is
+ * seen.
  *
- * @param now - The time to verify at.
+ * @param now - The time of the verification.
  * @throws ConnectionFailure of the kinds `unreachable`, `slow` and `not-tls`.
  */
 export async function inspectTls(
@@ -234,7 +234,7 @@ function rejectionOf(
   if (/^TLS_(?:RSA|DHE)_/.test(cipher))
     return `it has only cipher suites that Go refuses, such as ${cipher}: none with ECDHE`;
   if (trust === "public-roots" && !socket.authorized) {
-    // Typed as an error; it is an error's code, or its message where there is none.
+    // The type says Error, but it is the error's code, or its message if it has no code.
     const code = String(socket.authorizationError);
     if (code !== "ERR_TLS_CERT_ALTNAME_INVALID")
       return explainRejection(Object.assign(new Error(code), { code }));
@@ -244,7 +244,7 @@ function rejectionOf(
 
 function chainOf(served: tls.PeerCertificate): X509Certificate[] {
   const chain = new Map<string, X509Certificate>();
-  // Node gives an empty object where there is no certificate, and a root that is its own issuer at the end.
+  // Node.js gives an empty object if there is no certificate. A root at the end is its own issuer.
   let certificate: Partial<tls.DetailedPeerCertificate> | undefined = served;
   while (certificate?.raw && !chain.has(certificate.fingerprint256!)) {
     chain.set(certificate.fingerprint256!, new X509Certificate(certificate.raw));

@@ -1,3 +1,7 @@
+/**
+ * Explains failed connections on machines that have a proxy.
+ * It never uses the proxy.
+ */
 import { isIP } from "node:net";
 import * as ipaddr from "ipaddr.js";
 import type { Endpoint } from "./https";
@@ -15,11 +19,11 @@ export function proxyVariable(
 }
 
 /**
- * Connections are direct, as the nodes' are: the trusted chain must be the registry's, not that of a proxy of this
- * machine. This explains a failure where curl would have used a proxy.
+ * Connections are direct, like those of the nodes: the chain to trust is the registry's, not that of a proxy of this
+ * machine. So a connection may fail here although curl, which uses the proxy, succeeds.
  *
- * @returns A sentence for the end of a message, empty if no proxy applies to this host. It never repeats the variable's
- * value, which may hold a password.
+ * @returns A sentence for the end of a message, empty if no proxy applies to this host. It never repeats the
+ * variable's value, which may have a password.
  */
 export function unusedProxy(endpoint: Endpoint, environment: NodeJS.ProcessEnv = process.env): string {
   const name = proxyVariable(endpoint, environment);
@@ -28,7 +32,7 @@ export function unusedProxy(endpoint: Endpoint, environment: NodeJS.ProcessEnv =
     : ` (${name} is set, and is not used: nodes reach the registry without this machine's proxy, so this does too)`;
 }
 
-/** An entry of `no_proxy`: `*`, a host with or without port, a domain, an address or a range of them. */
+/** Whether an entry of `no_proxy` covers the host. It is `*`, a host or host:port, a domain, an address or a range. */
 function covers(entry: string, { hostname, port }: Endpoint): boolean {
   const [, host = "", only] = /^\[?(.*?)\]?(?::(\d+))?$/.exec(entry.toLowerCase()) ?? [];
   if (isIP(entry) !== 0) return entry === hostname;

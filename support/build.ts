@@ -1,15 +1,19 @@
+/**
+ * The folder of the package, and the check that `dist/` is compiled from the present sources.
+ * It never compiles anything.
+ */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { supportProblem } from "./problems";
 
-/** The package's own folder: this file is in a folder of it as TypeScript, and in `dist/` as part of a bundle. */
+/** The package's folder. As TypeScript this file is in `support/`, and in a bundle in `dist/`. */
 export const packageRoot = path.dirname(__dirname);
 
 const dist = path.join(packageRoot, "dist");
-/** Pins the packages, which are part of the bundles too. */
+/** A bundle contains packages too, so their versions are part of its sources. */
 const lockFile = "package-lock.json";
-/** Says which sources `dist/` was built from. */
+/** Records the sources that `dist/` was compiled from. */
 const stampFile = path.join(dist, "sources.json");
 
 interface Stamp {
@@ -29,7 +33,7 @@ function digest(files: readonly string[]): string {
   return hash.digest("hex");
 }
 
-/** Records which sources `dist/` was built from, as esbuild's metafile has them; the last step of `npm run build`. */
+/** Records the sources that esbuild's metafile lists. `npm run build` calls it last. */
 export function stampBuild(): void {
   const metafile = path.join(dist, "metafile.json");
   const { inputs } = JSON.parse(readFileSync(metafile, "utf8")) as { inputs: Record<string, unknown> };
@@ -47,9 +51,9 @@ function readStamp(): Stamp | undefined {
 }
 
 /**
- * Checks that the compiled JavaScript was built from the present sources.
+ * Checks that `dist/` was compiled from the present sources.
  *
- * @throws UserError when `dist/` is missing or was built from other sources.
+ * @throws UserError (`stale-build`).
  */
 export function assertBuildIsFresh(): void {
   if (!existsSync(path.join(packageRoot, "tsconfig.json"))) return; // an installed package, which has no sources

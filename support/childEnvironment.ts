@@ -1,4 +1,9 @@
-/** Secrets of this program and of the engine. No child process needs them. */
+/**
+ * The environment of child processes.
+ * It never has a secret of this program or of the engine.
+ */
+
+/** Variables with secrets. No child process needs them. */
 const secrets =
   /^(?:PULUMI_CONFIG(?:_SECRET_KEYS|_PASSPHRASE(?:_FILE)?)?|PULUMI_ACCESS_TOKEN|TKC_REGISTRY_VCENTER_PASSWORD)$/;
 

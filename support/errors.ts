@@ -5,22 +5,22 @@
 import { withoutSecrets } from "./secrets";
 import { printable } from "./text";
 
-/** One thing that is wrong, told so that a reader can act on it without reading our code. */
+/** One thing that is wrong, with all that an operator needs to put it right. */
 export interface Problem {
-  /** A stable name of the kind of problem, for tests, logs and docs/errors.md: one of a room's `problems.ts`. */
+  /** The stable name of this kind of problem, from a room's `problems.ts`. docs/errors.md lists it. */
   readonly code: string;
   /** What the problem is about: a setting (`registries[0].ca.sha256`), a node, an object, a file. */
   readonly subject: string;
-  /** What was seen there, with the shape of a value rather than the value where it could be a secret. */
+  /** What was found there. A value that may be a secret is described, never repeated. */
   readonly seen: string;
   /** What to do next. */
   readonly remedy: string;
 }
 
-/** What to do: a text, one that is made of values, or several of them by name. */
+/** A text, a function that makes a text from values, or several of these by the name of the variant. */
 type Remedy = string | ((...values: never[]) => string) | { readonly [variant: string]: Remedy };
 
-/** What it takes to write a remedy: the names on the way to a text, then the values that go into it. */
+/** The arguments that select and fill in a remedy: names of variants, then the values. */
 type ValuesOf<R> = R extends string
   ? []
   : R extends (...values: infer V) => string
@@ -29,10 +29,10 @@ type ValuesOf<R> = R extends string
 
 /** What all problems of one code have in common. */
 export interface ProblemKind {
-  /** Why it comes about; the messages say what was seen and what to do. */
+  /** Why it occurs. For docs/errors.md; no message has it. */
   readonly cause: string;
   readonly remedy: Remedy;
-  /** For docs/errors.md: subject, what was seen, and the values of the remedy. */
+  /** For docs/errors.md: subject, what was seen, and the arguments of the remedy. */
   readonly examples: readonly (readonly [subject: string, seen: string, ...values: unknown[]])[];
 }
 
@@ -52,20 +52,20 @@ type MakerOf<D extends Kinds, T> = <K extends keyof D & string>(
 
 /** Makes the problems of one room. */
 export type ProblemMaker<D extends Kinds> = MakerOf<D, Problem> & {
-  /** The same, as an error to throw. */
+  /** Makes the problem, and an error that carries it. */
   readonly error: MakerOf<D, UserError>;
   readonly title: string;
   readonly kinds: D;
 };
 
-/** What {@link ProblemMaker} takes for the remedy of a code. */
+/** The arguments that {@link ProblemMaker} takes for the remedy of a code. */
 export type RemedyOf<M extends { readonly kinds: Kinds }, C extends keyof M["kinds"]> = ValuesOf<
   M["kinds"][C]["remedy"]
 >;
 
 export type CodeOf<M extends { readonly kinds: Kinds }> = keyof M["kinds"] & string;
 
-/** Writes a remedy with the values that it takes. */
+/** Fills in a remedy. */
 export function remedyText(remedy: Remedy, values: readonly unknown[]): string {
   if (typeof remedy === "string") return remedy;
   if (typeof remedy === "function") return remedy(...(values as never[]));
@@ -74,9 +74,9 @@ export function remedyText(remedy: Remedy, values: readonly unknown[]): string {
 }
 
 /**
- * Lists the problems of a room by their codes, in the order of docs/errors.md.
+ * Defines the problems of a room by their codes, in the order of docs/errors.md.
  *
- * @returns What makes one of them where it is found.
+ * @returns A function that makes a problem of a code.
  */
 export function defineProblems<const D extends Kinds>(
   title: string,
@@ -93,30 +93,30 @@ export function defineProblems<const D extends Kinds>(
   return Object.assign(make, { error, title, kinds });
 }
 
-/** Characters for each part of a problem: enough for a list of rights that are missing. */
+/** The most characters of a part of a problem: enough for a list of missing rights. */
 const partLimit = 4000;
 
-/** A problem's parts, each fit for one line whatever is quoted in it. */
+/** The parts of a problem, each made printable on one line, since they may quote text from outside. */
 function partsOf({ code, subject, seen, remedy }: Problem): { about: string; then: string } {
   const [about, what, then] = [subject, seen, remedy].map((part) => printable(part, partLimit));
   return { about: `${about!}: ${what!}`, then: `${then!} [${code}]` };
 }
 
-/** Writes a problem as one line: `subject: what was seen. What to do [code]` */
+/** Formats a problem on one line: `subject: what was seen. What to do [code]` */
 export function describeProblem(problem: Problem): string {
   const { about, then } = partsOf(problem);
   return `${about}. ${then}`;
 }
 
-/** Writes one of several problems on two lines: the remedy below what was seen. */
+/** Formats one of several problems, with the remedy on a line of its own. */
 function listProblem(problem: Problem, number: number): string {
   const { about, then } = partsOf(problem);
   return `  ${number}. ${about}\n     → ${then}`;
 }
 
 /**
- * The error for everything that an operator can put right: it is shown without a stack. It carries every problem
- * that was found, since being told of one at a time costs a run each.
+ * The error for everything that an operator can put right. It is printed without a stack. It carries all problems that
+ * were found, since to report one at a time would cost a run each.
  */
 export class UserError extends Error {
   readonly problems: readonly Problem[];
@@ -136,9 +136,8 @@ export class UserError extends Error {
 }
 
 /**
- * Waits for all checks and throws one {@link UserError} with the problems of every one that failed; what several of
- * them failed for is told once. An error of
- * another kind is a defect of ours, or one that the caller must see as it is, and is thrown unchanged.
+ * Waits for all checks and throws one {@link UserError} with the problems of all that failed, without duplicates. It
+ * rethrows an error of another kind unchanged: a defect, or an error that the caller handles.
  */
 export async function allChecks<T extends readonly unknown[]>(
   checks: readonly [...{ [K in keyof T]: PromiseLike<T[K]> }],

@@ -1,3 +1,7 @@
+/**
+ * Reads the files that settings and options name.
+ * It never waits for a file that has no end, and no message has a file's content.
+ */
 import { constants, type Stats } from "node:fs";
 import { open } from "node:fs/promises";
 import { homedir } from "node:os";
@@ -5,7 +9,7 @@ import * as path from "node:path";
 import { UserError } from "./errors";
 import { supportProblem } from "./problems";
 
-/** Writes a leading `~/` out, which settings, unlike a shell's arguments, arrive with. */
+/** Replaces a leading `~/` by the home directory: no shell has done so in a setting. */
 export function expandHome(file: string): string {
   return file === "~" || file.startsWith("~/") ? path.join(homedir(), file.slice(1)) : file;
 }
@@ -19,7 +23,7 @@ const reasons: Record<string, string> = {
   ENXIO: "is a socket or a device, not a regular file",
 };
 
-/** A pipe may have no end, and a device may do anything. */
+/** Says what it is if it is no regular file: a pipe or a device may have no end. */
 function whatElse(stats: Stats): string | undefined {
   if (stats.isFile()) return undefined;
   if (stats.isDirectory()) return reasons["EISDIR"];
@@ -41,7 +45,7 @@ export async function readOperatorFile(
   const unreadable = (what: string): UserError =>
     supportProblem.error("file-unreadable", { subject, seen: `the file ${absolute} ${what}` });
   try {
-    // A pipe that nobody writes to would otherwise hold the opening up for ever.
+    // Without O_NONBLOCK, open() waits for ever on a pipe that has no writer.
     const handle = await open(absolute, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const what = whatElse(await handle.stat());

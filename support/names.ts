@@ -1,13 +1,16 @@
-/** Names that several rooms give and read, and the shapes that names have. */
+/**
+ * Names that several rooms use, and the syntax of names.
+ * Nothing here looks a name up.
+ */
 import { z } from "zod";
 
-/** The name of a Kubernetes object, which becomes part of paths and arguments: never an option, nor a path. */
+/** The name of a Kubernetes object. It becomes part of paths and arguments, so it has no `/` and no leading `-`. */
 export const objectName = z
   .string()
   .max(253)
   .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, "is not the name of an object");
 
-/** The name of a kubeconfig context, or what else people choose freely and is an argument: one line. */
+/** A name that people choose freely, such as that of a kubeconfig context: one line, since it becomes an argument. */
 export const freeName = z
   .string()
   .min(1)
@@ -17,7 +20,7 @@ export const freeName = z
 export const jumpboxContainer = "ubuntu";
 
 /**
- * A variable of the jumpbox's container: the UID of the pod that it was made in place of, as that one is gone. A pod
- * whose container changes is replaced.
+ * A variable of the jumpbox's container, with the UID of the lost pod that this one replaces. The engine replaces the
+ * pod when it changes.
  */
 export const replacesVariable = "TKC_REGISTRY_REPLACES_POD";

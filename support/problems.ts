@@ -1,10 +1,10 @@
-/** What every room may find wrong. */
+/** The problems of files and of the program itself. Every room throws them. */
 import { defineProblems } from "./errors";
 
 export const supportProblem = defineProblems("Files and the program", {
   "missing-setting": {
     cause: "The setting has no default, and the stack's settings file does not have it.",
-    /** The setting's own words. */
+    /** The schema has a text for each setting. */
     remedy: (shape: string) => shape,
     examples: [
       ["namespace", "it is missing", "Give the vSphere namespace of the cluster"],
@@ -21,13 +21,13 @@ export const supportProblem = defineProblems("Files and the program", {
     examples: [["registries[0].ca", "the file ‹absolute› ‹what›"]],
   },
   "file-too-large": {
-    cause: "A file that a setting or an option names is much larger than one of its kind ever is.",
+    cause: "A file that a setting or an option names is much larger than any file of its kind.",
     remedy: "Give the path of the right file",
     examples: [["registries[0].ca", "the file ‹absolute› is larger than ‹max bytes› bytes"]],
   },
   "stale-build": {
     cause:
-      "What runs is the compiled program; its sources were changed, by an update of the repository for one.",
+      "The program runs from `dist/`, and its sources have changed since it was compiled, for example by `git pull`.",
     remedy: "Run `npm run build`, then try again",
     examples: [["dist/", "the compiled program is older than its sources"]],
   },

@@ -1,29 +1,29 @@
 /**
- * Text from outside, made fit for messages.
- * It never parses what it shortens.
+ * Makes text from outside fit for messages.
+ * It never interprets the text.
  */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]+/gu;
 
 /**
- * Makes text that came from outside (a certificate's subject, an API's message, a header) fit for one line of ours:
- * control, format and direction characters become a space, and what is longer than `max` characters is cut.
+ * Makes text from outside (a certificate's subject, an API's message, a header) fit for one line of a message. Replaces
+ * control, format and direction characters by a space, and cuts the text after `max` characters.
  */
 export function printable(text: string, max = 300): string {
   const line = text.replace(unprintable, " ").trim();
-  // Half of a character of two code units is none.
+  // The cut may have left half of a surrogate pair.
   return line.length > max ? `${line.slice(0, max).replace(/[\ud800-\udbff]$/, "")}…` : line;
 }
 
 /**
- * What may be repeated of a text in the place of a host or an image: its first line, without the user and password that
- * a URL may have, which is all before an `@` that begins no digest.
+ * The part of a host or an image that a message may repeat: its first line, without the user and password of a URL.
+ * These are all that is before an `@`, unless that begins a digest.
  */
 export function withoutUser(text: string): string {
   const [line = ""] = text.trim().split(/[\r\n]/, 1);
   return line.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@(?!sha\d{3}:)/i, "$1…@");
 }
 
-/** The last words of a program, for an error message: one line, printable, bounded. */
+/** The last three lines of a program's output as one printable line, for an error message. */
 export function lastWords(text: string, length = 300): string {
   const line = text
     .split(/\r?\n/)

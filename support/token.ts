@@ -1,14 +1,18 @@
+/**
+ * The expiry of tokens.
+ * It never verifies a token, and never logs one.
+ */
 import { z } from "zod";
 
-/** Seconds since 1970, as far as a Date goes. */
+/** Seconds since 1970, up to the largest Date. */
 export const secondsSchema = z.number().int().positive().max(8.64e12);
 const claimsSchema = z.object({ exp: secondsSchema });
 
 /**
- * When a JSON Web Token ends, as logins of a Supervisor and passwords of robots of Harbor 1.8 to 2.1 are. The signature
- * is for those to check who have the key.
+ * When a JSON Web Token expires. Tokens of a Supervisor are such, and passwords of robots of Harbor 1.8 to 2.1. The
+ * signature is not checked, since only the issuer has the key.
  *
- * @returns `undefined` for every other text.
+ * @returns `undefined` for any other text.
  */
 export function tokenExpiry(token: string): Date | undefined {
   const claims = /^[\w-]+\.([\w-]+)\.[\w-]*$/.exec(token)?.[1];

@@ -6,28 +6,39 @@ import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
-import { parseArgs } from "node:util";
-import { endOnSignals, fail, told } from "../lab/program";
+import { collect, commandForPeople, readArguments, seeHelp } from "../cli/arguments";
+import { cliProblem } from "../cli/problems";
+import { endOnSignals, endWithoutReader, fail, told } from "../lab/program";
 import { allVariable } from "./all";
-import { stages } from "./e2e/stages";
+import { behindTheFleet, stages } from "./e2e/stages";
 import { sshdRunFolder } from "./integration/nodes/ssh/sshServer";
 import { labProblem } from "../lab/problems";
 
 const suites = ["unit", "components", "integration", "e2e"] as const;
 type Suite = (typeof suites)[number];
 
-const help = `Usage: npm test [-- OPTIONS] [FILE-PATTERN ...]
+const command = commandForPeople("test", "[options] [FILE-PATTERN...]")
+  .description(
+    "Runs the unit, component (mocked engine), integration (real servers on loopback) and end-to-end (the lab) tests. The end-to-end tests bring a lab up and take it down again.",
+  )
+  .argument("[FILE-PATTERN...]", "only test files whose path below test/ contains it, one after the other")
+  .option("--fast", "leave out the end-to-end tests (npm run test:fast)")
+  .option(
+    "--official",
+    "only the end-to-end tests, with the official Pulumi that is installed (npm run test:official)",
+  )
+  .option(
+    "--all",
+    "also what repeats: more kill points, every peer of the benchmark, every verb of the lab (npm run test:all)",
+  )
+  .option("--suite <NAME>", `only this suite (${suites.join(", ")}); may be repeated`, collect);
 
-Runs the unit, component (mocked engine), integration (real servers on loopback) and end-to-end (the lab) tests.
-The end-to-end tests bring a lab up and take it down again.
-
-  --fast         leave out the end-to-end tests (npm run test:fast)
-  --official     only the end-to-end tests, with the official Pulumi that is installed (npm run test:official)
-  --all          also what repeats: more kill points, every peer of the benchmark, every verb of the lab (npm run test:all)
-  --suite NAME   only this suite (${suites.join(", ")}); may be repeated
-  --help         this text
-
-FILE-PATTERN: only test files whose path below test/ contains it, one after the other.`;
+interface Values {
+  readonly fast?: boolean;
+  readonly official?: boolean;
+  readonly all?: boolean;
+  readonly suite?: readonly string[];
+}
 
 interface Count {
   passed: number;
@@ -101,11 +112,21 @@ async function runFiles(outcome: Outcome, { files, concurrency, prefix = "" }: W
   });
 }
 
+/** Files of another suite that a lane runs behind its own, and what comes of them. */
+interface Behind {
+  readonly outcome: Outcome;
+  readonly files: readonly string[];
+}
+
 /**
  * Runs the end-to-end files: in stages, whose lanes run side by side. A selection runs one after the other, as it may
  * bring files together that are far apart in time otherwise.
  */
-async function runStages(outcome: Outcome, files: readonly string[], selected: boolean): Promise<void> {
+async function runStages(
+  outcome: Outcome,
+  files: readonly string[],
+  { selected, behind }: { readonly selected: boolean; readonly behind: Behind | undefined },
+): Promise<void> {
   const named = new Map(files.map((file) => [path.basename(file, ".test.ts"), file]));
   const planned = stages.map((lanes) =>
     Object.entries(lanes)
@@ -120,13 +141,15 @@ async function runStages(outcome: Outcome, files: readonly string[], selected: b
   for (const lanes of planned) {
     const width = Math.max(...lanes.map(({ lane }) => lane.length));
     await Promise.all(
-      lanes.map((each) =>
-        runFiles(outcome, {
-          files: each.files,
+      lanes.map(async (each) => {
+        const work = {
           concurrency: 1,
           ...(lanes.length > 1 ? { prefix: `${each.lane.padEnd(width)} │ ` } : {}),
-        }),
-      ),
+        };
+        await runFiles(outcome, { files: each.files, ...work });
+        if (each.lane === "fleet" && behind?.files.length && !interruption.signal.aborted)
+          await runFiles(behind.outcome, { files: behind.files, ...work });
+      }),
     );
     if (interruption.signal.aborted) return;
   }
@@ -183,12 +206,15 @@ async function bringLabUp(): Promise<number> {
 async function runEndToEnd(
   outcome: Outcome,
   files: string[],
-  { labUp, selected }: { readonly labUp: Promise<number>; readonly selected: boolean },
+  {
+    labUp,
+    ...how
+  }: { readonly labUp: Promise<number>; readonly selected: boolean; readonly behind: Behind | undefined },
 ): Promise<void> {
   const lab = await import("../lab/lab.js");
   try {
     outcome.files.set("bringing the lab up", await labUp);
-    await runStages(outcome, files, selected);
+    await runStages(outcome, files, how);
   } finally {
     if (!interruption.signal.aborted) await lab.down(); // else once everything has stopped
   }
@@ -229,38 +255,30 @@ function printSummary(outcomes: readonly Outcome[], unfinished: number): void {
 }
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      fast: { type: "boolean" },
-      official: { type: "boolean" },
-      all: { type: "boolean" },
-      suite: { type: "string", multiple: true },
-      help: { type: "boolean" },
-    },
-  });
-  if (values.help) {
-    process.stdout.write(`${help}\n`);
-    return;
+  const read = readArguments("test", command, process.argv.slice(2));
+  if (!read) return;
+  const { fast, official, all, suite: chosen }: Values = read.values;
+  const unknown = chosen?.find((suite) => !suites.includes(suite as Suite));
+  if (unknown !== undefined) {
+    const seen = `"${unknown}" is none of ${suites.join(", ")}`;
+    throw cliProblem.error("bad-arguments", { subject: "--suite", seen }, ...seeHelp("test"));
   }
-  if (values.official) {
+  const only = official ? ["e2e"] : chosen;
+  if (official) {
     const { ensureTools, officialVariable } = await import("../lab/tools.js");
     process.env[officialVariable] = "1";
     process.stdout.write(`Pulumi here: ${(await ensureTools([])).pulumi.join(", ")}\n`);
-    values.suite = ["e2e"];
   }
-  if (values.all) process.env[allVariable] = "1";
-  const unknown = values.suite?.find((suite) => !suites.includes(suite as Suite));
-  if (unknown !== undefined) throw new Error(`there is no suite "${unknown}": ${suites.join(", ")}`);
+  if (all) process.env[allVariable] = "1";
   const wanted = suites
-    .filter((suite) => (values.suite ? values.suite.includes(suite) : !(values.fast && suite === "e2e")))
-    .map((suite) => ({ suite, files: filesOf(suite, positionals) }))
+    .filter((suite) => (only ? only.includes(suite) : !(fast && suite === "e2e")))
+    .map((suite) => ({ suite, files: filesOf(suite, read.words) }))
     .filter(({ files }) => files.length > 0);
   const wants = (suite: Suite): boolean => wanted.some((each) => each.suite === suite);
 
   const obstacle = labObstacle();
   if (!obstacle && wants("e2e")) await claimLab();
-  if (!obstacle && !values.fast && (wants("integration") || wants("e2e"))) {
+  if (!obstacle && !fast && (wants("integration") || wants("e2e"))) {
     const [{ ensurePackages, labPackages, testPackages }, { ensureTools }] = await Promise.all([
       import("../lab/packages.js"),
       import("../lab/tools.js"),
@@ -269,6 +287,13 @@ async function main(): Promise<void> {
     await ensureTools();
   }
 
+  const selected = read.words.length > 0;
+  const isBehind = (file: string): boolean =>
+    wants("e2e") &&
+    obstacle === undefined &&
+    !selected &&
+    behindTheFleet.includes(path.relative(__dirname, file).replace(/\.test\.ts$/, ""));
+  let behind: Behind | undefined;
   const outcomes: Outcome[] = [];
   let unfinished = 0;
   let labUp: Promise<number> | undefined;
@@ -289,9 +314,10 @@ async function main(): Promise<void> {
     outcomes.push(outcome);
     const start = performance.now();
     try {
+      if (suite === "integration") behind = { outcome, files: files.filter(isBehind) };
       await (suite === "e2e"
-        ? runEndToEnd(outcome, files, { labUp: labUp!, selected: positionals.length > 0 })
-        : runFiles(outcome, { files, concurrency: 2 }));
+        ? runEndToEnd(outcome, files, { labUp: labUp!, selected, behind })
+        : runFiles(outcome, { files: files.filter((file) => !isBehind(file)), concurrency: 2 }));
     } catch (error) {
       unfinished += 1;
       process.stdout.write(`${suite} did not end: ${told(error)}\n`);
@@ -317,8 +343,9 @@ process.env["TMPDIR"] = temporary;
 process.env["TKC_REGISTRY_TEST_RUN"] = marker.slice(marker.indexOf("=") + 1);
 const ended = main().catch(fail).then(end).catch(fail);
 
-endOnSignals(async (signal) => {
-  process.stderr.write(`\n${signal}: stopping${labIsOurs ? ", and taking the lab down" : ""}\n`);
+const endBy = endOnSignals(async (signal) => {
+  if (signal !== "SIGPIPE" || labIsOurs)
+    process.stderr.write(`\n${signal}: stopping${labIsOurs ? ", and taking the lab down" : ""}\n`);
   interruption.abort();
   endLeftovers();
   const lab = await import("../lab/lab.js");
@@ -326,3 +353,4 @@ endOnSignals(async (signal) => {
   await ended;
   if (labIsOurs) await lab.down();
 });
+endWithoutReader(endBy);

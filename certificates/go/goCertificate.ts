@@ -1,6 +1,6 @@
 /**
  * A certificate as current Go's `crypto/x509` reads it (1.26.8 with the default GODEBUG; `parser.go`, `x509.go`).
- * It never verifies a chain. It has what `node:crypto` does not expose, and refuses what Go refuses to read.
+ * It exposes what `node:crypto` does not, and refuses what Go refuses to parse. It never verifies a chain.
  */
 import type { KeyObject, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
@@ -22,13 +22,13 @@ import {
 /**
  * Why Go refuses, in the kinds of its own errors:
  *
- * - `malformed`: it does not read a certificate.
- * - `tls`: it has no protocol version or cipher suite in common.
- * - `key`: the server's key is of a kind or size that it does not take.
+ * - `malformed`: Go cannot parse a certificate.
+ * - `tls`: the server has no protocol version or cipher suite in common with Go.
+ * - `key`: Go does not support the kind or the size of the server's key.
  * - `host`: the certificate is not for the host.
  * - `expired`: a certificate has expired, or is not valid yet.
- * - `authority`: nothing trusted vouches for it.
- * - `not-ca`, `path-length`, `constraints`, `usage`, `critical`: an authority may not issue it, or it is not for servers.
+ * - `authority`: no trusted CA has issued it.
+ * - `not-ca`, `path-length`, `constraints`, `usage`, `critical`: a CA may not issue it, or it is not for servers.
  */
 export type GoRefusalKind =
   | "malformed"
@@ -43,7 +43,7 @@ export type GoRefusalKind =
   | "usage"
   | "critical";
 
-/** Go's refusal. The message is fit for the `seen` of a problem, after the name of the host or certificate. */
+/** Go's refusal. The message can be the `seen` of a problem, after the name of the host or certificate. */
 export class GoRefusal extends Error {
   constructor(
     readonly kind: GoRefusalKind,
@@ -54,10 +54,10 @@ export class GoRefusal extends Error {
   }
 }
 
-/** Names of a certificate, or what an authority is limited to. */
+/** The names in a certificate, or in a CA's name constraints. */
 export interface Names {
   readonly dns: readonly string[];
-  /** Addresses; in name constraints `address/prefix`. */
+  /** Addresses; in name constraints ranges, as `address/prefix`. */
   readonly ip: readonly string[];
   readonly email: readonly string[];
   /** URIs; in name constraints their hosts. */
@@ -65,7 +65,7 @@ export interface Names {
 }
 
 export interface SignatureAlgorithm {
-  /** `SHA256-RSA`, or the object identifier of one that Go does not know. */
+  /** Such as `SHA256-RSA`, or the object identifier if Go does not know it. */
   readonly name: string;
   readonly verdict: "fine" | "insecure" | "unknown";
 }
@@ -74,20 +74,20 @@ export interface GoCertificate {
   readonly x509: X509Certificate;
   /** 1 to 3. */
   readonly version: number;
-  /** DER: Go compares names byte by byte. */
+  /** DER, since Go compares names byte by byte. */
   readonly subject: Buffer;
   readonly issuer: Buffer;
-  /** `undefined` where it is of a kind that Go (or Node.js) does not know. */
+  /** `undefined` if Go or Node.js does not know its kind. */
   readonly key: KeyObject | undefined;
   readonly signature: SignatureAlgorithm;
   readonly basicConstraints: { readonly ca: boolean; readonly pathLength: number | undefined } | undefined;
-  /** Whether a key usage is given that leaves out signing certificates. */
+  /** Whether there is a key usage, and it does not include signing certificates. */
   readonly mayNotSign: boolean;
-  /** Whether extended key usages are given, and TLS servers are not among them. */
+  /** Whether there are extended key usages, and they do not include TLS servers. */
   readonly notForServers: boolean;
   /** `undefined` without the extension. */
   readonly names: Names | undefined;
-  /** DER of the same, empty without. */
+  /** The DER of `names`, empty without the extension. */
   readonly namesDer: Buffer;
   readonly constraints: { readonly permitted: Names; readonly excluded: Names } | undefined;
   /** Object identifiers of critical extensions that Go does not know. */
@@ -110,7 +110,7 @@ const signatureNames: Record<string, string> = {
 
 const rsaPss = "1.2.840.113549.1.1.10";
 const mgf1 = "1.2.840.113549.1.1.8";
-/** The hashes that Go takes in an RSA-PSS signature, with the one length of salt that it takes with each, in bytes. */
+/** The hashes that Go accepts in an RSA-PSS signature, each with the one salt length that it accepts, in bytes. */
 const pssHashes: Record<string, { readonly name: string; readonly salt: number }> = {
   "2.16.840.1.101.3.4.2.1": { name: "SHA256", salt: 32 },
   "2.16.840.1.101.3.4.2.2": { name: "SHA384", salt: 48 },
@@ -137,16 +137,16 @@ function pssAlgorithm(parameters: AlgorithmIdentifier["parameters"]): SignatureA
       return { name: `${hash.name}-RSAPSS`, verdict: "fine" };
     }
   } catch {
-    // The same as parameters that Go does not take.
+    // Handled like parameters that Go does not accept.
   }
   return { name: "RSAPSS with other parameters than Go takes", verdict: "unknown" };
 }
 
 const serverAuth = "1.3.6.1.5.5.7.3.1";
 const anyUsage = "2.5.29.37.0";
-/** Extensions that Go reads, beside the ones below: it refuses no critical one of these. */
+/** Further extensions that Go knows, and so accepts as critical. */
 const otherKnown = new Set(["2.5.29.31", "2.5.29.32", "2.5.29.33", "2.5.29.36", "2.5.29.54"]);
-/** Those that a certificate must not mark critical: key identifiers, and where to ask about the issuer. */
+/** Extensions that must not be critical: key identifiers, authority information access. */
 const neverCritical = new Set(["2.5.29.14", "2.5.29.35", "1.3.6.1.5.5.7.1.1"]);
 const goCurves = new Set(["secp224r1", "prime256v1", "secp384r1", "secp521r1"]);
 
@@ -155,10 +155,10 @@ const listOf = <T>(list: readonly T[] | undefined): T[] => (list ? [...list] : [
 const malformed = (what: string): GoRefusal => new GoRefusal("malformed", `Go does not read it: ${what}`);
 
 /**
- * Reads a certificate as Go does.
+ * Parses a certificate as Go does.
  *
- * @throws GoRefusal (`malformed`) where Go would not: such a certificate is skipped in a trust store in silence, and
- * ends the handshake where a server shows it.
+ * @throws GoRefusal (`malformed`) if Go cannot parse it. Go skips such a certificate in a trust store in silence, and
+ * aborts the handshake if a server sends it.
  */
 export function readAsGo(x509: X509Certificate): GoCertificate {
   let parsed: Certificate;
@@ -217,7 +217,7 @@ const noExtensions: Read = {
   constraints: undefined,
 };
 
-/** @returns Whether Go knows the extension, and all that is in it. */
+/** @returns Whether Go knows the extension and all of its content. */
 function readExtension(id: string, value: ArrayBuffer, into: Read): boolean {
   switch (id) {
     case "2.5.29.15": {
@@ -277,7 +277,7 @@ function readConstraints(subtrees: readonly GeneralSubtree[]): Names {
   return names;
 }
 
-/** What Go takes for a domain in names and constraints; no domain at all, too. */
+/** Whether Go accepts a text as a domain in names and constraints; it accepts an empty one. */
 export function isDomain(text: string): boolean {
   return text === "" || (/^[\x21-\x7e]+$/.test(text) && text.split(".").every((label) => label !== ""));
 }
@@ -293,7 +293,7 @@ function readKey(
     return undefined;
   }
   if (algorithm === "1.2.840.10045.2.1") {
-    const named = new Uint8Array(parameters ?? new ArrayBuffer(0))[0] === 0x06; // else spelt out
+    const named = new Uint8Array(parameters ?? new ArrayBuffer(0))[0] === 0x06; // else its parameters are explicit
     if (!named || !goCurves.has(key.asymmetricKeyDetails?.namedCurve ?? ""))
       throw malformed(
         "its key is on an elliptic curve that Go does not have (it has P-224, P-256, P-384 and P-521)",

@@ -1,11 +1,11 @@
 /**
- * Whether current Go takes the chain that a server shows, as containerd, which is written in Go, would judge it.
+ * Verifies a served chain by the rules of current Go, which containerd and kubectl are written in.
  * It never asks OpenSSL, and never opens a connection. Go compares names byte by byte, ends a chain at any trusted
- * certificate, ignores the common name, wants each usage in each certificate of the chain, and refuses SHA-1.
+ * certificate, ignores the common name, requires the usage in each certificate of the chain, and refuses SHA-1.
  *
- * Held against Go 1.26.8 itself by `test/integration/certificates/go`; source: `verify.go` and `constraints.go`. Nodes
- * may run a containerd built with an older Go, which before 1.24 took small RSA keys and negative serial numbers.
- * Certificate policies are not looked at: they matter only under an authority that insists on one.
+ * Source: `verify.go` and `constraints.go`. `test/integration/certificates/go` compares it with Go 1.26.8 itself. Nodes
+ * may run a containerd built with an older Go, which before 1.24 accepted small RSA keys and negative serial numbers.
+ * Certificate policies are ignored, since they matter only under a CA that requires one.
  */
 import type { KeyObject, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
@@ -14,18 +14,18 @@ import { printable } from "../../support/text";
 import { type GoCertificate, GoRefusal, type Names, isDomain, readAsGo } from "./goCertificate";
 import { issuerOf, subjectOf } from "../identity";
 
-/** Go tries no more signatures than that for one chain. */
+/** The most signatures that Go verifies for one chain. */
 const maxSignatures = 100;
-/** Go takes no RSA key outside of this, in bits. */
+/** The sizes of RSA keys that Go accepts, in bits. */
 const rsaBits = { min: 1024, max: 8192 };
 
 /**
- * Asks as Go's TLS client does.
+ * Verifies a chain as Go's TLS client does.
  *
- * @param served - The chain as it is served, the server's own certificate first.
- * @param options.trusted - What is trusted: each ends a chain, whether self-signed or not.
+ * @param served - The chain in the order in which it is served, the server's own certificate first.
+ * @param options.trusted - The trusted certificates. Each ends a chain, even if it is not self-signed.
  * @param options.hostname - A name, or an address without brackets.
- * @returns `undefined` where Go takes it.
+ * @returns `undefined` if Go accepts it.
  */
 export function goRefusal(
   served: readonly X509Certificate[],
@@ -45,10 +45,10 @@ function refusalOf(check: () => void): GoRefusal | undefined {
 }
 
 /**
- * Whether a certificate is for a host by Go's rules alone: an address must be among the certificate's addresses, a name
- * among its names; a wildcard stands for the whole first label.
+ * Checks only whether a certificate is for a host. An address must be among the certificate's addresses, a name among
+ * its names. A wildcard matches one whole label, the first.
  *
- * @returns `undefined` where it is.
+ * @returns `undefined` if it is.
  */
 export function goHostRefusal(certificate: X509Certificate, hostname: string): GoRefusal | undefined {
   return refusalOf(() => checkHost(readServed(certificate), hostname));
@@ -72,7 +72,7 @@ function verify(
     try {
       return [readAsGo(certificate)];
     } catch {
-      return []; // as Go passes over them in a trust store
+      return []; // Go skips them in a trust store
     }
   });
   const isTrusted = roots.some(({ x509 }) => x509.raw.equals(leaf.x509.raw));
@@ -96,7 +96,10 @@ function readServed(certificate: X509Certificate): GoCertificate {
 
 const nameOf = ({ x509 }: GoCertificate): string => subjectOf(x509);
 
-/** What is wrong with one certificate at its place: `chain` is what it has issued, the server's first. */
+/**
+ * Checks one certificate at its place in a chain.
+ * @param chain - The certificates below it, the server's first.
+ */
 function checkAlone(
   certificate: GoCertificate,
   place: "leaf" | "intermediate" | "root",
@@ -141,7 +144,7 @@ function checkHost(leaf: GoCertificate, hostname: string): void {
   );
 }
 
-/** Names that may be matched by label; of all others only the very same text matches. */
+/** Names that are compared label by label. All others must be equal as text. */
 const hostShape = /^[a-z0-9_][a-z0-9_-]*(?:\.[a-z0-9_][a-z0-9_-]*)*$/;
 
 function matchesHost(names: Names | undefined, hostname: string): boolean {
@@ -167,14 +170,14 @@ interface Search {
   readonly roots: readonly GoCertificate[];
   readonly intermediates: readonly GoCertificate[];
   readonly now: Date;
-  /** How many signatures were tried. */
+  /** How many signatures were verified. */
   signatures: number;
 }
 
 /**
- * All chains from these certificates to trusted ones.
+ * Finds all chains from these certificates to trusted ones.
  *
- * @throws GoRefusal where there is none: what was in the way of the last one tried.
+ * @throws GoRefusal if there is none, with the reason why the last candidate failed.
  */
 function findChains(chain: readonly GoCertificate[], search: Search): GoCertificate[][] {
   const child = chain.at(-1)!;
@@ -221,7 +224,7 @@ function unknownAuthority(child: GoCertificate, hint: string): GoRefusal {
   );
 }
 
-/** By name, key and names, as Go tells that a chain goes round in a circle. */
+/** Detects a loop as Go does: by subject, key and alternative names. */
 function isInChain(candidate: GoCertificate, chain: readonly GoCertificate[]): boolean {
   const spki = (key: KeyObject | undefined): Buffer =>
     key?.export({ type: "spki", format: "der" }) ?? Buffer.alloc(0);
@@ -256,14 +259,14 @@ function isSignedBy(child: GoCertificate, key: KeyObject): boolean {
   try {
     return child.x509.verify(key);
   } catch {
-    return false; // a key of another kind than the signature
+    return false; // the signature is of another kind than the key
   }
 }
 
 const rsaSize = (key: KeyObject | undefined): number | undefined =>
   key?.asymmetricKeyType === "rsa" ? key.asymmetricKeyDetails?.modulusLength : undefined;
 
-/** Of the chains that were found, one must allow the server its usage and its names. */
+/** At least one of the chains must allow the usage and the names. */
 function checkUsages(chains: readonly (readonly GoCertificate[])[]): void {
   let constrained: GoRefusal | undefined;
   let misused: GoRefusal | undefined;
@@ -362,12 +365,12 @@ function contains(range: string, address: string): boolean {
   return parsed.kind() === network.kind() && parsed.match(network, prefix);
 }
 
-/** A constraint with a leading dot leaves the domain itself out; an empty one is everything. */
+/** A constraint with a leading dot excludes the domain itself; an empty one matches everything. */
 function isUnder(name: string, constraint: string, wildcards: boolean): boolean {
   const domain = constraint.toLowerCase();
   if (domain === "" || name === domain || name.endsWith(domain.startsWith(".") ? domain : `.${domain}`))
     return true;
-  // A wildcard may stand for the very name that is excluded.
+  // A wildcard may match the excluded name itself.
   const afterFirst = (text: string): string => (text.includes(".") ? text.slice(text.indexOf(".")) : "");
   return (
     wildcards && name.startsWith("*") && afterFirst(domain) !== "" && afterFirst(name) === afterFirst(domain)

@@ -1,22 +1,22 @@
 /**
- * What `npm run verify` found: {@link Findings} is what `--json` prints, an interface. Fields may be added.
- * None is ever changed or removed, and nothing here decides or prints.
+ * The findings of `npm run verify`, as `--json` prints them: an interface, to which fields may be added.
+ * No field is ever changed or removed. Nothing here decides or prints.
  */
 import type { ClusterNode } from "../../kubernetes/types";
 import type { Problem } from "../../support/errors";
 
-/** `null` wherever a check could not be made, or wasn't. */
+/** `null` if the check was not made, or could not be made. */
 export type Answer = boolean | null;
 
 /** A certificate that nodes are to trust. */
 export interface CertificateFinding {
   /** SHA-256 of the DER, lower-case hex. */
   readonly sha256: string;
-  /** `null` where the last run never came to the end, so that the state doesn't know. */
+  /** `null` if the state does not have it, since the last run did not complete. */
   readonly subject: string | null;
-  /** ISO 8601; `null` as above. */
+  /** ISO 8601; `null` for the same reason. */
   readonly notAfter: string | null;
-  /** Whole days from now; negative once it has expired. */
+  /** Whole days from now; negative if it has expired. */
   readonly daysLeft: number | null;
   readonly validity: "valid" | "expiring" | "expired" | "unknown";
 }
@@ -27,41 +27,42 @@ export interface RegistryFinding {
   readonly certificates: readonly CertificateFinding[];
 }
 
-/** One registry's CA on one node: true only where it is so for each of its certificates. */
+/** One registry's CA on one node. A field is true only if it holds for each certificate of the CA. */
 export interface TrustFinding {
   readonly host: string;
-  /** All of the below. */
+  /** Whether all fields below are true. */
   readonly ok: boolean;
-  /** Its file is there, of the expected content. */
+  /** Whether its file exists and has the expected content. */
   readonly caFile: Answer;
-  /** It is where containerd reads it: in the bundle that Go programs read, or in the registry's folder (`trust`). */
+  /** Whether it is in the place that containerd reads: Go's CA bundle, or the registry's folder (see `trust`). */
   readonly read: Answer;
-  /** containerd was started after our last change of what it reads. */
+  /** Whether containerd was started after our last change to that place. */
   readonly loaded: Answer;
 }
 
-/** A pull that was tried. */
+/** The pull of an image on a node. */
 export interface PullFinding {
   readonly image: string;
   readonly ok: boolean;
-  /** What the kubelet said of a failed one. */
+  /** The kubelet's message if the pull failed. */
   readonly message: string | null;
 }
 
 export interface NodeFinding {
   readonly name: string;
-  /** `null` for a node that is gone. */
+  /** `null` if the cluster no longer has the node. */
   readonly role: ClusterNode["role"] | null;
-  /** Nothing of what was looked at is wrong. */
+  /** Whether no check of this node found a problem. */
   readonly ok: boolean;
-  /** Whether the cluster has it, and the stack: the very same, by its UID. */
+  /** Whether the cluster has the node. */
   readonly inCluster: boolean;
+  /** Whether the stack has the node, with the same UID. */
   readonly inStack: boolean;
-  /** SSH answered. */
+  /** Whether the node's SSH server answered. */
   readonly reachable: Answer;
-  /** It showed the host key that the state, or the settings, pin. */
+  /** Whether it has the host key that the state or the settings pin. */
   readonly hostKeyAsPinned: Answer;
-  /** By which way it trusts: its trust store, or containerd's folders. */
+  /** The node's trust mode: `system` is its trust store, `certs.d` is containerd's folders. */
   readonly trust: "system" | "certs.d" | null;
   /** ISO 8601. */
   readonly containerdStarted: string | null;
@@ -70,18 +71,18 @@ export interface NodeFinding {
   readonly pulls: readonly PullFinding[];
 }
 
-/** All that was found. */
+/** The output of `--json`. */
 export interface Findings {
   readonly version: 1;
   readonly stack: string;
-  /** When it was asked, ISO 8601. */
+  /** The time of the checks, ISO 8601. */
   readonly checkedAt: string;
-  /** There is no problem. The exit code is 0 then, and otherwise 1. */
+  /** Whether `problems` is empty. The exit code is then 0, and otherwise 1. */
   readonly ok: boolean;
   readonly registries: readonly RegistryFinding[];
-  /** In the order of their names. */
+  /** Sorted by name. */
   readonly nodes: readonly NodeFinding[];
   readonly problems: readonly Problem[];
-  /** What doesn't make `ok` false. */
+  /** Problems that leave `ok` true. */
   readonly warnings: readonly Problem[];
 }

@@ -1,12 +1,13 @@
 /** What the benchmark is asked to do. */
-import { parseArgs } from "node:util";
-import { UserError } from "../../support/errors";
-import { defaultFleetSettings } from "../fleet";
+import type { Command } from "commander";
+import { commandForPeople, readArguments, seeHelp } from "../../cli/arguments";
+import { cliProblem } from "../../cli/problems";
+import type { UserError } from "../../support/errors";
+import { defaultFleetSettings as fleet } from "../fleet";
 import { fleetLimit } from "../topology";
 import type { Settings } from "./conditions";
 import { peers, type Transport } from "./peers";
 import type { Contestant } from "./run";
-import { labProblem } from "../problems";
 
 export interface Request {
   readonly sizes: readonly number[];
@@ -19,46 +20,48 @@ export interface Request {
 
 const names = peers.map(({ name }) => name);
 
-export const help = `Usage: npm run bench [-- OPTIONS]
+export const command = (): Command =>
+  commandForPeople("bench", "[options]")
+    .helpOption("-h, --help", "this text")
+    .description(
+      "Measures how long it takes to bring a registry's CA to a fleet of simulated nodes, each a real sshd: with this project, with what people would use instead, and the floors below which neither gets. Brings the lab up, and takes it down again unless it was up before.",
+    )
+    .option("--nodes <LIST>", `sizes of the fleet, at most ${fleetLimit}`, "8,64")
+    .option("--peers <LIST>", `all, or some of: ${names.join(", ")}`, "all")
+    .option("--transport <LIST>", "how our own stack reaches the nodes", "direct,jumpbox")
+    .option("--runs <N>", "how often each is measured", "3")
+    .option("--at-once <N>", "how many nodes each works on at a time", "16")
+    .option("--rehash-seconds <S>", "how long a node's rehash takes", String(fleet.rehashSeconds))
+    .option(
+      "--restart-seconds <S>",
+      "how long a restart of its containerd takes",
+      String(fleet.restartSeconds),
+    )
+    .option("--delay-ms <MS>", "delay of the nodes' port 22, in each direction", String(fleet.delayMs))
+    .option("--json <FILE>", "write the results there")
+    .option("--write-docs", "write them into docs/performance.md, with plots")
+    .option("--redraw", "only write docs/performance.md anew, from what was measured last")
+    .addHelpText(
+      "after",
+      "\ndocs/performance.md is kept current by:\n  npm run bench -- --nodes 1,8,32,64,128,256 --write-docs",
+    );
 
-Measures how long it takes to bring a registry's CA to a fleet of simulated nodes, each a real sshd: with this
-project, with what people would use instead, and the floors below which neither gets. Brings the lab up, and takes it
-down again unless it was up before.
-
-  --nodes LIST            sizes of the fleet (default 8,64; at most ${fleetLimit})
-  --peers LIST            all, or some of: ${names.join(", ")}
-  --transport LIST        how our own stack reaches the nodes: direct, jumpbox (default both)
-  --runs N                how often each is measured (default 3)
-  --at-once N             how many nodes each works on at a time (default 16)
-  --rehash-seconds S      how long a node's rehash takes (default ${defaultFleetSettings.rehashSeconds})
-  --restart-seconds S     how long a restart of its containerd takes (default ${defaultFleetSettings.restartSeconds})
-  --delay-ms MS           delay of the way to the nodes' port 22, in each direction (default none)
-  --json FILE             write the results there
-  --write-docs            write them into docs/performance.md, with plots
-  --redraw                only write docs/performance.md anew, from what was measured last
-  --help                  this text
-
-docs/performance.md is kept current by:
-  npm run bench -- --nodes 1,8,32,64,128,256 --write-docs
-`;
-
-const options = {
-  nodes: { type: "string", default: "8,64" },
-  peers: { type: "string", default: "all" },
-  transport: { type: "string", default: "direct,jumpbox" },
-  runs: { type: "string", default: "3" },
-  "at-once": { type: "string", default: "16" },
-  "rehash-seconds": { type: "string", default: String(defaultFleetSettings.rehashSeconds) },
-  "restart-seconds": { type: "string", default: String(defaultFleetSettings.restartSeconds) },
-  "delay-ms": { type: "string", default: String(defaultFleetSettings.delayMs) },
-  json: { type: "string" },
-  "write-docs": { type: "boolean", default: false },
-  redraw: { type: "boolean", default: false },
-  help: { type: "boolean", short: "h", default: false },
-} as const;
+interface Values {
+  readonly nodes: string;
+  readonly peers: string;
+  readonly transport: string;
+  readonly runs: string;
+  readonly atOnce: string;
+  readonly rehashSeconds: string;
+  readonly restartSeconds: string;
+  readonly delayMs: string;
+  readonly json?: string;
+  readonly writeDocs?: boolean;
+  readonly redraw?: boolean;
+}
 
 function badUsage(seen: string): UserError {
-  return labProblem.error("bench-usage", { subject: "npm run bench", seen });
+  return cliProblem.error("bad-arguments", { subject: "arguments", seen }, ...seeHelp("bench"));
 }
 
 function whole(name: string, text: string, most: number): number {
@@ -97,17 +100,13 @@ function contestantsOf(peerNames: readonly string[], ways: readonly Transport[])
 /**
  * Reads the command line.
  *
- * @returns `help` and `redraw` where only that is asked for.
+ * @returns `help` and `redraw` where only that is asked for; the help is printed then.
  * @throws UserError when it can't be understood.
  */
 export function readRequest(argv: readonly string[]): Request | "help" | "redraw" {
-  let values;
-  try {
-    ({ values } = parseArgs({ args: [...argv], options }));
-  } catch (error) {
-    throw badUsage((error as Error).message);
-  }
-  if (values.help) return "help";
+  const read = readArguments("bench", command(), argv);
+  if (!read) return "help";
+  const values = read.values as Values;
   if (values.redraw) return "redraw";
   return {
     sizes: values.nodes.split(",").map((size) => whole("nodes", size, fleetLimit)),
@@ -117,12 +116,12 @@ export function readRequest(argv: readonly string[]): Request | "help" | "redraw
     ),
     settings: {
       runs: whole("runs", values.runs, 100),
-      atOnce: whole("at-once", values["at-once"], fleetLimit),
-      rehashSeconds: amount("rehash-seconds", values["rehash-seconds"]),
-      restartSeconds: amount("restart-seconds", values["restart-seconds"]),
-      delayMs: amount("delay-ms", values["delay-ms"]),
+      atOnce: whole("at-once", values.atOnce, fleetLimit),
+      rehashSeconds: amount("rehash-seconds", values.rehashSeconds),
+      restartSeconds: amount("restart-seconds", values.restartSeconds),
+      delayMs: amount("delay-ms", values.delayMs),
     },
     ...(values.json === undefined ? {} : { json: values.json }),
-    writeDocs: values["write-docs"],
+    writeDocs: values.writeDocs ?? false,
   };
 }

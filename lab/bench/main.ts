@@ -3,10 +3,10 @@ import { writeFileSync } from "node:fs";
 import { asActivity } from "../activity";
 import * as lab from "../lab";
 import { ensurePackages } from "../packages";
-import { endOnSignals, fail, isInterrupted } from "../program";
+import { endOnSignals, endWithoutReader, fail, isInterrupted } from "../program";
 import { say } from "../progress";
 import { readState } from "../state";
-import { help, readRequest, type Request } from "./arguments";
+import { readRequest, type Request } from "./arguments";
 import { conditions } from "./conditions";
 import type { Result } from "./figures";
 import { keepRecord, writePage } from "./page";
@@ -15,6 +15,9 @@ import { benchPackages, ensurePythonPeers } from "./python";
 import { compare } from "./run";
 import { table } from "./table";
 import { targets, verdict } from "./targets";
+
+/** Whether there is a benchmark to interrupt: not for `--help`. */
+let begun = false;
 
 /** Takes away what the benchmark has brought up so far. */
 let takeDown = (): Promise<void> => Promise.resolve();
@@ -38,6 +41,7 @@ async function measure({ sizes, contestants, settings, json }: Request): Promise
 }
 
 async function bench(request: Request): Promise<void> {
+  begun = true;
   await ensurePackages(benchPackages);
   await ensurePythonPeers(request.contestants.map(({ peer }) => peer.name));
   takeDown = readState() ? leaveLabUp : lab.down;
@@ -59,9 +63,8 @@ async function bench(request: Request): Promise<void> {
 
 async function main(argv: readonly string[]): Promise<void> {
   const request = readRequest(argv);
-  if (request === "help") {
-    process.stdout.write(help);
-  } else if (request === "redraw") {
+  if (request === "help") return;
+  if (request === "redraw") {
     writePage();
   } else {
     try {
@@ -72,10 +75,13 @@ async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-endOnSignals(async () => {
+const endBy = endOnSignals(async () => {
+  if (!begun) return;
   say("\nInterrupted: taking down what was brought up.");
   await lab.interrupt();
   await takeDown();
 });
+
+endWithoutReader(endBy);
 
 main(process.argv.slice(2)).catch(fail);

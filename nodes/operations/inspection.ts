@@ -1,4 +1,7 @@
-/** Inspects all nodes in parallel: what they trust, and whether containerd has loaded it. Changes nothing on them. */
+/**
+ * Inspects all nodes in parallel: what they trust, and whether containerd has loaded it.
+ * It never changes anything on a node.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Problem, UserError } from "../../support/errors";
 import type { ScriptSuccess } from "../protocol/report";

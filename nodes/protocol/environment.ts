@@ -1,4 +1,7 @@
-/** Parses the environment of node commands: the counterpart of `nodeEnvironment` in spec.ts. */
+/**
+ * Parses the environment of node commands: the counterpart of `nodeEnvironment` in spec.ts.
+ * It never connects to anything, and never takes a value that does not have its exact form.
+ */
 import { isIP } from "node:net";
 import { z } from "zod";
 import { type Problem, UserError } from "../../support/errors";

@@ -1,4 +1,7 @@
-/** The client of the node service, for machines without curl: script/client.sh falls back to it. */
+/**
+ * The client of the node service, for machines without curl: script/client.sh falls back to it.
+ * It never works on a node, and never changes what the service answers.
+ */
 import { request } from "node:http";
 import * as path from "node:path";
 import { text } from "node:stream/consumers";

@@ -1,8 +1,6 @@
 /** Looks for secrets in what programs leave behind, in each form in which programs write them down. */
 import assert from "node:assert/strict";
 import {
-  chmodSync,
-  mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
@@ -91,6 +89,8 @@ export class SecretSearch {
   /** What each text is that is searched for. */
   readonly #forms = new Map<string, { readonly secret: string; readonly form: string }>();
   readonly #folder = mkdtempSync(path.join(tmpdir(), "tkc-registry-search-"));
+  /** Written once, as several searches may go on at the same time. */
+  readonly #patterns = path.join(this.#folder, "patterns");
 
   constructor(secrets: readonly Secret[]) {
     for (const { name, value } of secrets) {
@@ -99,10 +99,7 @@ export class SecretSearch {
         if (!this.#forms.has(text)) this.#forms.set(text, { secret: name, form });
       }
     }
-  }
-
-  get #patterns(): string {
-    return [...this.#forms.keys(), ""].join("\n");
+    writeFileSync(this.#patterns, [...this.#forms.keys(), ""].join("\n"), { mode: 0o600 });
   }
 
   /** Forgets the secrets. */
@@ -112,8 +109,7 @@ export class SecretSearch {
 
   /** Searches texts, each under the name of its place. */
   async texts(places: Readonly<Record<string, string | Buffer>>): Promise<readonly Finding[]> {
-    const folder = path.join(this.#folder, "texts");
-    mkdirSync(folder, { mode: 0o700 });
+    const folder = mkdtempSync(path.join(this.#folder, "texts-"));
     try {
       const names = Object.keys(places);
       names.forEach((name, index) => writeFileSync(path.join(folder, String(index)), places[name]!));
@@ -137,12 +133,9 @@ export class SecretSearch {
   }
 
   async #grep(...places: readonly string[]): Promise<Finding[]> {
-    const patterns = path.join(this.#folder, "patterns");
-    writeFileSync(patterns, this.#patterns, { mode: 0o600 });
-    chmodSync(this.#folder, 0o700);
     const { code, stdout, stderr } = await exec(
       "grep",
-      [...grepOptions, "-r", "-f", patterns, "--", ...places],
+      [...grepOptions, "-r", "-f", this.#patterns, "--", ...places],
       {
         env: { ...process.env, LC_ALL: "C" },
         allowFailure: true,

@@ -1,4 +1,14 @@
 /**
+ * Integration tests that run in the lane `fleet` of the first stage, behind its own files, where the end-to-end tests run
+ * too: that lane ends long before the other one, which mostly waits. They need nothing of the lab.
+ */
+export const behindTheFleet: readonly string[] = [
+  "integration/nodes/script/script",
+  "integration/nodes/script/scriptCertsD",
+  "integration/cli/nodeCommands",
+];
+
+/**
  * The order of the end-to-end test files, by name without `.test.ts`. The stages run one after the other, the lanes of a
  * stage side by side: while one waits for restarts, pods and timeouts, the other has the processors. Files may be in two
  * lanes where neither changes what the other looks at.

@@ -131,19 +131,19 @@ describe("a CA", () => {
     const cases: [Identity, RegExp][] = [
       [pki.ca("Root", undefined, { serial: "-1" }), /serial number is negative/],
       [pki.ca("Root", undefined, { key: curve("secp256k1") }), /elliptic curve that Go does not have/],
-      [pki.ca("Root", undefined, { key: dsa }), /kind \(dsa\) that Go verifies no certificate with/],
+      [pki.ca("Root", undefined, { key: dsa }), /kind \(dsa\) that Go does not support/],
     ];
     for (const [{ cert }, pattern] of cases)
       assert.throws(() => parse(cert), problem("ca-unusable", /containerd in silence/, pattern));
   });
 
-  it("that is signed with SHA-1 or MD5 is taken with a warning, as nobody looks at that signature", () => {
+  it("that is signed with SHA-1 or MD5 is accepted with a warning, since nothing verifies that signature", () => {
     for (const [option, name] of [
       ["-sha1", "SHA1-RSA"],
       ["-md5", "MD5-RSA"],
     ] as const) {
       const old = pki.ca("Old Root", undefined, { key: rsa(2048), signing: [option] });
-      assert.match(parse(old.cert).warnings.join(), new RegExp(`signed with ${name}: containerd takes it`));
+      assert.match(parse(old.cert).warnings.join(), new RegExp(`signed with ${name}: containerd accepts it`));
     }
   });
 

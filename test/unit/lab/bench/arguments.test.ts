@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { help, readRequest, type Request } from "../../../../lab/bench/arguments";
+import { command, readRequest, type Request } from "../../../../lab/bench/arguments";
 import { UserError } from "../../../../support/errors";
 
 function request(...argv: string[]): Request {
@@ -33,6 +33,7 @@ test("what needs no lab is told apart", () => {
 });
 
 test("the help names every option and every peer", () => {
+  const help = command().helpInformation();
   for (const option of ["nodes", "peers", "transport", "runs", "at-once", "json", "write-docs", "delay-ms"])
     assert.match(help, new RegExp(`^ {2}--${option}\\b`, "m"));
   for (const { peer } of request().contestants) assert.ok(help.includes(peer.name), peer.name);
