@@ -11,7 +11,7 @@ import { logPlan, logWhileChecking } from "./components/planLog";
 import { PullSecret } from "./components/pullSecret";
 import { RegistryDeployment } from "./components/registryDeployment";
 import { RemovalCheck } from "./components/removalCheck";
-import { hideAnswers, printableError, skipPromiseStacks } from "./components/sdk";
+import { hideSecrets, printableError, skipPromiseStacks } from "./components/sdk";
 import { TrustedNodes } from "./components/trustedNodes";
 import { readSettings } from "./config/settings";
 import { unreachablePolicy } from "./nodes/protocol/environment";
@@ -24,7 +24,7 @@ import { assertBuildIsFresh } from "./support/build";
 
 async function stack() {
   assertBuildIsFresh();
-  hideAnswers();
+  hideSecrets();
   skipPromiseStacks();
   const settings = readSettings();
   const owner = stackOwner(pulumi.getProject(), pulumi.getStack());
@@ -116,6 +116,7 @@ async function stack() {
           namespace: settings.deployment.namespace,
           replicas: settings.deployment.replicas,
           timeoutSeconds: settings.deployment.timeoutSeconds,
+          secret: settings.deployment.secret,
           ...plan.deployment,
           deleteAdopted: settings.deleteAdopted,
           owner,

@@ -21,8 +21,9 @@ export function issuerOf(certificate: X509Certificate): string {
   return oneLine(certificate.issuer);
 }
 
-function oneLine(name: string): string {
-  return printable(name.split("\n").join(", "), 200) || "(no name)";
+/** @param name - As Node.js gives it: a line for each part, and undefined where the certificate has none. */
+function oneLine(name: string | undefined): string {
+  return printable((name ?? "").split("\n").join(", "), 200) || "(no name)";
 }
 
 /** Whether the certificate is signed by its own key. */
@@ -36,18 +37,23 @@ export function isAuthority(certificate: X509Certificate): boolean {
 }
 
 /**
- * Parses a SHA-256 fingerprint: hex in any case, with or without colons, with or without the prefix `SHA256:` or
- * OpenSSL's `sha256 Fingerprint=`.
+ * Reads a SHA-256 fingerprint as people have it: hex in any case, with colons, spaces, line breaks or nothing between the
+ * digits, with `SHA256:` or OpenSSL's `sha256 Fingerprint=` before it, and with the invisible characters that come along
+ * when it is copied out of a window or a chat.
  *
  * @returns 64 lower-case hex digits.
  * @throws UserError (`fingerprint-shape`).
  */
 export function parseFingerprint(text: string, options: { subject: string }): string {
-  const digits = text
+  const visible = text.replace(/\p{Cf}/gu, "");
+  const digits = visible
     .trim()
     .replace(/^sha-?256(?:\s+fingerprint)?\s*[:=]\s*/i, "")
     .trim();
-  const hex = /^[0-9a-f]{2}(?::[0-9a-f]{2})+$/i.test(digits) ? digits.replaceAll(":", "") : digits;
+  // Whole bytes between the separators: another grouping may be another thing.
+  const hex = /^(?:[0-9a-f]{2})+(?:(?:\s*:\s*|[\p{C}\p{Z}]+)(?:[0-9a-f]{2})+)*$/iu.test(digits)
+    ? digits.replace(/[:\p{C}\p{Z}]/gu, "")
+    : digits;
   if (/^[0-9a-f]{64}$/i.test(hex)) return hex.toLowerCase();
   const seen = /^[0-9a-f]{40}$/i.test(hex)
     ? "is a SHA-1 fingerprint"

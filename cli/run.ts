@@ -4,6 +4,7 @@
  * state, where `destroy` finds them with no program running: `v1` is the version of that interface.
  */
 import { UserError } from "../support/errors";
+import { defectText } from "../support/secrets";
 import { nodeProblem } from "../nodes/problems";
 
 type Command = (args: readonly string[]) => Promise<void>;
@@ -44,9 +45,15 @@ process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
 });
 process.stderr.on("error", () => undefined);
 
+const report = (error: unknown): void =>
+  void process.stderr.write(`${error instanceof UserError ? error.message : defectText(error)}\n`);
+
+// A defect in a callback: there is nobody else to print it.
+process.on("uncaughtException", (error) => {
+  report(error);
+  process.exit(process.exitCode ?? 1);
+});
 main(process.argv.slice(1)).catch((error: unknown) => {
-  process.stderr.write(
-    `${error instanceof UserError ? error.message : String((error as Error).stack ?? error)}\n`,
-  );
+  report(error);
   process.exitCode ??= 1;
 });

@@ -12,6 +12,8 @@ export interface RegistryDeploymentArgs {
   readonly replicas: number;
   /** What its pods run. */
   readonly pod: PodTemplate;
+  /** Whether the values of the pod's `env` are secrets. */
+  readonly secret?: boolean;
   /** How long the rollout may take. */
   readonly timeoutSeconds: number;
   /** True where the Deployment was there before the stack: then it outlives it, unless `deleteAdopted`. */
@@ -34,8 +36,17 @@ export class RegistryDeployment extends pulumi.ComponentResource {
   readonly uid: pulumi.Output<string>;
 
   constructor(name: string, args: RegistryDeploymentArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tkc-registry:index:RegistryDeployment", name, args, opts);
+    const { secret, ...shown } = args;
+    const hidden = <T>(value: T): pulumi.Input<T> =>
+      secret === true ? (pulumi.secret(value) as pulumi.Output<T>) : value;
+    const pod = { ...args.pod, env: hidden(args.pod.env) };
+    super("tkc-registry:index:RegistryDeployment", name, { ...shown, pod }, opts);
 
+    const spec = podSpec(args.pod);
+    const containers = spec.containers.map((container) => ({
+      ...container,
+      env: container.env.map(({ name, value }) => ({ name, value: hidden(value) })),
+    }));
     const labels = podLabels(args.pod);
     const owned = ownerMetadata(args, args.adopted);
     const deployment = new k8s.apps.v1.Deployment(
@@ -50,7 +61,7 @@ export class RegistryDeployment extends pulumi.ComponentResource {
         spec: {
           replicas: args.replicas,
           selector: { matchLabels: labels },
-          template: { metadata: { labels }, spec: podSpec(args.pod) },
+          template: { metadata: { labels }, spec: { ...spec, containers } },
         },
       },
       { parent: this, dependsOn: dependencies(opts), retainOnDelete: args.adopted && !args.deleteAdopted },

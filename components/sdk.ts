@@ -1,15 +1,23 @@
 /** Changes to Pulumi's SDK: its debug log, the stacks of its promises, how it prints an error. */
 import * as pulumi from "@pulumi/pulumi";
 import { UserError } from "../support/errors";
+import { cleanError, cleanUncaughtErrors, withoutSecrets } from "../support/secrets";
 
 /**
- * The SDK's debug messages repeat the engine's answers with secrets in clear, and `--debug` shows them:
- * `RegisterResource RPC finished: …; err: …, resp: …` (`runtime/resource.js` and `invoke.js` of SDK 3.228). The answer is cut out.
+ * Keeps secrets out of all that the SDK logs and prints.
+ *
+ * Its debug messages repeat the engine's answers with secrets in clear, and `--debug` shows them: `RegisterResource RPC
+ * finished: …; err: …, resp: …` (`runtime/resource.js` and `invoke.js` of SDK 3.228). The answer is cut out.
  */
-export function hideAnswers(): void {
-  const log = pulumi.log as { debug: typeof pulumi.log.debug };
-  const { debug } = log;
-  log.debug = (message, ...rest) => debug(message.replace(/, resp: [^]*/, ", resp: not shown"), ...rest);
+export function hideSecrets(): void {
+  const log = pulumi.log as Pick<typeof pulumi.log, "debug" | "info" | "warn" | "error">;
+  const { debug, info, warn, error } = log;
+  log.debug = (message, ...rest) =>
+    debug(withoutSecrets(message.replace(/, resp: [^]*/, ", resp: not shown")), ...rest);
+  log.info = (message, ...rest) => info(withoutSecrets(message), ...rest);
+  log.warn = (message, ...rest) => warn(withoutSecrets(message), ...rest);
+  log.error = (message, ...rest) => error(withoutSecrets(message), ...rest);
+  cleanUncaughtErrors();
 }
 
 interface StackFrame {
@@ -45,7 +53,7 @@ export function skipPromiseStacks(): void {
  * Any other error is a defect and keeps its stack.
  */
 export function printableError(error: unknown): unknown {
-  if (!(error instanceof UserError)) return error;
+  if (!(error instanceof UserError)) return cleanError(error);
   const printed = new pulumi.RunError(error.message);
   delete printed.stack;
   return printed;

@@ -99,10 +99,7 @@ export interface TrustedNodeArgs {
 }
 
 /** A node and its report from the last run that reached it. */
-export interface NodeTrust extends Pick<
-  ClusterNode,
-  "name" | "role" | "address" | "osImage" | "containerRuntime"
-> {
+export interface NodeTrust extends Pick<ClusterNode, "name" | "role" | "address" | "osImage"> {
   /** Why the node was left as it was, as an error's code: it could not be reached. The rest is then unknown. */
   readonly skipped?: string;
   /** `photon` or `debian`: how the node's trust store is kept. */
@@ -171,8 +168,9 @@ export class TrustedNode extends pulumi.ComponentResource {
     this.trust = pulumi
       .all([ca.stdout, containerd.stdout])
       .apply(([caOutput, containerdOutput]): NodeTrust => {
-        const { name, role, address, osImage, containerRuntime } = args.node;
-        const node = { name, role, address, osImage, containerRuntime };
+        // Not the runtime: right after a restart kubelet reports `containerd://Unknown`, and the next run a change.
+        const { name, role, address, osImage } = args.node;
+        const node = { name, role, address, osImage };
         const installed = parseCaReport(caOutput);
         const { hostKey } = installed;
         if ("skipped" in installed) return { ...node, skipped: installed.skipped, hostKey };

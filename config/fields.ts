@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { parseFingerprint } from "../certificates/identity";
-import { parseImageReference } from "../registry/host";
+import { canonicalImage } from "../registry/host";
 import { UserError } from "../support/errors";
 
 /** A setting with one message for every wrong value: the shape that is allowed. */
@@ -58,10 +58,7 @@ export const parsedBy = (
   });
 
 export const image = (shape: string): ReturnType<typeof parsedBy> =>
-  parsedBy((value) => {
-    parseImageReference(value, { subject: "" });
-    return value.trim();
-  }, shape);
+  parsedBy((value) => canonicalImage(value, { subject: "" }), shape);
 
 /** A host key's fingerprint, as OpenSSH prints it. */
 export const hostKey = (what: string): z.ZodString => {

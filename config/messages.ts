@@ -2,6 +2,7 @@
  * The problems that are made from the schema's issues.
  * No message repeats a value that may be a secret.
  */
+import { closest, distance } from "fastest-levenshtein";
 import { z } from "zod";
 import type { Problem } from "../support/errors";
 import { supportProblem } from "../support/problems";
@@ -76,6 +77,12 @@ function knownAt(path: readonly PropertyKey[], raw: unknown): string[] {
   return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 }
 
+/** The known settings, and the one that was probably meant: at most a third of its letters are others. */
+function likely(key: string, known: readonly string[]): [known: readonly string[], meant?: string] {
+  const meant = known.length > 0 ? closest(key, [...known]) : "";
+  return distance(key, meant) <= meant.length / 3 ? [known, meant] : [known];
+}
+
 /** Makes a problem of each issue that the schema found. Leaves out values that may be secrets. */
 export function problemsOf(
   error: z.ZodError,
@@ -90,17 +97,20 @@ export function problemsOf(
         configProblem(
           "unknown-setting",
           { subject: subject([...issue.path, key]), seen: "there is no such setting" },
-          knownAt(issue.path, raw),
+          ...likely(key, knownAt(issue.path, raw)),
         ),
       );
     }
     const hidden =
       secretNames.has(String(issue.path[0])) || issue.path.some((part) => secretPlaces.has(part));
     const custom = (issue.code === "custom" && issue.params) as
-      { seen?: string; shape?: string } | undefined | false;
+      { seen?: string; shape?: string; open?: boolean } | undefined | false;
     const wanted = "expected" in issue ? issue.expected : undefined;
     const generic = seenAt(raw, issue.path, hidden, wanted);
-    const what = { subject: subject(issue.path), seen: (custom && !hidden && custom.seen) || generic };
+    const what = {
+      subject: subject(issue.path),
+      seen: (custom && (!hidden || custom.open) && custom.seen) || generic,
+    };
     const shape = (custom && hidden && custom.shape) || issue.message;
     return [
       generic === "it is missing"

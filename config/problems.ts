@@ -16,14 +16,22 @@ export const configProblem = defineProblems("Settings", {
   },
   "unknown-setting": {
     cause: "Unknown names are refused, since a misspelt setting would otherwise have no effect, in silence.",
-    remedy: (known: readonly string[]) => `Remove it, or use one of: ${known.join(", ")}`,
-    examples: [["registries[0].hots", "there is no such setting", ["host", "ca", "credentials"]]],
+    remedy: (known: readonly string[], meant?: string) =>
+      meant === undefined
+        ? `Remove it, or use one of: ${known.join(", ")}`
+        : `Write \`${meant}\`, if that is what is meant, or remove it`,
+    examples: [
+      ["registries[0].hots", "there is no such setting", ["host", "ca", "credentials"], "host"],
+      ["registries[0].insecure", "there is no such setting", ["host", "ca", "credentials"]],
+    ],
   },
   "secret-in-clear": {
     cause:
       "A password was set without `--secret`, so it is in clear in a file that others can read and that version control keeps.",
-    remedy: (setting: string) =>
-      `Change that password, then run: pulumi config rm ${setting} && pulumi config set --secret --path '${setting}["HOST"]'`,
-    examples: [["passwords", "it is kept in clear in the stack's settings file", "passwords"]],
+    remedy: (setting: string, names: readonly string[]) =>
+      `Change ${names.length > 1 ? "each password" : "the password"} where it is valid, then set the new one encrypted: ${names
+        .map((name) => `pulumi config set --secret --path '${setting}["${name}"]'`)
+        .join(" && ")}`,
+    examples: [["passwords", "it is kept in clear in the stack's settings file", "passwords", ["HOST"]]],
   },
 });

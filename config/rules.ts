@@ -53,6 +53,15 @@ export function checkAgreement(settings: SettingFields, context: z.RefinementCtx
     });
   }
   const { namespaces } = settings.pullSecret;
+  namespaces?.forEach((namespace, index) => {
+    if (namespaces.indexOf(namespace) === index) return;
+    context.addIssue({
+      code: "custom",
+      path: ["pullSecret", "namespaces", index],
+      message: "Remove one of the two",
+      params: { seen: `${namespace} is named twice` },
+    });
+  });
   const wantsSecret = settings.registries.some(({ credentials }) => credentials.from !== "none");
   if (enabled && wantsSecret && namespaces && !namespaces.includes(settings.deployment.namespace)) {
     context.addIssue({
@@ -67,7 +76,8 @@ export function checkAgreement(settings: SettingFields, context: z.RefinementCtx
     context.addIssue({
       code: "custom",
       path: ["passwords", host],
-      message: `Name one of the stack's registries: ${[...seen].join(", ")}`,
+      message: `Name one of the stack's registries, port included: ${[...seen].join(", ")}`,
+      params: { seen: "the stack has no registry of this name", open: true },
     });
   }
 }

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { trustModes, unreachablePolicies, defaults } from "../nodes/protocol/spec";
-import { parseRegistryHost } from "../registry/host";
+import { parseImageHost } from "../registry/host";
 import type { CaSource } from "../registry/types";
 import {
   dnsLabel,
@@ -68,7 +68,7 @@ const credentialsSchema = z.discriminatedUnion(
   [
     z.strictObject({
       from: z.literal("dockerConfig"),
-      path: line("Give the path of a docker config.json").default("~/.docker/config.json"),
+      path: line("Give the path of a docker config.json").optional(),
     }),
     z.strictObject({ from: z.literal("password"), username: registryUser }),
     z.strictObject({ from: z.literal("none") }),
@@ -79,7 +79,7 @@ const credentialsSchema = z.discriminatedUnion(
 const registrySchema = z
   .strictObject({
     host: parsedBy(
-      (value) => parseRegistryHost(value, { subject: "" }).host,
+      (value) => parseImageHost(value, { subject: "" }).host,
       "Give the registry as image names do: host or host:port, no https://, no path",
     ),
     kind: shaped((p) => z.enum(["harbor", "generic"], p), "Give harbor or generic").default("harbor"),

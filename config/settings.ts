@@ -5,6 +5,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { type Problem, UserError } from "../support/errors";
+import { rememberSecret } from "../support/secrets";
 import { problemsOf, shapeOf } from "./messages";
 import { settingSubject } from "./names";
 import { type SettingFields, secretSettings, settingsSchema, textSettings } from "./schema";
@@ -18,7 +19,11 @@ export type Settings = Omit<
   readonly supervisorContext: string;
   readonly clusterContext: string;
   readonly pullSecret: SettingFields["pullSecret"] & { readonly namespaces: readonly string[] };
-  readonly deployment: SettingFields["deployment"] & { readonly image: string };
+  readonly deployment: SettingFields["deployment"] & {
+    readonly image: string;
+    /** Whether any of these settings is kept encrypted: then the values of `env` are secrets. */
+    readonly secret: boolean;
+  };
 };
 export type RegistrySettings = Settings["registries"][number];
 
@@ -38,18 +43,6 @@ export function parseSettings(
   // No prototype, so that a name like `constructor` is unknown.
   const values = Object.create(null) as Record<string, unknown>;
   for (const [name, value] of Object.entries(raw)) {
-    if (secretSettings.has(name) && !secretNames.has(name)) {
-      problems.push(
-        configProblem(
-          "secret-in-clear",
-          {
-            subject: settingSubject(name, project),
-            seen: "it is kept in clear in the stack's settings file",
-          },
-          name,
-        ),
-      );
-    }
     try {
       values[name] =
         textSettings.has(name) || !Object.hasOwn(settingsSchema.shape, name)
@@ -58,6 +51,13 @@ export function parseSettings(
     } catch {
       values[name] = value; // not JSON: the schema refuses it with its message
     }
+    if (secretSettings.has(name) && !secretNames.has(name)) {
+      const seen = "it is kept in clear in the stack's settings file";
+      const given = values[name];
+      const hosts = typeof given === "object" && given !== null ? Object.keys(given) : [];
+      const what = { subject: settingSubject(name, project), seen };
+      problems.push(configProblem("secret-in-clear", what, name, hosts.length > 0 ? hosts : ["HOST"]));
+    }
   }
   const parsed = settingsSchema.safeParse(values, { error: shapeOf });
   if (!parsed.success) problems.push(...problemsOf(parsed.error, values, project, secretNames));
@@ -65,6 +65,9 @@ export function parseSettings(
   if (first) throw new UserError(first, ...rest);
 
   const settings = parsed.data!;
+  const secrets = Object.values(settings.passwords);
+  if (secretNames.has("deployment")) secrets.push(...Object.values(settings.deployment.env));
+  for (const secret of secrets) rememberSecret(secret);
   const [registry] = settings.registries;
   return {
     ...settings,
@@ -77,6 +80,7 @@ export function parseSettings(
     deployment: {
       ...settings.deployment,
       image: settings.deployment.image ?? `${registry!.host}/${settings.namespace}/nginx:latest`,
+      secret: secretNames.has("deployment"),
     },
   };
 }

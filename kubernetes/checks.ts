@@ -67,6 +67,15 @@ export interface FoundObject {
   readonly uid: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
+  /** Whether it is being deleted, and waits for a finalizer. */
+  readonly deleting?: boolean;
+}
+
+/** A Secret that is there. */
+export interface FoundSecret extends FoundObject {
+  readonly type: string;
+  readonly immutable: boolean;
+  readonly data: Readonly<Record<string, string>>;
 }
 
 /**
@@ -78,7 +87,7 @@ export async function findSecret(
   context: KubeContext,
   namespace: string,
   name: string,
-): Promise<(FoundObject & { readonly data: Readonly<Record<string, string>> }) | undefined> {
+): Promise<FoundSecret | undefined> {
   const secret = await context.find({ verb: "get", resource: "secrets", namespace, name }, () =>
     context.core.readNamespacedSecret({ namespace, name }),
   );
@@ -87,7 +96,12 @@ export async function findSecret(
     key,
     Buffer.from(value, "base64").toString("utf8"),
   ]);
-  return { ...foundObject(secret), data: Object.fromEntries(data) as Record<string, string> };
+  return {
+    ...foundObject(secret),
+    type: secret.type ?? "Opaque",
+    immutable: secret.immutable === true,
+    data: Object.fromEntries(data) as Record<string, string>,
+  };
 }
 
 /** What tells the owner of an object. */
@@ -96,6 +110,7 @@ export function foundObject({ metadata }: { metadata?: V1ObjectMeta }): FoundObj
     uid: metadata?.uid ?? "",
     labels: metadata?.labels ?? {},
     annotations: metadata?.annotations ?? {},
+    deleting: metadata?.deletionTimestamp !== undefined,
   };
 }
 
@@ -114,6 +129,8 @@ export interface PodManifest {
  * admitted even if its pods are not.
  *
  * @param options.subject - The settings that make the pod, for messages.
+ * @returns What the API server would make of it; `undefined` where an admission webhook takes no dry run, so that it
+ * cannot be tried.
  * @throws UserError: `pod-security`, `pod-refused`, `namespace-not-found`, or as for any request.
  */
 export async function dryRunPod(
@@ -121,7 +138,7 @@ export async function dryRunPod(
   namespace: string,
   pod: PodManifest,
   options: { subject?: string } = {},
-): Promise<void> {
+): Promise<FoundObject | undefined> {
   const { subject = `pod in namespace ${namespace}` } = options;
   const body: V1Pod = {
     apiVersion: "v1",
@@ -129,10 +146,11 @@ export async function dryRunPod(
     metadata: { ...pod.metadata, generateName: "tkc-registry-dry-run-" },
     spec: pod.spec as V1PodSpec,
   };
-  await context.request({ verb: "create", resource: "pods", namespace }, async () => {
+  return await context.request({ verb: "create", resource: "pods", namespace }, async () => {
     try {
-      await context.core.createNamespacedPod({ namespace, body, dryRun: "All" });
+      return foundObject(await context.core.createNamespacedPod({ namespace, body, dryRun: "All" }));
     } catch (error) {
+      if (takesNoDryRun(error)) return undefined;
       const problem = explainPodRefusal(error, namespace, subject);
       throw problem ? new UserError(problem) : error;
     }
@@ -150,10 +168,17 @@ export async function dryRunSecret(context: KubeContext, namespace: string, subj
     try {
       await context.core.createNamespacedSecret({ namespace, body, dryRun: "All" });
     } catch (error) {
+      if (takesNoDryRun(error)) return;
       throw apiRefusal(error)?.status === 404 ? new UserError(namespaceMissing(namespace, subject)) : error;
     }
   });
 }
+
+/** The API server's words for a webhook that does not declare `sideEffects: None` (`NewBadRequest`, apiserver 1.33). */
+const takesNoDryRun = (error: unknown): boolean => {
+  const { status, message } = apiRefusal(error) ?? { status: 0, message: "" };
+  return status === 400 && /does not support dry run/.test(message);
+};
 
 const namespaceMissing = (namespace: string, subject: string): Problem =>
   kubernetesProblem(

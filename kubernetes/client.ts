@@ -5,28 +5,25 @@
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import * as https from "node:https";
-import * as path from "node:path";
 import type {
   ApisApi,
   AppsV1Api,
   AuthorizationV1Api,
-  Cluster,
   Configuration,
-  Context,
   CoreV1Api,
   CustomObjectsApi,
-  KubeConfig,
   Middleware,
   User,
 } from "@kubernetes/client-node";
 import pLimit from "p-limit";
 import { ConnectionFailure } from "../net/https";
+import { proxyVariable } from "../net/proxy";
 import { type Problem, UserError } from "../support/errors";
 import { printable } from "../support/text";
 import { tokenExpiry } from "../support/token";
 import { limitPlugins } from "./credentialPlugin";
 import { httpLibrary } from "./http";
-import { kubeconfigFiles, parseKubeconfigYaml } from "./kubeconfig";
+import { openKubeconfig } from "./openKubeconfig";
 import { kubernetesProblem } from "./problems";
 
 /** What a request is, for messages: `create pods in namespace ns1`. */
@@ -88,7 +85,7 @@ const defaultLogin = (): string =>
  *
  * @param options.subject - The setting that names the context.
  * @param options.login - Gives the command that renews this context, for messages, from its API server's URL where it has one.
- * @throws UserError: `kubeconfig-missing`, `kubeconfig-malformed`, `context-not-found`, `context-incomplete`.
+ * @throws UserError as {@link openKubeconfig}.
  */
 export async function kubeContext(
   name: string,
@@ -96,34 +93,9 @@ export async function kubeContext(
 ): Promise<KubeContext> {
   const { subject, login: loginTo = defaultLogin } = options;
   const client = await import("./kubernetesClient.js");
-  const config = await loadKubeconfig(client, subject, loginTo());
-  const context = config.contexts.find((candidate) => candidate.name === name);
-  if (!context) {
-    const names = config.contexts.map((candidate) => printable(candidate.name, 80)).sort();
-    throw kubernetesProblem.error(
-      "context-not-found",
-      {
-        subject,
-        seen: `the kubeconfig has no context "${printable(name, 80)}"; it has ${names.join(", ") || "none"}`,
-      },
-      loginTo(),
-    );
-  }
-  const cluster = config.clusters.find((candidate) => candidate.name === context.cluster);
-  const user = config.users.find((candidate) => candidate.name === context.user);
-  if (!cluster || !user) {
-    throw kubernetesProblem.error(
-      "context-incomplete",
-      {
-        subject,
-        seen: `the context "${name}" names a ${cluster ? "user" : "cluster"} that the kubeconfig does not have`,
-      },
-      loginTo(),
-    );
-  }
+  const { config, cluster, user } = await openKubeconfig(client, name, { subject, login: loginTo });
   const login = loginTo(cluster.server);
-  config.setCurrentContext(name);
-  limitPlugins(config, { context: name });
+  limitPlugins(config, { context: name, user, cluster });
   const configuration = client.createConfiguration({
     baseServer: new client.ServerConfiguration(cluster.server, {}),
     httpApi: httpLibrary(client, requestSeconds),
@@ -211,68 +183,6 @@ function requestMiddleware(): Middleware {
   };
 }
 
-interface Loaded {
-  clusters: Cluster[];
-  contexts: Context[];
-  users: User[];
-}
-
-/** As kubectl merges: files that do not exist are passed over, and of entries of one name the first counts. */
-async function loadKubeconfig(
-  client: { KubeConfig: new () => KubeConfig },
-  subject: string,
-  login: string,
-): Promise<KubeConfig> {
-  const files = kubeconfigFiles();
-  const merged: Loaded = { clusters: [], contexts: [], users: [] };
-  let found = false;
-  for (const file of files) {
-    const text = await readKubeconfig(file);
-    if (text === undefined) continue;
-    found = true;
-    await parseKubeconfigYaml(text, file);
-    const config = new client.KubeConfig();
-    try {
-      // Incomplete entries may belong to other contexts.
-      if (text.trim() !== "") config.loadFromString(text, { onInvalidEntry: "filter" });
-      config.makePathsAbsolute(path.dirname(path.resolve(file)));
-    } catch {
-      continue; // nothing but comments
-    }
-    addMissing(merged.clusters, config.clusters);
-    addMissing(merged.contexts, config.contexts);
-    addMissing(merged.users, config.users);
-  }
-  if (!found) {
-    throw kubernetesProblem.error(
-      "kubeconfig-missing",
-      { subject, seen: `there is no kubeconfig (${files.join(", ")})` },
-      login,
-    );
-  }
-  const config = new client.KubeConfig();
-  config.loadFromOptions(merged);
-  return config;
-}
-
-function addMissing<T extends { name: string }>(list: T[], more: readonly T[]): void {
-  list.push(...more.filter(({ name }) => !list.some((entry) => entry.name === name)));
-}
-
-async function readKubeconfig(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    const { code = "" } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") return undefined;
-    throw kubernetesProblem.error(
-      "kubeconfig-malformed",
-      { subject: `kubeconfig ${file}`, seen: `it cannot be read (${code})` },
-      "file",
-    );
-  }
-}
-
 /** A context of the kubeconfig by its name. */
 export type OpenContext = (name: string) => Promise<KubeContext>;
 
@@ -284,6 +194,15 @@ export function namedContexts(): OpenContext {
     opened.set(name, context);
     return context;
   };
+}
+
+/** client-go would use it, and so kubectl reaches what is not reached here. */
+function unusedProxy(server: string): string {
+  const { hostname, port } = new URL(server);
+  const name = proxyVariable({ hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port || "443") });
+  return name === undefined
+    ? ""
+    : ` (${name} is set, and is not used for API servers: give the proxy as \`proxy-url\` of the cluster in the kubeconfig)`;
 }
 
 /** The API's refusal, if that is what the error is. */
@@ -360,6 +279,6 @@ function connectionError(
     const seen = `the kubeconfig's CA does not verify ${server}: ${error.message}`;
     return kubernetesProblem.error("cluster-certificate", about(seen), "context", login);
   }
-  const seen = `${server} is not reached: ${error.message}`;
+  const seen = `${server} is not reached: ${error.message}${unusedProxy(server)}`;
   return kubernetesProblem.error("cluster-unreachable", about(seen), "request");
 }

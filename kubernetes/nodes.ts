@@ -52,6 +52,10 @@ const nodeSchema = z.object({
     conditions: z.array(z.object({ type: z.string(), status: z.string() })).optional(),
     nodeInfo: z.object({
       machineID: z.string().regex(/^[0-9A-Fa-f-]{32,36}$/),
+      architecture: z
+        .string()
+        .regex(/^[a-z0-9_]{1,20}$/)
+        .optional(),
       osImage: z.string(),
       containerRuntimeVersion: z.string().regex(/^[a-z0-9.-]{1,40}:\/\/[A-Za-z0-9.+~_-]{1,80}$/),
     }),
@@ -154,6 +158,7 @@ function readNode(item: unknown, contextName: string): ClusterNode | Problem {
     address,
     osImage: printable(status.nodeInfo.osImage, 100),
     containerRuntime: status.nodeInfo.containerRuntimeVersion,
+    architecture: status.nodeInfo.architecture,
     ready: (status.conditions ?? []).some(({ type, status: value }) => type === "Ready" && value === "True"),
     pins: pinsOf(metadata.annotations),
   };

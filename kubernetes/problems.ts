@@ -44,6 +44,28 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
       ],
     ],
   },
+  "context-insecure": {
+    cause: "The connection would not prove which server it is, and the login goes with each request.",
+    remedy: (login: string) =>
+      `Give the cluster's \`certificate-authority-data\` in the kubeconfig, or log in: \`${login}\``,
+    examples: [
+      [
+        "context ‹name›",
+        "its cluster has `insecure-skip-tls-verify: true`, so that its credential would go to whoever answers",
+        "npm run login -- …",
+      ],
+    ],
+  },
+  "context-unsupported": {
+    cause: "The kubeconfig has fields that the Kubernetes client of this program does not send.",
+    remedy: "Set a context whose user needs none of them (`as` alone is sent)",
+    examples: [
+      [
+        "context ‹name›",
+        "its user has as-groups, which is not sent: requests would be made with other rights",
+      ],
+    ],
+  },
   "kubeconfig-conflict": {
     cause:
       "An entry of the same name is for another server or user; to replace it could cut somebody off from another cluster.",
@@ -141,10 +163,19 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
       unreadable: (login: string) => `Log in again: \`${login}\``,
       plugin: (context: string) =>
         `Run \`kubectl --context ${context} get --raw /version\` by hand to see what the plugin says`,
+      token:
+        "Write the token in the kubeconfig on one line, in quotes (a YAML block, `token: |`, ends in a line break), or log in again",
+      terminal: "Use a user that needs no terminal: nobody can answer the plugin in a run",
     },
     examples: [
       ["context ‹name›", "its credential cannot be had: ‹message›", "unreadable", "npm run login -- …"],
       ["context ‹name›", 'its credential plugin "‹command›" ends with code 1', "plugin", "‹name›"],
+      [
+        "context ‹name›",
+        "its token has a line break, a space or another character that no HTTP header takes",
+        "token",
+      ],
+      ["context ‹name›", 'its credential plugin "‹command›" wants a terminal', "terminal"],
     ],
   },
   "cluster-failing": {
@@ -232,6 +263,19 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
       `Set what it names, or, where the workload needs it, have the namespace's level lowered (\`kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=baseline\`)`,
     examples: [
       ["deployment", "namespace ‹namespace› would refuse the pod: it violates PodSecurity …", "‹namespace›"],
+    ],
+  },
+  "pod-security-policy": {
+    cause:
+      "Clusters up to Kubernetes 1.24 let a pod in only by a PodSecurityPolicy that its ServiceAccount may use. The operator's own policies do not count for the pods of a Deployment.",
+    remedy: (namespace: string) =>
+      `Bind a policy: \`kubectl -n ${namespace} create rolebinding psp --clusterrole=psp:vmware-system-restricted --group=system:serviceaccounts\``,
+    examples: [
+      [
+        "deployment",
+        "the ServiceAccount default of namespace ‹namespace› may use no PodSecurityPolicy: the Deployment would have no pods",
+        "‹namespace›",
+      ],
     ],
   },
   "pod-refused": {

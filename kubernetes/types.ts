@@ -12,6 +12,8 @@ export interface ClusterNode {
   readonly osImage: string;
   /** `containerd://1.6.20`. */
   readonly containerRuntime: string;
+  /** `amd64`, where kubelet says it. */
+  readonly architecture?: string | undefined;
   readonly ready: boolean;
   /** The host key, `SHA256:…`, that each stack noted on the Node object, by the stack's id. */
   readonly pins: Readonly<Record<string, string>>;

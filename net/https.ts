@@ -9,6 +9,7 @@ import { isIP } from "node:net";
 import * as tls from "node:tls";
 import { GoRefusal } from "../certificates/go/goCertificate";
 import { goHostRefusal, goRefusal } from "../certificates/go/goVerify";
+import { rememberSecret } from "../support/secrets";
 import { printable } from "../support/text";
 
 /** Limits of one exchange. */
@@ -68,7 +69,19 @@ export interface HttpResponse {
 
 /** A user and password as in basic authentication (RFC 7617) and docker's `auth`. */
 export const basicCredential = (user: string, password: string): string =>
-  Buffer.from(`${user}:${password}`).toString("base64");
+  rememberSecret(Buffer.from(`${user}:${rememberSecret(password)}`).toString("base64"));
+
+/**
+ * Where a redirect leads, for messages: its scheme and host. The rest of a `Location` may hold a credential.
+ *
+ * @param location - The header, or another URL that a server gives; relative ones are of the server itself.
+ */
+export function originOf(location: string | undefined): string {
+  if (location === undefined || location === "") return "nowhere";
+  if (!URL.canParse(location)) return location.startsWith("/") ? "another path of its own" : "what is no URL";
+  const { protocol, host } = new URL(location);
+  return printable(`${protocol}//${host}`, 150);
+}
 
 /** What a server sends in the TLS handshake. */
 export interface ServedTls {
@@ -127,9 +140,12 @@ export function connectionFailure(error: unknown): ConnectionFailure {
  */
 function checkServerIdentity(trust: Trust) {
   return (hostname: string, certificate: tls.PeerCertificate): Error | undefined => {
-    const chain = chainOf(certificate);
-    const refusal = refusalOf(chain, trust, hostname, new Date());
-    return refusal && Object.assign(refusal, { code: "ERR_TLS_CERT_ALTNAME_INVALID" });
+    try {
+      const refusal = refusalOf(chainOf(certificate), trust, hostname, new Date());
+      return refusal && Object.assign(refusal, { code: "ERR_TLS_CERT_ALTNAME_INVALID" });
+    } catch (error) {
+      return error as Error; // thrown in a callback of the socket, it would end the process
+    }
   };
 }
 
@@ -181,29 +197,31 @@ export async function inspectTls(
   seconds: number,
   now = new Date(),
 ): Promise<ServedTls> {
-  return await new Promise<ServedTls>((resolve, reject) => {
-    const socket = tls.connect({
-      ...tlsOptions(endpoint, trust),
-      // With CAs, Node.js would append one of them to the served chain.
-      ...(trust === "public-roots" ? {} : { ca: [] }),
-      rejectUnauthorized: false,
-    });
-    const finish = (complete: () => void): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      complete();
-    };
-    const timer = setTimeout(() => finish(() => reject(slow(seconds))), seconds * 1000);
-    socket.on("error", (error) => finish(() => reject(connectionFailure(error))));
-    socket.on("close", () =>
-      finish(() => reject(connectionFailure(Object.assign(new Error(), { code: "ECONNRESET" })))),
-    );
-    socket.on("secureConnect", () => {
-      const chain = chainOf(socket.getPeerCertificate(true));
-      const rejection = rejectionOf(socket, chain, { trust, hostname: endpoint.hostname, now });
-      finish(() => resolve({ chain, rejection }));
-    });
+  const socket = tls.connect({
+    ...tlsOptions(endpoint, trust),
+    // With a store, Node.js would append a certificate of the store to the served chain.
+    ...(trust === "public-roots" ? {} : { ca: [] }),
+    rejectUnauthorized: false,
   });
+  try {
+    await secured(socket, seconds);
+    // Not in the socket's callback, where a defect would end the process.
+    const chain = chainOf(socket.getPeerCertificate(true));
+    return { chain, rejection: rejectionOf(socket, chain, { trust, hostname: endpoint.hostname, now }) };
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Waits for the end of the handshake. */
+async function secured(socket: tls.TLSSocket, seconds: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await new Promise<void>((resolve, reject) => {
+    timer = setTimeout(() => reject(slow(seconds)), seconds * 1000);
+    socket.on("error", (error) => reject(connectionFailure(error)));
+    socket.on("close", () => reject(connectionFailure(Object.assign(new Error(), { code: "ECONNRESET" }))));
+    socket.on("secureConnect", resolve);
+  }).finally(() => clearTimeout(timer));
 }
 
 function rejectionOf(

@@ -8,6 +8,16 @@ import type { Endpoint } from "./https";
 
 const variables = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
+/** The variable that would have curl, and Go's programs, use a proxy for this host. */
+export function proxyVariable(
+  endpoint: Endpoint,
+  environment: NodeJS.ProcessEnv = process.env,
+): string | undefined {
+  const name = variables.find((variable) => environment[variable]);
+  const exceptions = environment["no_proxy"] ?? environment["NO_PROXY"] ?? "";
+  return exceptions.split(/[\s,]+/).some((entry) => covers(entry, endpoint)) ? undefined : name;
+}
+
 /**
  * Connections are direct, like those of the nodes: the chain to trust is the registry's, not that of a proxy of this
  * machine. So a connection may fail here although curl, which uses the proxy, succeeds.
@@ -16,10 +26,10 @@ const variables = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
  * variable's value, which may have a password.
  */
 export function unusedProxy(endpoint: Endpoint, environment: NodeJS.ProcessEnv = process.env): string {
-  const name = variables.find((variable) => environment[variable]);
-  const exceptions = environment["no_proxy"] ?? environment["NO_PROXY"] ?? "";
-  if (name === undefined || exceptions.split(/[\s,]+/).some((entry) => covers(entry, endpoint))) return "";
-  return ` (${name} is set, and is not used: nodes reach the registry without this machine's proxy, so this does too)`;
+  const name = proxyVariable(endpoint, environment);
+  return name === undefined
+    ? ""
+    : ` (${name} is set, and is not used: nodes reach the registry without this machine's proxy, so this does too)`;
 }
 
 /** Whether an entry of `no_proxy` covers the host. It is `*`, a host or host:port, a domain, an address or a range. */

@@ -3,9 +3,12 @@ import { settingSubject } from "../config/names";
 import type { Settings } from "../config/settings";
 import { dryRunPod, foundObject } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
+import { checkPodSecurityPolicy } from "../kubernetes/podSecurityPolicy";
+import type { ClusterNode } from "../kubernetes/types";
 import { parseImageReference } from "../registry/host";
+import { registryProblem } from "../registry/problems";
 import type { PreviousState } from "../state/previousState";
-import { type Claim, claimOf, resolveOwnership } from "./ownership";
+import { type Claim, beingDeleted, claimOf, resolveOwnership } from "./ownership";
 import { type PodTemplate, podLabels, podSpec } from "./podTemplate";
 import { needsPullSecret } from "./pullSecrets";
 import { planProblem } from "./problems";
@@ -21,6 +24,7 @@ export async function resolveDeployment(
   const action = { verb: "get", resource: "deployments.apps", namespace, name };
   const live = await cluster.find(action, () => cluster.apps.readNamespacedDeployment({ namespace, name }));
   const what = `deployment ${namespace}/${name}`;
+  if (live && foundObject(live).deleting === true) throw beingDeleted(what);
   const claim = async (): Promise<Claim> => claimOf(await previousState(), settings.cluster);
   const options = { claim, adopt: settings.adopt, otherName: "`deployment.name`" };
   const object = { kind: "deployment", namespace, name, context: cluster.name };
@@ -80,11 +84,43 @@ export function deployedImage(
   );
 }
 
-/** Checks that the API server would admit the Deployment's pod. */
-export async function tryPod(cluster: KubeContext, settings: Settings): Promise<void> {
+/**
+ * Checks that the API server would admit the Deployment's pod.
+ *
+ * @returns A warning where that cannot be tried.
+ */
+export async function tryPod(cluster: KubeContext, settings: Settings): Promise<string | undefined> {
   const { enabled, namespace, image } = settings.deployment;
-  if (!enabled) return;
+  if (!enabled) return undefined;
   const pod = podTemplate(settings, image);
   const manifest = { metadata: { labels: podLabels(pod) }, spec: podSpec(pod) };
-  await dryRunPod(cluster, namespace, manifest, { subject: settingSubject("deployment") });
+  const subject = settingSubject("deployment");
+  const admitted = await dryRunPod(cluster, namespace, manifest, { subject });
+  if (!admitted)
+    return `${subject}: the pod cannot be tried beforehand, as an admission webhook of namespace ${namespace} takes no dry run`;
+  return await checkPodSecurityPolicy(cluster, namespace, admitted, subject);
+}
+
+/**
+ * Compares an image's platforms with the nodes'.
+ *
+ * @throws UserError `image-architecture` where pods could run on none of them.
+ * @returns A warning where they could run on some.
+ */
+export function checkArchitectures(
+  { deployment: { image } }: Settings,
+  platforms: readonly string[] | undefined,
+  nodes: readonly ClusterNode[],
+): string | undefined {
+  const wanted = nodes.filter(({ role }) => role === "worker").map(({ architecture }) => architecture);
+  const known = new Set(wanted.filter((each) => each !== undefined));
+  const served = (platforms ?? [])
+    .filter((platform) => platform.startsWith("linux/"))
+    .map((each) => each.split("/")[1]!);
+  const missing = [...known].filter((architecture) => !served.includes(architecture));
+  if (platforms === undefined || missing.length === 0) return undefined;
+  const seen = `${image} is for ${platforms.join(", ")}; nodes are ${[...known].join(", ")}`;
+  const what = { subject: settingSubject("deployment.image"), seen };
+  if (missing.length === known.size) throw registryProblem.error("image-architecture", what);
+  return `${what.subject}: ${seen}: its pods cannot run on all of them`;
 }

@@ -1,10 +1,12 @@
 /** The jumpbox pod: the stack's own, or somebody's that is used. */
 import type { Settings } from "../config/settings";
-import { foundObject } from "../kubernetes/checks";
+import { settingSubject } from "../config/names";
+import { dryRunPod, foundObject } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import type { PreviousState, RecordedPod } from "../state/previousState";
 import { type Problem, UserError } from "../support/errors";
 import { jumpboxContainer } from "../support/names";
+import { jumpboxPod } from "./jumpboxPod";
 import { type Claim, claimOf, resolveOwnership } from "./ownership";
 import { planProblem } from "./problems";
 
@@ -39,7 +41,10 @@ export async function resolveJumpbox(
   const otherName = "`jumpbox.name`";
   const kind = await resolveOwnership(object, pod && foundObject(pod), { claim, adopt, otherName });
   const own = { create: true, container: jumpboxContainer };
-  if (kind === "absent") return { ...own, running: false };
+  if (kind === "absent") {
+    await tryJumpbox(supervisor, settings);
+    return { ...own, running: false };
+  }
   const remove = `kubectl --context ${supervisor.name} -n ${namespace} delete pod ${name}`;
   const phase = pod?.status?.phase ?? "unknown";
   const leaving = pod?.metadata?.deletionTimestamp !== undefined;
@@ -62,6 +67,22 @@ export async function resolveJumpbox(
     );
   }
   return { create: false, container: pod!.spec!.containers[0]!.name, running };
+}
+
+/**
+ * Asks the Supervisor whether it would make the pod. One on VDS networking runs no pods for users.
+ *
+ * @throws UserError `jumpbox-refused`
+ */
+async function tryJumpbox(supervisor: KubeContext, { namespace, jumpbox, cluster }: Settings): Promise<void> {
+  const pod = { spec: jumpboxPod({ image: jumpbox.image, cluster }) };
+  try {
+    await dryRunPod(supervisor, namespace, pod, { subject: settingSubject("access") });
+  } catch (error) {
+    const [problem] = error instanceof UserError ? error.problems : [];
+    if (problem?.code !== "pod-refused" && problem?.code !== "pod-security") throw error;
+    throw planProblem.error("jumpbox-refused", { subject: problem.subject, seen: problem.seen });
+  }
 }
 
 /**

@@ -115,6 +115,11 @@ export async function ownership(
 export const describeStack = ({ owner, id }: StackIdentity): string =>
   `the stack ${printable(owner, 63)} (${id === undefined ? "without an id" : `id ${printable(id, 63)}`})`;
 
+/** An object that waits for a finalizer: nothing that is done to it lasts. */
+export function beingDeleted(what: string): UserError {
+  return planProblem.error("object-being-deleted", { subject: what, seen: "it is being deleted" });
+}
+
 /** Refuses what isn't the stack's own, unless it is to be adopted. */
 export async function resolveOwnership(
   what: {

@@ -26,7 +26,7 @@ import { readCluster } from "../vsphere/cluster";
 import { checkIdentity } from "../vsphere/identity";
 import { recordCluster } from "./cluster";
 import { clusterSubject, loginTime, openContexts } from "./contexts";
-import { deployedImage, podTemplate, resolveDeployment, tryPod } from "./deployment";
+import { checkArchitectures, deployedImage, podTemplate, resolveDeployment, tryPod } from "./deployment";
 import { replacedPod, resolveJumpbox } from "./jumpbox";
 import { type MissingObject, missingObjects, wantedObjects } from "./missing";
 import {
@@ -134,6 +134,7 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     bastion,
     places,
     found,
+    untried,
   ] = await allChecks([
     rights,
     contexts.supervisor,
@@ -167,6 +168,8 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
   });
 
   const digest = registries.find((registry) => registry.digest !== undefined)?.digest;
+  const platforms = registries.find((registry) => registry.platforms !== undefined)?.platforms;
+  const unsuited = checkArchitectures(settings, platforms, nodes);
   const pod = podTemplate(settings, deployedImage(settings, digest));
   const certificates = trustedCertificates(registries);
   const dockerConfig = dockerConfigOf(registries);
@@ -235,6 +238,8 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
       ...parallelWarnings(nodes, settings, parallel),
       ...registries.flatMap(({ warnings }) => warnings),
       ...cloneWarnings(nodes),
+      ...(untried === undefined ? [] : [untried]),
+      ...(unsuited === undefined ? [] : [unsuited]),
       ...nodeWarnings(nodes, settings, previous, observed !== undefined),
     ],
   };

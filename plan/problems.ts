@@ -46,12 +46,17 @@ export const planProblem = defineProblems("Objects of the stack", {
   },
   "adopted-secret-type": {
     cause:
-      "The Secret that is to be adopted is of a type whose content is no pull secret, and a Secret's type is fixed.",
+      "A Secret's type never changes, nor does the content of an immutable one: no update makes a pull secret of it.",
     remedy: (setting: string) => `Set another name with ${setting}`,
     examples: [
       [
         "secret ‹namespace›/‹name›",
-        "it is to be adopted, but is no kubernetes.io/dockerconfigjson Secret",
+        "it is of the type Opaque, not kubernetes.io/dockerconfigjson",
+        "`pullSecret.name`",
+      ],
+      [
+        "secret ‹namespace›/‹name›",
+        "it is immutable: true, so that nobody can put a login into it",
         "`pullSecret.name`",
       ],
     ],
@@ -66,6 +71,20 @@ export const planProblem = defineProblems("Objects of the stack", {
         "it is to be adopted, but selects ‹selector› and has the containers ‹containers›; ours selects app=‹app› and has the container ‹app›",
       ],
     ],
+  },
+  "object-being-deleted": {
+    cause:
+      "Somebody deleted the object, and a finalizer keeps it for now: what is changed in it would go with it.",
+    remedy:
+      "Wait until it is gone, or see which finalizer it waits for (`metadata.finalizers`), then run again",
+    examples: [["secret ‹namespace›/‹name›", "it is being deleted"]],
+  },
+  "jumpbox-refused": {
+    cause:
+      "The Supervisor would not make the jumpbox pod. One with VDS networking runs no pods of users at all; there the way in is a Linux machine.",
+    remedy:
+      "Set `access: bastion` with a Linux machine that reaches the nodes (`bastion`), or `access: direct`; or have the namespace allow the pod",
+    examples: [["access", "namespace ‹namespace› would refuse the pod: ‹message›"]],
   },
   "jumpbox-not-running": {
     cause: "The pod was evicted, its node went away, or its image cannot be pulled.",

@@ -1,12 +1,13 @@
 /** The pull secret, in each namespace where pods need it. */
 import { settingSubject } from "../config/names";
 import type { Settings } from "../config/settings";
-import { dryRunSecret, findSecret } from "../kubernetes/checks";
+import { type FoundSecret, dryRunSecret, findSecret } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { mergeDockerConfigJson } from "../registry/dockerConfig";
 import type { PreviousState } from "../state/previousState";
 import { allChecks } from "../support/errors";
-import { type Claim, claimOf, resolveOwnership } from "./ownership";
+import { printable } from "../support/text";
+import { type Claim, beingDeleted, claimOf, resolveOwnership } from "./ownership";
 import { planProblem } from "./problems";
 
 /** A namespace that is to have the pull secret. */
@@ -38,14 +39,8 @@ async function resolvePullSecret(
   const kind = await resolveOwnership(object, found, { claim, adopt: settings.adopt, otherName });
   // Asked of the API server, as the user may well have no right to read namespaces.
   if (!found) await dryRunSecret(cluster, namespace, settingSubject("pullSecret.namespaces"));
+  if (found) refuseUnchangeable(what, found, kind === "adopted", otherName);
   const existing = found?.data[".dockerconfigjson"];
-  if (kind === "adopted" && existing === undefined) {
-    throw planProblem.error(
-      "adopted-secret-type",
-      { subject: what, seen: "it is to be adopted, but is no kubernetes.io/dockerconfigjson Secret" },
-      otherName,
-    );
-  }
   const place = { namespace, exists: found !== undefined };
   return kind === "adopted"
     ? {
@@ -54,6 +49,21 @@ async function resolvePullSecret(
         merged: (ours) => mergeDockerConfigJson(existing!, ours, { subject: what }),
       }
     : { ...place, adopted: false, merged: (ours) => ours };
+}
+
+const pullSecretType = "kubernetes.io/dockerconfigjson";
+
+/** Refuses a Secret that no update can make into the pull secret: its type and an immutable one's data never change. */
+function refuseUnchangeable(what: string, found: FoundSecret, adopted: boolean, otherName: string): void {
+  if (found.deleting === true) throw beingDeleted(what);
+  if (found.type !== pullSecretType || (adopted && found.data[".dockerconfigjson"] === undefined)) {
+    const seen = `it is of the type ${printable(found.type, 60)}, not ${pullSecretType}`;
+    throw planProblem.error("adopted-secret-type", { subject: what, seen }, otherName);
+  }
+  if (found.immutable) {
+    const seen = "it is immutable: true, so that nobody can put a login into it";
+    throw planProblem.error("adopted-secret-type", { subject: what, seen }, otherName);
+  }
 }
 
 /** Where the pull secret is to be; nowhere if no registry wants a login. */

@@ -5,7 +5,7 @@ import type { CaCertificate } from "../certificates/certificates";
 import { certificateLimit } from "../nodes/protocol/report";
 import type { TrustedCertificate } from "../nodes/protocol/spec";
 import { isFromRegistry, obtainCa } from "../registry/ca";
-import { credentialFor, dockerConfigJson } from "../registry/dockerConfig";
+import { credentialFor, defaultDockerConfig, dockerConfigJson } from "../registry/dockerConfig";
 import { manifestReference, parseImageReference } from "../registry/host";
 import { checkPull } from "../registry/pullCheck";
 import { robotStatus } from "../registry/robots";
@@ -21,6 +21,8 @@ export interface Registry {
   readonly credential: RegistryCredential | undefined;
   /** The digest of the Deployment's image, where that is this registry's and was seen there. */
   readonly digest: string | undefined;
+  /** What that image is for, where it is an index of several. */
+  readonly platforms?: readonly string[] | undefined;
   /** When the robot account of the credential ends, where Harbor says so. */
   readonly expires: Date | undefined;
   readonly warnings: readonly string[];
@@ -45,6 +47,8 @@ async function prepareRegistry(
   previousState: () => Promise<PreviousState>,
 ): Promise<Registry> {
   const subject = settingSubject(`registries[${index}]`);
+  const image = parseImageReference(all.deployment.image, { subject: imageSubject });
+  const pulled = all.deployment.enabled && image.host === settings.host;
   const credential = async (): Promise<RegistryCredential | undefined> => {
     const { credentials, host } = settings;
     switch (credentials.from) {
@@ -53,7 +57,13 @@ async function prepareRegistry(
       case "password":
         return { username: credentials.username, password: all.passwords[host]! };
       case "dockerConfig":
-        return await credentialFor(host, { path: credentials.path }, { subject: `${subject}.credentials` });
+        return await credentialFor(
+          host,
+          credentials.path === undefined
+            ? { path: defaultDockerConfig(), implied: true }
+            : { path: credentials.path },
+          { subject: `${subject}.credentials`, repository: pulled ? image.repository : undefined },
+        );
     }
   };
   const [ca, given] = await allChecks([
@@ -63,9 +73,8 @@ async function prepareRegistry(
     credential(),
   ]);
   const warnings = ca.warnings.map((warning) => `${settings.host}: ${warning}`);
-  const image = parseImageReference(all.deployment.image, { subject: imageSubject });
-  const pulled = all.deployment.enabled && image.host === settings.host;
   let digest: string | undefined;
+  let platforms: readonly string[] | undefined;
   let expires: Date | undefined;
   if (pulled || given) {
     const registry = { host: settings.host, ca: ca.certificates.map(({ pem }) => pem) };
@@ -73,9 +82,10 @@ async function prepareRegistry(
       ...registry,
       credential: given,
       ...(pulled ? { image: { repository: image.repository, reference: manifestReference(image) } } : {}),
+      kind: settings.kind,
       subject: { image: imageSubject, credential: `${subject}.credentials` },
     });
-    digest = found.digest;
+    ({ digest, platforms } = found);
     if (found.warning !== undefined) warnings.push(`${settings.host}: ${found.warning}`);
     else if (given && settings.kind === "harbor") {
       const robot = await robotStatus({ ...registry, credential: given, subject: `${subject}.credentials` });
@@ -83,7 +93,7 @@ async function prepareRegistry(
       expires = robot.expires;
     }
   }
-  return { settings, ca, credential: given, digest, expires, warnings };
+  return { settings, ca, credential: given, digest, platforms, expires, warnings };
 }
 
 /** Reads each registry's CA and credential, and tries them if the registry can be reached. */

@@ -4,7 +4,14 @@
  */
 import type { X509Certificate } from "node:crypto";
 import { type CaCertificate, checkCertificates } from "../certificates/certificates";
-import { ConnectionFailure, httpsRequest, inspectTls, type HttpResponse, type Limits } from "../net/https";
+import {
+  ConnectionFailure,
+  httpsRequest,
+  inspectTls,
+  originOf,
+  type HttpResponse,
+  type Limits,
+} from "../net/https";
 import { unusedProxy } from "../net/proxy";
 import { UserError } from "../support/errors";
 import { readOperatorFile } from "../support/files";
@@ -161,7 +168,7 @@ function getcertFailed({ status, headers }: HttpResponse, url: string, { subject
   const fail = (seen: string, remedy: "redirect" | "harbor" | "registry"): UserError =>
     registryProblem.error("ca-getcert-failed", { subject, seen: `${url} ${seen}` }, remedy);
   if (status >= 300 && status < 400) {
-    return fail(`redirects to ${printable(headers.location ?? "nowhere", 150)}`, "redirect");
+    return fail(`redirects to ${originOf(headers.location)}`, "redirect");
   }
   if (status === 500) {
     return fail("answers 500: Harbor cannot read the CA that it should serve", "harbor");

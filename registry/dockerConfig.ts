@@ -3,12 +3,15 @@
  * It never writes the operator's file, and never puts a credential into a message.
  */
 import { execFile } from "node:child_process";
+import * as path from "node:path";
 import { z } from "zod";
 import { basicCredential } from "../net/https";
 import { childEnvironment } from "../support/childEnvironment";
 import { UserError } from "../support/errors";
 import { readOperatorFile } from "../support/files";
+import { rememberSecret } from "../support/secrets";
 import { printable, withoutUser } from "../support/text";
+import { dockerHubHosts } from "./host";
 import type { RegistryCredential, RegistryHost } from "./types";
 import { registryProblem } from "./problems";
 
@@ -45,15 +48,27 @@ type DockerConfig = z.infer<typeof configSchema>;
 
 const maxBytes = 1024 * 1024;
 
+/** Docker's file: in the folder that `DOCKER_CONFIG` names, else in `~/.docker`, as the docker command has it. */
+export function defaultDockerConfig(environment: NodeJS.ProcessEnv = process.env): string {
+  return path.join(environment["DOCKER_CONFIG"] || "~/.docker", "config.json");
+}
+
 /**
- * The credential that `docker login` left for one registry: from the helper that `credHelpers` names for it, else
- * from its own entry, else from the store that `credsStore` names. Other registries' entries are not looked into, and no
- * helper is asked for them.
+ * The credential that `docker login` left for one registry, from where the docker command looks for it
+ * (`cli/config/configfile/file.go` of docker 28):
+ * - the helper that `credHelpers` names for the registry; an empty name there means the file itself;
+ * - else the store that `credsStore` names;
+ * - else, and where the store has none, the registry's own entry.
+ *
+ * An entry may be for a part of the registry (`host/ns1`), which docker does not write and kubelet reads: of those that
+ * the image is in the longest counts, as for kubelet (`pkg/credentialprovider/keyring.go` of Kubernetes 1.33), and none
+ * where there is no image. Other registries' entries are not looked into, and no helper is asked for them.
  *
  * An identity token is refused: of a pull secret, kubelet reads usernames and passwords only
  * (`pkg/credentialprovider/config.go` of Kubernetes 1.34), so that it would be ignored in silence.
  *
- * @param source - docker's `config.json`, or its text.
+ * @param source - docker's `config.json`, or its text; `implied` where no setting names the file.
+ * @param options.repository - The repository of the image that is to be pulled from the registry.
  * @param options.subject - The setting that names the file, for messages. No message repeats the file's content, nor what
  * a helper printed.
  * @throws UserError: `file-unreadable`, `file-too-large`, `docker-config-malformed`, `docker-config-no-entry`,
@@ -61,24 +76,30 @@ const maxBytes = 1024 * 1024;
  */
 export async function credentialFor(
   host: RegistryHost,
-  source: { readonly path: string } | { readonly text: string },
-  options: { subject: string; runHelper?: RunHelper },
+  source: { readonly path: string; readonly implied?: boolean } | { readonly text: string },
+  options: { subject: string; repository?: string | undefined; runHelper?: RunHelper },
 ): Promise<RegistryCredential> {
-  const { subject, runHelper = runCredentialHelper } = options;
-  const text =
-    "text" in source
-      ? source.text
-      : (await readOperatorFile(source.path, { subject, maxBytes })).toString("utf8");
+  const { subject, repository, runHelper = runCredentialHelper } = options;
+  const text = "text" in source ? source.text : await readConfig(source, host, subject);
   const config = parseDockerConfig(text, subject);
-  const found = entryOf(config.auths ?? {}, host);
-  const helper = Object.entries(config.credHelpers ?? {}).find(([key]) => sameRegistry(key, host));
-  if (helper) return await askHelper(helper[1], [helper[0], host], { subject, host, runHelper });
+  const found = entryOf(config.auths ?? {}, host, repository);
+  const named = Object.entries(config.credHelpers ?? {}).find(([key]) => sameRegistry(key, host));
+  const helper = named ? named[1] : config.credsStore;
+  const names = [
+    ...(named ? [named[0]] : []),
+    ...(found ? [found.key] : []),
+    keyOf(host),
+    host,
+    `https://${host}`,
+  ];
+  const kept = helper ? await askHelper(helper, names, { subject, host, runHelper }) : undefined;
+  if (kept) return kept;
   const inline =
     found && readEntry(found.entry, { subject: `${subject} (entry "${printable(found.key, 100)}")`, host });
-  if (inline) return inline;
-  if (config.credsStore) {
-    const names = [...(found ? [found.key] : []), host, `https://${host}`];
-    return await askHelper(config.credsStore, names, { subject, host, runHelper });
+  if (inline) return { ...inline, ...pathOf(found) };
+  if (helper) {
+    const seen = `docker-credential-${printable(helper, 60)} has no credential for ${host}`;
+    throw registryProblem.error("docker-config-no-entry", { subject, seen }, host);
   }
   if (found) {
     throw registryProblem.error(
@@ -95,10 +116,26 @@ export async function credentialFor(
     "docker-config-no-entry",
     {
       subject,
-      seen: `there is no entry for ${host}; there is ${known.length > 0 ? known.join(", ") : "none at all"}`,
+      seen: `there is no entry for ${repository === undefined ? host : `${host}/${repository}`}; there is ${known.length > 0 ? known.join(", ") : "none at all"}`,
     },
     host,
   );
+}
+
+async function readConfig(
+  { path: file, implied = false }: { readonly path: string; readonly implied?: boolean },
+  host: RegistryHost,
+  subject: string,
+): Promise<string> {
+  try {
+    return (await readOperatorFile(file, { subject, maxBytes })).toString("utf8");
+  } catch (error) {
+    if (!implied || !(error instanceof UserError) || error.problems[0]?.code !== "file-unreadable")
+      throw error;
+    // Nobody named this file: what is missing is a login, or a setting.
+    const seen = `no setting says how to log in to ${host}, and ${error.problems[0].seen}`;
+    throw registryProblem.error("docker-config-no-entry", { subject, seen }, host);
+  }
 }
 
 function malformed(subject: string, seen: string): UserError {
@@ -141,25 +178,35 @@ function parseKey(key: string): EntryKey {
   return { host: host.toLowerCase(), path: path.replace(/^\/(?:v[12]\/?)?$/, "") };
 }
 
-/** Docker compares text. In addition, `host` and `host:443` are one registry here. */
+/** Docker compares text. In addition, `host` and `host:443`, and the names of Docker Hub, are one registry here. */
 function sameRegistry(key: string, host: RegistryHost): boolean {
-  const withoutDefault = (name: string): string => name.replace(/:443$/, "");
-  return withoutDefault(parseKey(key).host) === withoutDefault(host.toLowerCase());
+  const plain = (name: string): string => {
+    const withoutDefault = name.replace(/:443$/, "");
+    return dockerHubHosts.includes(withoutDefault) ? "docker.io" : withoutDefault;
+  };
+  return plain(parseKey(key).host) === plain(host.toLowerCase());
 }
+
+/** The key that `docker login` writes: for Docker Hub, whose host images leave out, the URL of its old index. */
+function keyOf(host: RegistryHost): string {
+  return host === "docker.io" ? "https://index.docker.io/v1/" : host;
+}
+
+const pathOf = ({ path }: { path: string }): { path?: string } => (path === "" ? {} : { path });
 
 function entryOf(
   auths: Record<string, unknown>,
   host: RegistryHost,
-): { key: string; entry: unknown } | undefined {
-  const rank = (key: string): number => {
-    if (key === host) return 0;
-    const parsed = parseKey(key);
-    return (parsed.path === "" ? 0 : 2) + (parsed.host === host.toLowerCase() ? 1 : 2);
-  };
+  repository: string | undefined,
+): { key: string; path: string; entry: unknown } | undefined {
+  const image = repository === undefined ? "/" : `/${repository}/`;
+  const rank = (key: string): number =>
+    key === keyOf(host) ? 0 : parseKey(key).host === host.toLowerCase() ? 1 : 2;
   const [best] = Object.entries(auths)
-    .filter(([key]) => sameRegistry(key, host))
-    .sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1));
-  return best && { key: best[0], entry: best[1] };
+    .map(([key, entry]) => ({ key, entry, path: parseKey(key).path.replace(/\/+$/, "") }))
+    .filter(({ key, path }) => sameRegistry(key, host) && image.startsWith(`${path}/`))
+    .sort((a, b) => b.path.length - a.path.length || rank(a.key) - rank(b.key) || (a.key < b.key ? -1 : 1));
+  return best;
 }
 
 function identityToken(subject: string): UserError {
@@ -184,7 +231,8 @@ function readEntry(
     if (!decoded) throw unusable("its `auth` is not the base64 of `username:password`");
     ({ username, password } = decoded);
   }
-  if (username && password) return { username, password };
+  for (const secret of [entry.auth, entry.identitytoken, entry.registrytoken]) rememberSecret(secret);
+  if (username && password) return { username, password: rememberSecret(password) };
   if (entry.identitytoken) throw identityToken(subject);
   if (entry.registrytoken)
     throw unusable("it holds a bearer token of a login service, which a pull secret cannot hold");
@@ -207,7 +255,7 @@ async function askHelper(
   helper: string,
   names: readonly string[],
   { subject, host, runHelper }: { subject: string; host: string; runHelper: RunHelper },
-): Promise<RegistryCredential> {
+): Promise<RegistryCredential | undefined> {
   const program = `docker-credential-${printable(helper, 60)}`;
   // The name becomes part of a program's name: nothing of a path may be in it.
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(helper)) {
@@ -234,8 +282,7 @@ async function askHelper(
     const command = `echo ${host} | ${program} get`;
     throw registryProblem.error("credential-helper-failed", { subject, seen }, "exit", command);
   }
-  const seen = `${program} has no credential for ${host}`;
-  throw registryProblem.error("docker-config-no-entry", { subject, seen }, host);
+  return undefined;
 }
 
 function readHelperAnswer(stdout: string, program: string, subject: string): RegistryCredential {
@@ -254,6 +301,7 @@ function readHelperAnswer(stdout: string, program: string, subject: string): Reg
     );
   }
   const { Username: username, Secret: password } = answer.data;
+  rememberSecret(password);
   // Helpers mark an identity token by this user name.
   if (username === "<token>") throw identityToken(subject);
   return { username, password };
@@ -294,15 +342,19 @@ export function dockerConfigJson(
   const auths: Record<string, Entry> = {};
   for (const { host, credential } of [...entries].sort((a, b) => (a.host < b.host ? -1 : 1))) {
     const { username, password } = credential;
-    auths[host] = { username, password, auth: basicCredential(username, password) };
+    auths[`${keyOf(host)}${credential.path ?? ""}`] = {
+      username,
+      password,
+      auth: basicCredential(username, password),
+    };
   }
   return JSON.stringify({ auths });
 }
 
 /**
  * Puts our registries into a pull secret that was there before: other registries' entries, and everything else in it,
- * stay. An entry of the same registry under another spelling (`https://host/v2/`) goes, since kubelet would try it too;
- * one for a project of the registry (`host/project`) stays.
+ * stay. An entry of the same registry, or part of it, under another spelling (`https://host/v2/`) goes, since kubelet
+ * would try it too; one for another part of the registry (`host/project`) stays.
  *
  * @param existing - The secret's `.dockerconfigjson`.
  * @param ours - What {@link dockerConfigJson} wrote.
@@ -316,7 +368,9 @@ export function mergeDockerConfigJson(
   const theirs = parseDockerConfig(existing, options.subject);
   const added = parseDockerConfig(ours, options.subject).auths ?? {};
   const replaced = (key: string): boolean =>
-    parseKey(key).path === "" && Object.keys(added).some((host) => sameRegistry(key, host));
+    Object.keys(added).some(
+      (host) => sameRegistry(key, parseKey(host).host) && parseKey(key).path === parseKey(host).path,
+    );
   const { auths = {}, ...others } = theirs;
   const kept = Object.entries(auths).filter(([key]) => !replaced(key));
   // A stable order, or the next run would show a change.

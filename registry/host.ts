@@ -37,7 +37,8 @@ const dnsLabel = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const pathComponent = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/;
 const tagShape = /^\w[\w.-]{0,127}$/;
 const digestShape = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
-const dockerHubHosts: readonly string[] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+/** The names of Docker Hub. */
+export const dockerHubHosts: readonly string[] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
 type BadHost = RemedyOf<typeof registryProblem, "registry-host">;
 
@@ -116,6 +117,23 @@ function parseIpv6(host: string, fail: (seen: string, ...remedy: BadHost) => Use
   return { host, hostname: canonical, port };
 }
 
+/**
+ * Reads a registry's host as image names have it.
+ *
+ * @throws UserError (`registry-host`), also for an IPv6 address without a port: kubelet takes its brackets for a pattern,
+ * and finds no pull secret for it (`URLsMatch` in `pkg/credentialprovider/keyring.go`, Kubernetes 1.33).
+ */
+export function parseImageHost(text: string, options: { subject: string }): RegistryAddress {
+  const address = parseRegistryHost(text, options);
+  if (!address.host.endsWith("]")) return address;
+  throw badHost(
+    options.subject,
+    text,
+    "is an IPv6 address without a port, for which kubelet finds no pull secret",
+    ["spelling", `${address.host}:443`],
+  );
+}
+
 /** Whether the first part of an image's name is a registry, by Docker's rule. */
 function namesHost(first: string): boolean {
   return first === "localhost" || /[.:[]/.test(first) || first !== first.toLowerCase();
@@ -154,7 +172,7 @@ export function parseImageReference(text: string, options: { subject: string }):
   if (path.length > 255 || !path.split("/").every((component) => pathComponent.test(component))) {
     throw fail(path === "" ? "names no repository" : "has a bad repository", "repository");
   }
-  const host = withHost ? parseRegistryHost(first, options).host : "docker.io";
+  const host = withHost ? parseImageHost(first, options).host : "docker.io";
   const dockerHub = dockerHubHosts.includes(host);
   return {
     host: dockerHub ? "docker.io" : host,
@@ -163,6 +181,19 @@ export function parseImageReference(text: string, options: { subject: string }):
     ...(digest === undefined ? {} : { digest }),
     dockerHub,
   };
+}
+
+/**
+ * An image's name with its host in the one spelling that pull secrets have too: kubelet compares text.
+ *
+ * @throws UserError as {@link parseImageReference}.
+ */
+export function canonicalImage(text: string, options: { subject: string }): string {
+  parseImageReference(text, options);
+  const image = text.trim();
+  const slash = image.indexOf("/");
+  const first = image.slice(0, Math.max(slash, 0));
+  return namesHost(first) ? `${first.toLowerCase()}${image.slice(slash)}` : image;
 }
 
 /** What a manifest is asked for by: the digest, else the tag, else `latest`. */

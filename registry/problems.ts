@@ -131,6 +131,8 @@ export const registryProblem = defineProblems("Registries, their CAs and credent
       offered:
         "Ask the registry's administrator for the CA that issued its certificate, and for that to be what Harbor offers",
       certificate: "Have the registry's certificate renewed without that",
+      otherName:
+        "Ask by a name that the certificate is for, and by the registry's own port (HOST:PORT): what answers here may be another server. If it is the registry, have its certificate renewed for this host, with a subject alternative name",
       pull: "Give the CA that issued its certificate",
       pullWithoutCa: "Give the registry's CA",
     },
@@ -138,6 +140,7 @@ export const registryProblem = defineProblems("Registries, their CAs and credent
       ["registries[0].ca", "with ‹CA› trusted, nodes would still refuse ‹host›: ‹reason›", "given"],
       ["‹registry›", "with what getcert offers trusted, nodes would refuse it: ‹reason›", "offered"],
       ["‹registry›", "with ‹CA› trusted, nodes would refuse it: ‹reason›", "certificate"],
+      ["‹registry›", "with ‹CA› trusted, nodes would refuse it: ‹reason›", "otherName"],
       ["deployment.image", "nodes would refuse ‹host›: ‹reason›", "pull"],
       ["deployment.image", "nodes would refuse ‹host›: ‹reason›", "pullWithoutCa"],
     ],
@@ -175,6 +178,26 @@ export const registryProblem = defineProblems("Registries, their CAs and credent
       ["deployment.image", "‹host› answers /v2/‹repository›/manifests/‹reference› without a manifest"],
     ],
   },
+  "registry-refused": {
+    cause: "The registry, or what stands before it, refuses the request for a reason of its own.",
+    remedy: {
+      policy:
+        "Use an image that the project's policies let through, or have its administrator look at them (in Harbor: the project's Configuration: vulnerable images, signatures)",
+      proxy:
+        "Have what stands before the registry (a proxy, a load balancer) let this host and its nodes through",
+      other: "Correct what it names",
+    },
+    examples: [
+      ["deployment.image", "‹host› refuses ‹image› (412 PROJECTPOLICYVIOLATION: ‹message›)", "policy"],
+      ["deployment.image", "‹host› answers 407 to ‹path›", "proxy"],
+      ["deployment.image", "‹host› answers 400 to ‹path› (NAME_INVALID: ‹message›)", "other"],
+    ],
+  },
+  "image-architecture": {
+    cause: "The image was built for other processors than the nodes have.",
+    remedy: "Build and push the image for the nodes' architecture too (`docker buildx build --platform …`)",
+    examples: [["deployment.image", "‹image› is for linux/arm64; nodes are amd64"]],
+  },
   "registry-failing": {
     cause: "The registry is overloaded, is starting, or cannot reach its storage.",
     remedy: "Try again when the registry is well",
@@ -199,7 +222,8 @@ export const registryProblem = defineProblems("Registries, their CAs and credent
   },
   "docker-config-no-entry": {
     cause: "Nobody has logged in to the registry by the name, port included, that images have.",
-    remedy: (host: string) => `Log in with the name that images have: \`docker login ${host}\``,
+    remedy: (host: string) =>
+      `Log in with the name that images have: \`docker login ${host}\`; or set \`credentials\`: \`{ from: password, username: … }\` with the secret \`passwords\`, or \`{ from: none }\` where everyone may pull`,
     examples: [["~/.docker/config.json", "there is no entry for ‹host›; there is ‹hosts›", "‹host›"]],
   },
   "docker-config-unusable-entry": {

@@ -8,13 +8,26 @@ import {
   basicCredential,
   ConnectionFailure,
   httpsRequest,
+  originOf,
   type HttpResponse,
   type Limits,
   type Trust,
 } from "../net/https";
 import { UserError } from "../support/errors";
+import { rememberSecret } from "../support/secrets";
 import { printable } from "../support/text";
 import { tokenExpiry } from "../support/token";
+import {
+  type Challenge,
+  challengeOf,
+  digestOf,
+  isManifest,
+  passes,
+  platformsOf,
+  policyStatuses,
+  proxyStatuses,
+  saidOf,
+} from "./answers";
 import { parseRegistryHost, type RegistryAddress } from "./host";
 import { registryProblem } from "./problems";
 import { expiryProblem } from "./robots";
@@ -25,6 +38,8 @@ export interface PullCheck {
   readonly host: RegistryHost;
   /** PEM of the CAs that nodes will trust for it; none for a registry with a public certificate. */
   readonly ca: readonly string[];
+  /** Whether the registry is Harbor, whose token service is its own. */
+  readonly kind?: "harbor" | "generic";
   /** None for a registry that serves anyone. */
   readonly credential?: RegistryCredential | undefined;
   /** The image; without it, only the login is tried. */
@@ -42,6 +57,8 @@ export interface PullCheck {
 export interface PullCheckResult {
   /** The manifest's digest: as the registry says it, else of what it serves. None where no image was asked for. */
   readonly digest?: string;
+  /** What the image is for, `linux/amd64`, where it is an index of images for several platforms. */
+  readonly platforms?: readonly string[];
   /** Why the check came to no result. Nodes may reach what this machine does not. */
   readonly warning?: string;
 }
@@ -72,57 +89,18 @@ class Undecided extends Error {}
  * token service elsewhere, or that redirect, are legitimate, and nodes will follow: the check then ends with a warning.
  *
  * @throws UserError: `ca-does-not-verify`, `registry-login-failed`, `robot-expired`, `registry-forbidden`,
- * `image-not-found`, `registry-not-a-registry`, `registry-failing`. No message holds a password or a token.
+ * `image-not-found`, `registry-refused`, `registry-not-a-registry`, `registry-failing`. No message holds a password or a token.
  */
 export async function checkPull(check: PullCheck): Promise<PullCheckResult> {
   const client = new RegistryClient(check);
   try {
     await client.login();
-    return check.image ? { digest: await client.manifest(check.image) } : {};
+    return check.image ? await client.manifest(check.image) : {};
   } catch (error) {
     if (!(error instanceof Undecided)) throw error;
     const expired = client.expired();
     if (expired) throw expired;
     return { warning: error.message };
-  }
-}
-
-interface Challenge {
-  readonly scheme: "basic" | "bearer";
-  readonly parameters: Readonly<Record<string, string>>;
-}
-
-/** Reads `WWW-Authenticate`, in which several challenges may follow one another (RFC 9110, 11.6.1). */
-export function parseChallenges(header: string): Challenge[] {
-  const challenges: { scheme: string; parameters: Record<string, string> }[] = [];
-  const token = /([A-Za-z0-9_-]{1,64})(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+)))?/g;
-  for (const [, name = "", quoted, bare] of header.slice(0, 8192).matchAll(token)) {
-    const value = quoted?.replace(/\\(.)/g, "$1") ?? bare;
-    if (value === undefined) challenges.push({ scheme: name.toLowerCase(), parameters: {} });
-    else Object.assign(challenges.at(-1)?.parameters ?? {}, { [name.toLowerCase()]: value });
-  }
-  return challenges.filter((challenge): challenge is Challenge =>
-    ["basic", "bearer"].includes(challenge.scheme),
-  );
-}
-
-function challengeOf({ headers }: HttpResponse): Challenge | undefined {
-  const challenges = parseChallenges(headers["www-authenticate"] ?? "");
-  return challenges.find(({ scheme }) => scheme === "bearer") ?? challenges[0];
-}
-
-function digestOf({ status, headers }: HttpResponse): string | undefined {
-  const said = headers["docker-content-digest"];
-  return status === 200 && typeof said === "string" && /^[a-z0-9]+:[0-9a-f]{32,128}$/.test(said)
-    ? said
-    : undefined;
-}
-
-function isManifest(body: Buffer): boolean {
-  try {
-    return (JSON.parse(body.toString("utf8")) as { schemaVersion?: unknown } | null)?.schemaVersion === 2;
-  } catch {
-    return false;
   }
 }
 
@@ -158,7 +136,10 @@ class RegistryClient {
   }
 
   /** The digest of the image's manifest. */
-  async manifest({ repository, reference }: NonNullable<PullCheck["image"]>): Promise<string> {
+  async manifest({
+    repository,
+    reference,
+  }: NonNullable<PullCheck["image"]>): Promise<Pick<PullCheckResult, "digest" | "platforms">> {
     const path = `/v2/${repository}/manifests/${reference}`;
     const image = `${this.check.host}/${repository}${reference.includes(":") ? "@" : ":"}${reference}`;
     const headers: Record<string, string> = { accept: manifestTypes };
@@ -172,12 +153,18 @@ class RegistryClient {
       response = await this.ask("HEAD", path, headers);
     }
     const said = digestOf(response);
-    if (said !== undefined) return said;
-    if (response.status === 200 || response.status === 405) response = await this.ask("GET", path, headers);
+    const index = /index|list/.test(response.headers["content-type"] ?? "");
+    if (said !== undefined && !index) return { digest: said };
+    // Also for a refusal: an answer to HEAD has no body that could say why.
+    if (response.status === 200 || (response.status >= 400 && response.status !== 404))
+      response = await this.ask("GET", path, headers);
     if (response.status !== 200) throw this.refusedManifest(response, path, image);
     if (!isManifest(response.body))
       throw this.noRegistry(`${this.check.host} answers ${path} without a manifest`);
-    return digestOf(response) ?? `sha256:${createHash("sha256").update(response.body).digest("hex")}`;
+    const digest =
+      said ?? digestOf(response) ?? `sha256:${createHash("sha256").update(response.body).digest("hex")}`;
+    const platforms = platformsOf(response.body);
+    return { digest, ...(platforms ? { platforms } : {}) };
   }
 
   private refusedManifest(response: HttpResponse, path: string, image: string): Error {
@@ -189,16 +176,25 @@ class RegistryClient {
     if (status === 401 && this.check.credential && !this.accepted) {
       return this.loginFailed(`it answers 401 to the login for ${image}`);
     }
+    const said = saidOf(response);
+    const answer = said === undefined ? String(status) : `${status} ${said}`;
     if (status === 401 || status === 403) {
       const seen = this.check.credential
-        ? `the user may not pull ${image} (${status})`
-        : `${image} is not for everyone, and no credential is given (${status})`;
+        ? `the user may not pull ${image} (${answer})`
+        : `${image} is not for everyone, and no credential is given (${answer})`;
       return registryProblem.error("registry-forbidden", { subject: this.check.subject.credential, seen });
     }
     if (status >= 300 && status < 400) {
       return new Undecided(
-        `${this.check.subject.image}: not checked at ${this.check.host}, which redirects to "${printable(response.headers.location ?? "", 150)}"`,
+        `${this.check.subject.image}: not checked at ${this.check.host}, which redirects to ${originOf(response.headers.location)}`,
       );
+    }
+    if (policyStatuses.includes(status)) {
+      const what = {
+        subject: this.check.subject.image,
+        seen: `${this.check.host} refuses ${image} (${answer})`,
+      };
+      return registryProblem.error("registry-refused", what, "policy");
     }
     return this.unexpected(response, path);
   }
@@ -243,9 +239,14 @@ class RegistryClient {
 
   private tokenService(realm: string): URL {
     const url = URL.canParse(realm) ? new URL(realm) : undefined;
+    // Harbor names its own address there: nodes will follow it, and fail where it is an old or an inner one.
+    const hint =
+      this.check.kind === "harbor"
+        ? ". For Harbor this mostly means that nodes cannot pull either: have its `external_url` (externalURL) corrected to this host"
+        : "";
     const undecided = (why: string): Undecided =>
       new Undecided(
-        `${this.check.subject.image}: not checked at ${this.check.host}, ${why} "${printable(realm, 150)}"; the credential was not sent there`,
+        `${this.check.subject.image}: not checked at ${this.check.host}, ${why} ${originOf(realm)}; the credential was not sent there${hint}`,
       );
     if (url?.protocol !== "https:") throw undecided("whose token service is not an HTTPS URL:");
     if (url.hostname.toLowerCase().replace(/^\[|\]$/g, "") !== this.address.hostname) {
@@ -266,6 +267,7 @@ class RegistryClient {
       access_token?: unknown;
     };
     const value = token ?? accessToken;
+    if (typeof value === "string") rememberSecret(value);
     // It becomes a header: nothing but the characters of RFC 6750 may be in it.
     if (typeof value === "string" && /^[A-Za-z0-9._~+/-]+=*$/.test(value)) return value;
     throw this.noRegistry(`the token service of ${this.check.host} answers without a token`);
@@ -333,12 +335,15 @@ class RegistryClient {
 
   private unexpected(response: HttpResponse, path: string): UserError {
     const { status } = response;
-    const subject = this.check.subject.image;
-    if (status >= 500 || status === 429) {
-      const seen = `${this.check.host} answers ${status} to ${path}`;
-      return registryProblem.error("registry-failing", { subject, seen });
-    }
-    return this.noRegistry(`${this.check.host} answers ${status} to ${path}, as no registry does`);
+    const said = saidOf(response);
+    const what = {
+      subject: this.check.subject.image,
+      seen: `${this.check.host} answers ${status} to ${path}${said === undefined ? "" : ` (${said})`}`,
+    };
+    if (passes(status)) return registryProblem.error("registry-failing", what);
+    if (proxyStatuses.includes(status)) return registryProblem.error("registry-refused", what, "proxy");
+    if (said !== undefined) return registryProblem.error("registry-refused", what, "other");
+    return this.noRegistry(`${what.seen}, as no registry does`);
   }
 
   private noRegistry(seen: string): UserError {

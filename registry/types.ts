@@ -31,6 +31,8 @@ export interface TrustedCa {
 
 /** What a pull from a registry needs. Never written anywhere but into the pull secret. */
 export interface RegistryCredential {
+  /** The part of the registry that it is for, `/ns1`, where docker's config names one. */
+  readonly path?: string;
   readonly username: string;
   readonly password: string;
 }

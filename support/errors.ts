@@ -2,6 +2,7 @@
  * Problems and the error that carries them to people.
  * It never imports another room: every room throws these.
  */
+import { withoutSecrets } from "./secrets";
 import { printable } from "./text";
 
 /** One thing that is wrong, with all that an operator needs to put it right. */
@@ -83,8 +84,9 @@ export function defineProblems<const D extends Kinds>(
 ): ProblemMaker<D> {
   const make: MakerOf<D, Problem> = (code, { subject, seen }, ...values) => ({
     code,
-    subject,
-    seen,
+    // A library's error text may quote what the library was given.
+    subject: withoutSecrets(subject),
+    seen: withoutSecrets(seen),
     remedy: remedyText(kinds[code].remedy, values),
   });
   const error: MakerOf<D, UserError> = (code, what, ...values) => new UserError(make(code, what, ...values));

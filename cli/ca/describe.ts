@@ -62,5 +62,7 @@ function configurationLines({ host, kind, ca }: Configuration): string[] {
     "      ca:",
     `        from: ${ca.from}`,
     `        sha256: ${JSON.stringify(ca.sha256)}`,
+    "      credentials:",
+    `        from: dockerConfig # \`docker login ${host}\` before; else password (with username, and the secret passwords), or none`,
   ];
 }

@@ -104,11 +104,16 @@ function refusedWith(
   return goRefusal(chain, { trusted, hostname, now: new Date() });
 }
 
+const remedies: Partial<Record<GoRefusal["kind"], "offered" | "otherName">> = {
+  authority: "offered",
+  host: "otherName",
+};
+
 function refusedProblem(host: string, trusted: string, refusal: GoRefusal): Problem {
   return registryProblem(
     "ca-does-not-verify",
     { subject: host, seen: `with ${trusted} trusted, nodes would refuse it: ${refusal.message}` },
-    refusal.kind === "authority" ? "offered" : "certificate",
+    remedies[refusal.kind] ?? "certificate",
   );
 }
 
@@ -151,12 +156,14 @@ async function choose(
     // What is wrong with the server's certificate, whoever issued it.
     const refusal = refusedWith([leaf], chain, address.hostname);
     if (refusal) problems.push(refusedProblem(address.host, "any CA", refusal));
-    problems.push(
-      cliProblem("ca-not-served", {
-        subject: address.host,
-        seen: `it does not serve the CA that issued its certificate, and offers none that did: ${issuerOf(leaf)}`,
-      }),
-    );
+    const offered = getcert && refusedWith(getcert.certificates.filter(isAuthority), chain, address.hostname);
+    if (!offered || offered.kind === "authority")
+      problems.push(
+        cliProblem("ca-not-served", {
+          subject: address.host,
+          seen: `it does not serve the CA that issued its certificate, and offers none that did: ${issuerOf(leaf)}`,
+        }),
+      );
   }
   return { configuration: null, warnings: [], problems };
 }

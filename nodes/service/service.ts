@@ -22,6 +22,7 @@ import { createConnection } from "node:net";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../support/errors";
+import { defectText } from "../../support/secrets";
 import type { ControlPlane } from "../operations/controlPlane";
 import { applyCa, restartContainerd, type OperationContext, type PinWriter } from "../operations/operations";
 import type { NodeReader } from "../operations/ready";
@@ -243,7 +244,7 @@ export class NodeService {
       stdout = await this.#run(request.url ?? "", await text(request), context);
     } catch (error) {
       status = 422;
-      lines.push(`${error instanceof UserError ? error.message : String((error as Error).stack ?? error)}\n`);
+      lines.push(`${error instanceof UserError ? error.message : defectText(error)}\n`);
     }
     response.writeHead(status, { "content-type": "text/plain; charset=utf-8", connection: "close" });
     response.end(lines.join("") + separator + stdout);

@@ -308,9 +308,9 @@ test("a node that was skipped is named with the reason, and needs nothing else t
     },
   );
   const trust = await new Promise((resolve) => nodes!.nodes.apply(resolve));
-  const { name, role, address, osImage, containerRuntime } = node("w1", "worker");
+  const { name, role, address, osImage } = node("w1", "worker");
   assert.deepEqual(JSON.parse(JSON.stringify(trust)), [
-    { name, role, address, osImage, containerRuntime, skipped: "ssh-timeout" },
+    { name, role, address, osImage, skipped: "ssh-timeout" },
   ]);
 });
 
@@ -364,6 +364,42 @@ test("the default ServiceAccount is changed only where that was asked for, and a
   assert.equal((await record(() => new PullSecret("ps", pullSecretArgs(false)))).size, 2);
   const registered = await record(() => new PullSecret("ps", pullSecretArgs(false, false, true)));
   assert.deepEqual(waitsFor(registered, "ps-default-default"), ["ps-default"]);
+});
+
+test("the values of a Deployment's env are secrets where its settings are", async () => {
+  const args = {
+    name: "web",
+    namespace: "default",
+    replicas: 1,
+    pod: {
+      app: "web",
+      image: "10.213.208.67/ns1/nginx:latest",
+      command: [],
+      args: [],
+      port: 80,
+      probe: "tcp",
+      runAsUser: 101,
+      writablePaths: [],
+      env: { TOKEN: "hunter2" },
+      resources: { requests: {}, limits: {} },
+      imagePullSecrets: [],
+    },
+    timeoutSeconds: 300,
+    adopted: false,
+    deleteAdopted: false,
+    owner: "o",
+    id,
+  } as const;
+  const inClear = async (secret: boolean): Promise<string[]> => {
+    const registered = await record(() => new RegistryDeployment("deployment", { ...args, secret }));
+    // A secret is wrapped, with a signature beside its value.
+    const withoutSecrets = (_: string, value: unknown): unknown => (markedSecret(value) ? "hidden" : value);
+    return [...registered.values()]
+      .filter(({ inputs }) => JSON.stringify(inputs, withoutSecrets).includes("hunter2"))
+      .map(({ type }) => type);
+  };
+  assert.deepEqual(await inClear(false), ["kubernetes:apps/v1:Deployment"]);
+  assert.deepEqual(await inClear(true), []);
 });
 
 test("the Deployment waits for every node and for the pull secret", async () => {

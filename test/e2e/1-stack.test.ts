@@ -262,7 +262,7 @@ describe("the stack on the lab, from the first up to destroy", () => {
         metadata: { name: string; labels: Record<string, string> };
         status: {
           addresses: { type: string; address: string }[];
-          nodeInfo: { osImage: string; containerRuntimeVersion: string };
+          nodeInfo: { osImage: string };
         };
       }[];
     };
@@ -271,13 +271,12 @@ describe("the stack on the lab, from the first up to destroy", () => {
       role: "node-role.kubernetes.io/control-plane" in labels ? "control-plane" : "worker",
       address: addresses.find(({ type }) => type === "InternalIP")!.address,
       osImage: nodeInfo.osImage,
-      containerRuntime: nodeInfo.containerRuntimeVersion,
     }));
     assert.equal(nodes.length, expected.length);
     for (const node of nodes) {
-      const { name, role, address, osImage, containerRuntime } = node as unknown as (typeof expected)[number];
+      const { name, role, address, osImage } = node as unknown as (typeof expected)[number];
       assert.deepEqual(
-        { name, role, address, osImage, containerRuntime },
+        { name, role, address, osImage },
         expected.find((each) => each.name === name),
       );
       assert.match(node.hostKey, /^SHA256:/);

@@ -47,7 +47,7 @@ export class Pki {
     return this.make(name, issuer, { extensions, ...unusual });
   }
 
-  /** A server's certificate; self-signed where no issuer is given. `san` as openssl has it: `DNS:a,IP:127.0.0.1`. */
+  /** A server's certificate; `""` for one without a subject; self-signed where no issuer is given. `san` as openssl has it: `DNS:a,IP:127.0.0.1`. */
   server(name: string, san: string | undefined, issuer?: Identity, unusual: Unusual = {}): Identity {
     const names = san === undefined ? [] : [`subjectAltName=${san}`];
     const { extensions = ["basicConstraints=critical,CA:FALSE"] } = unusual;
@@ -76,7 +76,8 @@ export class Pki {
         ...["[dn]", `CN=${name}`, "[ext]", ...extensions, ""],
       ].join("\n"),
     );
-    const request = ["req", "-new", "-key", `${stem}.key`, "-config", `${stem}.cnf`];
+    const noName = name === "" ? ["-subj", "/"] : [];
+    const request = ["req", "-new", "-key", `${stem}.key`, "-config", `${stem}.cnf`, ...noName];
     const how = ["-days", String(days), "-set_serial", serial, "-extensions", "ext", ...signing];
     if (issuer) {
       writeFileSync(`${stem}.issuer.crt`, issuer.cert);

@@ -29,7 +29,7 @@ describe("npm run ca", () => {
       code: number;
       served: { subject: string; role: string; key: string; signature: string; sha256: string }[];
       offered: { source: string; verifiesServed: boolean } | null;
-      problems: { code: string; seen: string }[];
+      problems: { code: string; seen: string; remedy: string }[];
       warnings: string[];
       configuration: { kind: string; ca: { from: string; sha256: string } } | null;
     };
@@ -137,10 +137,14 @@ describe("npm run ca", () => {
     await using whole = await startServer(elsewhere, offering(root.cert), [root]);
     const shown = await json(whole.host);
     assert.deepEqual([shown.code, shown.configuration], [1, null]);
-    for (const { code, seen } of shown.problems) {
+    for (const { code, seen, remedy } of shown.problems) {
       assert.equal(code, "ca-does-not-verify");
       assert.match(seen, /is for DNS:elsewhere\.example\.com and not for 127\.0\.0\.1/);
+      assert.match(remedy, /by a name that the certificate is for, and by the registry's own port/);
     }
+    // The CA is there: it did issue this certificate, which is for another address.
+    await using served = await startServer(elsewhere, offering(root.cert));
+    assert.deepEqual([...new Set(codes(await json(served.host)))], ["ca-does-not-verify"]);
     await using alone = await startServer(elsewhere, offering(undefined));
     assert.deepEqual(codes(await json(alone.host)), ["ca-does-not-verify", "ca-not-served"]);
   });

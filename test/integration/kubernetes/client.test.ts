@@ -6,7 +6,7 @@ import { after, before, beforeEach, describe, it } from "node:test";
 import type { Cluster, KubeConfig } from "@kubernetes/client-node";
 import { checkRights, dryRunPod, dryRunSecret, findSecret } from "../../../kubernetes/checks";
 import { kubeContext, type KubeContext } from "../../../kubernetes/client";
-import { limitPlugins } from "../../../kubernetes/credentialPlugin";
+import { execInfo, limitPlugins } from "../../../kubernetes/credentialPlugin";
 import { discoverNodes } from "../../../kubernetes/nodes";
 import { Pki, type Identity } from "../certificates/pki";
 import { problem, startServer, unusedPort, type Handler, type TestServer } from "../net/server";
@@ -161,6 +161,103 @@ describe("a cluster through a kubeconfig context", () => {
       await assert.rejects(list(), problem("cluster-credential", /\/nonexistent\/login/));
     });
 
+    it("a context that would send its token to whoever answers, before anything is sent", async () => {
+      const entry = (cluster: object) =>
+        pki.file(
+          "insecure",
+          JSON.stringify({
+            clusters: [{ name: "c", cluster }],
+            users: [{ name: "u", user: { token: "good" } }],
+            contexts: [{ name: "tkc-cluster-1", context: { cluster: "c", user: "u" } }],
+          }),
+        );
+      for (const cluster of [
+        { server: `https://${server.host}`, "insecure-skip-tls-verify": true },
+        { server: `http://${server.host}` },
+        { server: `HTTP://${server.host}` },
+      ]) {
+        process.env.KUBECONFIG = entry(cluster);
+        await assert.rejects(open(), problem("context-insecure", /tkc-cluster-1/));
+      }
+      assert.deepEqual(server.received, []);
+    });
+
+    it("a token that no header takes, from the file or a plugin, without a word of it", async () => {
+      const secret = "eyJhbGciOi-the-token";
+      for (const bad of [`${secret}\n`, `${secret} `, `${secret}\r\n`, `a\n${secret}`, `${secret}\u00fc`]) {
+        process.env.KUBECONFIG = write("broken-token", { token: bad });
+        await assert.rejects(list(), (error: Error) => {
+          assert.ok(!error.message.includes(secret), error.message);
+          return problem("cluster-credential", /its token has a line break/)(error);
+        });
+      }
+    });
+
+    it("a user of whom something is not sent, since its rights would be others", async () => {
+      process.env.KUBECONFIG = pki.file(
+        "groups",
+        JSON.stringify({
+          clusters: [{ name: "c", cluster: { server: `https://${server.host}` } }],
+          users: [{ name: "u", user: { token: "good", as: "ann", "as-groups": ["dev"] } }],
+          contexts: [{ name: "tkc-cluster-1", context: { cluster: "c", user: "u" } }],
+        }),
+      );
+      await assert.rejects(open(), problem("context-unsupported", /as-groups/));
+    });
+
+    describe("a tokenFile", () => {
+      const withFile = (tokenFile: string, token?: string): string =>
+        pki.file(
+          "token-file",
+          JSON.stringify({
+            clusters: [
+              {
+                name: "c",
+                cluster: {
+                  server: `https://${server.host}`,
+                  "certificate-authority-data": Buffer.from(ca.cert).toString("base64"),
+                },
+              },
+            ],
+            users: [{ name: "u", user: { tokenFile, ...(token === undefined ? {} : { token }) } }],
+            contexts: [{ name: "tkc-cluster-1", context: { cluster: "c", user: "u" } }],
+          }),
+        );
+
+      it("is read as client-go reads it: beside the kubeconfig, without its line end, before a token", async () => {
+        answers["GET /api/v1/nodes"] = { body: { items: [] } };
+        const file = pki.file("token", "good\n");
+        for (const [name, token] of [[file], [`./${path.basename(file)}`], [file, "old"]] as const) {
+          process.env.KUBECONFIG = withFile(name, token);
+          await assert.rejects(list(), problem("no-nodes"));
+        }
+      });
+
+      it("that is missing is told with its path; with a token beside it, that counts", async () => {
+        answers["GET /api/v1/nodes"] = { body: { items: [] } };
+        process.env.KUBECONFIG = withFile("/nonexistent/token");
+        await assert.rejects(
+          open(),
+          problem("cluster-credential", /tokenFile \/nonexistent\/token .*ENOENT/),
+        );
+        process.env.KUBECONFIG = withFile("/nonexistent/token", "good");
+        await assert.rejects(list(), problem("no-nodes"));
+      });
+    });
+
+    it("an API that is only reached through a proxy, with the way to name it", async () => {
+      process.env.KUBECONFIG = write("unreached", { server: `https://127.0.0.1:${await unusedPort(leaf)}` });
+      process.env.HTTPS_PROXY = "http://user:secret@proxy.example.com:3128";
+      try {
+        await assert.rejects(list(), (error: Error) => {
+          assert.ok(!error.message.includes("secret"));
+          return problem("cluster-unreachable", /HTTPS_PROXY is set, and is not used .*proxy-url/)(error);
+        });
+      } finally {
+        delete process.env.HTTPS_PROXY;
+      }
+    });
+
     describe("a credential plugin", () => {
       const secret = "plugin-secret";
       /** The kubeconfig's client with a plugin that is this shell script. */
@@ -174,7 +271,12 @@ describe("a cluster through a kubeconfig context", () => {
           name: "u",
           exec: { apiVersion: "client.authentication.k8s.io/v1", command, env },
         });
-        limitPlugins(config, { context: "ns1", seconds });
+        limitPlugins(config, {
+          context: "ns1",
+          user: config.getCurrentUser()!,
+          cluster: config.getCurrentCluster()!,
+          seconds,
+        });
         return config;
       };
       let count = 0;
@@ -195,6 +297,37 @@ describe("a cluster through a kubeconfig context", () => {
         } finally {
           delete process.env.PULUMI_CONFIG;
         }
+      });
+
+      it("is told what is asked of it, as client-go tells it", async () => {
+        const config = await through(
+          `[ -n "$KUBERNETES_EXEC_INFO" ] || exit 5
+           echo "{\\"status\\":{\\"token\\":\\"$(printf %s "$KUBERNETES_EXEC_INFO" | base64 | tr -d '\\n')\\"}}"`,
+        );
+        const sent = String(await token(config)).replace("Bearer ", "");
+        assert.deepEqual(JSON.parse(Buffer.from(sent, "base64").toString()), {
+          kind: "ExecCredential",
+          apiVersion: "client.authentication.k8s.io/v1",
+          spec: { interactive: false },
+        });
+        const exec = { apiVersion: "client.authentication.k8s.io/v1beta1", provideClusterInfo: true };
+        const cluster = { name: "c", server: "https://api:6443", caData: "Y2E=", skipTLSVerify: false };
+        assert.deepEqual(JSON.parse(execInfo({ exec }, cluster)), {
+          kind: "ExecCredential",
+          apiVersion: "client.authentication.k8s.io/v1beta1",
+          spec: {
+            cluster: { server: "https://api:6443", "certificate-authority-data": "Y2E=" },
+            interactive: false,
+          },
+        });
+      });
+
+      it("whose token no header takes is refused, without a word of it", async () => {
+        const config = await through(`printf '{"status":{"token":"the-plugins-token\\\\n"}}'`);
+        await assert.rejects(token(config), (error: Error) => {
+          assert.ok(!error.message.includes("the-plugins-token"), error.message);
+          return problem("cluster-credential", /prints a token with a line break/)(error);
+        });
       });
 
       it("that hangs, its own children too, is ended", async () => {

@@ -35,6 +35,8 @@ describe("the plan", () => {
   let ofCluster: Answers;
   let forbidden: string[];
   let imageStatus: number;
+  /** The architectures of the image's index; undefined where it is a single image. */
+  let platforms: readonly string[] | undefined;
 
   const api =
     (answersNow: () => Answers): Handler =>
@@ -61,11 +63,14 @@ describe("the plan", () => {
   };
 
   const machineIdOf = (name: string): string => Buffer.from(name.padEnd(16, "-")).toString("hex");
-  const node = (
-    name: string,
-    address: string,
-    change: { os?: string; ready?: boolean; machineId?: string; runtime?: string } = {},
-  ): object => ({
+  interface Unusual {
+    readonly os?: string;
+    readonly ready?: boolean;
+    readonly machineId?: string;
+    readonly runtime?: string;
+    readonly architecture?: string;
+  }
+  const node = (name: string, address: string, change: Unusual = {}): object => ({
     metadata: { name, uid: `uid-of-${name}`, labels: {} },
     status: {
       addresses: [{ type: "InternalIP", address }],
@@ -74,6 +79,7 @@ describe("the plan", () => {
         machineID: change.machineId ?? machineIdOf(name),
         osImage: change.os ?? "VMware Photon OS/Linux",
         containerRuntimeVersion: change.runtime ?? "containerd://1.6.20",
+        ...(change.architecture === undefined ? {} : { architecture: change.architecture }),
       },
     },
   });
@@ -171,19 +177,26 @@ describe("the plan", () => {
       leaf,
       api(() => ofCluster),
     );
-    const repository: Handler = ({ headers, url }, response) => {
+    const repository: Handler = ({ method, headers, url }, response) => {
       if (headers.authorization !== `Basic ${base64("robot$ns1:password")}`)
         response.writeHead(401, { "www-authenticate": "Basic" }).end();
       else if (url === "/v2/") response.end();
-      else response.writeHead(imageStatus, { "docker-content-digest": digest }).end();
+      else {
+        const type = platforms ? { "content-type": "application/vnd.oci.image.index.v1+json" } : {};
+        response.writeHead(imageStatus, { "docker-content-digest": digest, ...type });
+        const manifests = platforms?.map((architecture) => ({ platform: { os: "linux", architecture } }));
+        response.end(method === "HEAD" ? undefined : JSON.stringify({ schemaVersion: 2, manifests }));
+      }
     };
     registry = await startServer(leaf, repository, [ca]);
   });
   beforeEach(() => {
     forbidden = [];
     imageStatus = 200;
+    platforms = undefined;
     const { privateKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
     ofSupervisor = {
+      "POST /api/v1/namespaces/ns1/pods?dryRun=All": { status: 201, body: {} },
       "GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh": {
         body: {
           data: { "ssh-privatekey": base64(privateKey.export({ type: "sec1", format: "pem" }) as string) },
@@ -652,6 +665,100 @@ describe("the plan", () => {
       (await run(given({ sha256: ca.sha256 }), trusted(supervisorCa.sha256))).certificates.length,
       1,
     );
+  });
+
+  it("refuses an image for other processors than the nodes', and warns of one for some of them", async () => {
+    const architectures = (...of: string[]): void =>
+      listNodes(
+        ...of.map((architecture, index) => node(`w${index}`, `198.18.1.1${index}`, { architecture })),
+      );
+    architectures("amd64", "amd64");
+    platforms = ["arm64"];
+    const [problem, ...others] = await refused();
+    assert.deepEqual(others, []);
+    assert.match(problem!, /^\[image-architecture\] .*is for linux\/arm64; nodes are amd64/);
+    platforms = ["arm64", "amd64"];
+    assert.deepEqual((await run()).warnings, []);
+    architectures("amd64", "arm64");
+    platforms = ["amd64"];
+    assert.match(
+      (await run()).warnings.join("\n"),
+      /nodes are amd64, arm64: its pods cannot run on all of them/,
+    );
+  });
+
+  it("warns where an admission webhook takes no dry run, in place of stopping for good", async () => {
+    const message = 'admission webhook "policy.example.com" does not support dry run';
+    const answer = { status: 400, body: { kind: "Status", message } };
+    ofCluster["POST /api/v1/namespaces/default/pods?dryRun=All"] = answer;
+    ofCluster["POST /api/v1/namespaces/default/secrets?dryRun=All"] = answer;
+    ofSupervisor["POST /api/v1/namespaces/ns1/pods?dryRun=All"] = answer;
+    assert.match((await run()).warnings.join("\n"), /cannot be tried beforehand, as an admission webhook/);
+    ofCluster["POST /api/v1/namespaces/default/pods?dryRun=All"] = {
+      status: 400,
+      body: { kind: "Status", message: 'admission webhook "policy.example.com" denied the request: no' },
+    };
+    assert.match((await refused()).join("\n"), /^\[pod-refused\]/);
+  });
+
+  it("asks on a cluster with PodSecurityPolicy for the ServiceAccount, as the pods are judged by its policies", async () => {
+    const admitted = { metadata: { annotations: { "kubernetes.io/psp": "operators-own" } } };
+    ofCluster["POST /api/v1/namespaces/default/pods?dryRun=All"] = { status: 201, body: admitted };
+    const reviews = "POST /apis/authorization.k8s.io/v1/subjectaccessreviews";
+    const list = "GET /apis/policy/v1beta1/podsecuritypolicies";
+    ofCluster[list] = { body: { items: [{ metadata: { name: "a" } }, { metadata: { name: "b" } }] } };
+    ofCluster[reviews] = { status: 201, body: { status: { allowed: false } } };
+    assert.match(
+      (await refused()).join("\n"),
+      /^\[pod-security-policy\] .*ServiceAccount default of namespace default/,
+    );
+    ofCluster[reviews] = { status: 201, body: { status: { allowed: true } } };
+    assert.deepEqual((await run()).warnings, []);
+    ofCluster[reviews] = { status: 403, body: { message: "forbidden" } };
+    assert.match((await run()).warnings.join("\n"), /not checked that the ServiceAccount default/);
+  });
+
+  it("names the bastion where the Supervisor runs no pods, before anything is made", async () => {
+    ofSupervisor["POST /api/v1/namespaces/ns1/pods?dryRun=All"] = {
+      status: 403,
+      body: {
+        kind: "Status",
+        message: 'admission webhook "vds.example.com" denied the request: no pods here',
+      },
+    };
+    assert.match(
+      (await refused()).join("\n"),
+      /^\[jumpbox-refused\] setting tkc-registry:access: .*no pods here.*`access: bastion`/,
+    );
+  });
+
+  it("refuses a Secret or Deployment that no update makes what is wanted", async () => {
+    const secret = "GET /api/v1/namespaces/default/secrets/harbor-svc-pull-secret";
+    const data = { ".dockerconfigjson": base64('{"auths":{}}') };
+    const pull = { type: "kubernetes.io/dockerconfigjson", data, metadata: {} };
+    const adopting = (): ReturnType<typeof settings> => settings({ adopt: true });
+    const table: [object, RegExp][] = [
+      [
+        { ...pull, type: "Opaque" },
+        /^\[adopted-secret-type\] secret default\/harbor-svc-pull-secret: .*Opaque/,
+      ],
+      [{ ...pull, data: {} }, /^\[adopted-secret-type\]/],
+      [{ ...pull, immutable: true }, /^\[adopted-secret-type\] .*immutable/],
+      [
+        { ...pull, metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } },
+        /^\[object-being-deleted\] secret/,
+      ],
+    ];
+    for (const [body, told] of table) {
+      ofCluster[secret] = { body };
+      assert.match((await refused(adopting())).join("\n"), told);
+    }
+    ofCluster[secret] = { body: pull };
+    await run(adopting());
+    ofCluster["GET /apis/apps/v1/namespaces/default/deployments/tkc-nginx-harbor-svc-deployment"] = {
+      body: { metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } },
+    };
+    assert.match((await refused(adopting())).join("\n"), /^\[object-being-deleted\] deployment/);
   });
 
   it("tells everything at once, whatever part of it fails", async () => {

@@ -108,6 +108,26 @@ describe("a CA from Harbor", () => {
     );
   });
 
+  it("of a server, or an authority, without a name is used, and shown as one without a name", async () => {
+    const nameless = pki.ca("");
+    const served = pki.server("", "IP:127.0.0.1", nameless);
+    for (const [identity, authority] of [
+      [served, nameless],
+      [pki.server("", "IP:127.0.0.1", root), root],
+    ] as const) {
+      await using server = await startServer(identity, (_, response) => response.end(), [authority]);
+      const { certificates } = await obtain(server.host, { from: "chain", sha256: authority.sha256 });
+      assert.deepEqual(
+        certificates.map(({ sha256 }) => sha256),
+        [authority.sha256],
+      );
+      await assert.rejects(
+        obtain(server.host, { from: "chain", sha256: "ab".repeat(32) }),
+        problem("ca-fingerprint-mismatch", /\(\(no name\)\)/),
+      );
+    }
+  });
+
   it("is refused with what was answered instead", async () => {
     const cases: [string, Handler, string, RegExp][] = [
       [
@@ -119,9 +139,12 @@ describe("a CA from Harbor", () => {
       ["503", (_, response) => response.writeHead(503).end(), "ca-getcert-failed", /answers 503/],
       [
         "a redirect",
-        (_, response) => response.writeHead(302, { location: "https://login.example.com/" }).end(),
+        (_, response) =>
+          response
+            .writeHead(302, { location: "https://u:p@login.example.com/login?auth=Basic%20c2VjcmV0" })
+            .end(),
         "ca-getcert-failed",
-        /redirects to https:\/\/login\.example\.com/,
+        /redirects to https:\/\/login\.example\.com\. /,
       ],
       ["HTML", (_, response) => response.end("<!doctype html><html>"), "ca-not-pem", /web page/],
       ["JSON", (_, response) => response.end("{}"), "ca-not-pem", /JSON/],

@@ -236,9 +236,12 @@ describe("an image's pull, tried before anything changes", () => {
       await using server = await startServer(leaf, (request, response) => {
         if (request.url === "/v2/" || request.headers.authorization !== basic)
           basicRegistry(request, response);
-        else response.writeHead(307, { location: `https://${elsewhere.host}/x` }).end();
+        else
+          response
+            .writeHead(307, { location: `https://u:p@${elsewhere.host}/x?auth=Basic%20c2VjcmV0` })
+            .end();
       });
-      assert.match((await check(server)).warning ?? "", /which redirects to "https:\/\/127\.0\.0\.1:\d+\/x"/);
+      assert.match((await check(server)).warning ?? "", /which redirects to https:\/\/127\.0\.0\.1:\d+$/);
       assert.deepEqual(elsewhere.received, []);
     });
 
@@ -246,6 +249,73 @@ describe("an image's pull, tried before anything changes", () => {
       await using server = await startServer(leaf, serving(401, manifest));
       await assert.rejects(check(server), refusal("registry-not-a-registry", /401/));
     });
+  });
+
+  it("tells each refusal by what it means, in the words of the registry", async () => {
+    const errors = (code: string, message?: string): string =>
+      JSON.stringify({ errors: [{ code, message }] });
+    const policy = errors("PROJECTPOLICYVIOLATION", "current image with 3 vulnerabilities cannot be pulled");
+    const table: [status: number, body: string, code: string, ...words: RegExp[]][] = [
+      [
+        400,
+        errors("NAME_INVALID", "invalid repository name"),
+        "registry-refused",
+        /400 .*NAME_INVALID: invalid/,
+      ],
+      [400, "<html>The plain HTTP request was sent to HTTPS port", "registry-not-a-registry", /400/],
+      [403, errors("DENIED", "quota exceeded"), "registry-forbidden", /403 DENIED: quota exceeded/],
+      [403, "", "registry-forbidden", /\(403\)/],
+      [404, errors("NAME_UNKNOWN"), "image-not-found", /has no /],
+      [407, "", "registry-refused", /407/, /proxy/],
+      [408, "", "registry-failing", /408/],
+      [412, policy, "registry-refused", /3 vulnerabilities cannot be pulled/, /project's policies/],
+      [412, "", "registry-refused", /\(412\)/],
+      [418, "", "registry-not-a-registry", /418/],
+      [421, "", "registry-refused", /421/],
+      [429, errors("TOOMANYREQUESTS"), "registry-failing", /429 .*TOOMANYREQUESTS/],
+      [451, "", "registry-refused", /451/, /project's policies/],
+      [500, errors("UNKNOWN", "unknown error"), "registry-failing", /UNKNOWN: unknown error/],
+      [503, "<html>Service Unavailable", "registry-failing", /503/],
+    ];
+    for (const [status, body, code, ...words] of table) {
+      await using server = await startServer(leaf, ({ method, url }, response) => {
+        if (url === "/v2/") response.end("{}");
+        else response.writeHead(status).end(method === "HEAD" ? undefined : body);
+      });
+      await assert.rejects(
+        check(server, { credential: undefined }),
+        refusal(code, ...words),
+        `${status} ${body}`,
+      );
+    }
+  });
+
+  it("names the platforms of an index, and no attestation", async () => {
+    const platform = (os: string, architecture: string) => ({ platform: { os, architecture } });
+    const index = JSON.stringify({
+      schemaVersion: 2,
+      manifests: [platform("linux", "arm64"), platform("unknown", "unknown"), platform("linux", "amd64"), {}],
+    });
+    const type = "application/vnd.oci.image.index.v1+json";
+    const digest = `sha256:${"a".repeat(64)}`;
+    await using server = await startServer(leaf, ({ method, url }, response) => {
+      response.writeHead(200, { "content-type": type, "docker-content-digest": digest });
+      response.end(method === "HEAD" || url === "/v2/" ? undefined : index);
+    });
+    assert.deepEqual(await check(server), { digest, platforms: ["linux/arm64", "linux/amd64"] });
+  });
+
+  it("of Harbor whose token service is elsewhere says that nodes mostly fail there too", async () => {
+    await using server = await startServer(leaf, (_, response) =>
+      response
+        .writeHead(401, {
+          "www-authenticate": 'Bearer realm="https://old.example.com/service/token?x=secret"',
+        })
+        .end(),
+    );
+    const warning = (await check(server, { kind: "harbor" })).warning ?? "";
+    assert.match(warning, /another host: https:\/\/old\.example\.com; .*external_url/);
+    assert.doesNotMatch((await check(server)).warning ?? "", /external_url|secret/);
   });
 
   it("fails on an image that is not there or not this user's", async () => {
@@ -310,7 +380,10 @@ describe("an image's pull, tried before anything changes", () => {
   it("sends no credential to a token service on another host, or without TLS", async () => {
     await using elsewhere = await startServer(leaf, (_, response) => response.end('{"token":"the-token"}'));
     await using server = await harbor(() => `https://localhost:${elsewhere.port}/service/token`);
-    assert.match((await check(server)).warning ?? "", /token service is another host: "https:\/\/localhost/);
+    assert.match(
+      (await check(server)).warning ?? "",
+      /token service is another host: https:\/\/localhost:\d+; the credential was not sent/,
+    );
     assert.deepEqual(elsewhere.received, []);
 
     await using plain = await harbor((port) => `http://127.0.0.1:${port}/service/token`);

@@ -50,10 +50,7 @@ test("three settings are enough, and the defaults are those of the manual proced
   assert.equal(settings.deployment.app, "nginx-harbor-svc-app");
   assert.equal(settings.deployment.port, 80);
   assert.equal(settings.deployment.image, "10.213.208.67/ns1/nginx:latest");
-  assert.deepEqual(settings.registries[0]?.credentials, {
-    from: "dockerConfig",
-    path: "~/.docker/config.json",
-  });
+  assert.deepEqual(settings.registries[0]?.credentials, { from: "dockerConfig" });
 });
 
 test("every missing setting is named in one go", () => {
@@ -62,11 +59,25 @@ test("every missing setting is named in one go", () => {
   for (const problem of Object.values(problems)) assert.match(problem, /^it is missing \|/);
 });
 
-test("an unknown setting is named, with those there are", () => {
-  assert.match(refused({ clustr: "x" })["clustr"] ?? "", /no such setting .*cluster/);
-  assert.match(refused({ jumpbox: { nam: "x" } })["jumpbox.nam"] ?? "", /no such setting .*name, image/);
+test("an unknown setting is answered with the one that was meant, or else with those there are", () => {
+  assert.match(refused({ clustr: "x" })["clustr"] ?? "", /no such setting .*Write `cluster`/);
+  assert.match(refused({ registrys: [] })["registrys"] ?? "", /no such setting .*Write `registries`/);
+  assert.match(refused({ jumpbox: { nam: "x" } })["jumpbox.nam"] ?? "", /no such setting .*Write `name`/);
+  assert.match(refused({ jumpbox: { tag: "x" } })["jumpbox.tag"] ?? "", /use one of: name, image/);
   const registries = [{ host: "h.example", ca: { from: "file", path: "x", sha: "y" } }];
   assert.match(refused({ registries })["registries[0].ca.sha"] ?? "", /no such setting .*from, path, sha256/);
+});
+
+test("a password for no registry of the stack is told as that, without a word of it", () => {
+  const passwords = { "10.213.208.68": "s3cret" };
+  const told = refused({ passwords })['passwords["10.213.208.68"]'] ?? "";
+  assert.match(told, /the stack has no registry of this name .*10\.213\.208\.67/);
+  assert.doesNotMatch(told, /s3cret/);
+});
+
+test("a namespace that is named twice is refused", () => {
+  const pullSecret = { namespaces: ["default", "web", "default"] };
+  assert.match(refused({ pullSecret })["pullSecret.namespaces[2]"] ?? "", /default is named twice/);
 });
 
 test("a value of the wrong shape is shown with the shape that is allowed", () => {

@@ -6,6 +6,7 @@ import { after, before, describe, it } from "node:test";
 import fc from "fast-check";
 import {
   credentialFor,
+  defaultDockerConfig,
   dockerConfigJson,
   mergeDockerConfigJson,
   runCredentialHelper,
@@ -64,8 +65,65 @@ describe("a credential of docker's config.json", () => {
     );
   });
 
-  it("may be under a project of the registry, where the registry itself has no entry", async () => {
-    assert.deepEqual(await read({ auths: { [`${host}/ns1`]: { auth } } }), robot);
+  it("is of the longest part of the registry that the image is in, as kubelet has it, and of no other", async () => {
+    const part = (path: string, user: string) => ({
+      [`${host}${path}`]: { auth: base64(`${user}:password`) },
+    });
+    const auths = {
+      ...part("/ns1", "one"),
+      ...part("/ns2", "two"),
+      ...part("/ns2/team", "team"),
+      ...part("", "all"),
+    };
+    const of = async (repository: string | undefined, entries: object = auths) => {
+      const found = await credentialFor(
+        host,
+        { text: JSON.stringify({ auths: entries }) },
+        { subject, repository, runHelper: noHelper },
+      );
+      return [found.username, found.path];
+    };
+    assert.deepEqual(await of("ns2/nginx"), ["two", "/ns2"]);
+    assert.deepEqual(await of("ns2/team/nginx"), ["team", "/ns2/team"]);
+    assert.deepEqual(await of("ns2/teams/nginx"), ["two", "/ns2"]);
+    assert.deepEqual(await of("ns10/nginx"), ["all", undefined]);
+    assert.deepEqual(await of(undefined), ["all", undefined]);
+    const parts = { ...part("/ns1", "one"), ...part("/ns2", "two") };
+    for (const repository of ["ns3/nginx", "ns10/nginx", undefined])
+      await assert.rejects(
+        of(repository, parts),
+        problem("docker-config-no-entry", /harbor\.example\.com\/ns1/),
+      );
+  });
+
+  it("of a part is written for that part, and leaves the others in a Secret alone", () => {
+    const ours = dockerConfigJson([{ host, credential: { username: "u", password: "p", path: "/ns2" } }]);
+    assert.deepEqual(Object.keys((JSON.parse(ours) as { auths: object }).auths), [`${host}/ns2`]);
+    const before = { auths: { [host]: {}, [`https://${host}/ns2`]: {}, [`${host}/ns1`]: {} } };
+    const merged = JSON.parse(mergeDockerConfigJson(JSON.stringify(before), ours)) as { auths: object };
+    assert.deepEqual(Object.keys(merged.auths).sort(), [host, `${host}/ns1`, `${host}/ns2`].sort());
+  });
+
+  it("of Docker Hub is under the key that docker login writes, and is written under it", async () => {
+    const key = "https://index.docker.io/v1/";
+    const hub = (config: object) => credentialFor("docker.io", { text: JSON.stringify(config) }, { subject });
+    for (const name of [key, "docker.io", "index.docker.io"])
+      assert.deepEqual(await hub({ auths: { [name]: { auth } } }), robot);
+    const written = dockerConfigJson([{ host: "docker.io", credential: robot }]);
+    assert.deepEqual(Object.keys((JSON.parse(written) as { auths: object }).auths), [key]);
+  });
+
+  it("is in the folder that DOCKER_CONFIG names", () => {
+    assert.equal(defaultDockerConfig({ DOCKER_CONFIG: "/elsewhere" }), "/elsewhere/config.json");
+    assert.equal(defaultDockerConfig({}), "~/.docker/config.json");
+    assert.equal(defaultDockerConfig({ DOCKER_CONFIG: "" }), "~/.docker/config.json");
+  });
+
+  it("that nobody left, where no setting names a file, is answered with the three ways to give one", async () => {
+    await assert.rejects(
+      credentialFor(host, { path: "/nonexistent/config.json", implied: true }, { subject }),
+      problem("docker-config-no-entry", /docker login harbor\.example\.com/, /from: password/, /from: none/),
+    );
   });
 
   it("may be `auth`, or a username and password", async () => {
@@ -164,6 +222,22 @@ describe("a credential of docker's config.json", () => {
     assert.deepEqual(asked, [["pass", host]]);
   });
 
+  it("is in the file where credHelpers names an empty helper, as docker has it", async () => {
+    const config = { auths: { [host]: { auth } }, credHelpers: { [host]: "" }, credsStore: "desktop" };
+    assert.deepEqual(await read(config), robot);
+  });
+
+  it("comes from the credential store before an entry in the file, and from the file where that has none", async () => {
+    const config = { auths: { [host]: { auth } }, credsStore: "desktop" };
+    const answer =
+      (code: number, stdout: string): RunHelper =>
+      () =>
+        Promise.resolve({ code, stdout, stderr: "" });
+    const stored = JSON.stringify({ Username: "stored", Secret: "p$" });
+    assert.deepEqual(await read(config, answer(0, stored)), { username: "stored", password: "p$" });
+    assert.deepEqual(await read(config, answer(1, "credentials not found in native keychain\n")), robot);
+  });
+
   it("comes from the credential store where its entry is empty, by the name it was stored under", async () => {
     const helper: RunHelper = (_, server) =>
       Promise.resolve(
@@ -242,9 +316,9 @@ describe("a credential of docker's config.json", () => {
 
     it("is asked for with the registry on its stdin, and none of our secrets in its environment", async () => {
       const credential = await ask(
-        `read -r server\nprintf '{"Username":"%s %s","Secret":"%s"}' "$*" "\${PULUMI_CONFIG-none}" "$server"`,
+        `read -r server\nprintf '{"Username":"%s %s","Secret":"for %s"}' "$*" "\${PULUMI_CONFIG-none}" "$server"`,
       );
-      assert.deepEqual(credential, { username: "get none", password: host });
+      assert.deepEqual(credential, { username: "get none", password: `for ${host}` });
     });
 
     it("is given also where the helper reads nothing, or prints much on stderr", async () => {
@@ -295,7 +369,7 @@ describe("a credential of docker's config.json", () => {
     });
 
     it("is asked for without a shell, whatever the helper's name", async () => {
-      for (const name of ["x; touch pwned", "$(id)", "`id`", "../test", "-v", "a b", "", " "]) {
+      for (const name of ["x; touch pwned", "$(id)", "`id`", "../test", "-v", "a b", " "]) {
         await assert.rejects(
           credentialFor(host, { text: JSON.stringify({ credHelpers: { [host]: name } }) }, { subject }),
           problem("docker-config-malformed", /is not one/),

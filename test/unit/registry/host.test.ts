@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { manifestReference, parseImageReference, parseRegistryHost } from "../../../registry/host";
+import {
+  canonicalImage,
+  manifestReference,
+  parseImageHost,
+  parseImageReference,
+  parseRegistryHost,
+} from "../../../registry/host";
 import { problem } from "../../integration/net/server";
 
 const subject = "registries[0].host";
@@ -32,6 +38,21 @@ describe("a registry's host", () => {
       port: 5000,
     });
     assert.equal(host("[fd00::1]"), "[fd00::1]");
+  });
+
+  it("of an image is refused where it is an IPv6 address without port, for which kubelet finds no secret", () => {
+    const refusal = problem("registry-host", /IPv6 address without a port.*"\[fd00::1\]:443"/);
+    assert.throws(() => parseImageHost("[fd00::1]", { subject }), refusal);
+    assert.throws(() => image("[fd00::1]/ns1/nginx:1"), refusal);
+    assert.equal(image("[fd00::1]:443/ns1/nginx:1").host, "[fd00::1]:443");
+  });
+
+  it("has one spelling in an image's name", () => {
+    const name = (text: string): string => canonicalImage(text, { subject });
+    assert.equal(name(" Harbor.Example.COM/ns1/nginx:V1 "), "harbor.example.com/ns1/nginx:V1");
+    assert.equal(name("[FD00::1]:443/ns1/nginx"), "[fd00::1]:443/ns1/nginx");
+    for (const same of ["nginx", "nginx:1", "bitnami/nginx", "localhost/x@sha256:" + "a".repeat(64)])
+      assert.equal(name(same), same);
   });
 
   it("keeps a port 443 that was written, since the pull secret's key is compared as text", () => {
@@ -137,7 +158,7 @@ describe("an image's name", () => {
     const part = fc.stringMatching(/^[a-z0-9]{1,8}([._-][a-z0-9]{1,5})?$/);
     const names = fc.record(
       {
-        host: fc.constantFrom("10.0.0.1", "harbor.example.com:8443", "[fd00::1]", "localhost", "a.b"),
+        host: fc.constantFrom("10.0.0.1", "harbor.example.com:8443", "[fd00::1]:443", "localhost", "a.b"),
         repository: fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => parts.join("/")),
         tag: fc.stringMatching(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}$/),
         digest: fc.stringMatching(/^[0-9a-f]{64}$/).map((hex) => `sha256:${hex}`),

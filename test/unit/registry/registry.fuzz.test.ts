@@ -12,7 +12,7 @@ import {
   mergeDockerConfigJson,
 } from "../../../registry/dockerConfig";
 import { parseImageReference, parseRegistryHost } from "../../../registry/host";
-import { parseChallenges } from "../../../registry/pullCheck";
+import { parseChallenges } from "../../../registry/answers";
 import { assertTold, hostile, hostileJson, readOrTold, readOrToldLater, runs, secret } from "../../fuzz";
 import { type Identity, Pki } from "../../integration/certificates/pki";
 import { readCertificates } from "../../../certificates/pem";

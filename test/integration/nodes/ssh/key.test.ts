@@ -1,4 +1,5 @@
 import * as assert from "node:assert/strict";
+import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
@@ -43,6 +44,35 @@ describe("credentials for nodes", () => {
       source: "secret ns1/c-ssh",
     });
     assert.deepEqual(api.requests, ["ns1 GET /api/v1/namespaces/ns1/secrets/c-ssh"]);
+  });
+
+  it("may be a PKCS#8 key of each kind, which ssh2 alone does not read", async () => {
+    const made = [
+      generateKeyPairSync("rsa", { modulusLength: 2048 }),
+      generateKeyPairSync("ec", { namedCurve: "prime256v1" }),
+      generateKeyPairSync("ed25519"),
+    ];
+    for (const { privateKey } of made) {
+      const pem = privateKey.export({ type: "pkcs8", format: "pem" }) as string;
+      assert.ok(utils.parseKey(pem) instanceof Error, "ssh2 reads it by itself");
+      api.secret("c-ssh", { "ssh-privatekey": pem });
+      const found = await readCredentials(source);
+      assert.ok(found.kind === "key");
+      const parsed = utils.parseKey(found.privateKey);
+      assert.ok(!(parsed instanceof Error));
+      // A signature by the key that was read verifies with the public half of the key that was given.
+      const spki = createPublicKey(privateKey).export({ type: "spki", format: "der" });
+      assert.deepEqual(createPublicKey(parsed.getPublicPEM()).export({ type: "spki", format: "der" }), spki);
+      assert.equal(parsed.verify("text", parsed.sign("text") as Buffer), true);
+    }
+    const cipher = {
+      type: "pkcs8",
+      format: "pem",
+      cipher: "aes-256-cbc",
+      passphrase: "a passphrase",
+    } as const;
+    api.secret("c-ssh", { "ssh-privatekey": made[0]!.privateKey.export(cipher) as string });
+    assert.match((await problem(readCredentials(source))).seen, /encrypted with a passphrase/);
   });
 
   it("are the password only where there is no key", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseChallenges } from "../../../registry/pullCheck";
+import { parseChallenges } from "../../../registry/answers";
 
 describe("a registry's challenge", () => {
   it("is read with its parameters, also where there are several", () => {
