@@ -260,7 +260,11 @@ describe("the plan", () => {
         ...(itsId === undefined ? {} : { "tkc-registry/id": itsId }),
       };
       ofCluster["GET /api/v1/namespaces/default/secrets/harbor-svc-pull-secret"] = {
-        body: { metadata: { uid: "uid-of-secret", labels }, data: {} },
+        body: {
+          type: "kubernetes.io/dockerconfigjson",
+          metadata: { uid: "uid-of-secret", labels },
+          data: {},
+        },
       };
     };
     const state = (change: Partial<PreviousState>): PreviousState => ({ ...nothing, ...change });
