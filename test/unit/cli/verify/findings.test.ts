@@ -108,10 +108,7 @@ describe("what was found", () => {
         ["legacy", false],
       ],
     );
-    assert.deepEqual(
-      codes({ problems: found.warnings }),
-      ["unclaimed-file", "no-rights"],
-    );
+    assert.deepEqual(codes({ problems: found.warnings }), ["unclaimed-file", "no-rights"]);
     const text = describeFindings(found);
     assert.match(text, /All is well, with 2 warnings/);
     assert.match(
