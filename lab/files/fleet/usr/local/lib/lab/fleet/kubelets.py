@@ -1,7 +1,8 @@
 """Stands for what the kubelets of the simulated nodes say: renews each node's Lease in kube-node-lease.
 
 One process for all nodes of /etc/lab/nodes. A small fleet's kubelets renew each 2 s, as those of the lab's real nodes,
-so that tests need not wait; a large one's each 10 s, as kubelets by default. A node without power renews nothing, as its kubelet would.
+so that tests need not wait; a large one's each 10 s, as kubelets by default. A node without power renews nothing, as
+its kubelet would.
 """
 
 import http.client
