@@ -6,7 +6,7 @@ import type { X509Certificate } from "node:crypto";
 import { type Problem, UserError } from "../support/errors";
 import { type GoCertificate, GoRefusal, readAsGo } from "./go/goCertificate";
 import { notPem } from "./pem";
-import { fingerprintOf, isAuthority, isSelfSigned, issuerOf, subjectOf } from "./identity";
+import { fingerprintOf, isAuthority, isSelfIssued, isSelfSigned, issuerOf, subjectOf } from "./identity";
 import { certificateProblem } from "./problems";
 
 /** A certificate that passed the checks. */
@@ -140,18 +140,38 @@ function concerns(certificate: X509Certificate, now: Date): string[] {
       `the certificate ${name} expires in ${Math.max(0, Math.floor(left / day))} days, at ${new Date(certificate.validTo).toISOString()}`,
     );
   }
+  const selfSigned = isSelfSigned(certificate);
   if (!certificate.ca) {
     list.push(
       `the certificate ${name} is a self-signed server certificate, not a CA: nodes need its successor at each renewal`,
     );
-  } else if (!isSelfSigned(certificate)) {
+  } else if (isSelfIssued(certificate) && !selfSigned) {
+    list.push(
+      `the certificate ${name} is signed by another key than its own, as when a CA's key is changed (or it was altered): ` +
+        "containerd accepts it; curl and other programs that use OpenSSL need the CA's old certificate too, or the new " +
+        "self-signed one in its place",
+    );
+  } else if (!selfSigned) {
     list.push(
       `the certificate ${name} is an intermediate authority (issued by ${issuerOf(certificate)}): containerd accepts it ` +
         "without its root; curl and other programs that use OpenSSL need the root too",
     );
   }
+  if (selfSigned && !certificate.checkIssued(certificate)) {
+    list.push(
+      `the certificate ${name} is not its own issuer by OpenSSL's rules, as its key usage does not include signing ` +
+        "certificates or its authority key identifier names another one: containerd accepts it; curl and other programs " +
+        "that use OpenSSL before 3.0 refuse it",
+    );
+  }
   const read = asGo(certificate);
-  if (!(read instanceof GoRefusal) && read.signature.verdict === "insecure") {
+  if (read instanceof GoRefusal) return list;
+  for (const doubt of read.doubts) {
+    list.push(
+      `the certificate ${name} has ${doubt}: containerd may ignore it in silence, which the first node's pull shows`,
+    );
+  }
+  if (read.signature.verdict === "insecure") {
     list.push(
       `the certificate ${name} is signed with ${read.signature.name}: containerd accepts it, since the signature of a trusted ` +
         "certificate is not verified; other programs may refuse it, and its own signatures must use SHA-256 or better",
