@@ -41,9 +41,9 @@ export function readCertificates(content: string | Buffer, options: { subject: s
 function tryCertificate(der: Buffer): X509Certificate | undefined {
   try {
     const certificate = new X509Certificate(der);
-    // The parser ignores bytes after the certificate, and decodes the key only on first use. If a certificate says that
-    // its own key signed it, and that key did not, it was altered.
-    const whole = certificate.raw.length === der.length && certificate.publicKey.type === "public";
+    // The parser ignores bytes after the certificate, writes its outermost length anew, and decodes the key only on first
+    // use. If a certificate says that its own key signed it, and that key did not, it was altered.
+    const whole = certificate.raw.equals(der) && certificate.publicKey.type === "public";
     const altered = isSelfIssued(certificate) && claimsOwnKey(certificate) && !isSelfSigned(certificate);
     return whole && !altered ? certificate : undefined;
   } catch {

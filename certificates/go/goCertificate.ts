@@ -272,7 +272,10 @@ function readExtension(id: string, value: ArrayBuffer, into: Read): boolean {
       return Object.values<readonly string[]>({ ...into.names }).some((list) => list.length > 0);
     case "2.5.29.19": {
       const { cA, pathLenConstraint } = AsnConvert.parse(value, BasicConstraints);
-      if (pathLenConstraint !== undefined && !Number.isSafeInteger(pathLenConstraint))
+      if (
+        pathLenConstraint !== undefined &&
+        !(Number.isSafeInteger(pathLenConstraint) && pathLenConstraint >= 0)
+      )
         throw malformed("its path length is no number of authorities");
       into.basicConstraints = { ca: cA, pathLength: pathLenConstraint };
       return true;
@@ -299,8 +302,12 @@ function readExtension(id: string, value: ArrayBuffer, into: Read): boolean {
 
 function isRead(value: ArrayBuffer, type: new () => unknown): boolean {
   try {
-    AsnConvert.parse(value, type);
-    return derFindings(new Uint8Array(value)).defect === undefined;
+    const read = AsnConvert.parse(value, type);
+    const policies =
+      read instanceof CertificatePolicies ? [...read].map((each) => each.policyIdentifier) : [];
+    return (
+      new Set(policies).size === policies.length && derFindings(new Uint8Array(value)).defect === undefined
+    );
   } catch {
     return false;
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { UserError } from "../../../support/errors";
 import { execFileSync } from "node:child_process";
-import { X509Certificate, generateKeyPairSync } from "node:crypto";
+import { X509Certificate, createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { before, describe, it } from "node:test";
 import { checkCertificates } from "../../../certificates/certificates";
 import { Pki, curve, rsa, type Identity } from "../../integration/certificates/pki";
@@ -87,6 +87,69 @@ describe("a CA", () => {
     const { certificates, warnings } = parse(selfSigned.cert);
     assert.equal(certificates.length, 1);
     assert.match(warnings.join(), /self-signed server certificate/);
+  });
+
+  it("that is a self-signed server certificate is taken whatever its key usage, with a warning for OpenSSL's programs", () => {
+    for (const flag of ["", "critical,"]) {
+      const extensions = ["basicConstraints=CA:FALSE", `keyUsage=${flag}digitalSignature,keyEncipherment`];
+      const bare = pki.server("registry.example.com", "DNS:registry.example.com", undefined, { extensions });
+      const { certificates, warnings } = parse(bare.cert);
+      assert.deepEqual(
+        certificates.map(({ sha256 }) => sha256),
+        [bare.sha256],
+      );
+      assert.match(warnings.join(), /self-signed server certificate.*OpenSSL before 3\.0 refuse it/);
+    }
+  });
+
+  it("that is signed by an older key of its own name is taken with a warning, alone and beside the new root", () => {
+    const key = curve("prime256v1");
+    const identifiers = ["subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid:always"];
+    for (const more of [[], identifiers]) {
+      const extensions = ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign", ...more];
+      for (const oldKey of [curve("prime256v1"), rsa(2048)]) {
+        const old = pki.ca("Rolled Root", undefined, { key: oldKey, extensions });
+        const rollover = pki.ca("Rolled Root", old, { key, extensions });
+        const renewed = pki.ca("Rolled Root", undefined, { key, extensions });
+        for (const given of [
+          [rollover],
+          [rollover, renewed],
+          [renewed, rollover],
+          [old, rollover, renewed],
+        ]) {
+          const { certificates, warnings } = parse(given.map(({ cert }) => cert).join(""));
+          assert.deepEqual(
+            certificates.map(({ sha256 }) => sha256),
+            given.map(({ sha256 }) => sha256),
+          );
+          assert.equal(warnings.length, 1);
+          assert.match(warnings.join(), /CN=Rolled Root is signed by another key than its own.*OpenSSL/);
+        }
+      }
+    }
+  });
+
+  it("that was renewed with the same key is taken, with a warning where it still names the old one as its issuer", () => {
+    const extensions = ["basicConstraints=critical,CA:TRUE", "subjectKeyIdentifier=hash"];
+    const old = pki.ca("Renewed Root", undefined, { extensions });
+    const key = createPrivateKey(old.key);
+    assert.deepEqual(parse(pki.ca("Renewed Root", undefined, { extensions, key }).cert).warnings, []);
+    const named = [...extensions, "authorityKeyIdentifier=keyid,issuer:always"];
+    const renewed = pki.ca("Renewed Root", old, { extensions: named, key });
+    const { certificates, warnings } = parse(renewed.cert + old.cert);
+    assert.equal(certificates.length, 2);
+    assert.match(warnings.join(), /is not its own issuer by OpenSSL's rules/);
+  });
+
+  it("that says that its own key signed it, and was not, is refused as damaged", () => {
+    const identifiers = ["subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid:always"];
+    const whole = pki.ca("Root", undefined, {
+      extensions: ["basicConstraints=critical,CA:TRUE", ...identifiers],
+    });
+    const der = Buffer.from(new X509Certificate(whole.cert).raw);
+    der[der.length - 1]! ^= 1;
+    const pem = `-----BEGIN CERTIFICATE-----\n${der.toString("base64")}\n-----END CERTIFICATE-----\n`;
+    assert.throws(() => parse(pem), problem("ca-not-pem", /damaged/));
   });
 
   it("that is an intermediate is taken with a warning", () => {
