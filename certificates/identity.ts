@@ -57,8 +57,8 @@ function hasKey(certificate: X509Certificate): boolean {
 /** Whether it says of itself that its own key signed it: its two key identifiers are the same. */
 export function claimsOwnKey(certificate: X509Certificate): boolean {
   try {
-    const { extensions = [] } = AsnConvert.parse(certificate.raw, Certificate).tbsCertificate;
-    const valueOf = (id: string) => [...extensions].find(({ extnID }) => extnID === id)!.extnValue.buffer;
+    const { extensions } = AsnConvert.parse(certificate.raw, Certificate).tbsCertificate;
+    const valueOf = (id: string) => [...extensions!].find(({ extnID }) => extnID === id)!.extnValue.buffer;
     const { keyIdentifier } = AsnConvert.parse(valueOf("2.5.29.35"), AuthorityKeyIdentifier);
     const own = AsnConvert.parse(valueOf("2.5.29.14"), SubjectKeyIdentifier);
     return Buffer.from(keyIdentifier!.buffer).equals(Buffer.from(own.buffer));

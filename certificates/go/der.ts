@@ -83,12 +83,12 @@ function valueDefect(kind: number, content: Buffer): string | undefined {
     }
     case tag.null:
       return content.length === 0 ? undefined : "it is not strict DER: a NULL in it has a content";
-    case tag.objectId:
-      return content.length > 0 &&
-        !/(?:^|[\x00-\x7f])\x80/.test(content.toString("latin1")) &&
-        content.at(-1)! < 0x80
-        ? undefined
-        : "it is not strict DER: an object identifier in it is not in its shortest form";
+    case tag.objectId: {
+      const padded = content.some((byte, index) => byte === 0x80 && (content[index - 1] ?? 0) < 0x80);
+      return content.length === 0 || padded || content.at(-1)! >= 0x80
+        ? "it is not strict DER: an object identifier in it is not in its shortest form"
+        : undefined;
+    }
     case tag.utcTime:
       return /^\d{10}(?:\d\d)?(?:Z|[+-](?!0000)\d{4})$/.test(content.toString("latin1"))
         ? undefined

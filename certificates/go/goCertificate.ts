@@ -193,12 +193,13 @@ export function readAsGo(x509: X509Certificate): GoCertificate {
   const { tbsCertificate: body, signatureAlgorithm: outer } = parsed;
   const { defect, strings } = derFindings(x509.raw);
   if (defect !== undefined) throw malformed(defect);
-  if (body.version < 0 || body.version > 2) throw malformed(`it is of version ${body.version + 1}`);
+  const version = body.version + 1;
+  if (version < 1 || version > 3) throw malformed(`it is of version ${version}`);
   const der = (value: unknown): Buffer => Buffer.from(AsnConvert.serialize(value));
   if ((new Uint8Array(body.serialNumber)[0] ?? 0) >= 0x80) throw malformed("its serial number is negative");
   if (!der(body.signature).equals(der(outer)))
     throw malformed("it names one signature algorithm inside and another outside");
-  const extensions = body.version === 2 ? listOf(body.extensions) : [];
+  const extensions = version === 3 ? listOf(body.extensions) : [];
   if (new Set(extensions.map(({ extnID }) => extnID)).size < extensions.length)
     throw malformed("it has an extension twice");
   const wrongly = extensions.find(({ extnID, critical }) => critical && neverCritical.has(extnID));
@@ -219,7 +220,7 @@ export function readAsGo(x509: X509Certificate): GoCertificate {
   return {
     ...read,
     x509,
-    version: body.version + 1,
+    version,
     subject: der(body.subject),
     issuer: der(body.issuer),
     key: readKey(x509, body.subjectPublicKeyInfo),
