@@ -437,6 +437,9 @@ describe("a cluster through a kubeconfig context", () => {
     assert.deepEqual(await findSecret(context, "ns1", "x"), {
       labels: { app: "a" },
       annotations: { note: "n" },
+      deleting: false,
+      type: "Opaque",
+      immutable: false,
       data: { key: "väl" },
     });
     assert.equal(await findSecret(context, "ns1", "absent"), undefined);
