@@ -4,7 +4,7 @@
  */
 import type { X509Certificate } from "node:crypto";
 import { type Problem, UserError } from "../support/errors";
-import { type GoCertificate, GoRefusal, readAsGo } from "./go/goCertificate";
+import { type GoCertificate, GoRefusal, readAsGo, serverAuth } from "./go/goCertificate";
 import { notPem } from "./pem";
 import { fingerprintOf, isAuthority, isSelfIssued, isSelfSigned, issuerOf, subjectOf } from "./identity";
 import { certificateProblem } from "./problems";
@@ -157,15 +157,34 @@ function concerns(certificate: X509Certificate, now: Date): string[] {
         "without its root; curl and other programs that use OpenSSL need the root too",
     );
   }
-  if (selfSigned && !certificate.checkIssued(certificate)) {
-    list.push(
-      `the certificate ${name} is not its own issuer by OpenSSL's rules, as its key usage does not include signing ` +
-        "certificates or its authority key identifier names another one: containerd accepts it; curl and other programs " +
-        "that use OpenSSL before 3.0 refuse it",
-    );
-  }
   const read = asGo(certificate);
   if (read instanceof GoRefusal) return list;
+  const openSsl = "containerd accepts it; curl and other programs that use OpenSSL";
+  if (selfSigned && read.mayNotSign) {
+    list.push(
+      `the certificate ${name} has a key usage without signing certificates: ${openSsl} before 3.0 refuse it`,
+    );
+  } else if (selfSigned && !certificate.checkIssued(certificate)) {
+    list.push(
+      `the certificate ${name} names another one than itself as its issuer (authority key identifier): ${openSsl} need ` +
+        "that one too",
+    );
+  }
+  const inVain = [
+    ...(read.unhandled.length > 0
+      ? [`a critical extension that Go does not know (${read.unhandled.join(", ")})`]
+      : []),
+    ...(read.notForServers ? ["an extended key usage that leaves out TLS servers"] : []),
+  ];
+  for (const what of inVain)
+    list.push(`the certificate ${name} has ${what}: containerd refuses each server that it issued`);
+  // Node.js's types leave out that there may be no extended key usage.
+  const usages = certificate.keyUsage as readonly string[] | undefined;
+  if (!read.notForServers && usages && !usages.includes(serverAuth)) {
+    list.push(
+      `the certificate ${name} has an extended key usage for any use that does not name TLS servers: ${openSsl} refuse it`,
+    );
+  }
   for (const doubt of read.doubts) {
     list.push(
       `the certificate ${name} has ${doubt}: containerd may ignore it in silence, which the first node's pull shows`,

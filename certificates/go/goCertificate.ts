@@ -154,7 +154,8 @@ function pssAlgorithm(parameters: AlgorithmIdentifier["parameters"]): SignatureA
   return { name: "RSAPSS with other parameters than Go takes", verdict: "unknown" };
 }
 
-const serverAuth = "1.3.6.1.5.5.7.3.1";
+/** The extended key usage of TLS servers. */
+export const serverAuth = "1.3.6.1.5.5.7.3.1";
 const anyUsage = "2.5.29.37.0";
 /** Further extensions that Go reads. No verdict depends on what they say. */
 const otherKnown = new Map<string, new () => unknown>([

@@ -468,7 +468,7 @@ describe("a CA that Go takes, and OpenSSL not in every way", () => {
         given: [renewed],
         server: pki.server("renewed", names, old),
         chain: [renewed],
-        warning: /not its own issuer/,
+        warning: /names another one than itself as its issuer/,
       },
     };
   };

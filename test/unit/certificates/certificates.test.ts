@@ -98,7 +98,7 @@ describe("a CA", () => {
         certificates.map(({ sha256 }) => sha256),
         [bare.sha256],
       );
-      assert.match(warnings.join(), /self-signed server certificate.*OpenSSL before 3\.0 refuse it/);
+      assert.match(warnings.join(), /self-signed server certificate.*OpenSSL before 3\.0 refuse it$/);
     }
   });
 
@@ -138,7 +138,7 @@ describe("a CA", () => {
     const renewed = pki.ca("Renewed Root", old, { extensions: named, key });
     const { certificates, warnings } = parse(renewed.cert + old.cert);
     assert.equal(certificates.length, 2);
-    assert.match(warnings.join(), /is not its own issuer by OpenSSL's rules/);
+    assert.match(warnings.join(), /names another one than itself as its issuer.*OpenSSL need that one too/);
   });
 
   it("that says that its own key signed it, and was not, is refused as damaged", () => {
@@ -198,6 +198,23 @@ describe("a CA", () => {
     ];
     for (const [{ cert }, pattern] of cases)
       assert.throws(() => parse(cert), problem("ca-unusable", /containerd in silence/, pattern));
+  });
+
+  it("that is for other uses than TLS servers, or has what Go does not know, is taken with a warning", () => {
+    const extended = (...extensions: string[]): string =>
+      pki.ca("Root", undefined, { extensions: ["basicConstraints=critical,CA:TRUE", ...extensions] }).cert;
+    const cases: [string, RegExp][] = [
+      ["extendedKeyUsage=clientAuth", /leaves out TLS servers: containerd refuses each server/],
+      ["1.2.3.4=critical,ASN1:UTF8String:x", /Go does not know \(1\.2\.3\.4\): containerd refuses each/],
+    ];
+    for (const [extension, pattern] of cases)
+      assert.match(parse(extended(extension)).warnings.join(), pattern);
+    assert.deepEqual(parse(extended("extendedKeyUsage=serverAuth,clientAuth")).warnings, []);
+    // OpenSSL, unlike Go, does not take any use for this one.
+    assert.match(
+      parse(extended("extendedKeyUsage=anyExtendedKeyUsage")).warnings.join(),
+      /for any use that does not name TLS servers: .*OpenSSL refuse it/,
+    );
   });
 
   it("that is signed with SHA-1 or MD5 is accepted with a warning, since nothing verifies that signature", () => {
