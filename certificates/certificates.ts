@@ -6,7 +6,15 @@ import type { X509Certificate } from "node:crypto";
 import { type Problem, UserError } from "../support/errors";
 import { type GoCertificate, GoRefusal, readAsGo, serverAuth } from "./go/goCertificate";
 import { notPem } from "./pem";
-import { fingerprintOf, isAuthority, isSelfIssued, isSelfSigned, issuerOf, subjectOf } from "./identity";
+import {
+  fingerprintOf,
+  isAuthority,
+  isSignedBy,
+  isSelfIssued,
+  isSelfSigned,
+  issuerOf,
+  subjectOf,
+} from "./identity";
 import { certificateProblem } from "./problems";
 
 /** A certificate that passed the checks. */
@@ -59,7 +67,7 @@ export function checkCertificates(
     ...leaves.map(
       (certificate) => `the server certificate ${subjectOf(certificate)} is left out; nodes need its CA`,
     ),
-    ...authorities.flatMap((certificate) => concerns(certificate, now)),
+    ...authorities.flatMap((certificate) => concerns(certificate, authorities, now)),
   ];
   return {
     certificates: authorities.map(asCaCertificate),
@@ -131,7 +139,8 @@ function asGo(certificate: X509Certificate): GoCertificate | GoRefusal {
   }
 }
 
-function concerns(certificate: X509Certificate, now: Date): string[] {
+/** @param given - All that nodes are to trust beside it. */
+function concerns(certificate: X509Certificate, given: readonly X509Certificate[], now: Date): string[] {
   const name = subjectOf(certificate);
   const left = new Date(certificate.validTo).getTime() - now.getTime();
   const list: string[] = [];
@@ -141,17 +150,21 @@ function concerns(certificate: X509Certificate, now: Date): string[] {
     );
   }
   const selfSigned = isSelfSigned(certificate);
+  const issuerGiven = given.some(
+    (other) =>
+      other !== certificate && certificate.checkIssued(other) && isSignedBy(certificate, other.publicKey),
+  );
   if (!certificate.ca) {
     list.push(
       `the certificate ${name} is a self-signed server certificate, not a CA: nodes need its successor at each renewal`,
     );
-  } else if (isSelfIssued(certificate) && !selfSigned) {
+  } else if (isSelfIssued(certificate) && !selfSigned && !issuerGiven) {
     list.push(
       `the certificate ${name} is signed by another key than its own, as when a CA's key is changed (or it was altered): ` +
         "containerd accepts it; curl and other programs that use OpenSSL need the CA's old certificate too, or the new " +
         "self-signed one in its place",
     );
-  } else if (!selfSigned) {
+  } else if (!selfSigned && !issuerGiven) {
     list.push(
       `the certificate ${name} is an intermediate authority (issued by ${issuerOf(certificate)}): containerd accepts it ` +
         "without its root; curl and other programs that use OpenSSL need the root too",
@@ -164,7 +177,7 @@ function concerns(certificate: X509Certificate, now: Date): string[] {
     list.push(
       `the certificate ${name} has a key usage without signing certificates: ${openSsl} before 3.0 refuse it`,
     );
-  } else if (selfSigned && !certificate.checkIssued(certificate)) {
+  } else if (selfSigned && !issuerGiven && !certificate.checkIssued(certificate)) {
     list.push(
       `the certificate ${name} names another one than itself as its issuer (authority key identifier): ${openSsl} need ` +
         "that one too",

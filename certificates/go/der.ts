@@ -14,7 +14,7 @@ export interface DerFindings {
 }
 
 const tag = {
-  ...{ boolean: 1, integer: 2, bitString: 3, null: 5, objectId: 6 },
+  ...{ boolean: 1, integer: 2, bitString: 3, octetString: 4, null: 5, objectId: 6 },
   ...{ sequence: 16, set: 17, utcTime: 23, generalizedTime: 24 },
 };
 
@@ -119,14 +119,12 @@ const stringTypes: Record<number, { readonly name: string; readonly fits: (conte
       !/[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]/.test(Buffer.from(content).swap16().toString("utf16le")),
   },
 };
-/** Types of strings that Go does not read in names. */
-const otherStrings = new Set([21, 25, 26, 27, 28]);
+const others = new Set(Object.values(tag));
 
 function stringDefect(block: BaseBlock): string | undefined {
-  const kind = universal(block) ?? 0;
-  if (otherStrings.has(kind)) return "a string of a type that Go does not read";
+  const kind = universal(block);
+  if (kind === undefined || others.has(kind)) return undefined;
   const type = stringTypes[kind];
-  return type === undefined || type.fits(contentOf(block))
-    ? undefined
-    : `a ${type.name} with characters that it may not have`;
+  if (!type) return "a string of a type that Go does not read";
+  return type.fits(contentOf(block)) ? undefined : `a ${type.name} with characters that it may not have`;
 }

@@ -302,13 +302,15 @@ function readExtension(id: string, value: ArrayBuffer, into: Read): boolean {
   }
 }
 
+/** Whether an extension is one of its type, and would be written as it is. */
 function isRead(value: ArrayBuffer, type: new () => unknown): boolean {
   try {
     const read = AsnConvert.parse(value, type);
     const policies =
       read instanceof CertificatePolicies ? [...read].map((each) => each.policyIdentifier) : [];
     return (
-      new Set(policies).size === policies.length && derFindings(new Uint8Array(value)).defect === undefined
+      new Set(policies).size === policies.length &&
+      Buffer.from(AsnConvert.serialize(read)).equals(Buffer.from(value))
     );
   } catch {
     return false;
@@ -342,7 +344,8 @@ export function isDomain(text: string): boolean {
 }
 
 const isText = (text: string): boolean => /^[\0-\x7f]*$/.test(text);
-const isUri = (text: string): boolean => URL.canParse(text) && isDomain(new URL(text).hostname);
+const isUri = (text: string): boolean =>
+  URL.canParse(text) && /^(?:\[[\da-f:.]*\]|[\w-]+(?:\.[\w-]+)*)?$/i.test(new URL(text).hostname);
 
 /** The kinds of keys, each with the defect for which Go reads the whole certificate not. */
 const keyDefects: Record<string, (info: SubjectPublicKeyInfo, key: KeyObject) => string | undefined> = {

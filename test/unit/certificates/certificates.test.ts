@@ -122,8 +122,10 @@ describe("a CA", () => {
             certificates.map(({ sha256 }) => sha256),
             given.map(({ sha256 }) => sha256),
           );
-          assert.equal(warnings.length, 1);
-          assert.match(warnings.join(), /CN=Rolled Root is signed by another key than its own.*OpenSSL/);
+          // With the old root beside it, OpenSSL has a chain to one that signs itself.
+          assert.equal(warnings.length, given.includes(old) ? 0 : 1);
+          if (warnings.length > 0)
+            assert.match(warnings.join(), /CN=Rolled Root is signed by another key than its own.*OpenSSL/);
         }
       }
     }
@@ -136,9 +138,11 @@ describe("a CA", () => {
     assert.deepEqual(parse(pki.ca("Renewed Root", undefined, { extensions, key }).cert).warnings, []);
     const named = [...extensions, "authorityKeyIdentifier=keyid,issuer:always"];
     const renewed = pki.ca("Renewed Root", old, { extensions: named, key });
-    const { certificates, warnings } = parse(renewed.cert + old.cert);
-    assert.equal(certificates.length, 2);
-    assert.match(warnings.join(), /names another one than itself as its issuer.*OpenSSL need that one too/);
+    assert.match(
+      parse(renewed.cert).warnings.join(),
+      /names another one than itself as its issuer.*OpenSSL need that one too/,
+    );
+    assert.deepEqual(parse(renewed.cert + old.cert).warnings, []);
   });
 
   it("that says that its own key signed it, and was not, is refused as damaged", () => {
@@ -157,6 +161,7 @@ describe("a CA", () => {
       parse(intermediate.cert).warnings.join(),
       /intermediate authority \(issued by CN=Example Root\)/,
     );
+    assert.deepEqual(parse(intermediate.cert + root.cert).warnings, []);
   });
 
   it("that is expired or not yet valid is refused, and one that soon expires is warned of", () => {

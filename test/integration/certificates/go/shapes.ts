@@ -215,6 +215,7 @@ export function makeShapes(): Record<string, Shape> {
     // Names in extensions
     "a URI": taken(withNames(text(0x86, "https://ca.example.com/"))),
     "a URI that is none": warned(withNames(text(0x86, "http://[::1"))),
+    "a URI of a host with a backtick": warned(withNames(text(0x86, "http://a`b.example.com/"))),
     "a URI of an impossible host": warned(withNames(text(0x86, "http://a..b/"))),
     "a URI with 8 bits": warned(withNames(text(0x86, "http://\xe9.example.com/"))),
     "a name with 8 bits": warned(withNames(text(0x82, "\xe9.example.com"))),
@@ -227,6 +228,7 @@ export function makeShapes(): Record<string, Shape> {
     // Further extensions
     policies: taken(withExtension(oid.policies, seq(seq("06032a0304")))),
     "policies that are none": warned(withExtension(oid.policies, "0500")),
+    "policies in a SET": warned(withExtension(oid.policies, der(0x31, seq("06032a0304")))),
     "a policy twice": warned(withExtension(oid.policies, seq(seq("06032a0304"), seq("06032a0304")))),
     "authority information": taken(
       withExtension(
