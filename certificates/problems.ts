@@ -96,7 +96,7 @@ export const certificateProblem = defineProblems("Certificates", {
       ["registries[0].ca", "the certificate ‹name› would be ignored by containerd in silence: ‹unread›"],
       [
         "registries[0].ca",
-        "the certificate ‹name› would be ignored by containerd in silence: Go does not read it: its key, a point of an elliptic curve, is in compressed form, which Go does not read",
+        "the certificate ‹name› would be ignored by containerd in silence: Go does not read it: its key, a point of an elliptic curve, is in compressed (or hybrid) form",
       ],
     ],
   },

@@ -1,5 +1,5 @@
 /** Certificates of CAs in shapes that no tool makes: written byte by byte, and signed. */
-import { createPrivateKey, sign, X509Certificate } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, sign, X509Certificate } from "node:crypto";
 import { AsnConvert } from "@peculiar/asn1-schema";
 import { Certificate } from "@peculiar/asn1-x509";
 import { type Identity, Pki, rsa } from "../pki";
@@ -79,6 +79,8 @@ export function makeShapes(): Record<string, Shape> {
     Buffer.from(AsnConvert.serialize(parsed(identity).tbsCertificate.subjectPublicKeyInfo));
   const point = Buffer.from(parsed(ec).tbsCertificate.subjectPublicKeyInfo.subjectPublicKey);
   const rsaKey = Buffer.from(parsed(rsaCa).tbsCertificate.subjectPublicKeyInfo.subjectPublicKey);
+  const edCa = pki.ca("Root", undefined, { key: generateKeyPairSync("ed25519").privateKey });
+  const edKey = Buffer.from(parsed(edCa).tbsCertificate.subjectPublicKeyInfo.subjectPublicKey);
   const p256 = seq("0607 2a8648ce3d0201", "0608 2a8648ce3d030107");
   const rsaId = "0609 2a864886f70d010101";
   const year = new Date().getUTCFullYear();
@@ -126,6 +128,9 @@ export function makeShapes(): Record<string, Shape> {
     ),
     "an EC key in hybrid form": refused(
       make({ key: seq(p256, der(0x03, "00", point[64]! % 2 === 0 ? "06" : "07", point.subarray(1))) }),
+    ),
+    "an Ed25519 key with NULL": refused(
+      make({ key: seq(seq("0603 2b6570", "0500"), der(0x03, "00", edKey)) }),
     ),
     "an RSA key without NULL": refused(make({ key: seq(seq(rsaId), der(0x03, "00", rsaKey)) }, rsaCa)),
     "an RSA key whose modulus has a zero too much": refused(
