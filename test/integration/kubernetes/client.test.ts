@@ -467,11 +467,12 @@ describe("a cluster through a kubeconfig context", () => {
 
   it("reads a Secret with its labels and decoded values", async () => {
     const context = await open();
-    const metadata = { name: "x", labels: { app: "a" }, annotations: { note: "n" } };
+    const metadata = { name: "x", uid: "uid-of-x", labels: { app: "a" }, annotations: { note: "n" } };
     answers["GET /api/v1/namespaces/ns1/secrets/x"] = {
       body: { metadata, data: { key: Buffer.from("väl").toString("base64") } },
     };
     assert.deepEqual(await findSecret(context, "ns1", "x"), {
+      uid: "uid-of-x",
       labels: { app: "a" },
       annotations: { note: "n" },
       deleting: false,
