@@ -15,8 +15,8 @@ import {
   type NodeTarget,
   type StackIdentity,
   defaults,
+  isSkipped,
   pinName,
-  unreachableCodes,
 } from "../nodes/protocol/spec";
 import { describeStack } from "../plan/ownership";
 import { type DeployedStack, readDeployedStack } from "../state/exportedState";
@@ -198,7 +198,7 @@ async function forgetOn(request: Request, deployed: DeployedStack, context: Remo
   let code = 0;
   for (const answer of observed.values()) {
     if (answer.kind === "answered") continue;
-    const skipped = context.unreachable === "skip" && unreachableCodes.has(answer.problem.code);
+    const skipped = isSkipped(answer.problem.code, context);
     context.log(`${skipped ? "skipped: " : ""}${describeProblem(answer.problem)}`);
     if (!skipped) code = 1;
   }

@@ -171,6 +171,14 @@ describe("the check before a destroy", { skip: sshdImpossible() }, () => {
     assert.deepEqual((await refused(check({}, { ...skip, more: policy }))).codes, ["ssh-refused"]);
   });
 
+  it("passes over nodes that refuse the user where the removal will, and refuses them otherwise", async () => {
+    nodes("w1");
+    api.secret("tkc-cluster-1-ssh", { "ssh-privatekey": server.stranger.privateKey });
+    assert.deepEqual((await refused(check())).codes, ["ssh-auth"]);
+    const skip = { words: ["--unreachable", "skip"] };
+    assert.match(await passes(check({}, skip)), /^will be passed over: node w1 .*\[ssh-auth\]$/m);
+  });
+
   it("sends no password to whatever answers at a node's address", async () => {
     nodes("w1", "w2");
     api.secret("tkc-cluster-1-ssh", undefined);
