@@ -57,7 +57,6 @@ function pinForRemoval(
   }
 }
 
-/**
 /** How a removal from one node goes. */
 interface RemovalOptions {
   readonly controlPlane: boolean;
