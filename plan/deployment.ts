@@ -21,7 +21,7 @@ export async function resolveDeployment(
   const action = { verb: "get", resource: "deployments.apps", namespace, name };
   const live = await cluster.find(action, () => cluster.apps.readNamespacedDeployment({ namespace, name }));
   const what = `deployment ${namespace}/${name}`;
-  const claim = async (): Promise<Claim> => claimOf(await previousState(), settings.cluster);
+  const claim = async (): Promise<Claim> => claimOf(await previousState());
   const options = { claim, adopt: settings.adopt, otherName: "`deployment.name`" };
   const object = { kind: "deployment", namespace, name, context: cluster.name };
   const exists = live !== undefined;

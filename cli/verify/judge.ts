@@ -220,8 +220,8 @@ function explainOthers(
 function judgeObjects({ stack, labelled }: Evidence, { warnings, notes }: Said): ObjectFinding[] {
   warnings.push(...labelled.problems);
   const claim = {
-    id: stack.identity.id,
-    former: stack.former,
+    ids: new Set([stack.identity.id ?? []].flat()),
+    formers: new Set([stack.former ?? []].flat()),
     uids: new Set(stack.objects.map(({ uid }) => uid)),
   };
   return labelled.objects
