@@ -210,10 +210,18 @@ async function forgetOn(request: Request, deployed: DeployedStack, context: Remo
   say(["to be taken off:", ...found.lines].join("\n  "));
   await confirm(request);
   const input: SweepInput = { connection, hostKeys, stack: found.stack, readyTimeout: defaults.readyTimeout };
-  await sweepNodes(input, context, {
-    only: ({ name }) => found.nodes.has(name),
-    unclaimed: request.unclaimed,
-  });
+  // Nobody of a forgotten stack comes back: its note of a host key is only taken off.
+  const notePin: RemovalContext["notePin"] = async (target, stack, hostKey) => {
+    if (hostKey === undefined) await context.notePin(target, stack, hostKey);
+  };
+  await sweepNodes(
+    input,
+    { ...context, notePin },
+    {
+      only: ({ name }) => found.nodes.has(name),
+      unclaimed: request.unclaimed,
+    },
+  );
   say(`taken off ${found.nodes.size} node${found.nodes.size === 1 ? "" : "s"}`);
   return code;
 }
