@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Observation } from "../nodes/operations/inspection";
-import { type UnreachablePolicy, unreachableCodes } from "../nodes/protocol/spec";
+import { type UnreachablePolicy, isSkipped } from "../nodes/protocol/spec";
 import { describeProblem } from "../support/errors";
 
 /** Logs a progress message if the checks take more than two seconds. */
@@ -26,7 +26,7 @@ export async function logPlan(
   for (const observation of plan.observed) {
     void observation.then(async (seen) => {
       if (seen.kind !== "silent") return;
-      const skipped = unreachable === "skip" && unreachableCodes.has(seen.problem.code);
+      const skipped = isSkipped(seen.problem.code, { unreachable });
       await pulumi.log.warn(`${skipped ? "skipped: " : ""}${describeProblem(seen.problem)}`);
     });
   }

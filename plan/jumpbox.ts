@@ -38,7 +38,7 @@ export async function resolveJumpbox(
   );
   const what = `pod ${namespace}/${name}`;
   const object = { kind: "pod", namespace, name, context: supervisor.name };
-  const claim = async (): Promise<Claim> => claimOf(await previousState(), settings.cluster);
+  const claim = async (): Promise<Claim> => claimOf(await previousState());
   const otherName = "`jumpbox.name`";
   const kind = await resolveOwnership(object, pod && foundObject(pod), { claim, adopt, otherName });
   const own = { create: true, container: jumpboxContainer };

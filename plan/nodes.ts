@@ -26,6 +26,8 @@ export interface NodePlan {
   readonly node: ClusterNode;
   /** How to connect to it. */
   readonly target: NodeTarget;
+  /** The host key that it must show, if any is known. */
+  readonly hostKey?: string | undefined;
   /** Identifies the installation. A changed nonce makes Pulumi install again. */
   readonly nonce: string | Promise<string>;
   /** The owner under which a release that made no ids recorded what this stack has on the node. */
@@ -151,7 +153,9 @@ export function planNodes(
       answer && before
         ? answer.then((observation) => nonceOf(node.uid, before, observation, wanted))
         : nonceOf(node.uid, before, undefined, wanted);
-    return { node, target: targets[index]!, nonce, former: formerOf(before, wanted.identity) };
+    const target = targets[index]!;
+    const hostKey = pinnedKey(target, previous);
+    return { node, target, hostKey, nonce, former: formerOf(before, wanted.identity) };
   });
 }
 
