@@ -7,15 +7,18 @@ import { type Problem, UserError } from "../support/errors";
 import { printable } from "../support/text";
 import { type BadArgument, cliProblem } from "./problems";
 
-/** @param usage - What follows `npm run NAME --` in the first line of the help. */
-export function commandForPeople(name: string, usage: string): Command {
-  return new Command(`npm run ${name} --`)
-    .usage(usage)
-    .helpOption("--help", "this text")
+const quietCommand = (name?: string): Command =>
+  new Command(name)
     .exitOverride()
     .showSuggestionAfterError(false)
     .configureOutput({ outputError: () => undefined });
-}
+
+/** @param usage - What follows `npm run NAME --` in the first line of the help. */
+export const commandForPeople = (name: string, usage: string): Command =>
+  quietCommand(`npm run ${name} --`).usage(usage).helpOption("--help", "this text");
+
+/** A command that only states name: it has no help. */
+export const commandInStates = (): Command => quietCommand().helpOption(false);
 
 /** For an option that may be repeated. */
 export const collect = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];

@@ -43,7 +43,7 @@ const command = (): Command =>
     .option("--yes", "do not ask")
     .addHelpText(
       "after",
-      "\nExit code: 0 if nothing is left, 1 if it is left on a node or was not confirmed, 2 if it could not be found out.",
+      "\nExit code: 0 if nothing is left, 1 if it is left on a node, a node did not answer, or it was not confirmed, 2 if it could not be found out.",
     );
 
 interface Request {
@@ -200,7 +200,7 @@ async function forgetOn(request: Request, deployed: DeployedStack, context: Remo
     if (answer.kind === "answered") continue;
     const skipped = isSkipped(answer.problem.code, context);
     context.log(`${skipped ? "skipped: " : ""}${describeProblem(answer.problem)}`);
-    if (!skipped) code = 1;
+    code = 1;
   }
   const found = findOn(observed, request);
   if (found.nodes.size === 0) {

@@ -2,7 +2,6 @@
  * The commands that the stack runs on nodes, each in a process of its own. stdout is what the stack keeps; stderr is
  * for people. Their names, arguments and environment are in state: an interface.
  */
-import { Command } from "commander";
 import { namedContexts } from "../kubernetes/client";
 import { listNodes } from "../kubernetes/nodes";
 import { writePin } from "../kubernetes/pins";
@@ -14,7 +13,7 @@ import { callService } from "../nodes/service/client";
 import type { SessionPool } from "../nodes/ssh/pool";
 import { proveCluster } from "../vsphere/cluster";
 import { nodeProblem } from "../nodes/problems";
-import { parseArguments } from "./arguments";
+import { commandInStates, parseArguments } from "./arguments";
 import { openPool } from "./sessions";
 
 /** Runs a removal with sessions of this process, and closes them afterwards. */
@@ -70,14 +69,10 @@ async function dispatch(name: string, verbs: Readonly<Record<string, Verb>>, ver
  * `--no-restart` for leaving containerd alone.
  */
 export async function ca(args: readonly string[]): Promise<void> {
-  const command = new Command()
+  const command = commandInStates()
     .argument("[VERB...]")
     .option("--unreachable <POLICY>")
-    .option("--no-restart")
-    .helpOption(false)
-    .exitOverride()
-    .showSuggestionAfterError(false)
-    .configureOutput({ outputError: () => undefined });
+    .option("--no-restart");
   const { values, words } = parseArguments(command, args, (seen) =>
     nodeProblem.error("unknown-command", { subject: 'command "ca"', seen }, "installed", [
       "--unreachable",

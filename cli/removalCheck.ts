@@ -2,7 +2,6 @@
  * `v1 check-removal`: the first thing that `destroy` does. No program runs then, so this command asks what the checks
  * before an `up` ask, and refuses while everything is still there. It changes nothing.
  */
-import { parseArgs } from "node:util";
 import { type Right, checkRights, missingRights } from "../kubernetes/checks";
 import { type KubeContext, type OpenContext, namedContexts } from "../kubernetes/client";
 import { openBoth } from "../kubernetes/contexts";
@@ -17,6 +16,8 @@ import type { SessionPool } from "../nodes/ssh/pool";
 import { sshProblem } from "../nodes/ssh/problems";
 import { type Problem, UserError, allChecks, describeProblem } from "../support/errors";
 import { proveCluster, proveSupervisor } from "../vsphere/cluster";
+import { nodeProblem } from "../nodes/problems";
+import { commandInStates, parseArguments } from "./arguments";
 import { withProgress } from "./progress";
 import { openPool, openTransport } from "./sessions";
 
@@ -159,8 +160,14 @@ async function check(input: SweepInput, unreachable: UnreachablePolicy): Promise
 
 /** Takes `--unreachable skip` as the removal does. */
 export async function checkRemoval(args: readonly string[]): Promise<void> {
-  const { values } = parseArgs({ args: [...args], options: { unreachable: { type: "string" } } });
-  const unreachable = unreachablePolicy(process.env, values.unreachable ?? "fail");
+  const command = commandInStates().option("--unreachable <POLICY>");
+  const { values } = parseArguments(command, args, (seen) =>
+    nodeProblem.error("unknown-command", { subject: 'command "check-removal"', seen }, "installed", [
+      "--unreachable",
+    ]),
+  )!;
+  const { unreachable: policy = "fail" }: { unreachable?: string } = values;
+  const unreachable = unreachablePolicy(process.env, policy);
   const input = readSweepInput(process.env);
   const done = withProgress(check(input, unreachable), () => "Checking before anything is taken down");
   const exitCode = await done.then(

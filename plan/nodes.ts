@@ -94,14 +94,18 @@ function recordOf(
 
 /**
  * Under which former owner a node may have a record of this stack: one of a release that made no ids, or one that such a
- * release made and did not live to put into the state.
+ * release made and did not live to put into the state. A node that joins after all others were taken over has none: a
+ * record of that name there is another stack's, which such a release still runs.
  */
 function formerOf(
   recorded: RecordedNode | undefined,
   identity: RecordedIdentity | undefined,
+  { nodes }: PreviousState,
 ): string | undefined {
-  if (recorded && recorded.former === undefined && !recorded.skipped) return undefined;
-  return recorded?.former ?? identity?.former;
+  if (recorded) return recorded.former ?? (recorded.skipped ? identity?.former : undefined);
+  const underWay =
+    identity?.id === undefined || [...nodes.values()].some(({ former }) => former !== undefined);
+  return underWay ? identity?.former : undefined;
 }
 
 /** Inspects the nodes. A new node has nothing to report, but its session is open when the installation needs it. */
@@ -116,7 +120,7 @@ export function inspect(
 ): ReadonlyMap<string, Promise<Observation>> {
   const { owner, identity, sessions } = options;
   const inspected = targets.map((target) => {
-    const former = formerOf(recordOf(previous, target), identity);
+    const former = formerOf(recordOf(previous, target), identity, previous);
     return {
       target,
       hostKey: pinnedKey(target, previous),
@@ -155,7 +159,7 @@ export function planNodes(
         : nonceOf(node.uid, before, undefined, wanted);
     const target = targets[index]!;
     const hostKey = pinnedKey(target, previous);
-    return { node, target, hostKey, nonce, former: formerOf(before, wanted.identity) };
+    return { node, target, hostKey, nonce, former: formerOf(before, wanted.identity, previous) };
   });
 }
 

@@ -108,7 +108,7 @@ export const vsphereProblem = defineProblems("Login to the Supervisor", {
     cause:
       "A kubeconfig of this machine has a context of the right name that leads to another cluster. What another cluster says of nodes is not believed: the stack's own would keep the CA.",
     remedy: (login: string) =>
-      `Nothing was touched. Set KUBECONFIG to the kubeconfig whose context is of that cluster, or log in to it: \`${login}\``,
+      `Nothing was touched. Set KUBECONFIG to the kubeconfig whose context is of that cluster, or log in to it: \`${login}\`. To leave that cluster for another one, set it again and run \`pulumi destroy\` first`,
     examples: [
       [
         "context ‹name›",

@@ -6,6 +6,7 @@ import type { KubeContext, OpenContext } from "../../kubernetes/client";
 import { type NodeMark, leaseStore } from "../../kubernetes/lease";
 import { listControlPlane } from "../../kubernetes/nodes";
 import { type Turn, type TurnOptions, Turns, freeTurn } from "../../kubernetes/turns";
+import type { KubernetesCode } from "../../kubernetes/problems";
 import type { ClusterNode } from "../../kubernetes/types";
 import { UserError } from "../../support/errors";
 import { nodeProblem } from "../problems";
@@ -71,6 +72,9 @@ export async function inTurn<T>(
   );
 }
 
+/** A control-plane node that is joining may have no address yet. */
+const joining: ReadonlySet<string> = new Set<KubernetesCode>(["node-without-address"]);
+
 async function fence(
   input: CommandInput,
   context: OperationContext,
@@ -80,7 +84,16 @@ async function fence(
   let told = "";
   let before = unsettled;
   await waitUntil(readyTimeout, context, async () => {
-    const all = await context.controlPlane.list(target.clusterContext);
+    const all = await context.controlPlane.list(target.clusterContext).catch((error: unknown) => {
+      if (error instanceof UserError && joining.has(error.problems[0]!.code)) return error;
+      throw error;
+    });
+    if (all instanceof UserError) {
+      return nodeProblem.error("control-plane-not-ready", {
+        subject: `node ${target.name}`,
+        seen: `after ${readyTimeout} s another control-plane node is not Ready: ${all.message}`,
+      });
+    }
     const others = all.filter(({ uid }) => uid !== target.uid);
     const its = others.find(({ uid }) => uid === before?.uid);
     if (its) {

@@ -23,7 +23,8 @@
 #   restart      yes | no: whether remove restarts containerd (default yes)
 #
 # Output: key=value lines, all at the end, from "protocol=1" to "end=ok" or "end=failed"; less than 4 KiB for up to 24
-# certificates, each of which adds 73 bytes, and as many again to what status prints.
+# certificates, each of which adds 73 bytes, and as many again to what status prints; and up to 32 lines each of other
+# stacks' records and of files that nobody claims.
 #
 # What is kept on the node, in /var/lib/tkc-registry:
 #   owner-<16 hex>  one for each stack, named by its id, or by its name where it has none. First its way, where that is

@@ -147,7 +147,8 @@ report_strays() {
   for file in $strays; do
     reported=$((reported + 1))
     [ "$reported" -le 32 ] || break
-    report unclaimed "$file"
+    clean "$file" 300
+    report unclaimed "$cleaned"
   done
 }
 

@@ -310,10 +310,14 @@ describe("the plan", () => {
       };
       const legacy = { id: undefined, former: "p.old" };
       assert.deepEqual(await formers({}, legacy), ["p.old", "p.old"]); // w2 may be left by a killed run
-      assert.deepEqual(await formers({ former: undefined }, { id, former: "p.old" }), [undefined, "p.old"]);
-      assert.deepEqual(await formers({ former: undefined, skipped: true }, { id, former: "p.old" }), [
+      // The run that took the others over was cut off.
+      assert.deepEqual(await formers({}, { id, former: "p.old" }), ["p.old", "p.old"]);
+      // Once all are taken over, a node that joins is no business of the former name's.
+      const taken = { former: undefined };
+      assert.deepEqual(await formers(taken, { id, former: "p.old" }), [undefined, undefined]);
+      assert.deepEqual(await formers({ ...taken, skipped: true }, { id, former: "p.old" }), [
         "p.old",
-        "p.old",
+        undefined,
       ]);
       assert.deepEqual(await formers({ former: undefined }, { id, former: undefined }), [
         undefined,
