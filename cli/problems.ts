@@ -99,7 +99,7 @@ export const cliProblem = defineProblems(
       cause: "A CA is valid until a date that is near.",
       remedy: "Give the stack the registry's present CA, then run `pulumi up`",
       examples: [
-        ["registry ‹host›", "its CA certificate ‹subject› expires in ‹days left› day(s), at ‹not after›"],
+        ["registry ‹host›", "its CA certificate ‹subject› expires in ‹number› days, at ‹not after›"],
       ],
     },
     "ca-expiry-unknown": {

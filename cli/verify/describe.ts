@@ -4,6 +4,7 @@
  */
 import { parseImageReference } from "../../registry/host";
 import { type Problem, describeProblem } from "../../support/errors";
+import { counted } from "../../support/text";
 import type { Answer, Findings, PullFinding, RegistryFinding } from "./findings";
 
 const yesNo = (answer: Answer): string => (answer === null ? "-" : answer ? "yes" : "NO");
@@ -50,20 +51,19 @@ function grouped(problems: readonly Problem[]): string[] {
 }
 
 function summary({ ok, nodes, registries, warnings }: Findings): string {
-  const count = (number: number, word: string): string => `${number} ${word}${number === 1 ? "" : "s"}`;
   const tried = nodes.some(({ pulls }) => pulls.length > 0);
   if (ok) {
     const all = registries.length === 1 ? registries[0]!.host : `all ${registries.length} registries`;
-    const also = warnings.length > 0 ? `, with ${count(warnings.length, "warning")}` : "";
-    return `All is well${also}: ${count(nodes.length, "node")} trust${nodes.length === 1 ? "s" : ""} ${all}${tried ? " and can pull" : ""}.`;
+    const also = warnings.length > 0 ? `, with ${counted(warnings.length, "warning")}` : "";
+    return `All is well${also}: ${counted(nodes.length, "node")} trust${nodes.length === 1 ? "s" : ""} ${all}${tried ? " and can pull" : ""}.`;
   }
   const bad = nodes.filter((node) => !node.ok).length;
   const expired = registries.filter(({ certificates }) =>
     certificates.some(({ validity }) => validity === "expired"),
   ).length;
   const what = [
-    ...(bad > 0 ? [`${bad} of ${count(nodes.length, "node")}`] : []),
-    ...(expired > 0 ? [`the CA of ${expired === 1 ? "1 registry" : `${expired} registries`}`] : []),
+    ...(bad > 0 ? [`${bad} of ${counted(nodes.length, "node")}`] : []),
+    ...(expired > 0 ? [`the CA of ${counted(expired, "registry", "registries")}`] : []),
   ].join(" and ");
   return `Not well: something is wrong with ${what}.`;
 }

@@ -8,6 +8,7 @@ import type { ScriptSuccess } from "../../nodes/protocol/report";
 import type { DeployedStack, StackNode } from "../../state/exportedState";
 import type { SshCode } from "../../nodes/ssh/problems";
 import type { Problem } from "../../support/errors";
+import { counted } from "../../support/text";
 import type {
   Answer,
   CertificateFinding,
@@ -20,7 +21,8 @@ import type {
 } from "./findings";
 import { certificateProblem } from "../../certificates/problems";
 import { shellQuote } from "../../nodes/script/script";
-import { describeStack, isOurs } from "../../plan/ownership";
+import { describeStack } from "../../nodes/protocol/spec";
+import { isOurs } from "../../plan/ownership";
 import { cliProblem } from "../problems";
 import type { Labelled } from "./labelled";
 import { nodeProblem } from "../../nodes/problems";
@@ -87,7 +89,7 @@ function judgeRegistries(evidence: Evidence, problems: Problem[], warnings: Prob
           ),
         );
       } else if (validity === "expiring") {
-        const seen = `${named} expires in ${daysLeft!} day(s), at ${notAfter!}`;
+        const seen = `${named} expires in ${counted(daysLeft!, "day")}, at ${notAfter!}`;
         warnings.push(cliProblem("ca-expires", { subject: about, seen }));
       } else if (validity === "unknown") {
         const seen = `the state does not know when the certificate ${sha256.slice(0, 16)}… expires: the last run did not come to its end`;

@@ -86,6 +86,8 @@ const scriptLines = z.object({
   record: z.array(foreignRecord).max(64).default([]),
   /** `status`: files that have our prefix and that no record claims. */
   unclaimed: many(path, 64),
+  /** `install`: certificates that were not in place. */
+  added: many(sha256, 64),
   /** Others' files without a final newline: the system's next rebuild of its bundle may swallow ours with them. */
   unterminated: many(path, 16),
   containerdStarted: optional(isoTime),

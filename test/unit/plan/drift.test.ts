@@ -31,6 +31,7 @@ const healthy: ScriptSuccess = {
   alsoTrustedBy: [],
   records: [],
   unclaimed: [],
+  added: [],
   unterminated: [],
   containerdStarted: "2026-01-02T03:04:05Z",
   nonce: "recorded",

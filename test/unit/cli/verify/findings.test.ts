@@ -54,6 +54,7 @@ const report = (change: Partial<ScriptSuccess> = {}): Observation => ({
     alsoTrustedBy: [],
     records: [],
     unclaimed: [],
+    added: [],
     unterminated: [],
     containerdStarted: "2026-01-01T00:00:00Z",
     ...change,
@@ -108,10 +109,7 @@ describe("what was found", () => {
         ["legacy", false],
       ],
     );
-    assert.deepEqual(
-      codes({ problems: found.warnings }),
-      ["unclaimed-file", "no-rights"],
-    );
+    assert.deepEqual(codes({ problems: found.warnings }), ["unclaimed-file", "no-rights"]);
     const text = describeFindings(found);
     assert.match(text, /All is well, with 2 warnings/);
     assert.match(
@@ -279,7 +277,7 @@ describe("what was found", () => {
     );
     assert.match(
       describeFindings(soon),
-      /in 18 d\n[^]*expires in 18 day\(s\)[^]*All is well, with 1 warning: /,
+      /in 18 d\n[^]*expires in 18 days,[^]*All is well, with 1 warning: /,
     );
     assert.deepEqual(until("2026-01-20T00:00:00Z", 7).warnings, []);
     const over = until("2025-12-31T00:00:00Z");
