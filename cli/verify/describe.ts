@@ -58,14 +58,22 @@ function summary({ ok, nodes, registries, warnings }: Findings): string {
     return `All is well${also}: ${counted(nodes.length, "node")} trust${nodes.length === 1 ? "s" : ""} ${all}${tried ? " and can pull" : ""}.`;
   }
   const bad = nodes.filter((node) => !node.ok).length;
+  const refused = registries.filter(({ verifies }) => verifies === false).length;
   const expired = registries.filter(({ certificates }) =>
     certificates.some(({ validity }) => validity === "expired"),
   ).length;
   const what = [
     ...(bad > 0 ? [`${bad} of ${counted(nodes.length, "node")}`] : []),
     ...(expired > 0 ? [`the CA of ${counted(expired, "registry", "registries")}`] : []),
+    ...(refused > 0 ? [`what ${counted(refused, "registry serves", "registries serve")}`] : []),
   ].join(" and ");
   return `Not well: something is wrong with ${what}.`;
+}
+
+/** Of which registries it is known that the nodes' CAs verify them: of the others, problems or warnings say why. */
+function verified(registries: readonly RegistryFinding[]): string[] {
+  const hosts = registries.filter(({ verifies }) => verifies === true).map(({ host }) => host);
+  return hosts.length === 0 ? [] : ["", `The nodes' CAs verify what is served here by ${hosts.join(", ")}.`];
 }
 
 /** Writes findings for people: a line for each node and registry, what is the matter, and one sentence at the end. */
@@ -85,6 +93,7 @@ export function describeFindings(findings: Findings): string {
     list.length === 0 ? [] : ["", `${title}:`, ...grouped(list)];
   return [
     ...aligned([[...heads, ...(tried ? ["PULL"] : [])], ...rows]),
+    ...verified(registries),
     ...section("Problems", problems),
     ...section("Warnings", warnings),
     ...section("Also there", notes),

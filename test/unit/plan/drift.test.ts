@@ -32,6 +32,7 @@ const healthy: ScriptSuccess = {
   records: [],
   unclaimed: [],
   added: [],
+  bodies: [],
   unterminated: [],
   containerdStarted: "2026-01-02T03:04:05Z",
   nonce: "recorded",
