@@ -15,10 +15,10 @@ import {
   type NodeTarget,
   type StackIdentity,
   defaults,
+  describeStack,
   isSkipped,
   pinName,
 } from "../nodes/protocol/spec";
-import { describeStack } from "../plan/ownership";
 import { type DeployedStack, readDeployedStack } from "../state/exportedState";
 import { type Problem, UserError, describeProblem } from "../support/errors";
 import { printable } from "../support/text";

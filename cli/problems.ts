@@ -95,11 +95,33 @@ export const cliProblem = defineProblems(
       remedy: "Run it again",
       examples: [["verify", "it was ended by ‹signal›"]],
     },
+    "registry-not-verified": {
+      cause:
+        "The registry's CA was changed after the last run, its certificate has expired or is for another name, or what answers here is not what answers the nodes.",
+      remedy: (host: string) =>
+        `See what it serves with \`npm run ca -- ${host}\`. If its CA was changed, give the new one, then run \`pulumi up\`; if its certificate is at fault, have it renewed`,
+      examples: [
+        [
+          "registry ‹host›",
+          "the nodes' CAs do not verify what it serves: ‹why› (it serves ‹subject›, issued by ‹issuer›)",
+          "‹host›",
+        ],
+      ],
+    },
+    "registry-not-told": {
+      cause:
+        "What a registry serves is asked from this machine, which need not reach it, and is held against the CAs that a node reports.",
+      remedy: "Whether the nodes' CAs verify it is not told by this; `--pull` has the nodes try it",
+      examples: [
+        ["registry ‹host›", "this machine does not reach it: ‹message›"],
+        ["registry ‹host›", "no node reported its CA, and it does not serve it"],
+      ],
+    },
     "ca-expires": {
       cause: "A CA is valid until a date that is near.",
       remedy: "Give the stack the registry's present CA, then run `pulumi up`",
       examples: [
-        ["registry ‹host›", "its CA certificate ‹subject› expires in ‹days left› day(s), at ‹not after›"],
+        ["registry ‹host›", "its CA certificate ‹subject› expires in ‹number› days, at ‹not after›"],
       ],
     },
     "ca-expiry-unknown": {
@@ -198,8 +220,15 @@ export const cliProblem = defineProblems(
     },
     "pull-failed": {
       cause: "The kubelet could not pull the image; its message says why.",
-      remedy: "Look at what it says",
-      examples: [["node ‹name›", "‹image› could not be pulled: ‹message›"]],
+      remedy: {
+        authority: (host: string) =>
+          `Where the node has all its CAs, the registry's CA was changed: see it with \`npm run ca -- ${host}\`, give it, then run \`pulumi up\``,
+        other: "Look at what it says",
+      },
+      examples: [
+        ["node ‹name›", "‹image› could not be pulled: ‹message›", "authority", "‹host›"],
+        ["node ‹name›", "‹image› could not be pulled: ‹message›", "other"],
+      ],
     },
   },
 );

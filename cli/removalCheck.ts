@@ -15,6 +15,7 @@ import type { Transport } from "../nodes/routes/transport";
 import type { SessionPool } from "../nodes/ssh/pool";
 import { sshProblem } from "../nodes/ssh/problems";
 import { type Problem, UserError, allChecks, describeProblem } from "../support/errors";
+import { counted } from "../support/text";
 import { proveCluster, proveSupervisor } from "../vsphere/cluster";
 import { nodeProblem } from "../nodes/problems";
 import { commandInStates, parseArguments } from "./arguments";
@@ -155,7 +156,9 @@ async function check(input: SweepInput, unreachable: UnreachablePolicy): Promise
   }
   const [, nodes, pool] = await checks;
   await checkNodes(nodes, input, pool, unreachable);
-  log(`checked before anything is taken down: ${nodes.length} nodes of ${recorded?.name ?? clusterContext}`);
+  log(
+    `checked before anything is taken down: ${counted(nodes.length, "node")} of ${recorded?.name ?? clusterContext}`,
+  );
 }
 
 /** Takes `--unreachable skip` as the removal does. */

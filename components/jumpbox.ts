@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { jumpboxPod } from "../plan/jumpboxPod";
 import { ownerMetadata } from "../plan/ownership";
-import { dependencies } from "./options";
+import { dependencies, withoutDependencies } from "./options";
 
 /** Arguments of {@link Jumpbox}. */
 export interface JumpboxArgs {
@@ -32,7 +32,7 @@ export class Jumpbox extends pulumi.ComponentResource {
   readonly podName: pulumi.Output<string>;
 
   constructor(name: string, args: JumpboxArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("tkc-registry:index:Jumpbox", name, args, opts);
+    super("tkc-registry:index:Jumpbox", name, args, withoutDependencies(opts));
 
     const pod = new k8s.core.v1.Pod(
       name,

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Observation } from "../nodes/operations/inspection";
-import { type UnreachablePolicy, isSkipped } from "../nodes/protocol/spec";
-import { describeProblem } from "../support/errors";
+import type { UnreachablePolicy } from "../nodes/protocol/spec";
+import { silenceWarning } from "../plan/nodes";
 
 /** Logs a progress message if the checks take more than two seconds. */
 export async function logWhileChecking<T>(checks: Promise<T>): Promise<T> {
@@ -25,9 +25,7 @@ export async function logPlan(
   for (const warning of plan.warnings) await pulumi.log.warn(warning);
   for (const observation of plan.observed) {
     void observation.then(async (seen) => {
-      if (seen.kind !== "silent") return;
-      const skipped = isSkipped(seen.problem.code, { unreachable });
-      await pulumi.log.warn(`${skipped ? "skipped: " : ""}${describeProblem(seen.problem)}`);
+      if (seen.kind === "silent") await pulumi.log.warn(silenceWarning(seen.problem, unreachable));
     });
   }
 }

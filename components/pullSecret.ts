@@ -3,7 +3,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterName } from "../nodes/protocol/spec";
 import { ownerMetadata } from "../plan/ownership";
-import { dependencies } from "./options";
+import { dependencies, withoutDependencies } from "./options";
 
 /** One of the Secrets that a {@link PullSecret} keeps. */
 export interface PullSecretPlace {
@@ -47,7 +47,7 @@ export class PullSecret extends pulumi.ComponentResource {
   constructor(name: string, args: PullSecretArgs, opts?: pulumi.ComponentResourceOptions) {
     const { places, cluster, ...shown } = args;
     const namespaces = places.map(({ namespace }) => namespace);
-    super("tkc-registry:index:PullSecret", name, { ...shown, namespaces }, opts);
+    super("tkc-registry:index:PullSecret", name, { ...shown, namespaces }, withoutDependencies(opts));
 
     const secrets = places.map((place) => {
       const secret = new k8s.core.v1.Secret(

@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { ownerMetadata } from "../plan/ownership";
 import { type PodTemplate, podLabels, podSpec } from "../plan/podTemplate";
-import { dependencies } from "./options";
+import { dependencies, withoutDependencies } from "./options";
 
 /** Arguments of {@link RegistryDeployment}. */
 export interface RegistryDeploymentArgs {
@@ -40,7 +40,7 @@ export class RegistryDeployment extends pulumi.ComponentResource {
     const hidden = <T>(value: T): pulumi.Input<T> =>
       secret === true ? (pulumi.secret(value) as pulumi.Output<T>) : value;
     const pod = { ...args.pod, env: hidden(args.pod.env) };
-    super("tkc-registry:index:RegistryDeployment", name, { ...shown, pod }, opts);
+    super("tkc-registry:index:RegistryDeployment", name, { ...shown, pod }, withoutDependencies(opts));
 
     const spec = podSpec(args.pod);
     const containers = spec.containers.map((container) => ({

@@ -1,6 +1,6 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { dependencies } from "./options";
+import { dependencies, withoutDependencies } from "./options";
 import { type AllNodesArgs, type RemovalArgs, allNodesEnvironment } from "./trustedNode";
 
 /** Arguments of {@link RemovalCheck}. */
@@ -17,7 +17,7 @@ export class RemovalCheck extends pulumi.ComponentResource {
   constructor(name: string, args: RemovalCheckArgs, opts?: pulumi.ComponentResourceOptions) {
     const { unreachable } = args.removal;
     const passedOver = unreachable === "fail" ? [] : ["--unreachable", unreachable];
-    super("tkc-registry:index:RemovalCheck", name, {}, opts);
+    super("tkc-registry:index:RemovalCheck", name, {}, withoutDependencies(opts));
     new command.local.Command(
       name,
       {

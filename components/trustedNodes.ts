@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { TrustMode, TrustedCertificate } from "../nodes/protocol/spec";
 import { planLanes } from "../plan/lanes";
 import type { NodePlan } from "../plan/nodes";
-import { dependencies } from "./options";
+import { dependencies, withoutDependencies } from "./options";
 import {
   type AllNodesArgs,
   type NodeTrust,
@@ -40,7 +40,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
   constructor(name: string, args: TrustedNodesArgs, opts?: pulumi.ComponentResourceOptions) {
     const { certificates, trustMode, removal, script, owner, id, readyTimeoutSeconds } = args;
     // Only what a reviewer of the preview needs. Nodes are resources and appear by themselves.
-    super("tkc-registry:index:TrustedNodes", name, { script, certificates }, opts);
+    super("tkc-registry:index:TrustedNodes", name, { script, certificates }, withoutDependencies(opts));
 
     const plans = new Map(args.nodes.map((plan) => [plan.node.name, plan]));
     // Created before all nodes and so deleted after them: a killed run may have changed nodes that the state lacks.

@@ -34,7 +34,7 @@ export function missingObjects(
       ? undefined
       : planProblem("cluster-recreated", {
           subject: `cluster ${cluster}`,
-          seen: `it was created anew since the last run: none of its ${recorded.length} nodes of then is there, nor is ${missing.map(({ object }) => object).join(", ")}`,
+          seen: `it was created anew since the last run: none of its nodes of then (${recorded.length}) is there, nor is ${missing.map(({ object }) => object).join(", ")}`,
         });
   return missing.map(({ object, uid }) => ({
     uid,

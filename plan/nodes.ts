@@ -9,15 +9,18 @@ import {
   type NodeConnection,
   type TrustedCertificate,
   type UnreachablePolicy,
+  isSkipped,
   pinOf,
   sharedMachineIds,
+  unreachableCodes,
 } from "../nodes/protocol/spec";
 import type { Credentials } from "../nodes/ssh/endpoint";
 import { needsPin, passwordUnpinned } from "../nodes/ssh/failures";
 import type { SessionPool } from "../nodes/ssh/pool";
 import type { PreviousState, RecordedNode } from "../state/previousState";
 import type { RecordedIdentity } from "../state/records";
-import { UserError } from "../support/errors";
+import { type Problem, UserError, describeProblem } from "../support/errors";
+import { counted } from "../support/text";
 import { nonceOf } from "./drift";
 
 /** One of the nodes that are to trust the registries. */
@@ -167,7 +170,30 @@ export function planNodes(
 export function nodesFact(nodes: readonly ClusterNode[]): string {
   const workers = nodes.filter(({ role }) => role === "worker").length;
   const systems = [...new Set(nodes.map(({ osImage }) => osImage))].sort().join(", ");
-  return `${nodes.length} nodes (${nodes.length - workers} control plane, ${workers} workers): ${systems}`;
+  return `${counted(nodes.length, "node")} (${nodes.length - workers} control plane, ${counted(workers, "worker")}): ${systems}`;
+}
+
+/** Nodes that the stack has and the cluster no longer: their `ca remove` has nothing to do. */
+export function goneFacts(nodes: readonly ClusterNode[], previous: PreviousState): readonly string[] {
+  const gone = [...previous.nodes.keys()].filter((name) => !nodes.some((node) => node.name === name)).sort();
+  return gone.length > 0
+    ? [
+        `no longer in the cluster, so that nothing is removed from ${gone.length === 1 ? "it" : "them"}: ${gone.join(", ")}`,
+      ]
+    : [];
+}
+
+/** The warning of a node that did not answer, with what it means for the run. */
+export function silenceWarning(problem: Problem, unreachable: UnreachablePolicy): string {
+  const { code, remedy } = problem;
+  if (isSkipped(code, { unreachable })) return `skipped: ${describeProblem(problem)}`;
+  const skip = unreachableCodes.has(code)
+    ? ", unless `unreachableNodes: skip` (for one run TKC_REGISTRY_UNREACHABLE_NODES=skip) leaves it as it is"
+    : "";
+  return describeProblem({
+    ...problem,
+    remedy: `${remedy}. Until then \`pulumi up\` fails at this node${skip}`,
+  });
 }
 
 /** A warning where Pulumi works on fewer resources at once than the settings allow workers. */
@@ -179,7 +205,9 @@ export function parallelWarnings(
   const workers = nodes.filter((node) => node.role === "worker").length;
   const atOnce = Math.min(workersAtOnce, workers);
   return parallel !== undefined && atOnce > parallel
-    ? [`nodes.workersAtOnce allows ${atOnce} workers at once; Pulumi's --parallel caps them at ${parallel}`]
+    ? [
+        `nodes.workersAtOnce allows ${counted(atOnce, "worker")} at once; Pulumi's --parallel caps them at ${parallel}`,
+      ]
     : [];
 }
 

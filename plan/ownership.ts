@@ -1,10 +1,9 @@
 /** Labels that identify the stack's objects, also after a run that was interrupted before it wrote the state. */
 import { createHash } from "node:crypto";
 import type { FoundObject } from "../kubernetes/checks";
-import type { StackIdentity } from "../nodes/protocol/spec";
+import { type StackIdentity, describeStack } from "../nodes/protocol/spec";
 import type { PreviousState } from "../state/previousState";
 import { UserError } from "../support/errors";
-import { printable } from "../support/text";
 import { planProblem } from "./problems";
 
 /** Values of labels are at most 63 characters of `[A-Za-z0-9_.-]` and begin and end with a letter or digit. */
@@ -115,10 +114,6 @@ export async function ownership(
   if (isOurs(found.uid, stack, await claim())) return { kind: adopted ? "adopted" : "ours" };
   return adopted ? { kind: "foreign" } : { kind: "foreign", stack };
 }
-
-/** A stack in a message: its readable name, and what tells it from others of that name. */
-export const describeStack = ({ owner, id }: StackIdentity): string =>
-  `the stack ${printable(owner, 63)} (${id === undefined ? "without an id" : `id ${printable(id, 63)}`})`;
 
 /** An object that waits for a finalizer: nothing that is done to it lasts. */
 export function beingDeleted(what: string): UserError {

@@ -34,6 +34,7 @@ import {
   checkPasswords,
   cloneWarnings,
   findNodes,
+  goneFacts,
   inspect,
   nodeTargets,
   nodeWarnings,
@@ -227,6 +228,7 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     facts: [
       ...logins.flatMap(({ fact }) => fact ?? []),
       nodesFact(nodes),
+      ...goneFacts(nodes, previous),
       ...registryFacts(registries),
       ...(digest === undefined ? [] : [`${deployment.image} is ${digest}`]),
     ],

@@ -40,7 +40,7 @@ export const planProblem = defineProblems("Objects of the stack", {
     examples: [
       [
         "cluster ‹name›",
-        "it was created anew since the last run: none of its ‹number› nodes of then is there, nor is ‹missing›",
+        "it was created anew since the last run: none of its nodes of then (‹number›) is there, nor is ‹missing›",
       ],
     ],
   },

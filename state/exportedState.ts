@@ -3,6 +3,7 @@ import { z } from "zod";
 import { pinnedHostKey, readCommandInput, readTrust } from "../nodes/protocol/environment";
 import type { NodeTarget, StackIdentity, TrustedCertificate } from "../nodes/protocol/spec";
 import { type Problem, UserError } from "../support/errors";
+import { counted } from "../support/text";
 import {
   environmentOf,
   isNodeCommand,
@@ -187,5 +188,5 @@ function placeOfPulls(ofType: (type: string) => Resource[]): DeployedStack["pull
 const interrupted = (subject: string, count: number): Problem =>
   stateProblem("pending-operations", {
     subject,
-    seen: `its state has ${count} pending operation(s): a run was cut off, or one is under way`,
+    seen: `its state has ${counted(count, "pending operation")}: a run was cut off, or one is under way`,
   });

@@ -33,7 +33,7 @@ export const stateProblem = defineProblems("State of the stack", {
     cause: "A run was killed while it made something, or one is under way.",
     remedy: "Wait for it to end, or run `pulumi up` again",
     examples: [
-      ["stack ‹name›", "its state has ‹count› pending operation(s): a run was cut off, or one is under way"],
+      ["stack ‹name›", "its state has ‹number› pending operations: a run was cut off, or one is under way"],
     ],
   },
 });

@@ -23,6 +23,11 @@ export function withoutUser(text: string): string {
   return line.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@(?!sha\d{3}:)/i, "$1…@");
 }
 
+/** A number and what it counts: `1 node`, `2 nodes`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
 /** The last three lines of a program's output as one printable line, for an error message. */
 export function lastWords(text: string, length = 300): string {
   const line = text

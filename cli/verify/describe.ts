@@ -4,6 +4,7 @@
  */
 import { parseImageReference } from "../../registry/host";
 import { type Problem, describeProblem } from "../../support/errors";
+import { counted } from "../../support/text";
 import type { Answer, Findings, PullFinding, RegistryFinding } from "./findings";
 
 const yesNo = (answer: Answer): string => (answer === null ? "-" : answer ? "yes" : "NO");
@@ -50,22 +51,29 @@ function grouped(problems: readonly Problem[]): string[] {
 }
 
 function summary({ ok, nodes, registries, warnings }: Findings): string {
-  const count = (number: number, word: string): string => `${number} ${word}${number === 1 ? "" : "s"}`;
   const tried = nodes.some(({ pulls }) => pulls.length > 0);
   if (ok) {
     const all = registries.length === 1 ? registries[0]!.host : `all ${registries.length} registries`;
-    const also = warnings.length > 0 ? `, with ${count(warnings.length, "warning")}` : "";
-    return `All is well${also}: ${count(nodes.length, "node")} trust${nodes.length === 1 ? "s" : ""} ${all}${tried ? " and can pull" : ""}.`;
+    const also = warnings.length > 0 ? `, with ${counted(warnings.length, "warning")}` : "";
+    return `All is well${also}: ${counted(nodes.length, "node")} trust${nodes.length === 1 ? "s" : ""} ${all}${tried ? " and can pull" : ""}.`;
   }
   const bad = nodes.filter((node) => !node.ok).length;
+  const refused = registries.filter(({ verifies }) => verifies === false).length;
   const expired = registries.filter(({ certificates }) =>
     certificates.some(({ validity }) => validity === "expired"),
   ).length;
   const what = [
-    ...(bad > 0 ? [`${bad} of ${count(nodes.length, "node")}`] : []),
-    ...(expired > 0 ? [`the CA of ${expired === 1 ? "1 registry" : `${expired} registries`}`] : []),
+    ...(bad > 0 ? [`${bad} of ${counted(nodes.length, "node")}`] : []),
+    ...(expired > 0 ? [`the CA of ${counted(expired, "registry", "registries")}`] : []),
+    ...(refused > 0 ? [`what ${counted(refused, "registry serves", "registries serve")}`] : []),
   ].join(" and ");
   return `Not well: something is wrong with ${what}.`;
+}
+
+/** Of which registries it is known that the nodes' CAs verify them: of the others, problems or warnings say why. */
+function verified(registries: readonly RegistryFinding[]): string[] {
+  const hosts = registries.filter(({ verifies }) => verifies === true).map(({ host }) => host);
+  return hosts.length === 0 ? [] : ["", `The nodes' CAs verify what is served here by ${hosts.join(", ")}.`];
 }
 
 /** Writes findings for people: a line for each node and registry, what is the matter, and one sentence at the end. */
@@ -85,6 +93,7 @@ export function describeFindings(findings: Findings): string {
     list.length === 0 ? [] : ["", `${title}:`, ...grouped(list)];
   return [
     ...aligned([[...heads, ...(tried ? ["PULL"] : [])], ...rows]),
+    ...verified(registries),
     ...section("Problems", problems),
     ...section("Warnings", warnings),
     ...section("Also there", notes),

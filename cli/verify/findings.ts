@@ -25,6 +25,11 @@ export interface RegistryFinding {
   /** As in image names. */
   readonly host: string;
   readonly certificates: readonly CertificateFinding[];
+  /**
+   * Whether nodes accept the certificate that it serves to this machine, with the CAs that they have. `null`: it was not
+   * reached, or no node could be asked for its CAs.
+   */
+  readonly verifies: Answer;
 }
 
 /** One registry's CA on one node. A field is true only if it holds for each certificate of the CA. */

@@ -8,6 +8,7 @@ import type { ScriptSuccess } from "../../nodes/protocol/report";
 import type { DeployedStack, StackNode } from "../../state/exportedState";
 import type { SshCode } from "../../nodes/ssh/problems";
 import type { Problem } from "../../support/errors";
+import { counted } from "../../support/text";
 import type {
   Answer,
   CertificateFinding,
@@ -20,9 +21,12 @@ import type {
 } from "./findings";
 import { certificateProblem } from "../../certificates/problems";
 import { shellQuote } from "../../nodes/script/script";
-import { describeStack, isOurs } from "../../plan/ownership";
+import { describeStack } from "../../nodes/protocol/spec";
+import { isOurs } from "../../plan/ownership";
+import { parseImageReference } from "../../registry/host";
 import { cliProblem } from "../problems";
 import type { Labelled } from "./labelled";
+import type { Served } from "./served";
 import { nodeProblem } from "../../nodes/problems";
 
 /** The evidence: what the clusters and the nodes answered. */
@@ -36,6 +40,8 @@ export interface Evidence {
   readonly observed: ReadonlyMap<string, Observation>;
   /** By node name. */
   readonly pulls: ReadonlyMap<string, readonly PullFinding[]>;
+  /** By registry: what it serves to this machine. */
+  readonly served: ReadonlyMap<string, Served>;
   /** What has our labels in the clusters. */
   readonly labelled: Labelled;
   readonly now: Date;
@@ -57,6 +63,10 @@ export function nodesToAsk(stack: DeployedStack, listed: readonly ClusterNode[])
 export function registryHosts({ certificates }: DeployedStack): string[] {
   return [...new Set(certificates.map(({ registry }) => registry))];
 }
+
+/** The SHA-256 of each registry's certificates. */
+export const trustedByHost = (stack: DeployedStack): Map<string, readonly string[]> =>
+  new Map(registryHosts(stack).map((host) => [host, certificatesOf(stack, host)]));
 
 const certificatesOf = ({ certificates }: DeployedStack, host: string): string[] =>
   certificates.filter(({ registry }) => registry === host).map(({ sha256 }) => sha256);
@@ -87,14 +97,20 @@ function judgeRegistries(evidence: Evidence, problems: Problem[], warnings: Prob
           ),
         );
       } else if (validity === "expiring") {
-        const seen = `${named} expires in ${daysLeft!} day(s), at ${notAfter!}`;
+        const seen = `${named} expires in ${counted(daysLeft!, "day")}, at ${notAfter!}`;
         warnings.push(cliProblem("ca-expires", { subject: about, seen }));
       } else if (validity === "unknown") {
         const seen = `the state does not know when the certificate ${sha256.slice(0, 16)}… expires: the last run did not come to its end`;
         warnings.push(cliProblem("ca-expiry-unknown", { subject: about, seen }));
       }
     }
-    return { host, certificates };
+    const served = evidence.served.get(host);
+    const about = { subject: `registry ${host}` };
+    if (served?.verifies === false)
+      problems.push(cliProblem("registry-not-verified", { ...about, seen: served.seen }, host));
+    if (served?.verifies === null)
+      warnings.push(cliProblem("registry-not-told", { ...about, seen: served.seen }));
+    return { host, certificates, verifies: served?.verifies ?? null };
   });
 }
 
@@ -263,11 +279,15 @@ function judgeNode(name: string, evidence: Evidence, said: Said): NodeFinding {
   const pulls = evidence.pulls.get(name) ?? [];
   for (const { image, ok, message } of pulls) {
     if (ok) continue;
+    const what = {
+      subject: `node ${name}`,
+      seen: `${image} could not be pulled: ${message ?? "no reason was given"}`,
+    };
+    const { host } = parseImageReference(image, { subject: "image" });
     mine.push(
-      cliProblem("pull-failed", {
-        subject: `node ${name}`,
-        seen: `${image} could not be pulled: ${message ?? "no reason was given"}`,
-      }),
+      /unknown authority/i.test(message ?? "")
+        ? cliProblem("pull-failed", what, "authority", host)
+        : cliProblem("pull-failed", what, "other"),
     );
   }
   said.problems.push(...mine);

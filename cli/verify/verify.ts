@@ -9,6 +9,7 @@ import type { NodeTarget } from "../../nodes/protocol/spec";
 import type { InSession, SessionPool } from "../../nodes/ssh/pool";
 import { type DeployedStack, type StackNode, readDeployedStack } from "../../state/exportedState";
 import { UserError } from "../../support/errors";
+import { counted } from "../../support/text";
 import { proveCluster } from "../../vsphere/cluster";
 import { vsphereProblem } from "../../vsphere/problems";
 import { withProgress } from "../progress";
@@ -16,9 +17,10 @@ import { openPool } from "../sessions";
 import { imagesOf, readRequest, type Request } from "./arguments";
 import { describeFindings } from "./describe";
 import type { Findings } from "./findings";
-import { judge, nodesToAsk } from "./judge";
+import { judge, nodesToAsk, trustedByHost } from "./judge";
 import { findLabelled } from "./labelled";
 import { pullOnNodes } from "./pulls";
+import { askRegistries } from "./served";
 import { exportState } from "./stackExport";
 
 /** Opens each context once. */
@@ -74,7 +76,7 @@ async function askNodes(
     nodes.map(({ target }) => target),
     context,
   );
-  const observations = inspectNodes(nodes, { inSession });
+  const observations = inspectNodes(nodes, { inSession, bodies: true });
   let answered = 0;
   const all = [...observations].map(async ([name, observation]) => {
     const observed = await observation;
@@ -87,6 +89,22 @@ async function askNodes(
       () => `Asking the nodes: ${answered} of ${nodes.length} have answered`,
     ),
   );
+}
+
+/** Failures of the way to the nodes, which say nothing of a node: the jumpbox pod, the bastion, the API server. */
+const onTheWay = /^(?:relay-|bastion-|login-expired$|no-rights$|cluster-certificate$|cluster-unreachable$)/;
+
+/**
+ * Whether the way to the nodes leads anywhere.
+ *
+ * @throws UserError where all nodes that were asked failed on the way: nothing of them can be told.
+ */
+function checkWay(observed: Iterable<Observation>): void {
+  const problems = [...observed].map((each) => (each.kind === "silent" ? each.problem : undefined));
+  const failed = problems.filter((problem) => problem !== undefined && onTheWay.test(problem.code));
+  const [first] = failed;
+  if (first && failed.length === problems.length)
+    throw new UserError({ ...first, subject: `the way to ${counted(failed.length, "node")}` });
 }
 
 /** Collects the findings for a deployed stack. */
@@ -102,6 +120,11 @@ async function findOut(request: Request): Promise<Findings> {
   );
   const listed = await withProgress(discoverNodes(cluster), () => "Asking the cluster for its nodes");
   const observed = await askNodes(nodesToAsk(stack, listed), context);
+  checkWay(observed.values());
+  const served = await withProgress(
+    askRegistries(trustedByHost(stack), observed.values()),
+    () => "Asking the registries what they serve",
+  );
   const pulls =
     images.length === 0 ? new Map<string, never[]>() : await pullOnNodes(cluster, listed, images, stack);
   const { cluster: named, access } = stack.nodes[0]!.target;
@@ -116,7 +139,7 @@ async function findOut(request: Request): Promise<Findings> {
     ]),
     () => "Asking the clusters for objects with our labels",
   );
-  return judge({ name, stack, listed, observed, pulls, labelled, now: new Date(), expiresWithin });
+  return judge({ name, stack, listed, observed, pulls, served, labelled, now: new Date(), expiresWithin });
 }
 
 const print = (text: string): Promise<void> =>

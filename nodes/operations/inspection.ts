@@ -74,14 +74,15 @@ function askAll<N extends InspectionTarget, T extends object>(
 /**
  * Inspects nodes.
  *
+ * @param options.bodies - Whether they report the certificates themselves too.
  * @returns A promise by node name. Each resolves by itself.
  */
 export function inspectNodes(
   targets: readonly InspectedNode[],
-  { inSession }: { readonly inSession: InSession },
+  { inSession, bodies = false }: { readonly inSession: InSession; readonly bodies?: boolean },
 ): ReadonlyMap<string, Promise<Observation>> {
   return askAll(targets, inSession, ({ target, stack, former }, session) =>
-    runOnNode(session, { op: "status", lockWait, former, ...identity({ target, stack }) }),
+    runOnNode(session, { op: "status", lockWait, former, bodies, ...identity({ target, stack }) }),
   );
 }
 

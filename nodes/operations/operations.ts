@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import type { Clock } from "../../support/clock";
 import { UserError } from "../../support/errors";
+import { counted } from "../../support/text";
 import {
   type CertificatesBySha256,
   type CommandInput,
@@ -99,11 +100,15 @@ interface Skipped {
   readonly skipped: string;
 }
 
+/** What a run says of the host key of a node that it goes to for the first time. */
+const firstContact = (hostKey: string): string => `first contact: trusting its host key ${hostKey}`;
+
 /**
- * Runs `act` on a node. Logs the host key when it is trusted on first use. Skips an unreachable node if the policy says
- * so.
+ * Runs `act` on a node. Logs the host key when nothing is known to hold it against. Skips an unreachable node if the
+ * policy says so.
  *
  * @param left - What stays undone on a skipped node, for the log.
+ * @param unknown - What is said of such a host key.
  */
 export async function onNode<T extends object>(
   context: OperationContext,
@@ -111,12 +116,12 @@ export async function onNode<T extends object>(
   hostKey: string | undefined,
   left: string,
   act: (session: Session) => Promise<T>,
+  unknown = firstContact,
 ): Promise<T | Skipped> {
   const { inSession, log } = context;
   try {
     return await inSession(target, hostKey, async (session) => {
-      if (hostKey === undefined)
-        log(`${target.name}: first contact: trusting its host key ${session.hostKey}`);
+      if (hostKey === undefined) log(`${target.name}: ${unknown(session.hostKey)}`);
       return await act(session);
     });
   } catch (error) {
@@ -185,17 +190,22 @@ export async function applyCa(
       `${path} does not end with a newline: the next rebuild of the node's trust store may lose our CA with it`,
     );
   const place = report.trust === "certs.d" ? "containerd's folders for the registries" : "the trust store";
+  const wantedHere = [...new Set(certificates.map(({ sha256 }) => sha256))];
+  const added = wantedHere.filter((sha256) => report.added.includes(sha256)).length;
+  const there = wantedHere.length - added;
   log(
-    report.changed
-      ? `installed ${certificates.length} CA certificate(s) in ${place}`
-      : `the CA certificate(s) are in ${place} already; nothing written`,
+    [
+      ...(added > 0 ? [`installed ${counted(added, "CA certificate")} in ${place}`] : []),
+      ...(there > 0 ? [`${counted(there, "CA certificate")} in ${place} already`] : []),
+      ...(report.changed ? [] : ["nothing written"]),
+    ].join("; "),
   );
   return formatReport({
     ...common,
     hostKey: report.hostKey,
     os: report.os,
     trust: report.trust,
-    sha256: [...new Set(certificates.map(({ sha256 }) => sha256))],
+    sha256: wantedHere,
     alsoTrustedBy: report.alsoTrustedBy,
     nonce: randomUUID(), // a changed output makes Pulumi run the restart check after each installation
   });

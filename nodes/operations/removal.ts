@@ -10,10 +10,12 @@ import {
   readCommandInput,
   readSweepInput,
 } from "../protocol/environment";
+import type { ScriptSuccess } from "../protocol/report";
 import {
   type ClusterName,
   type NodeConnection,
   type NodeTarget,
+  describeStack,
   pinName,
   pinOf,
   sharedMachineIds,
@@ -57,6 +59,10 @@ function pinForRemoval(
   }
 }
 
+/** A removal begins no trust: that it is in the right place is proved without the key. */
+const unknownKey = (hostKey: string): string =>
+  `its host key is not known, and it shows ${hostKey}: that this is the node is proved by its machine id`;
+
 /** How a removal from one node goes. */
 interface RemovalOptions {
   readonly controlPlane: boolean;
@@ -66,6 +72,8 @@ interface RemovalOptions {
   readonly saw: (session: Session) => void;
   /** Whether files with our prefix that no record claims are removed, too. */
   readonly unclaimed?: boolean;
+  /** Whether it is said too that there was nothing to remove. */
+  readonly tellsNothing?: boolean;
 }
 
 /**
@@ -75,24 +83,28 @@ async function removeFromNode(
   input: CommandInput,
   hostKey: string | undefined,
   context: RemovalContext,
-  { controlPlane, ready, saw, unclaimed = false }: RemovalOptions,
+  { controlPlane, ready, saw, unclaimed = false, tellsNothing = false }: RemovalOptions,
 ): Promise<boolean | undefined> {
   const { target, readyTimeout } = input;
   const { restart } = context;
   const log = (message: string): void => context.log(`${target.name}: ${message}`);
-  const left = "our CA certificate(s), if any, stay on it";
+  const left = "our CA, if it is there, stays on it";
   return await inTurn(input, controlPlane && restart, context, async (turn) => {
-    const report = await onNode(context, target, hostKey, left, async (session) => {
+    const remove = async (session: Session): Promise<ScriptSuccess> => {
       saw(session);
       await turn.begin();
       const { former } = input;
       return await runOnNode(session, { op: "remove", restart, former, unclaimed, ...identity(input) });
-    });
+    };
+    const report = await onNode(context, target, hostKey, left, remove, unknownKey);
     if ("skipped" in report) return undefined;
     for (const path of report.alsoTrustedBy) log(`still trusted by ${path}, which is not ours and stays`);
-    if (report.changed) log("removed our CA certificate(s)");
+    if (report.changed) log("removed our CA");
     if (report.restarted) log("containerd restarted");
     const removed = report.changed || report.restarted;
+    if (!removed && tellsNothing) log("nothing of ours was left");
+    if (removed || tellsNothing)
+      for (const other of report.records) log(`what ${describeStack(other)} installed stays`);
     if (ready(removed)) await waitReady(target, readyTimeout, context, report.containerdStarted);
     turn.settled();
     return removed;
@@ -130,13 +142,13 @@ export async function removeCa(environment: Environment, context: RemovalContext
     const input = { target, ...rest };
     const hostKey = pinForRemoval(environment, target, context);
     await keepingPin(input, context, async (saw) => {
-      const removed = await removeFromNode(input, hostKey, context, {
+      await removeFromNode(input, hostKey, context, {
         controlPlane: node.controlPlane,
         // Also when nothing was removed: an interrupted run may have left the node restarting, and the next one must wait.
         ready: () => true,
         saw,
+        tellsNothing: true,
       });
-      if (removed === false) log("nothing of ours was left");
     });
   }
   return "";

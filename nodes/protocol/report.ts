@@ -86,12 +86,23 @@ const scriptLines = z.object({
   record: z.array(foreignRecord).max(64).default([]),
   /** `status`: files that have our prefix and that no record claims. */
   unclaimed: many(path, 64),
+  /** `status`, where they are asked for: the DER of the certificates in the record, base64. */
+  certificate: z
+    .array(z.string().regex(/^[A-Za-z0-9+/]+={0,2}$/))
+    .max(64)
+    .default([]),
+  /** `install`: certificates that were not in place. */
+  added: many(sha256, 64),
   /** Others' files without a final newline: the system's next rebuild of its bundle may swallow ours with them. */
   unterminated: many(path, 16),
   containerdStarted: optional(isoTime),
   nonce: optional(nonce),
 });
-const scriptSuccess = scriptLines.transform(({ record, ...rest }) => ({ ...rest, records: record }));
+const scriptSuccess = scriptLines.transform(({ record, certificate, ...rest }) => ({
+  ...rest,
+  records: record,
+  bodies: certificate,
+}));
 
 const scriptFailure = z.object({
   end: one(z.literal("failed")),

@@ -7,6 +7,7 @@ import { z } from "zod";
 import type { NodeCode } from "../problems";
 import type { SshCode } from "../ssh/problems";
 import { freeName, objectName } from "../../support/names";
+import { printable } from "../../support/text";
 
 /** How a node's port 22 is reached. */
 export const accessSchema = z.discriminatedUnion("kind", [
@@ -119,6 +120,10 @@ export interface StackIdentity {
   /** A UUID made once for each set of nodes; undefined for stacks of releases that made none. */
   readonly id?: string | undefined;
 }
+
+/** A stack in a message: its readable name, and what tells it from others of that name. */
+export const describeStack = ({ owner, id }: StackIdentity): string =>
+  `the stack ${printable(owner, 63)} (${id === undefined ? "without an id" : `id ${printable(id, 63)}`})`;
 
 /** How to connect to the nodes of a cluster. */
 export interface NodeConnection {

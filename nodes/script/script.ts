@@ -52,6 +52,8 @@ export interface NodeOperation {
   readonly hostName?: string | undefined;
   /** Whether `remove` also takes files that have our prefix and that no stack's record on the node claims. */
   readonly unclaimed?: boolean;
+  /** Whether `status` also reports the certificates themselves. */
+  readonly bodies?: boolean;
   /** Names this installation; letters, digits and `-`. */
   readonly nonce?: string;
   readonly certificates?: readonly NodeCertificate[];
@@ -132,6 +134,7 @@ export function remoteCommand(operation: NodeOperation): RemoteCommand {
     ...(former === undefined ? [] : [`former ${base64(former)}`]),
     ...(hostName === undefined ? [] : [`hostName ${base64(hostName)}`]),
     ...(operation.unclaimed === true ? ["unclaimed yes"] : []),
+    ...(operation.bodies === true ? ["bodies yes"] : []),
     ...(nonce === "" ? [] : [`nonce ${nonce}`]),
     ...(operation.lockWait === undefined ? [] : [`lockWait ${operation.lockWait}`]),
     ...(operation.restart === undefined ? [] : [`restart ${operation.restart ? "yes" : "no"}`]),

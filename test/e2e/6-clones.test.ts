@@ -5,7 +5,7 @@ import * as path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { dumpYaml, loadYaml } from "../../kubernetes/kubernetesClient";
 import { exec } from "../../lab/exec";
-import { find, goBundle, onAllNodes, trustStore, trusts } from "../../lab/inspect";
+import { find, goBundle, kubectl, onAllNodes, trustStore, trusts } from "../../lab/inspect";
 import * as lab from "../../lab/lab";
 import { harborSettings, labFile } from "../../lab/settings";
 import { LabStack, type Run } from "../../lab/stack";
@@ -54,6 +54,7 @@ describe("two clones of one stack, other clusters, other people's CAs", () => {
     pullSecret: { name: "pull-secret-of-the-clone" },
     deployment: { enabled: false },
   };
+  const passwords = { [custom.host]: custom.password };
   let stores: Record<string, string> = {};
 
   const succeed = async (run: Promise<Run>): Promise<string> => {
@@ -84,7 +85,7 @@ describe("two clones of one stack, other clusters, other people's CAs", () => {
   before(async () => {
     stores = await onAllNodes(trustStore);
     await ours.configure(harborSettings({ pullSecret: { defaultServiceAccount: true } }));
-    await clone.configure(cloneSettings, { [custom.host]: custom.password });
+    await clone.configure(cloneSettings, passwords);
   });
   after(async () => {
     await clone.destroy();
@@ -107,9 +108,9 @@ describe("two clones of one stack, other clusters, other people's CAs", () => {
   });
 
   test("an object of a clone of the same name is another stack's", async () => {
-    await clone.configure({ ...cloneSettings, pullSecret: {} });
+    await clone.configure({ ...cloneSettings, pullSecret: {} }, passwords);
     await refused(clone.preview(), /object-of-another-stack/, /\(id [0-9a-f-]{36}\)/);
-    await clone.configure(cloneSettings);
+    await clone.configure(cloneSettings, passwords);
   });
 
   test("each change of a node is a line of its journal: stack, id, operation, fingerprint, result", async () => {
@@ -124,8 +125,16 @@ describe("two clones of one stack, other clusters, other people's CAs", () => {
       Object.assign(contextOf(config, "tkc-cluster-1"), contextOf(config, "ns1")),
     );
     const resources = await ours.resourceCount();
-    await refused(ours.destroy(elsewhere), /\[other-cluster\]/);
-    await refused(ours.up(elsewhere), /\[(?:other|wrong)-cluster\]/);
+    // The other cluster is the Supervisor's own, in which the operator may now do everything.
+    const binding = ["clusterrolebinding", "e2e-clones"];
+    const { user } = lab.supervisorLogin();
+    await kubectl("supervisor", "create", ...binding, "--clusterrole=cluster-admin", `--user=sso:${user}`);
+    try {
+      await refused(ours.destroy(elsewhere), /\[other-cluster\]/);
+      await refused(ours.up(elsewhere), /\[(?:other|wrong)-cluster\]/);
+    } finally {
+      await kubectl("supervisor", "delete", ...binding);
+    }
     const { code, output } = await npm("verify", ours);
     assert.equal(code, 0, output);
     await expectTrust(harborPem);

@@ -162,7 +162,8 @@ export class SecretSearch {
       find / /var/lib/containerd /run /tmp -xdev -type f -cnewer /etc/machine-id "$@" -print0 >/dev/shm/files
       LC_ALL=C xargs -0 -r grep ${grepOptions.join(" ")} -s -f "$patterns" -- </dev/shm/files || [ $? = 123 ]
       rm /dev/shm/files`;
-    const stdout = await lab.nodeExec(name, ["sh", "-c", script, "sh", ...except], this.#patterns);
+    const patterns = readFileSync(this.#patterns, "utf8");
+    const stdout = await lab.nodeExec(name, ["sh", "-c", script, "sh", ...except], patterns);
     return this.#read(stdout).map(({ secret, form, place }) => ({
       secret,
       form,

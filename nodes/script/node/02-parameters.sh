@@ -1,6 +1,6 @@
 read_parameters() {
   op='' machine_id='' node_name='' host_name='' owner='' id='' former='' nonce='' lock_wait=120 restart=yes
-  trust=system take_unclaimed=no wanted=''
+  trust=system take_unclaimed=no with_bodies=no wanted=''
   for line in ${TKC_REGISTRY_PARAMETERS-}; do
     key=${line%% *} value=${line#"${line%% *}"}
     value=${value# }
@@ -13,6 +13,7 @@ read_parameters() {
       id) id=$value ;;
       former) former=$value ;;
       unclaimed) take_unclaimed=$value ;;
+      bodies) with_bodies=$value ;;
       nonce) nonce=$value ;;
       lockWait) lock_wait=$value ;;
       restart) restart=$value ;;

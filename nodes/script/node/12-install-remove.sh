@@ -189,6 +189,9 @@ install_certificates() {
   # Earlier releases kept what they needed to undo what a rebuild does.
   [ ! -f "$state/names-before" ] || rm -f "$state/names-before"
   recorded_certificates=$wanted known_nonce=$nonce placed=$to_be$kept
+  for digest in $added; do
+    case $wanted in *" $digest "*) report added "$digest" ;; esac
+  done
   report_others "$names"
   if [ "$way" = system ]; then report_unterminated; fi
 }

@@ -46,3 +46,15 @@ report_state() {
   [ -z "$started_iso" ] || report containerdStarted "$started_iso"
   [ -z "$known_nonce" ] || report nonce "$known_nonce"
 }
+
+# The certificates themselves, as many as a report has room for.
+report_bodies() {
+  room=32000
+  for certificate in $recorded_certificates; do
+    split_certificate "$certificate"
+    [ "${#body}" -le 4000 ] || continue
+    room=$((room - ${#body}))
+    [ "$room" -gt 0 ] || break
+    report certificate "$body"
+  done
+}

@@ -39,6 +39,7 @@ main() {
       report_state
       find_strays
       report_strays
+      [ "$with_bodies" = no ] || report_bodies
       [ "$way" != system ] || [ -z "$recorded" ] || report_unterminated
       ;;
     *) fail bad-parameter "unknown op" ;;

@@ -203,7 +203,8 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     assert.deepEqual(ca.sha256, [certificate.sha256]);
     const file = `${certificateFileName("harbor.example:8443", certificate.sha256)}.pem`;
     assert.equal(fs.existsSync(root.at(`/etc/ssl/certs/${file}`)), true);
-    assert.match(installed.stderr, /first contact/);
+    assert.match(installed.stderr, /first contact: trusting its host key/);
+    assert.match(installed.stderr, /: installed 1 CA certificate in the trust store$/m);
 
     const restarted = await succeed(restart(installed.stdout));
     assert.match(restarted.stdout, new RegExp(`^loaded=${certificate.sha256}$`, "m"));
@@ -212,7 +213,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const files = root.snapshot(true);
     const again = await succeed(apply({ PULUMI_COMMAND_STDOUT: installed.stdout.trimEnd() }));
     assert.notEqual(parseCaReport(again.stdout).nonce, ca.nonce);
-    assert.match(again.stderr, /nothing written/);
+    assert.match(again.stderr, /: 1 CA certificate in the trust store already; nothing written$/m);
     assert.equal((await succeed(restart(installed.stdout))).stdout, restarted.stdout);
     assert.deepEqual(root.snapshot(true), files);
     assert.equal(root.lines("lab/restarts"), 1);
@@ -246,6 +247,27 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     api.fail("tkc-cluster-1", 403, "Forbidden", 'nodes "node-1" is forbidden: User "u" cannot get resource');
     const forbidden = await command("v1 ca remove", environment());
     assert.deepEqual([forbidden.code, /\[no-rights\]/.test(forbidden.stderr)], [1, true], forbidden.stderr);
+  });
+
+  it("say how many certificates are new, and how many are there already", async () => {
+    await succeed(apply());
+    const second = makeCertificate("Second CA");
+    const third = makeCertificate("Third CA");
+    const all = [certificate, second, third];
+    await serve(target(), { known: all });
+    const trust = all.map(({ sha256 }) => ({ registry: "harbor.example:8443", sha256 }));
+    const more = await succeed(apply({ TKC_REGISTRY_TRUST: JSON.stringify(trust) }));
+    assert.match(
+      more.stderr,
+      /: installed 2 CA certificates in the trust store; 1 CA certificate in the trust store already$/m,
+    );
+  });
+
+  it("begin no trust at a removal of a node whose host key is not known", async () => {
+    const removed = await succeed(command("v1 ca remove", environment()));
+    assert.doesNotMatch(removed.stderr, /first contact|trusting/);
+    assert.match(removed.stderr, /node-1: its host key is not known, and it shows SHA256:.* machine id$/m);
+    assert.match(removed.stderr, /node-1: nothing of ours was left$/m);
   });
 
   it("insist on the host key of last time on the same node, and only there", async () => {
@@ -404,7 +426,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       command("v1 ca remove --unreachable skip", away),
       command("v1 ca remove", { ...away, TKC_REGISTRY_UNREACHABLE_NODES: "skip" }),
     ]) {
-      assert.match((await succeed(run)).stderr, /skipped, our CA certificate\(s\), if any, stay on it/);
+      assert.match((await succeed(run)).stderr, /skipped, our CA, if it is there, stays on it/);
     }
     const overridden = { ...away, TKC_REGISTRY_UNREACHABLE_NODES: "fail" };
     assert.equal((await command("v1 ca remove --unreachable skip", overridden)).code, 1);
@@ -424,7 +446,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       /node-1: .*Account or password is expired.*chage --maxdays -1 root.*\[ssh-account\]/,
     );
     const skipped = await succeed(command("v1 ca remove --unreachable skip", environment()));
-    assert.match(skipped.stderr, /node-1: skipped, our CA certificate\(s\), if any, stay on it: .*expired/);
+    assert.match(skipped.stderr, /node-1: skipped, our CA, if it is there, stays on it: .*expired/);
     await serve(target(), { unreachable: "skip" });
     const applied = await apply();
     assert.deepEqual([applied.code, /\[ssh-account\]/.test(applied.stderr)], [1, true], applied.stderr);
@@ -573,7 +595,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     api.pod.addresses.set("198.18.1.7", "127.0.0.1").set("198.18.1.8", "127.0.0.2");
     const failed = await command("v1 ca sweep", sweep);
     assert.equal(failed.code, 1);
-    assert.match(failed.stderr, /node-1: removed our CA certificate/);
+    assert.match(failed.stderr, /node-1: removed our CA$/m);
     assert.match(failed.stderr, /node node-0/);
     assert.deepEqual(root.snapshot(), before);
     assert.doesNotMatch((await succeed(command("v1 ca sweep --unreachable skip", sweep))).stderr, /removed/);
@@ -606,12 +628,14 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const sweep = { ...connectionEnvironment(target()), TKC_REGISTRY_OWNER: owner, TKC_REGISTRY_ID: id };
     api.object("tkc-cluster-1", "/api/v1/nodes", { items: [nodeObject("node-1", "uid-1", "198.18.1.7")] });
     api.pod.addresses.set("198.18.1.7", "127.0.0.1");
-    await succeed(command("v1 ca remove", environment()));
-    await succeed(command("v1 ca sweep", sweep));
+    const theirs = `what the stack ${owner} \\(without an id\\) installed stays`;
+    const removed = await succeed(command("v1 ca remove", environment()));
+    assert.match(removed.stderr, new RegExp(`node-1: nothing of ours was left\nnode-1: ${theirs}\n`));
+    assert.doesNotMatch((await succeed(command("v1 ca sweep", sweep))).stderr, /stays/);
     const { trusted, records } = await root.succeed({ op: "status", owner: "o" });
     assert.deepEqual([trusted, records], [[], [{ id: undefined, owner }]]);
-    const theirs = await root.succeed({ op: "status", owner });
-    assert.deepEqual(theirs.trusted, [certificate.sha256]);
+    const status = await root.succeed({ op: "status", owner });
+    assert.deepEqual(status.trusted, [certificate.sha256]);
   });
 
   it("sweep what only the name of then has, where no run has reached the node since", async () => {

@@ -10,7 +10,7 @@ import { settingsText } from "../../../lab/settingsFile";
 import { makeProject, skip, type Project } from "../standins/project";
 
 const node = "tkc-cluster-1-workers-pn7j8-5b5498b7d5-frgh4";
-const told = "installed 1 CA certificate(s) in the trust store";
+const told = "installed 1 CA certificate in the trust store";
 
 /** Nodes as the stack has them: a component, and in it a command that tells what it did on stderr. */
 const program = (create: string): string => `

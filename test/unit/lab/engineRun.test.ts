@@ -74,7 +74,7 @@ test("what a resource said last is told with it, without the node's name", () =>
   const about = { urn: urn(command, `${node}-ca`), ephemeral: true };
   const { lines } = tell([
     begins("delete", command, `${node}-ca`),
-    says("info", `${node}: removed our CA certificate(s)\n`, about),
+    says("info", `${node}: removed our CA\n`, about),
     says("info", `${node}: containerd restarted\n`, about),
     ends("delete", command, `${node}-ca`),
   ]);

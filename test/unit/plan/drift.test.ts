@@ -31,6 +31,8 @@ const healthy: ScriptSuccess = {
   alsoTrustedBy: [],
   records: [],
   unclaimed: [],
+  added: [],
+  bodies: [],
   unterminated: [],
   containerdStarted: "2026-01-02T03:04:05Z",
   nonce: "recorded",

@@ -127,6 +127,7 @@ describe("a hostile state", () => {
           },
         }));
         const findings = judge({
+          served: new Map(),
           labelled: { objects: [], problems: [] },
           ...{ name: "dev", stack, listed, now: new Date("2026-01-01"), expiresWithin: 30 },
           observed: new Map(listed.map(({ name }) => [name, { kind: "silent", problem: silence }])),

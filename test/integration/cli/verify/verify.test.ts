@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { X509Certificate, createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
@@ -278,7 +279,11 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     const { code, stdout, stderr } = await verify();
     assert.equal(code, 0, stdout + stderr);
     assert.match(stdout, /\nw1 +harbor\.example:8443( +yes){5} +in \d+ d\n/);
-    assert.match(stdout, /\n\nAll is well: 1 node trusts harbor\.example:8443\.\n$/);
+    assert.match(stdout, /\n\nAll is well, with 1 warning: 1 node trusts harbor\.example:8443\.\n$/);
+    assert.match(
+      stdout,
+      /registry harbor\.example:8443: this machine does not reach it: .*\[registry-not-told\]/,
+    );
     assert.deepEqual(root.snapshot(true), before);
     assert.equal(root.lines("lab/restarts"), 1);
     assert.deepEqual(api.created, []);
@@ -311,7 +316,10 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     ]);
     assert.deepEqual(
       [found.notes, found.warnings].map((list) => list.map(({ code }) => code)),
-      [["other-stack-on-node", "other-stack-in-cluster"], ["objects-not-listed"]],
+      [
+        ["other-stack-on-node", "other-stack-in-cluster"],
+        ["registry-not-told", "objects-not-listed"],
+      ],
     );
   });
 
@@ -320,6 +328,52 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     state(node({ access, sshKey: { from: "file", path: path.join(server.folder, "client") } }));
     const { code, stdout, stderr } = await verify();
     assert.equal(code, 0, stdout + stderr);
+    // As the API server says it of a pod that is gone.
+    const message = 'pods "jumpbox-ubuntu" not found';
+    const status = { kind: "Status", apiVersion: "v1", status: "Failure", message, code: 404 };
+    pod.refusal = { status: 404, body: JSON.stringify(status) };
+    try {
+      const gone = await verify();
+      assert.deepEqual([gone.code, gone.stdout], [2, ""], gone.stderr);
+      assert.match(gone.stderr, /^the way to 1 node: .*not found.*`pulumi up`.*\[relay-pod-missing\]$/m);
+      assert.doesNotMatch(gone.stderr, /[{}]/);
+    } finally {
+      pod.refusal = undefined;
+    }
+  });
+
+  it("says whether the nodes' CAs verify what the registry serves here, and what to do where it was changed", async () => {
+    const [now, old] = [pki.ca("CA of now"), pki.ca("CA of then")];
+    await using harbor = await startServer(pki.server("harbor", "IP:127.0.0.1", now), (_, response) =>
+      response.end(),
+    );
+    const deployed = async ({ cert: pem }: { cert: string }): Promise<Findings["registries"][0]> => {
+      const { raw: der } = new X509Certificate(pem);
+      const sha256 = createHash("sha256").update(der).digest("hex");
+      const given = [{ registry: harbor.host, sha256 }];
+      const name = certificateFileName(harbor.host, sha256);
+      await root.succeed({
+        ...{ op: "install", owner, nonce: sha256.slice(0, 8) },
+        certificates: [{ name, registry: harbor.host, sha256, der }],
+      });
+      await root.succeed({ op: "restart", owner });
+      write([
+        stackResource({ registries: registriesOutput("2999-01-01T00:00:00.000Z", given) }),
+        ...nodeResources(node(), { certificates: given, key: pinned() }),
+      ]);
+      const { code, stdout, stderr } = await verify();
+      assert.match(
+        stdout,
+        code === 0
+          ? new RegExp(`The nodes' CAs verify what is served here by ${harbor.host}[^]*All is well: `)
+          : /nodes' CAs do not verify what it serves: .*`npm run ca -- 127[^]*wrong with what 1 registry serves/,
+        stderr,
+      );
+      return (await findings("", code ?? 2)).registries[0]!;
+    };
+    assert.equal((await deployed(now)).verifies, true);
+    assert.equal((await deployed(old)).verifies, false);
+    assert.deepEqual(codes(await findings()), ["registry-not-verified"]);
   });
 
   it("asks only the cluster that the state knows, and says where that is gone", async () => {

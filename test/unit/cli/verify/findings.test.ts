@@ -54,6 +54,8 @@ const report = (change: Partial<ScriptSuccess> = {}): Observation => ({
     alsoTrustedBy: [],
     records: [],
     unclaimed: [],
+    added: [],
+    bodies: [],
     unterminated: [],
     containerdStarted: "2026-01-01T00:00:00Z",
     ...change,
@@ -69,6 +71,7 @@ const evidence = (change: Partial<Evidence> = {}): Evidence => ({
   listed: [listed("w1")],
   observed: new Map([["w1", report()]]),
   pulls: new Map(),
+  served: new Map(),
   labelled: { objects: [], problems: [] },
   now,
   expiresWithin: 30,
@@ -139,6 +142,7 @@ describe("what was found", () => {
               validity: "valid",
             },
           ],
+          verifies: null,
         },
       ],
       nodes: [
@@ -172,6 +176,30 @@ describe("what was found", () => {
         "All is well: 1 node trusts harbor.example:8443.",
         "",
       ].join("\n"),
+    );
+  });
+
+  it("has a remedy for a CA that was changed, of which a node's pull tells", () => {
+    const pull = (message: string) => {
+      const pulls = new Map([["w1", [{ image, ok: false, message }]]]);
+      return describeFindings(judge(evidence({ pulls })));
+    };
+    assert.match(
+      pull(
+        "failed to do request: tls: failed to verify certificate: x509: certificate signed by unknown authority",
+      ),
+      /registry's CA was changed: see it with `npm run ca -- harbor\.example:8443`.*`pulumi up` \[pull-failed\]/,
+    );
+    assert.match(pull("not found"), /Look at what it says \[pull-failed\]/);
+  });
+
+  it("is told where no node reported its CA, or the registry was not reached", () => {
+    const served = new Map([[harbor.registry, { verifies: null, seen: "not reached" }]]);
+    const found = judge(evidence({ served }));
+    assert.deepEqual([found.ok, found.registries[0]!.verifies], [true, null]);
+    assert.match(
+      describeFindings(found),
+      /Warnings:\n.*registry harbor\.example:8443: not reached\..*`--pull`/,
     );
   });
 
@@ -275,10 +303,7 @@ describe("what was found", () => {
       soon.warnings.map(({ code }) => code),
       ["ca-expires"],
     );
-    assert.match(
-      describeFindings(soon),
-      /in 18 d\n[^]*expires in 18 day\(s\)[^]*All is well, with 1 warning: /,
-    );
+    assert.match(describeFindings(soon), /in 18 d\n[^]*expires in 18 days,[^]*All is well, with 1 warning: /);
     assert.deepEqual(until("2026-01-20T00:00:00Z", 7).warnings, []);
     const over = until("2025-12-31T00:00:00Z");
     assert.equal(over.ok, false);
