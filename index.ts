@@ -101,6 +101,7 @@ async function stack() {
             defaultServiceAccount: settings.pullSecret.defaultServiceAccount,
             deleteAdopted: settings.deleteAdopted,
             clusterContext: settings.clusterContext,
+            cluster: plan.connection.cluster,
             owner,
             id,
           },

@@ -4,9 +4,17 @@
  */
 import type { X509Certificate } from "node:crypto";
 import { type Problem, UserError } from "../support/errors";
-import { type GoCertificate, GoRefusal, readAsGo } from "./go/goCertificate";
+import { type GoCertificate, GoRefusal, readAsGo, serverAuth } from "./go/goCertificate";
 import { notPem } from "./pem";
-import { fingerprintOf, isAuthority, isSelfSigned, issuerOf, subjectOf } from "./identity";
+import {
+  fingerprintOf,
+  isAuthority,
+  isSignedBy,
+  isSelfIssued,
+  isSelfSigned,
+  issuerOf,
+  subjectOf,
+} from "./identity";
 import { certificateProblem } from "./problems";
 
 /** A certificate that passed the checks. */
@@ -59,7 +67,7 @@ export function checkCertificates(
     ...leaves.map(
       (certificate) => `the server certificate ${subjectOf(certificate)} is left out; nodes need its CA`,
     ),
-    ...authorities.flatMap((certificate) => concerns(certificate, now)),
+    ...authorities.flatMap((certificate) => concerns(certificate, authorities, now)),
   ];
   return {
     certificates: authorities.map(asCaCertificate),
@@ -131,7 +139,8 @@ function asGo(certificate: X509Certificate): GoCertificate | GoRefusal {
   }
 }
 
-function concerns(certificate: X509Certificate, now: Date): string[] {
+/** @param given - All that nodes are to trust beside it. */
+function concerns(certificate: X509Certificate, given: readonly X509Certificate[], now: Date): string[] {
   const name = subjectOf(certificate);
   const left = new Date(certificate.validTo).getTime() - now.getTime();
   const list: string[] = [];
@@ -140,18 +149,61 @@ function concerns(certificate: X509Certificate, now: Date): string[] {
       `the certificate ${name} expires in ${Math.max(0, Math.floor(left / day))} days, at ${new Date(certificate.validTo).toISOString()}`,
     );
   }
+  const selfSigned = isSelfSigned(certificate);
+  const issuerGiven = given.some(
+    (other) =>
+      other !== certificate && certificate.checkIssued(other) && isSignedBy(certificate, other.publicKey),
+  );
   if (!certificate.ca) {
     list.push(
       `the certificate ${name} is a self-signed server certificate, not a CA: nodes need its successor at each renewal`,
     );
-  } else if (!isSelfSigned(certificate)) {
+  } else if (isSelfIssued(certificate) && !selfSigned && !issuerGiven) {
+    list.push(
+      `the certificate ${name} is signed by another key than its own, as when a CA's key is changed (or it was altered): ` +
+        "containerd accepts it; curl and other programs that use OpenSSL need the CA's old certificate too, or the new " +
+        "self-signed one in its place",
+    );
+  } else if (!selfSigned && !issuerGiven) {
     list.push(
       `the certificate ${name} is an intermediate authority (issued by ${issuerOf(certificate)}): containerd accepts it ` +
         "without its root; curl and other programs that use OpenSSL need the root too",
     );
   }
   const read = asGo(certificate);
-  if (!(read instanceof GoRefusal) && read.signature.verdict === "insecure") {
+  if (read instanceof GoRefusal) return list;
+  const openSsl = "containerd accepts it; curl and other programs that use OpenSSL";
+  if (selfSigned && read.mayNotSign) {
+    list.push(
+      `the certificate ${name} has a key usage without signing certificates: ${openSsl} before 3.0 refuse it`,
+    );
+  } else if (selfSigned && !issuerGiven && !certificate.checkIssued(certificate)) {
+    list.push(
+      `the certificate ${name} names another one than itself as its issuer (authority key identifier): ${openSsl} need ` +
+        "that one too",
+    );
+  }
+  const inVain = [
+    ...(read.unhandled.length > 0
+      ? [`a critical extension that Go does not know (${read.unhandled.join(", ")})`]
+      : []),
+    ...(read.notForServers ? ["an extended key usage that leaves out TLS servers"] : []),
+  ];
+  for (const what of inVain)
+    list.push(`the certificate ${name} has ${what}: containerd refuses each server that it issued`);
+  // Node.js's types leave out that there may be no extended key usage.
+  const usages = certificate.keyUsage as readonly string[] | undefined;
+  if (!read.notForServers && usages && !usages.includes(serverAuth)) {
+    list.push(
+      `the certificate ${name} has an extended key usage for any use that does not name TLS servers: ${openSsl} refuse it`,
+    );
+  }
+  for (const doubt of read.doubts) {
+    list.push(
+      `the certificate ${name} has ${doubt}: containerd may ignore it in silence, which the first node's pull shows`,
+    );
+  }
+  if (read.signature.verdict === "insecure") {
     list.push(
       `the certificate ${name} is signed with ${read.signature.name}: containerd accepts it, since the signature of a trusted ` +
         "certificate is not verified; other programs may refuse it, and its own signatures must use SHA-256 or better",

@@ -2,7 +2,9 @@
  * What identifies a certificate: its fingerprint, its subject and issuer, whether it signs itself.
  * It never says whether a certificate is valid.
  */
-import { type X509Certificate, createHash } from "node:crypto";
+import { type KeyObject, type X509Certificate, createHash } from "node:crypto";
+import { AsnConvert } from "@peculiar/asn1-schema";
+import { AuthorityKeyIdentifier, Certificate, SubjectKeyIdentifier } from "@peculiar/asn1-x509";
 import { printable } from "../support/text";
 import { certificateProblem } from "./problems";
 
@@ -26,9 +28,43 @@ function oneLine(name: string | undefined): string {
   return printable((name ?? "").split("\n").join(", "), 200) || "(no name)";
 }
 
-/** Whether the certificate is signed by its own key. */
+/** Whether this key signed it. */
+export function isSignedBy(certificate: X509Certificate, key: KeyObject): boolean {
+  try {
+    return certificate.verify(key);
+  } catch {
+    return false; // the signature is of another kind than the key
+  }
+}
+
+/** Whether it names itself as its issuer: its own key signed it, or an older key of the same CA did (a rollover). */
+export const isSelfIssued = ({ subject, issuer }: X509Certificate): boolean => subject === issuer;
+
+/** Whether the certificate is signed by its own key, whatever its key usage says: no verifier looks at that of a root. */
 export function isSelfSigned(certificate: X509Certificate): boolean {
-  return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
+  return isSelfIssued(certificate) && hasKey(certificate) && isSignedBy(certificate, certificate.publicKey);
+}
+
+/** Whether Node.js can read its key. */
+function hasKey(certificate: X509Certificate): boolean {
+  try {
+    return certificate.publicKey.type === "public";
+  } catch {
+    return false;
+  }
+}
+
+/** Whether it says of itself that its own key signed it: its two key identifiers are the same. */
+export function claimsOwnKey(certificate: X509Certificate): boolean {
+  try {
+    const { extensions } = AsnConvert.parse(certificate.raw, Certificate).tbsCertificate;
+    const valueOf = (id: string) => [...extensions!].find(({ extnID }) => extnID === id)!.extnValue.buffer;
+    const { keyIdentifier } = AsnConvert.parse(valueOf("2.5.29.35"), AuthorityKeyIdentifier);
+    const own = AsnConvert.parse(valueOf("2.5.29.14"), SubjectKeyIdentifier);
+    return Buffer.from(keyIdentifier!.buffer).equals(Buffer.from(own.buffer));
+  } catch {
+    return false; // it has not both
+  }
 }
 
 /** Whether it may be a CA: its basic constraints say so, or it is self-signed, and so its own CA. */

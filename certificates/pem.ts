@@ -4,7 +4,7 @@
  */
 import { X509Certificate } from "node:crypto";
 import { UserError } from "../support/errors";
-import { fingerprintOf, isSelfSigned } from "./identity";
+import { claimsOwnKey, fingerprintOf, isSelfIssued, isSelfSigned } from "./identity";
 import { certificateProblem } from "./problems";
 
 const block = /-----BEGIN (?:X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END (?:X509 )?CERTIFICATE-----/g;
@@ -41,12 +41,11 @@ export function readCertificates(content: string | Buffer, options: { subject: s
 function tryCertificate(der: Buffer): X509Certificate | undefined {
   try {
     const certificate = new X509Certificate(der);
-    // The parser ignores bytes after the certificate, and decodes the key only on first use. If a certificate names
-    // itself as issuer and its signature is wrong, it was altered.
-    const whole = certificate.raw.length === der.length && certificate.publicKey.type === "public";
-    return whole && (certificate.subject !== certificate.issuer || isSelfSigned(certificate))
-      ? certificate
-      : undefined;
+    // The parser ignores bytes after the certificate, writes its outermost length anew, and decodes the key only on first
+    // use. If a certificate says that its own key signed it, and that key did not, it was altered.
+    const whole = certificate.raw.equals(der) && certificate.publicKey.type === "public";
+    const altered = isSelfIssued(certificate) && claimsOwnKey(certificate) && !isSelfSigned(certificate);
+    return whole && !altered ? certificate : undefined;
   } catch {
     return undefined;
   }

@@ -94,6 +94,10 @@ export const certificateProblem = defineProblems("Certificates", {
     remedy: "Have it issued anew without this defect",
     examples: [
       ["registries[0].ca", "the certificate ‹name› would be ignored by containerd in silence: ‹unread›"],
+      [
+        "registries[0].ca",
+        "the certificate ‹name› would be ignored by containerd in silence: Go does not read it: its key, a point of an elliptic curve, is in compressed (or hybrid) form",
+      ],
     ],
   },
   "fingerprint-shape": {

@@ -16,8 +16,8 @@ import {
   type StackIdentity,
   defaults,
   describeStack,
+  isSkipped,
   pinName,
-  unreachableCodes,
 } from "../nodes/protocol/spec";
 import { type DeployedStack, readDeployedStack } from "../state/exportedState";
 import { type Problem, UserError, describeProblem } from "../support/errors";
@@ -198,7 +198,7 @@ async function forgetOn(request: Request, deployed: DeployedStack, context: Remo
   let code = 0;
   for (const answer of observed.values()) {
     if (answer.kind === "answered") continue;
-    const skipped = context.unreachable === "skip" && unreachableCodes.has(answer.problem.code);
+    const skipped = isSkipped(answer.problem.code, context);
     context.log(`${skipped ? "skipped: " : ""}${describeProblem(answer.problem)}`);
     if (!skipped) code = 1;
   }
@@ -210,10 +210,18 @@ async function forgetOn(request: Request, deployed: DeployedStack, context: Remo
   say(["to be taken off:", ...found.lines].join("\n  "));
   await confirm(request);
   const input: SweepInput = { connection, hostKeys, stack: found.stack, readyTimeout: defaults.readyTimeout };
-  await sweepNodes(input, context, {
-    only: ({ name }) => found.nodes.has(name),
-    unclaimed: request.unclaimed,
-  });
+  // Nobody of a forgotten stack comes back: its note of a host key is only taken off.
+  const notePin: RemovalContext["notePin"] = async (target, stack, hostKey) => {
+    if (hostKey === undefined) await context.notePin(target, stack, hostKey);
+  };
+  await sweepNodes(
+    input,
+    { ...context, notePin },
+    {
+      only: ({ name }) => found.nodes.has(name),
+      unclaimed: request.unclaimed,
+    },
+  );
   say(`taken off ${found.nodes.size} node${found.nodes.size === 1 ? "" : "s"}`);
   return code;
 }

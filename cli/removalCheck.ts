@@ -11,12 +11,7 @@ import type { ClusterNode } from "../kubernetes/types";
 import { reachNodes } from "../nodes/operations/inspection";
 import { sweptTargets } from "../nodes/operations/removal";
 import { type SweepInput, readSweepInput, unreachablePolicy } from "../nodes/protocol/environment";
-import {
-  type NodeConnection,
-  type UnreachablePolicy,
-  pinName,
-  unreachableCodes,
-} from "../nodes/protocol/spec";
+import { type NodeConnection, type UnreachablePolicy, isSkipped, pinName } from "../nodes/protocol/spec";
 import type { Transport } from "../nodes/routes/transport";
 import type { SessionPool } from "../nodes/ssh/pool";
 import { sshProblem } from "../nodes/ssh/problems";
@@ -120,7 +115,7 @@ async function checkNodes(
     const problem = await reached;
     answered += 1;
     if (!problem) return;
-    if (unreachable === "skip" && unreachableCodes.has(problem.code)) {
+    if (isSkipped(problem.code, { unreachable, skipRefusals: true })) {
       log(`will be passed over: ${describeProblem(problem)}`);
     } else problems.push(problem);
   });

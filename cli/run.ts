@@ -13,7 +13,7 @@ const commands: Record<string, () => Promise<Command>> = {
   "v1 ca": async () => (await import("./nodeCommands.js")).ca,
   "v1 check-removal": async () => (await import("./removalCheck.js")).checkRemoval,
   "v1 containerd": async () => (await import("./nodeCommands.js")).containerd,
-  "v1 service-account": async () => (await import("../kubernetes/serviceAccount.js")).serviceAccount,
+  "v1 service-account": async () => (await import("./serviceAccountCommand.js")).serviceAccount,
   "v1 forget": async () => (await import("./forget.js")).forget,
   "v1 login": async () => (await import("./loginCommand.js")).loginCommand,
   "v1 show-ca": async () => (await import("./ca/showCa.js")).showCa,

@@ -1,6 +1,7 @@
 import * as command from "@pulumi/command";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import type { ClusterName } from "../nodes/protocol/spec";
 import { ownerMetadata } from "../plan/ownership";
 import { dependencies, withoutDependencies } from "./options";
 
@@ -25,6 +26,8 @@ export interface PullSecretArgs {
   readonly deleteAdopted: boolean;
   /** kubeconfig context of the workload cluster. */
   readonly clusterContext: string;
+  /** What proves the cluster to the commands that run with no program. */
+  readonly cluster: ClusterName | undefined;
   /** The stack's readable name, put on each Secret as a label. */
   readonly owner: string;
   /** The stack's id, put on each Secret as a label. */
@@ -42,7 +45,7 @@ export class PullSecret extends pulumi.ComponentResource {
   readonly uids: readonly pulumi.Output<string>[];
 
   constructor(name: string, args: PullSecretArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { places, ...shown } = args;
+    const { places, cluster, ...shown } = args;
     const namespaces = places.map(({ namespace }) => namespace);
     super("tkc-registry:index:PullSecret", name, { ...shown, namespaces }, withoutDependencies(opts));
 
@@ -75,6 +78,7 @@ export class PullSecret extends pulumi.ComponentResource {
             delete: serviceAccountCommand("detach"),
             environment: {
               TKC_REGISTRY_CLUSTER_CONTEXT: args.clusterContext,
+              ...(cluster === undefined ? {} : { TKC_REGISTRY_CLUSTER: JSON.stringify(cluster) }),
               TKC_REGISTRY_NAMESPACE: place.namespace,
               TKC_REGISTRY_SERVICE_ACCOUNT: "default",
               TKC_REGISTRY_PULL_SECRET: args.name,

@@ -184,6 +184,7 @@ const namespaceMissing = (namespace: string, subject: string): Problem =>
   kubernetesProblem(
     "namespace-not-found",
     { subject, seen: `the cluster has no namespace ${namespace}` },
+    "workload",
     namespace,
   );
 

@@ -106,6 +106,8 @@ export async function kubeContext(
   const failure = (action: Action, error: unknown): Error =>
     requestError(error, action, { name, server: cluster.server, login, expires });
   const limit = pLimit(requestsAtOnce);
+  const afterFirst = firstContact();
+  const send = <T>(call: () => Promise<T>): Promise<T> => afterFirst(() => limit(call));
   const make = <T>(api: new (configuration: Configuration) => T): T => new api(configuration);
   return {
     name,
@@ -125,14 +127,14 @@ export async function kubeContext(
     },
     async request(action, call) {
       try {
-        return await limit(call);
+        return await send(call);
       } catch (error) {
         throw failure(action, error);
       }
     },
     async find(action, call) {
       try {
-        return await limit(call);
+        return await send(call);
       } catch (error) {
         if (apiRefusal(error)?.status === 404) return undefined;
         throw failure(action, error);
@@ -164,6 +166,31 @@ function allowPartialChain(agent: unknown): void {
 
 /** Requests, and so connections, of one context at once, to bound the load on the API server. */
 const requestsAtOnce = 8;
+
+/**
+ * Lets one request go first. Where it finds no server, those that wait for it fail with it, so that one server's failure
+ * takes its time once, and is told in one way. The next request tries anew.
+ */
+function firstContact(): <T>(call: () => Promise<T>) => Promise<T> {
+  let contact: Promise<void> | undefined;
+  return async (call) => {
+    if (contact) {
+      await contact;
+      return await call();
+    }
+    const answer = call();
+    contact = answer.then(
+      () => undefined,
+      (error: unknown) => {
+        if (!(error instanceof ConnectionFailure)) return;
+        contact = undefined;
+        throw error;
+      },
+    );
+    contact.catch(() => undefined); // nobody may be waiting
+    return await answer;
+  };
+}
 
 /** Limits each request's time, and shares one agent: the client would make one for each request, with a handshake. */
 function requestMiddleware(): Middleware {

@@ -24,6 +24,9 @@ export function httpLibrary(client: typeof import("./kubernetesClient.js"), seco
   return client.wrapHttpLibrary({ send });
 }
 
+/** For the name's resolution and the TCP handshake: a server behind a firewall that drops packets answers neither. */
+const connectSeconds = 10;
+
 interface Answer {
   readonly status: number;
   readonly headers: Record<string, string>;
@@ -46,6 +49,12 @@ async function exchange(request: RequestContext): Promise<Answer> {
   const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
     const sent = (url.protocol === "https:" ? https : http).request(url, options, resolve);
     sent.on("error", reject);
+    sent.on("socket", (socket) => {
+      if (!socket.connecting) return;
+      const late = new ConnectionFailure("slow", `it takes no connection within ${connectSeconds} s`);
+      const timer = setTimeout(() => sent.destroy(late), connectSeconds * 1000);
+      for (const event of ["connect", "close"]) socket.once(event, () => clearTimeout(timer));
+    });
     sent.end(sentBody);
   });
   const body = await buffer(response);

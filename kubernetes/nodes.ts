@@ -151,9 +151,10 @@ function readNode(item: unknown, contextName: string): ClusterNode | Problem {
     name: metadata.name,
     uid: metadata.uid,
     machineId: status.nodeInfo.machineID,
-    hostName:
+    hostName: (
       status.addresses?.find(({ type, address: name }) => type === "Hostname" && isHostName(name))?.address ??
-      metadata.name,
+      metadata.name
+    ).toLowerCase(),
     role: isControlPlane(metadata.labels) ? "control-plane" : "worker",
     address,
     osImage: printable(status.nodeInfo.osImage, 100),

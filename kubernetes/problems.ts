@@ -251,10 +251,17 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
     examples: [["node ‹name›", 'its container runtime is "‹runtime›", and only containerd is supported']],
   },
   "namespace-not-found": {
-    cause: "Namespaces of the workload cluster are not the stack's to make.",
-    remedy: (namespace: string) =>
-      `Create it (\`kubectl create namespace ${namespace}\`), or correct its name`,
-    examples: [["pullSecret.namespaces", "the cluster has no namespace ‹namespace›", "‹namespace›"]],
+    cause:
+      "Namespaces are not the stack's to make: the workload cluster's are its users', and the Supervisor's are vSphere's.",
+    remedy: {
+      workload: (namespace: string) =>
+        `Create it (\`kubectl create namespace ${namespace}\`), or correct its name`,
+      supervisor: "Correct its name, or have the vSphere administrator create it",
+    },
+    examples: [
+      ["pullSecret.namespaces", "the cluster has no namespace ‹namespace›", "workload", "‹namespace›"],
+      ["namespace", "the Supervisor has no namespace ‹namespace›", "supervisor"],
+    ],
   },
   "pod-security": {
     cause:

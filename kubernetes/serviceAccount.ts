@@ -1,12 +1,12 @@
 /**
- * The command behind the pull secret's entry in a ServiceAccount. `imagePullSecrets` is an atomic list: server-side apply
- * would replace other people's entries, so it is read, changed and written back if nobody else wrote in between.
+ * The pull secret's entry in a ServiceAccount. `imagePullSecrets` is an atomic list: server-side apply would replace other
+ * people's entries, so it is read, changed and written back if nobody else wrote in between.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { objectName } from "../support/names";
 import { printable } from "../support/text";
-import { type KubeContext, apiRefusal, kubeContext } from "./client";
+import { type KubeContext, apiRefusal } from "./client";
 import { kubernetesProblem } from "./problems";
 
 /** Records the entries that this program added, so that a later run knows them after an interrupted one. */
@@ -260,42 +260,4 @@ export async function detach(
   return isOurs(before)
     ? `${where}: ${target.pullSecret} removed`
     : `${where} had ${target.pullSecret} before: it stays`;
-}
-
-const environmentSchema = z.object({
-  TKC_REGISTRY_CLUSTER_CONTEXT: z.string().min(1),
-  TKC_REGISTRY_NAMESPACE: objectName,
-  TKC_REGISTRY_SERVICE_ACCOUNT: objectName,
-  TKC_REGISTRY_PULL_SECRET: objectName,
-});
-
-/**
- * `v1 service-account attach | detach`: what it is about comes by environment (`TKC_REGISTRY_CLUSTER_CONTEXT`,
- * `_NAMESPACE`, `_SERVICE_ACCOUNT`, `_PULL_SECRET`), the last run's stdout as `PULUMI_COMMAND_STDOUT`. The environment
- * is in state, where `detach` finds it with no program running: it is an interface.
- */
-export async function serviceAccount(args: readonly string[]): Promise<void> {
-  const [verb] = args;
-  const parsed = environmentSchema.safeParse(process.env);
-  if ((verb !== "attach" && verb !== "detach") || !parsed.success) {
-    const seen = parsed.success
-      ? `"${printable(verb ?? "", 40)}" is neither attach nor detach`
-      : `${parsed.error.issues.map(({ path }) => path.join(".")).join(", ")} not set, or no name`;
-    const what = { subject: "command service-account", seen };
-    throw kubernetesProblem.error("bad-environment", what, "serviceAccount");
-  }
-  const environment = parsed.data;
-  const target: Attachment = {
-    namespace: environment.TKC_REGISTRY_NAMESPACE,
-    serviceAccount: environment.TKC_REGISTRY_SERVICE_ACCOUNT,
-    pullSecret: environment.TKC_REGISTRY_PULL_SECRET,
-  };
-  const previous = parseState(process.env.PULUMI_COMMAND_STDOUT);
-  const name = environment.TKC_REGISTRY_CLUSTER_CONTEXT;
-  const api = accountsOf(await kubeContext(name, { subject: `context ${name}` }));
-  if (verb === "attach") {
-    process.stdout.write(formatState(await attach(target, previous, { api, waitSeconds: 60 })));
-  } else {
-    process.stdout.write(`${await detach(target, previous, api)}\n`);
-  }
 }

@@ -25,7 +25,7 @@ export async function resolveDeployment(
   const live = await cluster.find(action, () => cluster.apps.readNamespacedDeployment({ namespace, name }));
   const what = `deployment ${namespace}/${name}`;
   if (live && foundObject(live).deleting === true) throw beingDeleted(what);
-  const claim = async (): Promise<Claim> => claimOf(await previousState(), settings.cluster);
+  const claim = async (): Promise<Claim> => claimOf(await previousState());
   const options = { claim, adopt: settings.adopt, otherName: "`deployment.name`" };
   const object = { kind: "deployment", namespace, name, context: cluster.name };
   const exists = live !== undefined;

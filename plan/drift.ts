@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Observation } from "../nodes/operations/inspection";
-import { type TrustedCertificate, type UnreachablePolicy, unreachableCodes } from "../nodes/protocol/spec";
+import { type TrustedCertificate, type UnreachablePolicy, isSkipped } from "../nodes/protocol/spec";
 import type { RecordedNode } from "../state/previousState";
 
 function derived(...from: readonly unknown[]): string {
@@ -31,8 +31,7 @@ export function nonceOf(
   if (observed === undefined) return recorded.skipped ? derived(recorded.nonce, "skipped") : recorded.nonce;
   if (observed.kind === "silent") {
     const { code } = observed.problem;
-    const skip = wanted.unreachable === "skip" && unreachableCodes.has(code);
-    return skip ? recorded.nonce : derived(recorded.nonce, code);
+    return isSkipped(code, wanted) ? recorded.nonce : derived(recorded.nonce, code);
   }
   const { trusted, loaded, nonce } = observed.report;
   const well = loaded === true && wanted.certificates.every(({ sha256 }) => trusted.includes(sha256));

@@ -3,6 +3,7 @@ import type { Settings } from "../config/settings";
 import { settingSubject } from "../config/names";
 import { dryRunPod, foundObject } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
+import { kubernetesProblem } from "../kubernetes/problems";
 import type { PreviousState, RecordedPod } from "../state/previousState";
 import { type Problem, UserError } from "../support/errors";
 import { jumpboxContainer } from "../support/names";
@@ -37,7 +38,7 @@ export async function resolveJumpbox(
   );
   const what = `pod ${namespace}/${name}`;
   const object = { kind: "pod", namespace, name, context: supervisor.name };
-  const claim = async (): Promise<Claim> => claimOf(await previousState(), settings.cluster);
+  const claim = async (): Promise<Claim> => claimOf(await previousState());
   const otherName = "`jumpbox.name`";
   const kind = await resolveOwnership(object, pod && foundObject(pod), { claim, adopt, otherName });
   const own = { create: true, container: jumpboxContainer };
@@ -72,7 +73,7 @@ export async function resolveJumpbox(
 /**
  * Asks the Supervisor whether it would make the pod. One on VDS networking runs no pods for users.
  *
- * @throws UserError `jumpbox-refused`
+ * @throws UserError `jumpbox-refused`, `namespace-not-found`
  */
 async function tryJumpbox(supervisor: KubeContext, { namespace, jumpbox, cluster }: Settings): Promise<void> {
   const pod = { spec: jumpboxPod({ image: jumpbox.image, cluster }) };
@@ -80,6 +81,14 @@ async function tryJumpbox(supervisor: KubeContext, { namespace, jumpbox, cluster
     await dryRunPod(supervisor, namespace, pod, { subject: settingSubject("access") });
   } catch (error) {
     const [problem] = error instanceof UserError ? error.problems : [];
+    if (problem?.code === "namespace-not-found") {
+      const seen = `the Supervisor has no namespace ${namespace}`;
+      throw kubernetesProblem.error(
+        problem.code,
+        { subject: settingSubject("namespace"), seen },
+        "supervisor",
+      );
+    }
     if (problem?.code !== "pod-refused" && problem?.code !== "pod-security") throw error;
     throw planProblem.error("jumpbox-refused", { subject: problem.subject, seen: problem.seen });
   }

@@ -12,7 +12,6 @@ import {
   isSkipped,
   pinOf,
   sharedMachineIds,
-  unreachableCodes,
 } from "../nodes/protocol/spec";
 import type { Credentials } from "../nodes/ssh/endpoint";
 import { needsPin, passwordUnpinned } from "../nodes/ssh/failures";
@@ -29,6 +28,8 @@ export interface NodePlan {
   readonly node: ClusterNode;
   /** How to connect to it. */
   readonly target: NodeTarget;
+  /** The host key that it must show, if any is known. */
+  readonly hostKey?: string | undefined;
   /** Identifies the installation. A changed nonce makes Pulumi install again. */
   readonly nonce: string | Promise<string>;
   /** The owner under which a release that made no ids recorded what this stack has on the node. */
@@ -154,7 +155,9 @@ export function planNodes(
       answer && before
         ? answer.then((observation) => nonceOf(node.uid, before, observation, wanted))
         : nonceOf(node.uid, before, undefined, wanted);
-    return { node, target: targets[index]!, nonce, former: formerOf(before, wanted.identity) };
+    const target = targets[index]!;
+    const hostKey = pinnedKey(target, previous);
+    return { node, target, hostKey, nonce, former: formerOf(before, wanted.identity) };
   });
 }
 
@@ -179,7 +182,7 @@ export function goneFacts(nodes: readonly ClusterNode[], previous: PreviousState
 export function silenceWarning(problem: Problem, unreachable: UnreachablePolicy): string {
   const { code, remedy } = problem;
   if (isSkipped(code, { unreachable })) return `skipped: ${describeProblem(problem)}`;
-  const skip = unreachableCodes.has(code)
+  const skip = isSkipped(code, { unreachable: "skip" })
     ? ", unless `unreachableNodes: skip` (for one run TKC_REGISTRY_UNREACHABLE_NODES=skip) leaves it as it is"
     : "";
   return describeProblem({

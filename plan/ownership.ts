@@ -3,7 +3,6 @@ import { createHash } from "node:crypto";
 import type { FoundObject } from "../kubernetes/checks";
 import { type StackIdentity, describeStack } from "../nodes/protocol/spec";
 import type { PreviousState } from "../state/previousState";
-import type { RecordedIdentity } from "../state/records";
 import { UserError } from "../support/errors";
 import { planProblem } from "./problems";
 
@@ -59,15 +58,21 @@ export function ownerMetadata<Id = string>(
 }
 
 /** What tells this stack's objects from others'. */
-export interface Claim extends RecordedIdentity {
+export interface Claim {
+  /** Of each set of nodes: a stack that takes up another cluster has two for one run. */
+  readonly ids: ReadonlySet<string>;
+  /** The owners under which a release that made no ids labelled what the stack has. */
+  readonly formers: ReadonlySet<string>;
   /** The UIDs of the objects that the state has. */
   readonly uids: ReadonlySet<string>;
 }
 
-/** What the previous state says of the identity of a cluster's stack. */
-export function claimOf({ identities, objects, jumpbox }: PreviousState, cluster: string): Claim {
+/** What the previous state says of the stack's identity. */
+export function claimOf({ identities, objects, jumpbox }: PreviousState): Claim {
+  const sets = [...identities.values()];
   return {
-    ...(identities.get(cluster) ?? { id: undefined, former: undefined }),
+    ids: new Set(sets.flatMap(({ id }) => id ?? [])),
+    formers: new Set(sets.flatMap(({ former }) => former ?? [])),
     uids: new Set([...objects, ...(jumpbox ? [jumpbox] : [])].map(({ uid }) => uid)),
   };
 }
@@ -79,8 +84,8 @@ export function labelledStack({ labels }: Pick<FoundObject, "labels">): StackIde
 }
 
 /** Whether an object with these labels is this stack's. Releases that made no ids left none on it. */
-export function isOurs(uid: string, stack: StackIdentity, { id, former, uids }: Claim): boolean {
-  return stack.id === undefined ? uids.has(uid) || stack.owner === former : stack.id === id;
+export function isOurs(uid: string, { owner, id }: StackIdentity, { ids, formers, uids }: Claim): boolean {
+  return id === undefined ? uids.has(uid) || formers.has(owner) : ids.has(id);
 }
 
 /**

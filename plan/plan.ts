@@ -165,7 +165,7 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     contexts.cluster.then((context) => resolveDeployment(context, settings, previousState)),
     contexts.cluster.then((context) => tryPod(context, settings)),
   ]).catch(async (error: unknown) => {
-    throw await withoutRepetition(error, rights);
+    throw await withoutRepetition(error, rights, settings);
   });
 
   const digest = registries.find((registry) => registry.digest !== undefined)?.digest;

@@ -72,7 +72,7 @@ export function resolvePullSecrets(
   settings: Settings,
   previousState: () => Promise<PreviousState>,
 ): Promise<readonly PullSecretPlace[]> {
-  const claim = async (): Promise<Claim> => claimOf(await previousState(), settings.cluster);
+  const claim = async (): Promise<Claim> => claimOf(await previousState());
   const namespaces = needsPullSecret(settings) ? settings.pullSecret.namespaces : [];
   return allChecks(namespaces.map((namespace) => resolvePullSecret(cluster, namespace, settings, claim)));
 }

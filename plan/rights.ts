@@ -1,10 +1,14 @@
 /** The rights that a run needs at the two API servers. */
+import { settingSubject } from "../config/names";
 import type { Settings } from "../config/settings";
 import { type Right, checkRights, listRights, missingRights } from "../kubernetes/checks";
 import type { Contexts } from "../kubernetes/contexts";
 import { leaseName, leaseNamespace, leaseVerbs } from "../kubernetes/lease";
+import { parseImageReference } from "../registry/host";
 import { type Problem, UserError, allChecks } from "../support/errors";
 import { needsPullSecret } from "./pullSecrets";
+
+const imageSubject = settingSubject("deployment.image");
 
 /** The provider's verbs for an object. It also watches the object until it is ready or deleted. */
 const change = ["get", "list", "watch", "create", "patch", "delete"];
@@ -94,21 +98,35 @@ export async function checkAllRights(
 }
 
 /**
- * Drops errors about missing rights that the list of missing rights already has.
+ * Drops errors that only follow from others: about missing rights that the list of missing rights already has, and about
+ * an image that is named after a namespace which the Supervisor refuses.
  *
  * @param rights - The check that makes that list.
  */
-export async function withoutRepetition(error: unknown, rights: Promise<unknown>): Promise<unknown> {
+export async function withoutRepetition(
+  error: unknown,
+  rights: Promise<unknown>,
+  settings: Settings,
+): Promise<unknown> {
   const listed = await rights.then(
     (): readonly Problem[] => [],
     (reason: unknown) => (reason instanceof UserError ? reason.problems : []),
   );
   if (!(error instanceof UserError)) return error;
+  const refused = ({ code, subject }: Problem): boolean =>
+    (code === "namespace-not-found" && subject === settingSubject("namespace")) ||
+    (code === "no-rights" && subject === `context ${settings.supervisorContext}`);
+  const { deployment, namespace } = settings;
+  const { repository } = parseImageReference(deployment.image, { subject: imageSubject });
+  const imageFollows =
+    repository.startsWith(`${namespace}/`) &&
+    error.problems.some((problem) => refused(problem) && !listed.includes(problem));
   const [first, ...rest] = error.problems.filter(
     (problem) =>
-      problem.code !== "no-rights" ||
-      listed.includes(problem) ||
-      !listed.some(({ code, subject }) => code === "no-rights" && subject === problem.subject),
+      !(imageFollows && problem.subject === imageSubject) &&
+      (problem.code !== "no-rights" ||
+        listed.includes(problem) ||
+        !listed.some(({ code, subject }) => code === "no-rights" && subject === problem.subject)),
   );
   return first ? new UserError(first, ...rest) : error;
 }

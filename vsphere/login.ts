@@ -229,7 +229,7 @@ class LoginSession {
       }
       case forCluster && (status === 404 || status === 400): {
         const seen = `there is no workload cluster "${cluster}" in namespace "${namespace}" for this user (${status}${said})`;
-        return vsphereProblem.error("cluster-not-found", this.about(seen));
+        return vsphereProblem.error("cluster-not-found", this.about(seen), namespace);
       }
       case status === 429 || status >= 500:
         return new NotYet(

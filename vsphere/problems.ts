@@ -69,12 +69,13 @@ export const vsphereProblem = defineProblems("Login to the Supervisor", {
   },
   "cluster-not-found": {
     cause: "Namespace or cluster has another name, or the user has no role on the namespace.",
-    remedy:
-      "Correct --namespace and --cluster (`kubectl get tanzukubernetesclusters -A` on the Supervisor shows both), or have the permission given",
+    remedy: (namespace: string) =>
+      `Correct --namespace and --cluster (\`kubectl -n ${namespace} get tanzukubernetesclusters\` on the Supervisor shows the clusters of that namespace), or have the permission given`,
     examples: [
       [
         "Supervisor ‹address›",
         'there is no workload cluster "‹cluster›" in namespace "‹namespace›" for this user (‹status›‹said›)',
+        "‹namespace›",
       ],
     ],
   },

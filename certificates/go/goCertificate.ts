@@ -8,16 +8,26 @@ import { RsaSaPssParams } from "@peculiar/asn1-rsa";
 import { AsnConvert } from "@peculiar/asn1-schema";
 import {
   AlgorithmIdentifier,
+  AuthorityInfoAccessSyntax,
+  AuthorityKeyIdentifier,
   BasicConstraints,
+  CRLDistributionPoints,
   Certificate,
+  CertificatePolicies,
   ExtendedKeyUsage,
   type GeneralName,
   type GeneralSubtree,
   KeyUsage,
   KeyUsageFlags,
+  InhibitAnyPolicy,
   NameConstraints,
+  PolicyConstraints,
+  PolicyMappings,
   SubjectAlternativeName,
+  SubjectKeyIdentifier,
+  type SubjectPublicKeyInfo,
 } from "@peculiar/asn1-x509";
+import { derFindings } from "./der";
 
 /**
  * Why Go refuses, in the kinds of its own errors:
@@ -92,6 +102,8 @@ export interface GoCertificate {
   readonly constraints: { readonly permitted: Names; readonly excluded: Names } | undefined;
   /** Object identifiers of critical extensions that Go does not know. */
   readonly unhandled: readonly string[];
+  /** What Go may not read, such as `a malformed extension 2.5.29.32`: it is not read here as exactly as Go does. */
+  readonly doubts: readonly string[];
 }
 
 const signatureNames: Record<string, string> = {
@@ -142,10 +154,22 @@ function pssAlgorithm(parameters: AlgorithmIdentifier["parameters"]): SignatureA
   return { name: "RSAPSS with other parameters than Go takes", verdict: "unknown" };
 }
 
-const serverAuth = "1.3.6.1.5.5.7.3.1";
+/** The extended key usage of TLS servers. */
+export const serverAuth = "1.3.6.1.5.5.7.3.1";
 const anyUsage = "2.5.29.37.0";
-/** Further extensions that Go knows, and so accepts as critical. */
-const otherKnown = new Set(["2.5.29.31", "2.5.29.32", "2.5.29.33", "2.5.29.36", "2.5.29.54"]);
+/** Further extensions that Go reads. No verdict depends on what they say. */
+const otherKnown = new Map<string, new () => unknown>([
+  ["2.5.29.14", SubjectKeyIdentifier],
+  ["2.5.29.31", CRLDistributionPoints],
+  ["2.5.29.32", CertificatePolicies],
+  ["2.5.29.33", PolicyMappings],
+  ["2.5.29.35", AuthorityKeyIdentifier],
+  ["2.5.29.36", PolicyConstraints],
+  ["2.5.29.54", InhibitAnyPolicy],
+  ["1.3.6.1.5.5.7.1.1", AuthorityInfoAccessSyntax],
+]);
+/** Extensions that verdicts depend on. */
+const judged = new Set(["2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.37"]);
 /** Extensions that must not be critical: key identifiers, authority information access. */
 const neverCritical = new Set(["2.5.29.14", "2.5.29.35", "1.3.6.1.5.5.7.1.1"]);
 const goCurves = new Set(["secp224r1", "prime256v1", "secp384r1", "secp521r1"]);
@@ -168,17 +192,21 @@ export function readAsGo(x509: X509Certificate): GoCertificate {
     throw malformed("it is not well-formed");
   }
   const { tbsCertificate: body, signatureAlgorithm: outer } = parsed;
+  const { defect, strings } = derFindings(x509.raw);
+  if (defect !== undefined) throw malformed(defect);
+  const version = body.version + 1;
+  if (version < 1 || version > 3) throw malformed(`it is of version ${version}`);
   const der = (value: unknown): Buffer => Buffer.from(AsnConvert.serialize(value));
   if ((new Uint8Array(body.serialNumber)[0] ?? 0) >= 0x80) throw malformed("its serial number is negative");
   if (!der(body.signature).equals(der(outer)))
     throw malformed("it names one signature algorithm inside and another outside");
-  const extensions = listOf(body.extensions);
+  const extensions = version === 3 ? listOf(body.extensions) : [];
   if (new Set(extensions.map(({ extnID }) => extnID)).size < extensions.length)
     throw malformed("it has an extension twice");
   const wrongly = extensions.find(({ extnID, critical }) => critical && neverCritical.has(extnID));
   if (wrongly) throw malformed(`its extension ${wrongly.extnID} is marked critical`);
 
-  const read = { ...noExtensions };
+  const read = { ...noExtensions, doubts: [...strings] };
   const unhandled: string[] = [];
   for (const { extnID, critical, extnValue } of extensions) {
     let known: boolean;
@@ -193,10 +221,10 @@ export function readAsGo(x509: X509Certificate): GoCertificate {
   return {
     ...read,
     x509,
-    version: body.version + 1,
+    version,
     subject: der(body.subject),
     issuer: der(body.issuer),
-    key: readKey(x509, body.subjectPublicKeyInfo.algorithm),
+    key: readKey(x509, body.subjectPublicKeyInfo),
     signature: signatureAlgorithm(outer),
     unhandled,
   };
@@ -206,9 +234,9 @@ type Read = {
   -readonly [
     Key in "basicConstraints" | "mayNotSign" | "notForServers" | "names" | "namesDer" | "constraints"
   ]: GoCertificate[Key];
-};
+} & { readonly doubts: string[] };
 
-const noExtensions: Read = {
+const noExtensions: Omit<Read, "doubts"> = {
   basicConstraints: undefined,
   mayNotSign: false,
   notForServers: false,
@@ -219,6 +247,12 @@ const noExtensions: Read = {
 
 /** @returns Whether Go knows the extension and all of its content. */
 function readExtension(id: string, value: ArrayBuffer, into: Read): boolean {
+  const other = otherKnown.get(id);
+  if (other) {
+    if (!isRead(value, other)) into.doubts.push(`a malformed extension ${id}`);
+    return true;
+  }
+  if (judged.has(id) && derFindings(new Uint8Array(value)).defect !== undefined) throw new Error("not DER");
   switch (id) {
     case "2.5.29.15": {
       const usage = AsnConvert.parse(value, KeyUsage).toNumber();
@@ -230,9 +264,21 @@ function readExtension(id: string, value: ArrayBuffer, into: Read): boolean {
       into.namesDer = Buffer.from(value);
       if (into.names.ip.some((address) => isIP(address) === 0))
         throw malformed("an address in it has no length of one");
+      if (
+        !into.names.uri.every(isUri) ||
+        !Object.values<readonly string[]>({ ...into.names })
+          .flat()
+          .every(isText)
+      )
+        into.doubts.push("a malformed subject alternative name");
       return Object.values<readonly string[]>({ ...into.names }).some((list) => list.length > 0);
     case "2.5.29.19": {
       const { cA, pathLenConstraint } = AsnConvert.parse(value, BasicConstraints);
+      if (
+        pathLenConstraint !== undefined &&
+        !(Number.isSafeInteger(pathLenConstraint) && pathLenConstraint >= 0)
+      )
+        throw malformed("its path length is no number of authorities");
       into.basicConstraints = { ca: cA, pathLength: pathLenConstraint };
       return true;
     }
@@ -252,7 +298,22 @@ function readExtension(id: string, value: ArrayBuffer, into: Read): boolean {
       return true;
     }
     default:
-      return otherKnown.has(id) || neverCritical.has(id);
+      return false;
+  }
+}
+
+/** Whether an extension is one of its type, and would be written as it is. */
+function isRead(value: ArrayBuffer, type: new () => unknown): boolean {
+  try {
+    const read = AsnConvert.parse(value, type);
+    const policies =
+      read instanceof CertificatePolicies ? [...read].map((each) => each.policyIdentifier) : [];
+    return (
+      new Set(policies).size === policies.length &&
+      Buffer.from(AsnConvert.serialize(read)).equals(Buffer.from(value))
+    );
+  } catch {
+    return false;
   }
 }
 
@@ -282,23 +343,36 @@ export function isDomain(text: string): boolean {
   return text === "" || (/^[\x21-\x7e]+$/.test(text) && text.split(".").every((label) => label !== ""));
 }
 
-function readKey(
-  x509: X509Certificate,
-  { algorithm, parameters }: AlgorithmIdentifier,
-): KeyObject | undefined {
+const isText = (text: string): boolean => /^[\0-\x7f]*$/.test(text);
+const isUri = (text: string): boolean =>
+  URL.canParse(text) && /^(?:\[[\da-f:.]*\]|[\w-]+(?:\.[\w-]+)*)?$/i.test(new URL(text).hostname);
+
+/** The kinds of keys, each with the defect for which Go reads the whole certificate not. */
+const keyDefects: Record<string, (info: SubjectPublicKeyInfo, key: KeyObject) => string | undefined> = {
+  "1.2.840.113549.1.1.1": ({ algorithm: { parameters }, subjectPublicKey }) =>
+    parameters === null // the library's word for a NULL
+      ? derFindings(new Uint8Array(subjectPublicKey)).defect
+      : "its RSA key is written without the NULL that belongs to it",
+  "1.2.840.10045.2.1": ({ algorithm: { parameters }, subjectPublicKey }, key) => {
+    const named = new Uint8Array(parameters ?? new ArrayBuffer(0))[0] === 0x06; // else its parameters are explicit
+    if (!named || !goCurves.has(key.asymmetricKeyDetails?.namedCurve ?? ""))
+      return "its key is on an elliptic curve that Go does not have (it has P-224, P-256, P-384 and P-521)";
+    return new Uint8Array(subjectPublicKey)[0] === 0x04
+      ? undefined
+      : "its key, a point of an elliptic curve, is in compressed (or hybrid) form";
+  },
+  "1.3.101.112": () => undefined, // Ed25519: what Go refuses of it, OpenSSL refuses too
+};
+
+function readKey(x509: X509Certificate, info: SubjectPublicKeyInfo): KeyObject | undefined {
   let key: KeyObject;
   try {
     key = x509.publicKey;
   } catch {
     return undefined;
   }
-  if (algorithm === "1.2.840.10045.2.1") {
-    const named = new Uint8Array(parameters ?? new ArrayBuffer(0))[0] === 0x06; // else its parameters are explicit
-    if (!named || !goCurves.has(key.asymmetricKeyDetails?.namedCurve ?? ""))
-      throw malformed(
-        "its key is on an elliptic curve that Go does not have (it has P-224, P-256, P-384 and P-521)",
-      );
-    return key;
-  }
-  return key.asymmetricKeyType === "rsa" || key.asymmetricKeyType === "ed25519" ? key : undefined;
+  const defectOf = keyDefects[info.algorithm.algorithm];
+  const defect = defectOf?.(info, key);
+  if (defect !== undefined) throw malformed(defect);
+  return defectOf && key;
 }

@@ -12,7 +12,7 @@ import { isIP } from "node:net";
 import * as ipaddr from "ipaddr.js";
 import { printable } from "../../support/text";
 import { type GoCertificate, GoRefusal, type Names, isDomain, readAsGo } from "./goCertificate";
-import { issuerOf, subjectOf } from "../identity";
+import { isSignedBy, issuerOf, subjectOf } from "../identity";
 
 /** The most signatures that Go verifies for one chain. */
 const maxSignatures = 100;
@@ -250,17 +250,9 @@ function whyNotIssued(child: GoCertificate, issuer: GoCertificate, key: KeyObjec
   }
   if ((rsaSize(key) ?? rsaBits.min) < rsaBits.min)
     return `${issuerName}, which issued ${name}, has an RSA key of less than ${rsaBits.min} bits, which Go refuses`;
-  return isSignedBy(child, key)
+  return isSignedBy(child.x509, key)
     ? undefined
     : `${name} is signed by another authority of the same name, ${issuerName}`;
-}
-
-function isSignedBy(child: GoCertificate, key: KeyObject): boolean {
-  try {
-    return child.x509.verify(key);
-  } catch {
-    return false; // the signature is of another kind than the key
-  }
 }
 
 const rsaSize = (key: KeyObject | undefined): number | undefined =>

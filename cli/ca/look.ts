@@ -121,7 +121,7 @@ type Choice = Pick<Shown, "configuration" | "warnings" | "problems">;
 
 /**
  * The first certificate that the stack would take as it is, as {@link obtainCa} says: of what Harbor offers, else of the chain, from
- * its root on.
+ * its root on. Of Harbor's, those that sign themselves come first, which OpenSSL takes too.
  */
 async function choose(
   query: CaQuery,
@@ -130,8 +130,11 @@ async function choose(
   getcert: Found | undefined,
 ): Promise<Choice> {
   const { address, subject, limits } = query;
+  const offers = getcert?.certificates ?? [];
   const candidates = [
-    ...(getcert?.certificates ?? []).map((certificate) => ({ from: "harbor" as const, certificate })),
+    ...[...offers.filter(isSelfSigned), ...offers.filter((each) => !isSelfSigned(each))].map(
+      (certificate) => ({ from: "harbor" as const, certificate }),
+    ),
     ...[...chain].reverse().map((certificate) => ({ from: "chain" as const, certificate })),
   ].filter(({ certificate }) => isAuthority(certificate));
   const problems: Problem[] = [];

@@ -127,7 +127,12 @@ function notObserved(stack: DeployedStack, reachable: Answer, hostKeyAsPinned: A
 }
 
 /** Failures that come after the host key was checked. */
-const afterLogin: ReadonlySet<string> = new Set<SshCode>(["ssh-auth", "ssh-exec-timeout", "ssh-output"]);
+const afterLogin: ReadonlySet<string> = new Set<SshCode>([
+  "ssh-auth",
+  "ssh-account",
+  "ssh-exec-timeout",
+  "ssh-output",
+]);
 
 /** A node that did not report: how far the connection to it got. */
 function judgeSilence({ code }: Problem, stack: DeployedStack): Seen {
@@ -231,8 +236,8 @@ function explainOthers(
 function judgeObjects({ stack, labelled }: Evidence, { warnings, notes }: Said): ObjectFinding[] {
   warnings.push(...labelled.problems);
   const claim = {
-    id: stack.identity.id,
-    former: stack.former,
+    ids: new Set([stack.identity.id ?? []].flat()),
+    formers: new Set([stack.former ?? []].flat()),
     uids: new Set(stack.objects.map(({ uid }) => uid)),
   };
   return labelled.objects

@@ -111,10 +111,11 @@ async function settle(
   { target: own, stack, readyTimeout }: CommandInput,
   context: OperationContext,
 ): Promise<void> {
-  const hostKey = pins[pinName(stack)];
-  const target = { ...own, name, uid, machineId, hostName, address, hostKey, notedKey: hostKey };
+  const notedKey = pins[pinName(stack)];
+  const hostKey = context.hostKeyOf?.({ name, uid }) ?? notedKey;
+  const target = { ...own, name, uid, machineId, hostName, address, hostKey, notedKey };
   try {
-    const report = await context.inSession(target, target.hostKey, (session) =>
+    const report = await context.inSession(target, hostKey, (session) =>
       runOnNode(session, { op: "status", ...identity({ target, stack }) }),
     );
     if (report.containerdStarted === undefined) {

@@ -8,7 +8,7 @@ import type { ScriptSuccess } from "../protocol/report";
 import type { NodeTarget, StackIdentity } from "../protocol/spec";
 import type { InSession } from "../ssh/pool";
 import type { Session } from "../ssh/session";
-import { identity, runOnNode } from "./node";
+import { becomeRoot, identity, runOnNode } from "./node";
 import { nodeProblem } from "../problems";
 
 /** A node to inspect. */
@@ -87,7 +87,7 @@ export function inspectNodes(
 }
 
 /**
- * Logs in to nodes, and runs nothing there.
+ * Logs in to nodes and becomes root there, and does nothing.
  *
  * @returns By node name, why it was not possible; each resolves by itself.
  */
@@ -95,7 +95,10 @@ export function reachNodes(
   targets: readonly InspectionTarget[],
   inSession: InSession,
 ): ReadonlyMap<string, Promise<Problem | undefined>> {
-  const answers = askAll(targets, inSession, (_, session) => Promise.resolve(session));
+  const answers = askAll(targets, inSession, async ({ target }, session) => {
+    await becomeRoot(session, target.name);
+    return session;
+  });
   return new Map(
     [...answers].map(([name, answer]) => [
       name,

@@ -72,13 +72,33 @@ export async function runOnNode(session: Session, operation: NodeOperation): Pro
   const report = parseScriptOutput(stdout);
   if (report?.end === "ok") return report;
   if (report) throw new UserError(failureProblem(operation.nodeName, report));
+  throw notRun(session, operation.nodeName, "the script did not run to its end", { code, stdout, stderr });
+}
+
+/** Why a command did not do what it was to do, by what it said. */
+function notRun(
+  { user }: Session,
+  node: string,
+  how: string,
+  { code, stdout, stderr }: Awaited<ReturnType<Session["exec"]>>,
+): UserError {
   const what = {
-    subject: `node ${operation.nodeName}`,
+    subject: `node ${node}`,
     // A login shell that lets nobody in says so on stdout.
-    seen: `the script did not run to its end (code ${code ?? "none"}): ${lastWords(stderr) || lastWords(stdout) || "no message"}`,
+    seen: `${how} (code ${code ?? "none"}): ${lastWords(stderr) || lastWords(stdout) || "no message"}`,
   };
   const refusal = refusalIn(`${stdout}\n${stderr}`);
-  if (refusal?.by === "account") throw sshProblem.error("ssh-account", what, refusal.why, session.user);
-  if (refusal) throw nodeProblem.error("node-sudo", what, refusal.why);
-  throw nodeProblem.error("node-no-report", what);
+  if (refusal?.by === "account") return sshProblem.error("ssh-account", what, refusal.why, user);
+  if (refusal) return nodeProblem.error("node-sudo", what, refusal.why);
+  return nodeProblem.error("node-no-report", what);
+}
+
+/**
+ * Finds out whether the user may work on a node, and does nothing there.
+ *
+ * @throws UserError `ssh-account`, `node-sudo`, `node-no-report`, and what {@link Session.exec} throws.
+ */
+export async function becomeRoot(session: Session, node: string): Promise<void> {
+  const result = await session.exec("sudo -n true");
+  if (result.code !== 0) throw notRun(session, node, "`sudo -n true` failed", result);
 }

@@ -32,6 +32,8 @@ export interface OperationContext {
   readonly readNode: NodeReader;
   readonly notePin: PinWriter;
   readonly controlPlane: ControlPlane;
+  /** The host key that is known of another node of the cluster, beside the note on its Node object. */
+  readonly hostKeyOf?: (node: Pick<NodeTarget, "name" | "uid">) => string | undefined;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
   /** Whether a node that refuses the user counts as unreachable. */

@@ -204,11 +204,12 @@ export async function sweepNodes(
   const all = await context.listNodes(clusterContext);
   const targets = sweptTargets(all, connection, hostKeys, pinName(input.stack));
   const nodes = all.map((node, index) => ({ ...node, target: targets[index]! })).filter(only);
+  const known: RemovalContext = { ...context, hostKeyOf: ({ name }) => pinOf(hostKeys, name) };
   const sweepNode = async ({ role, target }: (typeof nodes)[number]): Promise<void> => {
     try {
       const swept = { target, ...input };
       const work = (saw: (session: Session) => void): Promise<boolean | undefined> =>
-        removeFromNode(swept, target.hostKey ?? target.notedKey, context, {
+        removeFromNode(swept, target.hostKey ?? target.notedKey, known, {
           controlPlane: role === "control-plane",
           ready: (removed) => removed,
           saw,

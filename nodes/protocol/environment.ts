@@ -263,7 +263,9 @@ export function readNonce(environment: Environment): string {
  * @throws UserError `bad-environment`
  */
 export function readRecordedCluster(environment: Environment): ClusterName | undefined {
-  return read(connectionSchema.pick({ TKC_REGISTRY_CLUSTER: true }), environment).TKC_REGISTRY_CLUSTER;
+  const schema = connectionSchema.pick({ TKC_REGISTRY_CLUSTER: true, TKC_REGISTRY_SUPERVISOR_CA: true });
+  const { TKC_REGISTRY_CLUSTER: cluster, TKC_REGISTRY_SUPERVISOR_CA: ca } = read(schema, environment);
+  return withSupervisorCa(cluster, ca);
 }
 
 /**

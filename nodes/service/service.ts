@@ -42,6 +42,8 @@ import { kubernetesProblem } from "../../kubernetes/problems";
 /** A node of the run. */
 export interface ServedNode {
   readonly target: NodeTarget;
+  /** The host key that it must show, if any is known. */
+  readonly hostKey?: string | undefined;
   /** The owner under which a release that made no ids recorded what this stack has on the node. */
   readonly former?: string | undefined;
 }
@@ -229,12 +231,13 @@ export class NodeService {
     const lines: string[] = [];
     const disconnected = new AbortController();
     response.on("close", () => disconnected.abort());
-    const { inSession, readNode, notePin, controlPlane, unreachable } = this.options;
+    const { inSession, readNode, notePin, controlPlane, nodes, unreachable } = this.options;
     const context: OperationContext = {
       inSession,
       readNode,
       notePin,
       controlPlane,
+      hostKeyOf: ({ uid }) => nodes.find(({ target }) => target.uid === uid)?.hostKey,
       unreachable,
       log: (line) => void lines.push(`${line}\n`),
       signal: disconnected.signal,

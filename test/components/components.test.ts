@@ -338,6 +338,7 @@ const pullSecretArgs = (adopted: boolean, deleteAdopted = false, defaultServiceA
   defaultServiceAccount,
   deleteAdopted,
   clusterContext: "tkc-cluster-1",
+  cluster: { supervisor: "ns1", namespace: "ns1", name: "c", kubeSystem: "uid-1" },
   owner: "o",
   id,
 });
@@ -364,6 +365,9 @@ test("the default ServiceAccount is changed only where that was asked for, and a
   assert.equal((await record(() => new PullSecret("ps", pullSecretArgs(false)))).size, 2);
   const registered = await record(() => new PullSecret("ps", pullSecretArgs(false, false, true)));
   assert.deepEqual(waitsFor(registered, "ps-default-default"), ["ps-default"]);
+  const { environment } = registered.get("ps-default-default")!.inputs as { environment: object };
+  // No program runs at its delete: what proves the cluster travels with it.
+  assert.match(JSON.stringify(environment), /"TKC_REGISTRY_CLUSTER":"{.*uid-1/);
 });
 
 test("the values of a Deployment's env are secrets where its settings are", async () => {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { exec } from "../../lab/exec";
-import { kubectl, onAllNodes, trustStore, writes } from "../../lab/inspect";
+import { kubectl, onAllNodes, trustStore } from "../../lab/inspect";
 import { projectRoot } from "../../lab/paths";
 import { harborSettings } from "../../lab/settings";
 import { LabStack, type Run } from "../../lab/stack";
 import type { Findings } from "../../cli/verify/findings";
-import { expectNoChanges, expectRestarts, starts } from "./nodes";
+import { expectNoChanges, expectRestarts, starts, storeWrites } from "./nodes";
 
 describe("which stack it is", () => {
   let stack = new LabStack("e2e-identity");
@@ -49,10 +49,10 @@ describe("which stack it is", () => {
   test("a renamed stack is the same one: the next up touches no node, and its id stays", async () => {
     const id = await stack.id();
     stack = await stack.rename("e2e-renamed");
-    const [earlier, written] = [await starts(), await onAllNodes(writes)];
+    const [earlier, written] = [await starts(), await storeWrites()];
     await succeed(stack.up());
     await expectRestarts(earlier, []);
-    assert.deepEqual(await onAllNodes(writes), written);
+    assert.deepEqual(await storeWrites(), written);
     assert.equal(await stack.id(), id);
     expectNoChanges(await stack.up());
     const { ok, nodes, objects } = await verify();

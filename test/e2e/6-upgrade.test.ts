@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { exec } from "../../lab/exec";
-import { containerd, find, onAllNodes, trustStore, trusts, writes } from "../../lab/inspect";
+import { containerd, find, onAllNodes, trustStore, trusts } from "../../lab/inspect";
 import * as lab from "../../lab/lab";
 import { projectRoot } from "../../lab/paths";
 import { harborSettings } from "../../lab/settings";
 import { LabStack, type Run } from "../../lab/stack";
-import { expectNoChanges, pemOf } from "./nodes";
+import { expectNoChanges, pemOf, storeWrites } from "./nodes";
 
 /** The code that people's stacks were last brought up with: what it left in states and on nodes must stay readable. */
 const earlierCommit = "d4193c9e3756c27b7c813a0a51a7560358fb77ca";
@@ -80,15 +80,11 @@ describe(`a stack that commit ${earlierCommit.slice(0, 7)} brought up, in the ha
   });
 
   test("the first up takes the stack over, restarts no containerd and writes no byte to a trust store, and the next one changes nothing", async () => {
-    const [runtimes, written, state] = [
-      await onAllNodes(containerd),
-      await onAllNodes(writes),
-      await recorded(),
-    ];
+    const [runtimes, written, state] = [await onAllNodes(containerd), await storeWrites(), await recorded()];
     const output = await succeed(stack.up());
     assert.doesNotMatch(output, /\d+ (replaced|deleted)/);
     assert.deepEqual(await onAllNodes(containerd), runtimes);
-    assert.deepEqual(await onAllNodes(writes), written);
+    assert.deepEqual(await storeWrites(), written);
     const added = (await recorded()).filter((urn) => !state.includes(urn));
     assert.ok(
       added.some((urn) => urn.endsWith("-identity")),

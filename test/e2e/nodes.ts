@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { containerd, containerdStarts, goBundle, onAllNodes } from "../../lab/inspect";
+import { containerd, containerdStarts, goBundle, onAllNodes, writes } from "../../lab/inspect";
 import type { Run } from "../../lab/stack";
 
 /** A certificate's PEM, as the nodes' bundles have it. */
@@ -34,6 +34,15 @@ export async function expectTrust(...pems: string[]): Promise<void> {
   for (const [node, bundle] of Object.entries(await onAllNodes(goBundle)))
     for (const pem of pems) assert.ok(bundle.includes(pem), `${node} lacks a CA`);
 }
+
+/** What was written to each node's trust store: not the record, which a changed name of the stack changes. */
+export const storeWrites = async (): Promise<Record<string, string>> =>
+  await onAllNodes(async (node) =>
+    (await writes(node))
+      .split("\n")
+      .filter((line) => !line.startsWith("/var/lib/tkc-registry"))
+      .join("\n"),
+  );
 
 export function expectNoChanges({ code, output }: Run): void {
   assert.equal(code, 0, output);

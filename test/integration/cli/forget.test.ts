@@ -169,6 +169,16 @@ describe("forget", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     assert.deepEqual(files(), before);
   });
 
+  it("notes no host key for a stack that nobody comes back for, also where it fails", async () => {
+    const file = `${certificateFileName(registry, others!.sha256)}.pem`;
+    fs.writeFileSync(root.at(root.store, file), others!.pem);
+    root.write("lab/broken", "");
+    const failed = await forget("--stack dev --unclaimed --yes");
+    assert.equal(failed.code, 1, failed.stdout + failed.stderr);
+    assert.match(failed.stderr, /\[node-containerd-failed\]/);
+    assert.deepEqual(api.patches, []);
+  });
+
   it("does not take off what the deployed stack has, also where an earlier release made it", async () => {
     const before = root.snapshot(true);
     const own = await forget(`--stack dev --id ${ours} --yes`);

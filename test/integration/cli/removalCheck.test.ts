@@ -1,6 +1,8 @@
 /** What `destroy` does first, as a process of its own: with a real sshd, and API servers that say what is wrong. */
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { type Server, createServer } from "node:net";
+import * as path from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { writePin } from "../../../kubernetes/pins";
 import { namedContexts } from "../../../kubernetes/client";
@@ -21,16 +23,23 @@ const object = (uid: string): object => ({ metadata: { uid } });
 describe("the check before a destroy", { skip: sshdImpossible() }, () => {
   let server: SshServer;
   let api: FakeApi;
+  let programs: string;
+  /** The node's sudo, by its body. */
+  const sudo = (body: string): void =>
+    writeFileSync(path.join(programs, "sudo"), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
   before(async () => {
-    server = await SshServer.start();
+    programs = mkdtempSync("/tmp/tkc-registry-programs-");
+    server = await SshServer.start({ programs });
     api = await FakeApi.start();
   });
   after(async () => {
     await server.stop();
     await api.stop();
+    rmSync(programs, { recursive: true });
   });
   beforeEach(() => {
     api.reset();
+    sudo('[ "$*" = "-n true" ]');
     api.pod.addresses.clear();
     api.secret("tkc-cluster-1-ssh", { "ssh-privatekey": server.client.privateKey });
     api.object("ns1", podPlace, { metadata: {}, status: { phase: "Running" } });
@@ -169,6 +178,27 @@ describe("the check before a destroy", { skip: sshdImpossible() }, () => {
     assert.match(await passes(check({}, { ...skip, more: hostKeys })), /^will be passed over: node w2 /m);
     const policy = { ...hostKeys, TKC_REGISTRY_UNREACHABLE_NODES: "fail" };
     assert.deepEqual((await refused(check({}, { ...skip, more: policy }))).codes, ["ssh-refused"]);
+  });
+
+  it("passes over nodes that refuse the user where the removal will, and refuses them otherwise", async () => {
+    nodes("w1");
+    api.secret("tkc-cluster-1-ssh", { "ssh-privatekey": server.stranger.privateKey });
+    assert.deepEqual((await refused(check())).codes, ["ssh-auth"]);
+    const skip = { words: ["--unreachable", "skip"] };
+    assert.match(await passes(check({}, skip)), /^will be passed over: node w1 .*\[ssh-auth\]$/m);
+    api.secret("tkc-cluster-1-ssh", { "ssh-privatekey": server.client.privateKey });
+    for (const [words, code] of [
+      ["sudo: Account or password is expired, reset your password and try again", "ssh-account"],
+      ["sudo: sorry, you must have a tty to run sudo", "node-sudo"],
+      ["sudo: a password is required", "node-sudo"],
+    ] as const) {
+      sudo(`echo '${words}' >&2; exit 1`);
+      assert.deepEqual((await refused(check())).codes, [code]);
+      assert.match(
+        await passes(check({}, skip)),
+        new RegExp(`^will be passed over: node w1.*\\[${code}\\]$`, "m"),
+      );
+    }
   });
 
   it("sends no password to whatever answers at a node's address", async () => {

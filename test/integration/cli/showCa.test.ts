@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { before, describe, it } from "node:test";
 import { parseSettings } from "../../../config/settings";
-import { Pki, type Identity } from "../certificates/pki";
+import { Pki, curve, type Identity } from "../certificates/pki";
 import { type CommandResult, runCommand } from "../command";
 import { startServer, unusedPort, type Handler } from "../net/server";
 
@@ -156,6 +156,28 @@ describe("npm run ca", () => {
     assert.equal(shown.code, 0);
     assert.equal(shown.served[0]?.role, "self-signed server");
     assert.match(shown.warnings.join(), /self-signed server certificate/);
+  });
+
+  it("takes what Go takes: a self-signed server that may not sign, and a CA's new key that its old one signed", async () => {
+    const extensions = ["basicConstraints=CA:FALSE", "keyUsage=critical,digitalSignature"];
+    const bare = pki.server("bare", "IP:127.0.0.1", undefined, { extensions });
+    await using server = await startServer(bare, offering(undefined));
+    const alone = await json(server.host);
+    assert.deepEqual([alone.code, codes(alone), alone.served[0]?.role], [0, [], "self-signed server"]);
+    assert.deepEqual(alone.configuration?.ca, { from: "chain", sha256: bare.sha256 });
+
+    const key = curve("prime256v1");
+    const fresh = pki.ca("Rolled Root", undefined, { key });
+    const rollover = pki.ca("Rolled Root", pki.ca("Rolled Root"), { key });
+    const rolled = pki.server("rolled", "IP:127.0.0.1", fresh);
+    await using both = await startServer(rolled, offering(rollover.cert + fresh.cert));
+    const shown = await json(both.host);
+    assert.deepEqual([shown.code, codes(shown), shown.offered?.verifiesServed], [0, [], true]);
+    assert.deepEqual(shown.configuration?.ca, { from: "harbor", sha256: fresh.sha256 });
+    await using linked = await startServer(rolled, offering(rollover.cert));
+    const link = await json(linked.host);
+    assert.deepEqual(link.configuration?.ca, { from: "harbor", sha256: rollover.sha256 });
+    assert.match(link.warnings.join(), /signed by another key than its own/);
   });
 
   it("fails where the registry is not reached", async () => {

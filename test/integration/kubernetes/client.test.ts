@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, readFileSync } from "node:fs";
 import type { RequestOptions } from "node:https";
+import { type Socket, connect } from "node:net";
 import * as path from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import type { Cluster, KubeConfig } from "@kubernetes/client-node";
@@ -146,6 +149,40 @@ describe("a cluster through a kubeconfig context", () => {
       await assert.rejects(list(), problem("cluster-unreachable", /connection is refused/));
       process.env.KUBECONFIG = write("other", { ca: pki.ca("other") });
       await assert.rejects(list(), problem("cluster-certificate", /authority that is not trusted/));
+    });
+
+    it("a cluster that is not reached, at once for all who wait, and anew for who asks later", async () => {
+      const port = await unusedPort(leaf);
+      process.env.KUBECONFIG = write("later", { server: `https://127.0.0.1:${port}` });
+      const context = await open();
+      const asked = await Promise.allSettled(Array.from({ length: 20 }, () => discoverNodes(context)));
+      for (const each of asked) {
+        assert.equal(each.status, "rejected");
+        assert.ok(problem("cluster-unreachable")(each.reason as Error));
+      }
+      await using there = await startServer(leaf, api, [], {}, port);
+      answers["GET /api/v1/nodes"] = { body: { items: [] } };
+      await assert.rejects(discoverNodes(context), problem("no-nodes"));
+      assert.equal(there.connections, 1);
+    });
+
+    it("a cluster that takes no connection, before its time for an answer is up", async () => {
+      // A listener whose queue is full: the kernel drops what comes then, as a firewall does.
+      const listen = `require("net").createServer().listen({port: 0, host: "127.0.0.1", backlog: 1}, function () {
+        console.log(this.address().port); process.kill(process.pid, "SIGSTOP"); })`;
+      const listener = spawn(process.execPath, ["-e", listen], { stdio: ["ignore", "pipe", "inherit"] });
+      const sockets: Socket[] = [];
+      try {
+        const [chunk] = (await once(listener.stdout, "data")) as [Buffer];
+        const port = Number(chunk.toString());
+        for (let count = 0; count < 4; count += 1)
+          sockets.push(connect(port, "127.0.0.1").on("error", () => {}));
+        process.env.KUBECONFIG = write("full", { server: `https://127.0.0.1:${port}` });
+        await assert.rejects(list(), problem("cluster-unreachable", /it takes no connection within 10 s/));
+      } finally {
+        sockets.forEach((socket) => socket.destroy());
+        listener.kill("SIGKILL");
+      }
     });
 
     it("a credential that cannot be had", async () => {
@@ -430,13 +467,17 @@ describe("a cluster through a kubeconfig context", () => {
 
   it("reads a Secret with its labels and decoded values", async () => {
     const context = await open();
-    const metadata = { name: "x", labels: { app: "a" }, annotations: { note: "n" } };
+    const metadata = { name: "x", uid: "uid-of-x", labels: { app: "a" }, annotations: { note: "n" } };
     answers["GET /api/v1/namespaces/ns1/secrets/x"] = {
       body: { metadata, data: { key: Buffer.from("väl").toString("base64") } },
     };
     assert.deepEqual(await findSecret(context, "ns1", "x"), {
+      uid: "uid-of-x",
       labels: { app: "a" },
       annotations: { note: "n" },
+      deleting: false,
+      type: "Opaque",
+      immutable: false,
       data: { key: "väl" },
     });
     assert.equal(await findSecret(context, "ns1", "absent"), undefined);

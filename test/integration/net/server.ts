@@ -29,6 +29,7 @@ export async function startServer(
   handle: Handler,
   chain: readonly Identity[] = [],
   options: SecureContextOptions = {},
+  at = 0,
 ): Promise<TestServer> {
   const received: Received[] = [];
   const sockets = new Set<Socket>();
@@ -53,7 +54,7 @@ export async function startServer(
     socket.on("close", () => sockets.delete(socket));
   });
   server.on("tlsClientError", () => {}); // clients that hang up on a certificate are what some tests are about
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(at, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   return {
     port,

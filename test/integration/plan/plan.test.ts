@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
+import { type AddressInfo, createServer } from "node:net";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { parseSettings } from "../../../config/settings";
 import { type Plan, makePlan } from "../../../plan/plan";
@@ -359,6 +360,49 @@ describe("the plan", () => {
     }
   });
 
+  it("finds out once that a cluster is not reached, and tells it once", async () => {
+    let connections = 0;
+    const mute = createServer((socket) => {
+      connections += 1;
+      setTimeout(() => socket.destroy(), 200);
+    });
+    await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", resolve));
+    try {
+      kubeconfig({ clusterServer: `https://127.0.0.1:${(mute.address() as AddressInfo).port}` });
+      const problems = await refused();
+      assert.equal(problems.length, 1, problems.join("\n"));
+      assert.match(problems[0]!, /^\[cluster-unreachable\] context tkc-cluster-1: /);
+      assert.equal(connections, 1);
+    } finally {
+      mute.close();
+    }
+  });
+
+  it("says nothing of an image that is missing only as its name has a namespace that the Supervisor refuses", async () => {
+    imageStatus = 404;
+    const codes = async (given = settings()): Promise<Set<string | undefined>> =>
+      new Set((await refused(given)).map((line) => /^\[(\S+)\]/.exec(line)?.[1]));
+    const assertAlone = async (...its: string[]): Promise<void> => {
+      assert.deepEqual(await codes(), new Set(its));
+      const other = settings({ deployment: { image: `${registry.host}/team/nginx:1` } });
+      assert.deepEqual(await codes(other), new Set([...its, "image-not-found"]));
+    };
+    const secret = "GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh";
+    const pod = "POST /api/v1/namespaces/ns1/pods?dryRun=All";
+    const { [secret]: given } = ofSupervisor;
+    ofSupervisor[secret] = { status: 403, body: { message: "secrets is forbidden" } };
+    forbidden = ["get secrets"];
+    await assertAlone("no-rights");
+    forbidden = [];
+    ofSupervisor[secret] = given;
+    ofSupervisor[pod] = { status: 404, body: { message: 'namespaces "ns1" not found' } };
+    await assertAlone("namespace-not-found");
+    assert.match(
+      (await refused()).join("\n"),
+      /tkc-registry:namespace: the Supervisor has no namespace ns1\. /,
+    );
+  });
+
   it("lists all missing rights of a context at once, and doesn't repeat them", async () => {
     forbidden = ["create pods/exec", "list nodes", "patch deployments"];
     ofCluster["GET /api/v1/nodes"] = { status: 403, body: { message: "nodes is forbidden" } };
@@ -504,7 +548,11 @@ describe("the plan", () => {
       assert.deepEqual(problems.length, 1, problems.join("\n"));
       assert.match(problems[0]!, /^\[ssh-password-unpinned\] node w3: /);
       const given = settings({ nodes: { hostKeys: { w3: hostKey } } });
-      assert.equal((await run(given, last)).nodes.length, 3);
+      const { nodes } = await run(given, last);
+      assert.deepEqual(
+        nodes.map((each) => each.hostKey),
+        [hostKey, hostKey, hostKey],
+      );
     });
   });
 

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { X509Certificate } from "node:crypto";
+import { X509Certificate, createPrivateKey } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { before, describe, it } from "node:test";
+import { httpsRequest } from "../../../net/https";
 import { obtainCa } from "../../../registry/ca";
 import type { CaSource, TrustedCa } from "../../../registry/types";
-import { Pki, type Identity } from "../certificates/pki";
+import { Pki, curve, type Identity } from "../certificates/pki";
 import { problem, startServer, unusedPort, type Handler, type TestServer } from "../net/server";
 
 const subject = "registries[0].ca";
@@ -426,6 +427,84 @@ describe("a CA from a file or inline", () => {
       obtain("127.0.0.1:1", { from: "file", path: pki.file("big.crt", "x".repeat(65 * 1024)) }),
       problem("file-too-large"),
     );
+  });
+});
+
+describe("a CA that Go takes, and OpenSSL not in every way", () => {
+  /** Each CA, what serves with it, and what it is warned of. */
+  const cases = (): Record<
+    string,
+    { given: Identity[]; server: Identity; chain: Identity[]; warning: RegExp }
+  > => {
+    const names = "DNS:localhost,IP:127.0.0.1";
+    const identifiers = ["subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid,issuer:always"];
+    const bare = pki.server("bare", names, undefined, {
+      extensions: ["basicConstraints=CA:FALSE", "keyUsage=critical,digitalSignature,keyEncipherment"],
+    });
+    const extensions = ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign", ...identifiers];
+    const old = pki.ca("Rolled Root", undefined, { extensions });
+    const key = curve("prime256v1");
+    const rollover = pki.ca("Rolled Root", old, { extensions, key });
+    const fresh = pki.ca("Rolled Root", undefined, { extensions, key });
+    const rolled = pki.server("rolled", names, fresh);
+    const renewed = pki.ca("Rolled Root", old, { extensions, key: createPrivateKey(old.key) });
+    const other = /signed by another key than its own/;
+    return {
+      "a self-signed server": { given: [bare], server: bare, chain: [], warning: /OpenSSL before 3\.0/ },
+      "a rollover": { given: [rollover], server: rolled, chain: [rollover], warning: other },
+      "a rollover and the new root": {
+        given: [rollover, fresh],
+        server: rolled,
+        chain: [fresh],
+        warning: other,
+      },
+      "the new root and a rollover": {
+        given: [fresh, rollover],
+        server: rolled,
+        chain: [rollover],
+        warning: other,
+      },
+      "a renewed root": {
+        given: [renewed],
+        server: pki.server("renewed", names, old),
+        chain: [renewed],
+        warning: /names another one than itself as its issuer/,
+      },
+    };
+  };
+
+  it("is taken with a warning from each source, and what it issued is believed then", async () => {
+    for (const [name, { given, server: identity, chain, warning }] of Object.entries(cases())) {
+      const pem = given.map(({ cert }) => cert).join("");
+      await using server = await startServer(identity, serving({ [v2]: pem, "/v2/": "{}" }), chain);
+      const [{ sha256 }] = given as [Identity];
+      const served = chain.at(-1) ?? identity;
+      const sources: [CaSource, readonly Identity[]][] = [
+        [{ from: "inline", pem }, given],
+        [{ from: "file", path: pki.file("given.crt", pem) }, given],
+        [{ from: "harbor", sha256 }, given.slice(0, 1)],
+        [{ from: "harbor", trustOnFirstUse: true }, given],
+        [{ from: "chain", sha256: served.sha256 }, [served]],
+        [{ from: "chain", trustOnFirstUse: true }, [served]],
+      ];
+      for (const [source, expected] of sources) {
+        const about = `${name}, ${JSON.stringify(source).slice(0, 40)}`;
+        const ca = await obtain(server.host, source);
+        assert.deepEqual(
+          fingerprints(ca),
+          expected.map((each) => each.sha256),
+          about,
+        );
+        if (expected === given) assert.match(ca.warnings.join(), warning, about);
+        const trust = { ca: ca.certificates.map((each) => each.pem) };
+        const limits = { seconds: 30, bytes: 1024 };
+        const { status } = await httpsRequest(
+          { hostname: "127.0.0.1", port: server.port },
+          { method: "GET", path: "/v2/", trust, limits },
+        );
+        assert.equal(status, 200, about);
+      }
+    }
   });
 });
 

@@ -175,7 +175,11 @@ describe("the login to a Supervisor", () => {
       logIn(vcenter, { cluster: "tkc-cluster-9" }),
       refusal("cluster-not-found", /"tkc-cluster-9" in namespace "ns1"/, /guest cluster not found/),
     );
-    await assert.rejects(logIn(vcenter, { namespace: "ns9" }), refusal("cluster-not-found", /"ns9"/));
+    // A user of one namespace may not list the clusters of all.
+    await assert.rejects(
+      logIn(vcenter, { namespace: "ns9" }),
+      refusal("cluster-not-found", /"ns9"/, /`kubectl -n ns9 get tanzukubernetesclusters`/),
+    );
     await using forbidding = await startVsphere({ login: (_, response) => response.writeHead(403).end() });
     await assert.rejects(logIn(forbidding), refusal("login-refused", /no access/));
   });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { UserError } from "../../../support/errors";
 import { execFileSync } from "node:child_process";
-import { X509Certificate, generateKeyPairSync } from "node:crypto";
+import { X509Certificate, createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { before, describe, it } from "node:test";
 import { checkCertificates } from "../../../certificates/certificates";
 import { Pki, curve, rsa, type Identity } from "../../integration/certificates/pki";
@@ -89,11 +89,79 @@ describe("a CA", () => {
     assert.match(warnings.join(), /self-signed server certificate/);
   });
 
+  it("that is a self-signed server certificate is taken whatever its key usage, with a warning for OpenSSL's programs", () => {
+    for (const flag of ["", "critical,"]) {
+      const extensions = ["basicConstraints=CA:FALSE", `keyUsage=${flag}digitalSignature,keyEncipherment`];
+      const bare = pki.server("registry.example.com", "DNS:registry.example.com", undefined, { extensions });
+      const { certificates, warnings } = parse(bare.cert);
+      assert.deepEqual(
+        certificates.map(({ sha256 }) => sha256),
+        [bare.sha256],
+      );
+      assert.match(warnings.join(), /self-signed server certificate.*OpenSSL before 3\.0 refuse it$/);
+    }
+  });
+
+  it("that is signed by an older key of its own name is taken with a warning, alone and beside the new root", () => {
+    const key = curve("prime256v1");
+    const identifiers = ["subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid:always"];
+    for (const more of [[], identifiers]) {
+      const extensions = ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign", ...more];
+      for (const oldKey of [curve("prime256v1"), rsa(2048)]) {
+        const old = pki.ca("Rolled Root", undefined, { key: oldKey, extensions });
+        const rollover = pki.ca("Rolled Root", old, { key, extensions });
+        const renewed = pki.ca("Rolled Root", undefined, { key, extensions });
+        for (const given of [
+          [rollover],
+          [rollover, renewed],
+          [renewed, rollover],
+          [old, rollover, renewed],
+        ]) {
+          const { certificates, warnings } = parse(given.map(({ cert }) => cert).join(""));
+          assert.deepEqual(
+            certificates.map(({ sha256 }) => sha256),
+            given.map(({ sha256 }) => sha256),
+          );
+          // With the old root beside it, OpenSSL has a chain to one that signs itself.
+          assert.equal(warnings.length, given.includes(old) ? 0 : 1);
+          if (warnings.length > 0)
+            assert.match(warnings.join(), /CN=Rolled Root is signed by another key than its own.*OpenSSL/);
+        }
+      }
+    }
+  });
+
+  it("that was renewed with the same key is taken, with a warning where it still names the old one as its issuer", () => {
+    const extensions = ["basicConstraints=critical,CA:TRUE", "subjectKeyIdentifier=hash"];
+    const old = pki.ca("Renewed Root", undefined, { extensions });
+    const key = createPrivateKey(old.key);
+    assert.deepEqual(parse(pki.ca("Renewed Root", undefined, { extensions, key }).cert).warnings, []);
+    const named = [...extensions, "authorityKeyIdentifier=keyid,issuer:always"];
+    const renewed = pki.ca("Renewed Root", old, { extensions: named, key });
+    assert.match(
+      parse(renewed.cert).warnings.join(),
+      /names another one than itself as its issuer.*OpenSSL need that one too/,
+    );
+    assert.deepEqual(parse(renewed.cert + old.cert).warnings, []);
+  });
+
+  it("that says that its own key signed it, and was not, is refused as damaged", () => {
+    const identifiers = ["subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid:always"];
+    const whole = pki.ca("Root", undefined, {
+      extensions: ["basicConstraints=critical,CA:TRUE", ...identifiers],
+    });
+    const der = Buffer.from(new X509Certificate(whole.cert).raw);
+    der[der.length - 1]! ^= 1;
+    const pem = `-----BEGIN CERTIFICATE-----\n${der.toString("base64")}\n-----END CERTIFICATE-----\n`;
+    assert.throws(() => parse(pem), problem("ca-not-pem", /damaged/));
+  });
+
   it("that is an intermediate is taken with a warning", () => {
     assert.match(
       parse(intermediate.cert).warnings.join(),
       /intermediate authority \(issued by CN=Example Root\)/,
     );
+    assert.deepEqual(parse(intermediate.cert + root.cert).warnings, []);
   });
 
   it("that is expired or not yet valid is refused, and one that soon expires is warned of", () => {
@@ -135,6 +203,23 @@ describe("a CA", () => {
     ];
     for (const [{ cert }, pattern] of cases)
       assert.throws(() => parse(cert), problem("ca-unusable", /containerd in silence/, pattern));
+  });
+
+  it("that is for other uses than TLS servers, or has what Go does not know, is taken with a warning", () => {
+    const extended = (...extensions: string[]): string =>
+      pki.ca("Root", undefined, { extensions: ["basicConstraints=critical,CA:TRUE", ...extensions] }).cert;
+    const cases: [string, RegExp][] = [
+      ["extendedKeyUsage=clientAuth", /leaves out TLS servers: containerd refuses each server/],
+      ["1.2.3.4=critical,ASN1:UTF8String:x", /Go does not know \(1\.2\.3\.4\): containerd refuses each/],
+    ];
+    for (const [extension, pattern] of cases)
+      assert.match(parse(extended(extension)).warnings.join(), pattern);
+    assert.deepEqual(parse(extended("extendedKeyUsage=serverAuth,clientAuth")).warnings, []);
+    // OpenSSL, unlike Go, does not take any use for this one.
+    assert.match(
+      parse(extended("extendedKeyUsage=anyExtendedKeyUsage")).warnings.join(),
+      /for any use that does not name TLS servers: .*OpenSSL refuse it/,
+    );
   });
 
   it("that is signed with SHA-1 or MD5 is accepted with a warning, since nothing verifies that signature", () => {

@@ -104,6 +104,8 @@ describe("the cluster's nodes", () => {
       read(node({ name: "a", addresses: [...internal("10.0.0.1"), { type: "Hostname", address }] }))[0]!
         .hostName;
     assert.equal(hostNames("vm-a.example.com"), "vm-a.example.com");
+    // As they are compared.
+    assert.equal(hostNames("VM-A"), "vm-a");
     for (const bad of ["", "-x", "a b", "a\n"]) assert.equal(hostNames(bad), "a");
   });
 

@@ -3,7 +3,15 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { FoundObject } from "../../../kubernetes/checks";
 import type { StackIdentity } from "../../../nodes/protocol/spec";
-import { type Claim, ownerMetadata, ownership, resolveOwnership, stackOwner } from "../../../plan/ownership";
+import {
+  type Claim,
+  claimOf,
+  isOurs,
+  ownerMetadata,
+  ownership,
+  resolveOwnership,
+  stackOwner,
+} from "../../../plan/ownership";
 import { problem } from "../../integration/net/server";
 
 test("a stack's readable name is a valid label value, whatever the stack is called", () => {
@@ -28,7 +36,7 @@ const [ours, theirs] = [
   { owner: "tkc-registry.dev", id: "00000000-0000-4000-8000-000000000001" },
 ];
 const claim = (change: Partial<Claim> = {}): (() => Promise<Claim>) => {
-  return () => Promise.resolve({ id: ours.id, former: undefined, uids: new Set(), ...change });
+  return () => Promise.resolve({ ids: new Set([ours.id]), formers: new Set(), uids: new Set(), ...change });
 };
 const found = (stack: StackIdentity, adopted = false): FoundObject => ({
   uid: "uid-1",
@@ -48,7 +56,7 @@ test("our label without managed-by is no proof of ownership", async () => {
 test("an object of another stack is named as that stack's, also of one with the same name", async () => {
   assert.deepEqual(await ownership(found(theirs), claim()), { kind: "foreign", stack: theirs });
   // Before the first run, no object can be ours, whatever it is called.
-  const fresh = claim({ id: undefined });
+  const fresh = claim({ ids: new Set() });
   assert.deepEqual(await ownership(found(ours), fresh), { kind: "foreign", stack: ours });
   const legacy = { owner: ours.owner, id: undefined };
   assert.deepEqual(await ownership(found(legacy), fresh), { kind: "foreign", stack: legacy });
@@ -61,13 +69,25 @@ test("an object that a cut-off run left is ours, whatever the stack was called",
   assert.deepEqual(await ownership(found(ours), claim()), { kind: "ours" });
   assert.deepEqual(await ownership(found({ ...ours, owner: "tkc-registry.old" }), claim()), { kind: "ours" });
 });
+test("a stack that takes up another cluster keeps what it has outside of it", () => {
+  const set = (id: string) => ({ id, former: undefined });
+  const pod = { kind: "Pod", namespace: "ns1", name: "jumpbox-ubuntu", uid: "uid-1", replaces: undefined };
+  const state = {
+    ...{ jumpbox: pod, objects: [], nodes: new Map(), clusters: [], trusted: new Map() },
+    identities: new Map([["the-cluster-before", set(ours.id)]]),
+  };
+  assert.ok(isOurs("uid-1", ours, claimOf(state)));
+  assert.ok(!isOurs("uid-1", theirs, claimOf(state)));
+});
 test("an object of a release that made no ids is ours by the state, or by the name of then", async () => {
   const legacy = found({ owner: "tkc-registry.old" });
-  assert.deepEqual(await ownership(legacy, claim({ id: undefined, uids: new Set(["uid-1"]) })), {
+  assert.deepEqual(await ownership(legacy, claim({ ids: new Set(), uids: new Set(["uid-1"]) })), {
     kind: "ours",
   });
-  assert.deepEqual(await ownership(legacy, claim({ former: "tkc-registry.old" })), { kind: "ours" });
-  assert.equal((await ownership(legacy, claim({ former: "tkc-registry.dev" }))).kind, "foreign");
+  assert.deepEqual(await ownership(legacy, claim({ formers: new Set(["tkc-registry.old"]) })), {
+    kind: "ours",
+  });
+  assert.equal((await ownership(legacy, claim({ formers: new Set(["tkc-registry.dev"]) }))).kind, "foreign");
   // An id that is another's counts more than what the state says.
   assert.equal((await ownership(found(theirs), claim({ uids: new Set(["uid-1"]) }))).kind, "foreign");
 });

@@ -134,11 +134,14 @@ describe("hostile certificates", () => {
     const pki = new Pki();
     const root = pki.ca("Root\u202e;touch MARK");
     const intermediate = pki.ca("Intermediate", root);
+    const extensions = ["basicConstraints=CA:FALSE", "keyUsage=critical,digitalSignature"];
     whole = [
       root,
       intermediate,
       pki.server(host, `DNS:${host}`, root),
       pki.server("self", "DNS:self.example"),
+      pki.server("self", "DNS:self.example", undefined, { extensions }),
+      pki.ca("Rolled Root", pki.ca("Rolled Root")),
     ];
   });
 
@@ -180,7 +183,7 @@ describe("hostile certificates", () => {
     });
     fc.assert(
       fc.property(
-        fc.nat({ max: 3 }),
+        fc.nat({ max: 5 }),
         fc.array(edit, { minLength: 1, maxLength: 3 }),
         fc.boolean(),
         (which, edits, inText) => {
@@ -226,7 +229,7 @@ describe("hostile certificates", () => {
         "X509 CERTIFICATE",
         "$(touch $MARK)",
       ),
-      which: fc.nat({ max: 3 }),
+      which: fc.nat({ max: 5 }),
     });
     fc.assert(
       fc.property(around, secret, ({ before: first, between, label: name, which }, text) => {

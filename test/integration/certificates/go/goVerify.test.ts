@@ -79,6 +79,15 @@ function makeCases(): Record<string, Case> {
   const crossRoot = pki.ca("Cross Root");
   const crossed = pki.ca("Root", crossRoot, { key: createPrivateKey(root.key) });
 
+  const usage = [isNoCa, "keyUsage=critical,digitalSignature,keyEncipherment", "extendedKeyUsage=serverAuth"];
+  const bare = pki.server(host, san, undefined, { extensions: usage });
+  const oldRoot = pki.ca("Rolled Root");
+  const newKey = curve("prime256v1");
+  const newRoot = pki.ca("Rolled Root", undefined, { key: newKey });
+  const rollover = pki.ca("Rolled Root", oldRoot, { key: newKey });
+  const rolled = pki.server(host, san, newRoot);
+  const renewed = pki.ca("Rolled Root", undefined, { key: createPrivateKey(oldRoot.key), serial: "77" });
+
   return {
     "a good chain": { server: good, trusted: [root] },
     "a good chain that is served with its root": { server: good, chain: [root], trusted: [root] },
@@ -102,6 +111,36 @@ function makeCases(): Record<string, Case> {
     "a trusted intermediate, served too": { server: below, chain: [intermediate], trusted: [intermediate] },
     "a self-signed server that is trusted": { server: alone, trusted: [alone] },
     "a self-signed server that is not trusted": { server: alone, trusted: [root], refused: "authority" },
+    "a self-signed server that may not sign": { server: bare, trusted: [bare] },
+    "a self-signed server that may not sign, and is not trusted": {
+      server: bare,
+      trusted: [root],
+      refused: "authority",
+    },
+    "a CA's new key, signed by the old one": { server: rolled, trusted: [rollover] },
+    "a CA's new key, signed by the old one, beside its own new root": {
+      server: rolled,
+      trusted: [rollover, newRoot],
+    },
+    "a CA's new key, signed by the old one, and served": {
+      server: rolled,
+      chain: [rollover],
+      trusted: [oldRoot],
+    },
+    "a CA's new key, signed by the old one, that is served, and only the new root is trusted": {
+      server: rolled,
+      chain: [rollover],
+      trusted: [newRoot],
+    },
+    "a CA's new key without the link from the old one": {
+      server: rolled,
+      trusted: [oldRoot],
+      refused: "authority",
+    },
+    "a root that was renewed with the same key": {
+      server: pki.server(host, san, oldRoot),
+      trusted: [renewed],
+    },
     "a server certificate that is itself trusted": { server: good, trusted: [good] },
 
     "no subject alternative name": { server: leaf(undefined), trusted: [root], refused: "host" },

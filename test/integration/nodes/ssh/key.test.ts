@@ -63,7 +63,7 @@ describe("credentials for nodes", () => {
       // A signature by the key that was read verifies with the public half of the key that was given.
       const spki = createPublicKey(privateKey).export({ type: "spki", format: "der" });
       assert.deepEqual(createPublicKey(parsed.getPublicPEM()).export({ type: "spki", format: "der" }), spki);
-      assert.equal(parsed.verify("text", parsed.sign("text") as Buffer), true);
+      assert.equal(parsed.verify("text", parsed.sign("text")), true);
     }
     const cipher = {
       type: "pkcs8",

@@ -249,6 +249,7 @@ describe("what was found", () => {
     assert.deepEqual(way("ssh-handshake"), [true, null]);
     assert.deepEqual(way("host-key-changed"), [true, false]);
     assert.deepEqual(way("ssh-auth"), [true, true]);
+    assert.deepEqual(way("ssh-account"), [true, true]);
     assert.deepEqual(way("node-busy"), [true, true]);
   });
 

@@ -8,7 +8,12 @@ import { type OperationContext, restartContainerd } from "../../../../nodes/oper
 import { type RemovalContext, removeCa, sweep } from "../../../../nodes/operations/removal";
 import type { CommandInput } from "../../../../nodes/protocol/environment";
 import { parseCaReport } from "../../../../nodes/protocol/report";
-import { type NodeTarget, connectionEnvironment, nodeEnvironment } from "../../../../nodes/protocol/spec";
+import {
+  type NodeTarget,
+  connectionEnvironment,
+  nodeEnvironment,
+  pinName,
+} from "../../../../nodes/protocol/spec";
 import type { Session } from "../../../../nodes/ssh/session";
 import { sshProblem } from "../../../../nodes/ssh/problems";
 import { problem } from "../../../integration/net/server";
@@ -35,6 +40,8 @@ const node = (name: string, role: ClusterNode["role"], ready = true): ClusterNod
 class Cluster {
   readonly log: string[] = [];
   readonly told: string[] = [];
+  /** The host key that each node was last to show. */
+  readonly pinned = new Map<string, string | undefined>();
   nodes = [node("c1", "control-plane"), node("c2", "control-plane"), node("w1", "worker")];
   /** What an earlier run left. */
   unsettled: NodeMark | undefined;
@@ -56,7 +63,8 @@ class Cluster {
   };
 
   readonly context: RemovalContext = {
-    inSession: async (target, _hostKey, act) => {
+    inSession: async (target, hostKey, act) => {
+      this.pinned.set(target.name, hostKey);
       const refusal = this.refuse?.(target.name);
       if (refusal) throw refusal;
       return await act(this.#session(target.name));
@@ -118,8 +126,11 @@ class Cluster {
     return removeCa({ ...environment, TKC_REGISTRY_READY_TIMEOUT: "10" }, { ...this.context, ...change });
   }
 
-  sweep(): Promise<string> {
-    const environment = { ...connectionEnvironment(connection), TKC_REGISTRY_OWNER: "demo.dev" };
+  sweep(hostKeys: Record<string, string> = {}): Promise<string> {
+    const environment = {
+      ...connectionEnvironment(connection),
+      ...{ TKC_REGISTRY_OWNER: "demo.dev", TKC_REGISTRY_HOST_KEYS: JSON.stringify(hostKeys) },
+    };
     return sweep({ ...environment, TKC_REGISTRY_READY_TIMEOUT: "10" }, this.context);
   }
 }
@@ -177,6 +188,30 @@ describe("a restart of containerd", () => {
     cluster.unsettled = { name: "c2", uid: "uid-of-another" };
     await cluster.restart("c1");
     assert.ok(!cluster.log.includes("status c2"));
+  });
+
+  it("insists on the host key that is known of such a node, by the settings before the note on it", async () => {
+    const [given, noted] = [`SHA256:${"B".repeat(43)}`, `SHA256:${"C".repeat(43)}`];
+    const cluster = new Cluster();
+    cluster.unsettled = { name: "c2", uid: "uid-c2" };
+    await cluster.restart("c1");
+    assert.equal(cluster.pinned.get("c2"), undefined);
+    const [c1, c2] = cluster.nodes;
+    cluster.nodes = [c1!, { ...c2!, pins: { [pinName({ owner: "demo.dev" })]: noted } }];
+    await cluster.restart("c1");
+    assert.equal(cluster.pinned.get("c2"), noted);
+    await cluster.restart("c1", { hostKeyOf: ({ name }) => (name === "c2" ? given : undefined) });
+    assert.equal(cluster.pinned.get("c2"), given);
+    await cluster.remove("c1");
+    assert.equal(cluster.pinned.get("c2"), noted);
+    // The sweep has them all; it is at c1 first.
+    let first: string | undefined;
+    cluster.refuse = (name) => {
+      if (name === "c2") first ??= cluster.pinned.get("c2");
+      return undefined;
+    };
+    await cluster.sweep({ c2: given });
+    assert.equal(first, given);
   });
 
   it("is settled only where the node was seen Ready", async () => {
