@@ -12,7 +12,6 @@ import {
   isSkipped,
   pinOf,
   sharedMachineIds,
-  unreachableCodes,
 } from "../nodes/protocol/spec";
 import type { Credentials } from "../nodes/ssh/endpoint";
 import { needsPin, passwordUnpinned } from "../nodes/ssh/failures";
@@ -187,7 +186,7 @@ export function goneFacts(nodes: readonly ClusterNode[], previous: PreviousState
 export function silenceWarning(problem: Problem, unreachable: UnreachablePolicy): string {
   const { code, remedy } = problem;
   if (isSkipped(code, { unreachable })) return `skipped: ${describeProblem(problem)}`;
-  const skip = unreachableCodes.has(code)
+  const skip = isSkipped(code, { unreachable: "skip" })
     ? ", unless `unreachableNodes: skip` (for one run TKC_REGISTRY_UNREACHABLE_NODES=skip) leaves it as it is"
     : "";
   return describeProblem({

@@ -52,7 +52,7 @@ export class FakeApi {
   private constructor() {
     const { key, cert } = this.pki.server("kube-apiserver", "IP:127.0.0.1", this.#ca);
     this.#server = https.createServer({ key, cert }, (request, response) => {
-      const context = /^Bearer (.*)$/.exec(request.headers.authorization ?? "")?.[1] ?? "";
+      const context = /^Bearer token-of-(.*)$/.exec(request.headers.authorization ?? "")?.[1] ?? "";
       const url = (request.url ?? "").replace(/\?.*|\/$/g, "");
       this.requests.push(`${context} ${request.method} ${url}`);
       const answer = (status: number, body: unknown): void =>
@@ -102,7 +102,7 @@ export class FakeApi {
   /** Writes the kubeconfig, with contexts that differ from those that work. */
   change(changes: Partial<Record<Context, Change>>): void {
     const contexts = (["ns1", "tkc-cluster-1"] as const).map((name) => {
-      const { server = this.server, ca = this.#ca, token = name } = changes[name] ?? {};
+      const { server = this.server, ca = this.#ca, token = `token-of-${name}` } = changes[name] ?? {};
       const data = Buffer.from(ca.cert).toString("base64");
       return { name, cluster: { server, "certificate-authority-data": data }, token };
     });

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { X509Certificate, createHash } from "node:crypto";
 import * as fs from "node:fs";
+import { createServer } from "node:https";
 import * as path from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import type { Findings } from "../../../../cli/verify/findings";
@@ -170,15 +171,16 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     fs.mkdirSync(programs);
     ca = makeCertificate("Harbor CA");
     server = await SshServer.start({ programs });
-    pod = await PodServer.start();
     const identity = pki.server("kube-apiserver", "IP:127.0.0.1");
+    pod = new PodServer(createServer(identity));
+    await new Promise<void>((resolve) => pod.server.listen(0, "127.0.0.1", resolve));
     apiCa = identity.cert;
     apiServer = await startServer(identity, (request, response) => api.handle(request, response));
     const cluster = {
       server: `https://${apiServer.host}`,
       "certificate-authority-data": Buffer.from(identity.cert).toString("base64"),
     };
-    const jumpbox = { server: pod.context.server, "insecure-skip-tls-verify": true };
+    const jumpbox = { ...cluster, server: pod.context.server.replace("http:", "https:") };
     fs.writeFileSync(
       kubeconfig,
       JSON.stringify({
