@@ -301,6 +301,12 @@ describe("a fingerprint", () => {
       `sha256:${hex}`,
       `sha256 Fingerprint=${colons}`,
       ` ${hex}\n`,
+      // As a terminal, a chat or a phone gives it: spaces, lines, invisible characters.
+      colons.replaceAll(":", " "),
+      colons.replaceAll(":", "\u00a0"),
+      `${hex.slice(0, 32)}\r\n${hex.slice(32)}`,
+      `${colons.slice(0, 48)}\n${colons.slice(48)}`,
+      `\ufeff\u200b${colons}\u200e`,
     ]) {
       assert.equal(parseFingerprint(text, { subject }), hex, text);
     }
