@@ -35,6 +35,7 @@ const node = (shape: Shape = {}): unknown => ({
       machineID: shape.machineID ?? "ec2a5a6c1f1a4b1d8f9a5a6c1f1a4b1d",
       osImage: shape.osImage ?? "VMware Photon OS/Linux",
       containerRuntimeVersion: shape.runtime ?? "containerd://1.2.10",
+      architecture: "amd64",
     },
   },
 });
@@ -70,6 +71,7 @@ describe("the cluster's nodes", () => {
       address: "10.0.0.1",
       osImage: "VMware Photon OS/Linux",
       containerRuntime: "containerd://1.2.10",
+      architecture: "amd64",
       ready: true,
       pins: {},
     });
