@@ -128,7 +128,8 @@ export class LabStack {
     const { deployment } = JSON.parse(await this.state()) as {
       deployment: { resources: { urn: string; outputs?: { stdout?: string } }[] };
     };
-    return deployment.resources.find(({ urn }) => urn.endsWith("-identity"))!.outputs!.stdout!;
+    const identity = /::command:local:Command::\S+-identity$/;
+    return deployment.resources.find(({ urn }) => identity.test(urn))!.outputs!.stdout!;
   }
 
   /** Runs the Pulumi CLI for this stack on the terminal, for a person. Gives its exit code. */
@@ -176,12 +177,12 @@ export class LabStack {
     return (await this.cli(["stack", "export"])).stdout;
   }
 
-  /** The types of the resources that the state holds, the stack itself not counted. */
+  /** The types of the resources in the state, but for the stack itself and the engine's record of its own reads. */
   async resourceTypes(): Promise<readonly string[]> {
     const state = JSON.parse(await this.state()) as { deployment?: { resources?: { type: string }[] } };
     return (state.deployment?.resources ?? [])
       .map(({ type }) => type)
-      .filter((type) => type !== "pulumi:pulumi:Stack");
+      .filter((type) => type !== "pulumi:pulumi:Stack" && type !== "pulumi:providers:pulumi");
   }
 
   /** How many resources the state holds, the stack itself not counted. */
