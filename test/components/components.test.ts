@@ -370,32 +370,35 @@ test("the default ServiceAccount is changed only where that was asked for, and a
   assert.match(JSON.stringify(environment), /"TKC_REGISTRY_CLUSTER":"{.*uid-1/);
 });
 
+const deploymentArgs = {
+  name: "web",
+  namespace: "default",
+  replicas: 1,
+  pod: {
+    app: "web",
+    image: "10.213.208.67/ns1/nginx:latest",
+    command: [],
+    args: [],
+    port: 80,
+    probe: "tcp",
+    runAsUser: 101,
+    writablePaths: ["/tmp"],
+    env: { TOKEN: "hunter2" },
+    resources: { requests: {}, limits: {} },
+    imagePullSecrets: ["harbor-svc-pull-secret"],
+  },
+  timeoutSeconds: 300,
+  adopted: false,
+  deleteAdopted: false,
+  owner: "o",
+  id,
+} as const;
+
 test("the values of a Deployment's env are secrets where its settings are", async () => {
-  const args = {
-    name: "web",
-    namespace: "default",
-    replicas: 1,
-    pod: {
-      app: "web",
-      image: "10.213.208.67/ns1/nginx:latest",
-      command: [],
-      args: [],
-      port: 80,
-      probe: "tcp",
-      runAsUser: 101,
-      writablePaths: [],
-      env: { TOKEN: "hunter2" },
-      resources: { requests: {}, limits: {} },
-      imagePullSecrets: [],
-    },
-    timeoutSeconds: 300,
-    adopted: false,
-    deleteAdopted: false,
-    owner: "o",
-    id,
-  } as const;
   const inClear = async (secret: boolean): Promise<string[]> => {
-    const registered = await record(() => new RegistryDeployment("deployment", { ...args, secret }));
+    const registered = await record(
+      () => new RegistryDeployment("deployment", { ...deploymentArgs, secret }),
+    );
     // A secret is wrapped, with a signature beside its value.
     const withoutSecrets = (_: string, value: unknown): unknown => (markedSecret(value) ? "hidden" : value);
     return [...registered.values()]
@@ -410,33 +413,7 @@ test("the Deployment waits for every node and for the pull secret", async () => 
   const registered = await record(() => {
     const nodes = new TrustedNodes("c", nodesArgs([node("w1", "worker"), node("w2", "worker")]));
     const pullSecret = new PullSecret("ps", pullSecretArgs(false), { dependsOn: [nodes] });
-    return new RegistryDeployment(
-      "deployment",
-      {
-        name: "web",
-        namespace: "default",
-        replicas: 1,
-        pod: {
-          app: "web",
-          image: "10.213.208.67/ns1/nginx:latest",
-          command: [],
-          args: [],
-          port: 80,
-          probe: "tcp",
-          runAsUser: 101,
-          writablePaths: ["/tmp"],
-          env: {},
-          resources: { requests: {}, limits: {} },
-          imagePullSecrets: ["harbor-svc-pull-secret"],
-        },
-        timeoutSeconds: 300,
-        adopted: false,
-        deleteAdopted: false,
-        owner: "o",
-        id,
-      },
-      { dependsOn: [nodes, pullSecret] },
-    );
+    return new RegistryDeployment("deployment", deploymentArgs, { dependsOn: [nodes, pullSecret] });
   }, stdout);
   const deployment = [...registered.values()].find(({ type }) => type === "kubernetes:apps/v1:Deployment")!;
   const urns = deployment.dependencies.join("\n");
