@@ -9,7 +9,8 @@ import { inspect } from "node:util";
 const shortest = 4;
 const shown = "[secret]";
 
-const known = new Set<string>();
+/** The longest first, since one may contain another. */
+let known: readonly string[] = [];
 
 /** The forms in which a library may quote a value: as it is, encoded, escaped, or one of its lines. */
 function formsOf(value: string): string[] {
@@ -36,17 +37,15 @@ function formsOf(value: string): string[] {
  */
 export function rememberSecret<T extends string | undefined>(value: T): T {
   if (value !== undefined) {
-    for (const form of formsOf(value)) if (form.length >= shortest) known.add(form);
+    const forms = formsOf(value).filter((form) => form.length >= shortest && !known.includes(form));
+    if (forms.length > 0) known = [...new Set([...known, ...forms])].sort((a, b) => b.length - a.length);
   }
   return value;
 }
 
 /** A text without any secret that was remembered. */
 export function withoutSecrets(text: string): string {
-  // The longest first, since one may contain another.
-  return [...known]
-    .sort((a, b) => b.length - a.length)
-    .reduce((clean, secret) => clean.replaceAll(secret, shown), text);
+  return known.reduce((clean, secret) => clean.replaceAll(secret, shown), text);
 }
 
 /** An error of any kind as text, with its stack and what it was caused by: for defects and for what libraries throw. */
