@@ -21,6 +21,7 @@ import {
 } from "../nodes/protocol/spec";
 import { type DeployedStack, readDeployedStack } from "../state/exportedState";
 import { type Problem, UserError, describeProblem } from "../support/errors";
+import { labelValue } from "../support/names";
 import { printable } from "../support/text";
 import { checkStackName, commandForPeople, readArguments, seeHelp } from "./arguments";
 import { withOwnSessions } from "./nodeCommands";
@@ -54,8 +55,6 @@ interface Request {
   readonly yes: boolean;
 }
 
-const ownerPattern = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
-
 /** @returns `undefined` for `--help`. */
 function readRequest(args: readonly string[]): Request | undefined {
   const read = readArguments("forget", command(), args);
@@ -75,7 +74,7 @@ function readRequest(args: readonly string[]): Request | undefined {
     problems.push(wrong("arguments", "neither --id, --owner nor --unclaimed is given"));
   if (id !== undefined && !stackId.safeParse(id).success)
     problems.push(wrong("--id", `"${printable(id, 80)}" is not a UUID in lower case`));
-  if (owner !== undefined && !ownerPattern.test(owner))
+  if (owner !== undefined && !labelValue.test(owner))
     problems.push(wrong("--owner", `"${printable(owner, 80)}" is not the name of a stack on nodes`));
   const [first, ...rest] = problems;
   if (first) throw new UserError(first, ...rest);

@@ -4,10 +4,8 @@ import type { FoundObject } from "../kubernetes/checks";
 import { type StackIdentity, describeStack } from "../nodes/protocol/spec";
 import type { PreviousState } from "../state/previousState";
 import { UserError } from "../support/errors";
+import { labelValue } from "../support/names";
 import { planProblem } from "./problems";
-
-/** Values of labels are at most 63 characters of `[A-Za-z0-9_.-]` and begin and end with a letter or digit. */
-const labelValue = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 
 const managedByLabel = "app.kubernetes.io/managed-by";
 const managedBy = "tkc-registry";

@@ -16,6 +16,12 @@ export const freeName = z
   .min(1)
   .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]+$/u, "is not a name of one line");
 
+/**
+ * Values of labels are at most 63 characters of `[A-Za-z0-9_.-]` and begin and end with a letter or digit. The readable
+ * name of a stack is one.
+ */
+export const labelValue = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+
 const hostNamePattern = /^[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?$/;
 
 /** Whether this has the shape of a host's name. */

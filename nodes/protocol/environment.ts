@@ -5,7 +5,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { type Problem, UserError } from "../../support/errors";
-import { freeName, isHostName, objectName } from "../../support/names";
+import { freeName, isHostName, labelValue, objectName } from "../../support/names";
 import { type NodeCertificate, certificateFileName } from "../script/script";
 import { type CaReport, certificateLimit, parseCaReport } from "./report";
 import {
@@ -54,9 +54,7 @@ const wholeNumber = (least: number, most: number) =>
     .pipe(z.number().min(least).max(most));
 
 /** The value of a label, as `stackOwner` makes it. */
-const owner = z
-  .string()
-  .regex(/^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/, "is not a stack's identity");
+const owner = z.string().regex(labelValue, "is not a stack's identity");
 
 /** What the identity command of a set of nodes printed. */
 export const stackId = z
