@@ -16,7 +16,7 @@ import type {
   User,
 } from "@kubernetes/client-node";
 import pLimit from "p-limit";
-import { ConnectionFailure } from "../net/https";
+import { ConnectionFailure, endpointOf } from "../net/https";
 import { proxyVariable } from "../net/proxy";
 import { type Problem, UserError } from "../support/errors";
 import { printable } from "../support/text";
@@ -225,8 +225,7 @@ export function namedContexts(): OpenContext {
 
 /** client-go would use it, and so kubectl reaches what is not reached here. */
 function unusedProxy(server: string): string {
-  const { hostname, port } = new URL(server);
-  const name = proxyVariable({ hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port || "443") });
+  const name = proxyVariable(endpointOf(new URL(server)));
   return name === undefined
     ? ""
     : ` (${name} is set, and is not used for API servers: give the proxy as \`proxy-url\` of the cluster in the kubeconfig)`;

@@ -26,6 +26,12 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** Where a URL leads by HTTPS. */
+export const endpointOf = ({ hostname, port }: URL): Endpoint => ({
+  hostname: hostname.replace(/^\[|\]$/g, ""),
+  port: Number(port || "443"),
+});
+
 /**
  * - `unreachable`: no connection, for reasons of name resolution, routing, refusal or reset.
  * - `slow`: the time limit was reached.

@@ -8,6 +8,7 @@ import { checkCertificates } from "../certificates/certificates";
 import {
   ConnectionFailure,
   basicCredential,
+  endpointOf,
   httpsRequest,
   inspectTls,
   type Endpoint,
@@ -245,8 +246,7 @@ class LoginSession {
 
   /** Waits until the API says that it is ready; that its certificate verifies comes with it. */
   async waitReady(api: ApiLogin, what: string, kind: "supervisor" | "cluster"): Promise<void> {
-    const url = new URL(api.server);
-    const endpoint = { hostname: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || "443") };
+    const endpoint = endpointOf(new URL(api.server));
     const headers = { authorization: `Bearer ${api.token}` };
     await this.persist(async () => {
       let response: HttpResponse;
