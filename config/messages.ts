@@ -8,7 +8,7 @@ import type { Problem } from "../support/errors";
 import { supportProblem } from "../support/problems";
 import { withoutUser } from "../support/text";
 import { secretSettings, settingsSchema } from "./schema";
-import { settingName, settingSubject } from "./names";
+import { settingName } from "./names";
 import { configProblem } from "./problems";
 
 /** The message for a value of the wrong type, if the schema itself has none. */
@@ -83,14 +83,18 @@ function likely(key: string, known: readonly string[]): [known: readonly string[
   return distance(key, meant) <= meant.length / 3 ? [known, meant] : [known];
 }
 
-/** Makes a problem of each issue that the schema found. Leaves out values that may be secrets. */
+/**
+ * Makes a problem of each issue that the schema found. Leaves out values that may be secrets.
+ *
+ * @param named - How a setting is named as the subject of a problem.
+ */
 export function problemsOf(
   error: z.ZodError,
   raw: unknown,
-  project: string | undefined,
+  named: (name: string) => string,
   secretNames: ReadonlySet<string>,
 ): Problem[] {
-  const subject = (path: readonly PropertyKey[]): string => settingSubject(settingName(path), project);
+  const subject = (path: readonly PropertyKey[]): string => named(settingName(path));
   return error.issues.flatMap((issue): Problem[] => {
     if (issue.code === "unrecognized_keys") {
       return issue.keys.map((key) =>
