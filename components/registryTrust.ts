@@ -12,7 +12,7 @@ import { Jumpbox } from "./jumpbox";
 import { aliasNames, dependencies, initializing, withoutDependencies } from "./options";
 import { logPlan, logWhileChecking } from "./planLog";
 import { RemovalCheck } from "./removalCheck";
-import { hideSecrets, skipPromiseStacks } from "./sdk";
+import { prepareSdk } from "./sdk";
 import type { NodeTrust } from "./trustedNode";
 import { TrustedNodes } from "./trustedNodes";
 import { TrustRun } from "./trustRun";
@@ -210,8 +210,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
     opts?: pulumi.ComponentResourceOptions,
   ) {
     super("tkc-registry:index:RegistryTrust", name, {}, withoutDependencies(opts));
-    hideSecrets();
-    skipPromiseStacks();
+    prepareSdk();
     this.#name = name;
     this.#opts = opts;
     this.#own = "settings" in args;
@@ -332,7 +331,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
       source: ca.source,
       certificates: ca.certificates.map(({ subject, sha256, notAfter }) => ({ subject, sha256, notAfter })),
     }));
-    this.registerOutputs({});
+    this.registerOutputs({ registries });
     return { nodes: trustedNodes.nodes, registries, jumpbox: jumpbox?.podName ?? pulumi.output(null), id };
   }
 }
