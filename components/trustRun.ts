@@ -14,6 +14,7 @@ import { type Plan, type Planned, type PlannedSecret, makePlan } from "../plan/p
 import { type NodeSet, previousState } from "../state/previousState";
 import { assertBuildIsFresh } from "../support/build";
 import { allChecks } from "../support/errors";
+import { reportedElsewhere } from "./options";
 import { printableError } from "./sdk";
 
 /** What the components of a cluster get from its `RegistryTrust`. */
@@ -55,22 +56,22 @@ export class TrustRun {
    * @param set - Which part of the stack's state is theirs.
    */
   constructor(settings: Promise<TrustSettings>, set: (settings: TrustSettings) => NodeSet) {
-    this.settings = settings;
-    this.unreachable = settings.then(({ unreachableNodes }) =>
-      unreachablePolicy(process.env, unreachableNodes),
+    this.settings = reportedElsewhere(settings);
+    this.unreachable = reportedElsewhere(
+      settings.then(({ unreachableNodes }) => unreachablePolicy(process.env, unreachableNodes)),
     );
-    this.plan = this.#makePlan(set).catch(refuse);
+    this.plan = reportedElsewhere(this.#makePlan(set).catch(refuse));
     const told = new Promise<Declared>((resolve) => {
       this.declare = resolve;
     });
-    this.declared = this.plan.then(() => told);
+    this.declared = reportedElsewhere(this.plan.then(() => told));
   }
 
   async #makePlan(set: (settings: TrustSettings) => NodeSet): Promise<Plan> {
-    assertBuildIsFresh();
     // A program declares its components in one go; those that come later are planned by themselves.
     await new Promise(setImmediate);
     this.#gathering = false;
+    assertBuildIsFresh();
     const [trust, pullSecrets, deployments] = await allChecks([
       this.settings,
       allChecks(this.#pullSecrets),
