@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
 import { errorsFile, errorsPage } from "../../docs/errors";
+import { schemaFile, settingsFile, settingsJsonSchema, settingsPage } from "../../docs/settings";
 import { UserError } from "../../support/errors";
 
 const root = path.join(__dirname, "..", "..");
@@ -26,6 +27,14 @@ test("docs/errors.md is of the rooms' problems", () => {
     readFileSync(errorsFile, "utf8") === errorsPage(),
     "docs/errors.md is not of these problems: run `npm run docs`",
   );
+});
+
+test("docs/settings.md and settings.schema.json are of the settings that there are", () => {
+  for (const [file, text] of [
+    [settingsFile, settingsPage()],
+    [schemaFile, settingsJsonSchema()],
+  ] as const)
+    assert.ok(readFileSync(file, "utf8") === text, `${file} is not of these settings: run \`npm run docs\``);
 });
 
 test("a message ends with the code that docs/errors.md explains, each of several too", () => {
