@@ -13,7 +13,7 @@ import { RegistryDeployment } from "./components/registryDeployment";
 import { RemovalCheck } from "./components/removalCheck";
 import { hideSecrets, printableError, skipPromiseStacks } from "./components/sdk";
 import { TrustedNodes } from "./components/trustedNodes";
-import { readSettings } from "./config/settings";
+import { readSettings } from "./config/readSettings";
 import { unreachablePolicy } from "./nodes/protocol/environment";
 import { nodeScript } from "./nodes/script/script";
 import { NodeService } from "./nodes/service/service";
