@@ -8,7 +8,7 @@ import type { Problem } from "../support/errors";
 import { supportProblem } from "../support/problems";
 import { withoutUser } from "../support/text";
 import { secretSettings, settingsSchema } from "./schema";
-import { settingName, settingSubject } from "./names";
+import { settingName } from "./names";
 import { configProblem } from "./problems";
 
 /** The message for a value of the wrong type, if the schema itself has none. */
@@ -27,6 +27,8 @@ export function shapeOf(issue: { readonly code?: string; readonly expected?: unk
 const secretPlaces = new Set<PropertyKey>([...secretSettings, "credentials", "env"]);
 
 type Issue = z.core.$ZodIssue;
+/** Places of values. */
+export type Places = readonly (readonly PropertyKey[])[];
 
 const valueAt = (raw: unknown, path: readonly PropertyKey[]): unknown =>
   path.reduce<unknown>(
@@ -91,15 +93,8 @@ function likely(key: string, known: readonly string[]): [known: readonly string[
   return isNearly(key, meant) ? [known, meant] : [known];
 }
 
-/** What is known of settings beside their values. */
-interface About {
-  readonly project: string | undefined;
-  readonly secretNames: ReadonlySet<string>;
-  readonly encrypted: readonly (readonly PropertyKey[])[];
-}
-
 /** Whether an issue is only of the text that stands for what could not be decrypted. Decrypted it would be text, too. */
-function isOfPlaceholder({ path, ...issue }: Issue, { encrypted }: About): boolean {
+function isOfPlaceholder({ path, ...issue }: Issue, encrypted: Places): boolean {
   const place = encrypted.find((each) => each.every((part, at) => part === path[at]));
   if (!place) return false;
   if (place.length === 1) return true;
@@ -107,12 +102,22 @@ function isOfPlaceholder({ path, ...issue }: Issue, { encrypted }: About): boole
   return issue.code === "invalid_type" ? issue.expected === "string" : issue.code !== "invalid_union";
 }
 
-/** Makes a problem of each issue that the schema found. Leaves out values that may be secrets. */
-export function problemsOf(issues: readonly Issue[], raw: unknown, about: About): Problem[] {
-  const { project, secretNames } = about;
-  const subject = (path: readonly PropertyKey[]): string => settingSubject(settingName(path), project);
-  return issues.flatMap((issue): Problem[] => {
-    if (isOfPlaceholder(issue, about)) return [];
+/**
+ * Makes a problem of each issue that the schema found. Leaves out values that may be secrets.
+ *
+ * @param named - How a setting is named as the subject of a problem.
+ * @param encrypted - The places of encrypted values that could not be decrypted.
+ */
+export function problemsOf(
+  error: z.ZodError,
+  raw: unknown,
+  named: (name: string) => string,
+  secretNames: ReadonlySet<string>,
+  encrypted: Places = [],
+): Problem[] {
+  const subject = (path: readonly PropertyKey[]): string => named(settingName(path));
+  return error.issues.flatMap((issue): Problem[] => {
+    if (isOfPlaceholder(issue, encrypted)) return [];
     if (issue.code === "unrecognized_keys") {
       return issue.keys.map((key) =>
         configProblem(

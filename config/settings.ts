@@ -4,7 +4,7 @@
  */
 import { type Problem, UserError } from "../support/errors";
 import { rememberSecret } from "../support/secrets";
-import { isNearly, problemsOf, shapeOf } from "./messages";
+import { type Places, isNearly, problemsOf, shapeOf } from "./messages";
 import { settingSubject } from "./names";
 import { type SettingFields, secretSettings, settingFields, settingsSchema, textSettings } from "./schema";
 import { configProblem } from "./problems";
@@ -33,7 +33,7 @@ export interface RawSettings {
   readonly secretNames: ReadonlySet<string>;
   readonly project?: string | undefined;
   /** The places of encrypted values that could not be decrypted. Each has some text instead. */
-  readonly encrypted?: readonly (readonly PropertyKey[])[];
+  readonly encrypted?: Places;
 }
 
 const isSetting = (name: string): boolean => Object.hasOwn(settingsSchema.shape, name);
@@ -90,7 +90,10 @@ export function checkSettings(raw: RawSettings): {
   const problems = findClearSecrets(values, raw);
   const schema = encrypted.every(isLone) ? settingsSchema : settingFields;
   const { error, data } = schema.safeParse(values, { error: shapeOf });
-  if (error) problems.push(...problemsOf(error.issues, values, { project, secretNames, encrypted }));
+  if (error)
+    problems.push(
+      ...problemsOf(error, values, (name) => settingSubject(name, project), secretNames, encrypted),
+    );
   return { problems, fields: data };
 }
 
