@@ -12,6 +12,7 @@ import { PullSecret } from "./components/pullSecret";
 import { RegistryDeployment } from "./components/registryDeployment";
 import { RemovalCheck } from "./components/removalCheck";
 import { hideSecrets, printableError, skipPromiseStacks } from "./components/sdk";
+import type { ProgramOutputs } from "./components/stackOutputs";
 import { TrustedNodes } from "./components/trustedNodes";
 import { readSettings } from "./config/readSettings";
 import { unreachablePolicy } from "./nodes/protocol/environment";
@@ -22,7 +23,7 @@ import { makePlan } from "./plan/plan";
 import { previousState } from "./state/previousState";
 import { assertBuildIsFresh } from "./support/build";
 
-async function stack() {
+async function stack(): Promise<ProgramOutputs> {
   assertBuildIsFresh();
   hideSecrets();
   skipPromiseStacks();

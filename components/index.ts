@@ -11,5 +11,6 @@ export * from "./jumpbox";
 export * from "./pullSecret";
 export * from "./registryDeployment";
 export * from "./removalCheck";
+export type { StackOutputs } from "./stackOutputs";
 export * from "./trustedNode";
 export * from "./trustedNodes";

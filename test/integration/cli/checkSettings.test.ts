@@ -124,6 +124,14 @@ describe("npm run check:settings", () => {
     );
   });
 
+  it("finds the committed examples right", async () => {
+    const examples = path.join(packageRoot, "examples", "environments");
+    const names = ["dev", "staging", "prod"].map((stack) => path.join(examples, `Pulumi.${stack}.yaml`));
+    const files = [path.join(packageRoot, "Pulumi.example.yaml"), ...names];
+    const { code, stdout } = await check(...files);
+    assert.deepEqual([code, stdout], [0, files.map((file) => `${file}: ok\n`).join("")]);
+  });
+
   it("has a help text", async () => {
     const { code, stdout } = await runCommand(["v1", "check-settings", "--help"]);
     assert.equal(code, 0);

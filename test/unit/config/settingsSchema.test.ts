@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
+import * as path from "node:path";
 import { describe, it } from "node:test";
 import Ajv from "ajv/dist/2020";
 import { parse, stringify } from "yaml";
 import { checkSettings, ownSettings } from "../../../config/settings";
 import { readSettingsText } from "../../../config/settingsFile";
 import { schemaFile } from "../../../docs/settings";
+import { packageRoot } from "../../../support/build";
 import { describeProblem, UserError } from "../../../support/errors";
 
 const schema = JSON.parse(readFileSync(schemaFile, "utf8")) as object;
@@ -191,6 +193,33 @@ describe("settings.schema.json", () => {
       assert.notDeepEqual(problems(yaml), []);
       assert.doesNotMatch(problems(yaml).join("\n"), /hunter2/);
     });
+
+  const examples = [
+    "Pulumi.example.yaml",
+    ...readdirSync(path.join(packageRoot, "examples", "environments"))
+      .filter((name) => name.startsWith("Pulumi."))
+      .map((name) => path.join("examples", "environments", name)),
+  ];
+  for (const example of examples)
+    it(`takes ${example}, which names it, as the program does`, () => {
+      const text = readFileSync(path.join(packageRoot, example), "utf8");
+      const [, named] = /^# yaml-language-server: \$schema=(.*)\n/.exec(text) ?? [];
+      assert.equal(path.resolve(packageRoot, path.dirname(example), named!), schemaFile);
+      assert.deepEqual(marks(text), []);
+      assert.deepEqual(problems(text), []);
+    });
+
+  it("takes the image of production's example from what staging's has as its output", () => {
+    const imageOf = (stack: string): string => {
+      const file = path.join(packageRoot, "examples", "environments", `Pulumi.${stack}.yaml`);
+      const { config } = parse(readFileSync(file, "utf8")) as {
+        config: { "tkc-registry:deployment": { image: string } };
+      };
+      return config["tkc-registry:deployment"].image;
+    };
+    assert.match(imageOf("staging"), /:[\d.]+$/);
+    assert.match(imageOf("prod").replace(imageOf("staging"), ""), /^@sha256:[0-9a-f]{64}$/);
+  });
 
   type Place = readonly (string | number)[];
   const placesIn = (value: unknown, at: Place = []): Place[] =>
