@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type FileConfiguration, readSettingsText } from "../../../config/settingsFile";
 import { UserError } from "../../../support/errors";
+import { scalars } from "./scalars";
 
 const read = (text: string): FileConfiguration => readSettingsText(text, "settings file", "tkc-registry");
 const values = (text: string): FileConfiguration["values"] => read(text).values;
@@ -15,50 +16,6 @@ const inside = (yaml: string): unknown => {
 };
 
 describe("a settings file", () => {
-  // Each was asked of Pulumi 3.259: `pulumi config --json`.
-  const scalars: readonly (readonly [yaml: string, text: string, value: unknown])[] = [
-    ["0644", "420", 420],
-    ["0o644", "420", 420],
-    ["089", "89", 89],
-    ["0o9", "0o9", "0o9"],
-    ["0x1F", "31", 31],
-    ["0xZZ", "0xZZ", "0xZZ"],
-    ["0b11", "3", 3],
-    ["1_000", "1000", 1000],
-    ["_1", "_1", "_1"],
-    ["+7", "7", 7],
-    ["-7", "-7", -7],
-    ["1e3", "1000", 1000],
-    ["1e21", "1e+21", 1e21],
-    ["1e-7", "1e-7", 1e-7],
-    ["1e400", "1e400", "1e400"],
-    ["10.50", "10.5", 10.5],
-    ["1.0", "1", 1],
-    [".5", "0.5", 0.5],
-    ["5.", "5", 5],
-    [".", ".", "."],
-    ["10.213.208.67", "10.213.208.67", "10.213.208.67"],
-    ["12345678901234567890", "12345678901234567890", 12345678901234567000],
-    ["-9223372036854775809", "-9223372036854776000", -(2 ** 63)],
-    ["123456789012345678901234567890", "1.2345678901234568e+29", 1.2345678901234568e29],
-    ["1:30", "1:30", "1:30"],
-    ["2001-01-01", "2001-01-01 00:00:00 +0000 UTC", "2001-01-01 00:00:00 +0000 UTC"],
-    ["2001-1-2 3:4:5.25", "2001-01-02 03:04:05.25 +0000 UTC", "2001-01-02 03:04:05.25 +0000 UTC"],
-    ["2001-01-01T10:00:00-03:30", "2001-01-01 10:00:00 -0330 -0330", "2001-01-01 10:00:00 -0330 -0330"],
-    ["2001-13-01", "2001-13-01", "2001-13-01"],
-    ["true", "true", true],
-    ["False", "false", false],
-    ["yes", "yes", "yes"],
-    ["off", "off", "off"],
-    ["null", "", null],
-    ["~", "", null],
-    ['"0644"', "0644", "0644"],
-    ["'true'", "true", "true"],
-    ['!!int "7"', "7", 7],
-    ["!!float 7", "7", 7],
-    ["!!str 7", "7", "7"],
-    ["!own 7", "7", "7"],
-  ];
   for (const [yaml, text, value] of scalars)
     it(`gives ${yaml} as Pulumi does`, () => {
       assert.equal(alone(yaml), text);
