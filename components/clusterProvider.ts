@@ -20,13 +20,18 @@ const ambientKubeconfig: pulumi.ResourceTransformation = ({ props, opts }) => ({
  * @param clusterIdentifier - Must never change: another one would replace the provider and its objects, and then delete
  * the new objects by the old ones' names.
  */
-export function clusterProvider(name: string, context: string, clusterIdentifier: string): k8s.Provider {
+export function clusterProvider(
+  name: string,
+  context: string,
+  clusterIdentifier: string,
+  opts: pulumi.CustomResourceOptions,
+): k8s.Provider {
   return new k8s.Provider(
     name,
     {
       ...{ enableServerSideApply: true, upsertExistingObjects: true, enableSecretMutable: true },
       ...{ context, clusterIdentifier },
     },
-    { transformations: [ambientKubeconfig] },
+    { ...opts, transformations: [ambientKubeconfig] },
   );
 }

@@ -17,12 +17,16 @@ export class Identity {
    * @param name - Of the set of nodes.
    * @param whenKnown - What an update does with the id before anything else gets it.
    */
-  constructor(name: string, whenKnown: (id: string) => Promise<void>) {
-    const made = new command.local.Command(`${name}-identity`, {
-      create: `node -e "process.stdout.write(require('crypto').randomUUID())"`,
-      update: `printf %s "$PULUMI_COMMAND_STDOUT"`,
-      logging: command.local.Logging.Stderr,
-    });
+  constructor(name: string, whenKnown: (id: string) => Promise<void>, opts?: pulumi.CustomResourceOptions) {
+    const made = new command.local.Command(
+      `${name}-identity`,
+      {
+        create: `node -e "process.stdout.write(require('crypto').randomUUID())"`,
+        update: `printf %s "$PULUMI_COMMAND_STDOUT"`,
+        logging: command.local.Logging.Stderr,
+      },
+      opts,
+    );
     this.id = made.stdout.apply(async (stdout) => {
       try {
         const id = readIdentity(`${name}-identity`, stdout);

@@ -1,16 +1,17 @@
-export type { CaCertificate } from "../certificates/certificates";
-export type { ClusterNode } from "../kubernetes/types";
-export type { Access, NodeTarget, SshKeySource, TrustedCertificate } from "../nodes/protocol/spec";
-export { NodeService } from "../nodes/service/service";
-export { SessionPool } from "../nodes/ssh/pool";
-export type { NodePlan } from "../plan/nodes";
-export * from "../plan/podTemplate";
-export type { TrustedCa } from "../registry/types";
-export * from "./identity";
-export * from "./jumpbox";
-export * from "./pullSecret";
-export * from "./registryDeployment";
-export * from "./removalCheck";
+/** What other programs import: `import * as tkc from "tkc-registry"`. */
+export type { TrustMode, UnreachablePolicy } from "../nodes/protocol/spec";
+export { PullSecret, type PullSecretArgs } from "./pullSecret";
+export { RegistryDeployment, type RegistryDeploymentArgs } from "./registryDeployment";
+export {
+  RegistryTrust,
+  type BastionArgs,
+  type CaArgs,
+  type ClusterArgs,
+  type CredentialsArgs,
+  type NodesArgs,
+  type RegistryArgs,
+  type RegistryTrustArgs,
+  type TrustedRegistry,
+} from "./registryTrust";
 export type { StackOutputs } from "./stackOutputs";
-export * from "./trustedNode";
-export * from "./trustedNodes";
+export type { NodeTrust } from "./trustedNode";

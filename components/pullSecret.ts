@@ -1,87 +1,141 @@
 import * as command from "@pulumi/command";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterName } from "../nodes/protocol/spec";
+import { pullSecretArguments } from "../config/arguments";
+import type { PullSecretSettings } from "../config/settings";
 import { ownerMetadata } from "../plan/ownership";
-import { dependencies, withoutDependencies } from "./options";
-
-/** One of the Secrets that a {@link PullSecret} keeps. */
-export interface PullSecretPlace {
-  readonly namespace: string;
-  /** The value of `.dockerconfigjson`. Always kept as a secret. */
-  readonly dockerConfigJson: pulumi.Input<string>;
-  /** True where the Secret was there before the stack: then it outlives it, unless `deleteAdopted`. */
-  readonly adopted: boolean;
-}
+import type { Planned, PlannedSecret } from "../plan/plan";
+import { failOnMissing } from "./missingObjects";
+import { childOptions, initializing, shownInputs, withoutDependencies } from "./options";
+import type { RegistryTrust } from "./registryTrust";
 
 /** Arguments of {@link PullSecret}. */
 export interface PullSecretArgs {
-  /** The Secret's name, the same in every namespace. */
-  readonly name: string;
-  /** The namespaces, a plain list as it decides how many resources there are. */
-  readonly places: readonly PullSecretPlace[];
-  /** Whether each namespace's `default` ServiceAccount is to use it. */
-  readonly defaultServiceAccount: boolean;
-  /** Whether Secrets that were adopted are deleted with the stack. */
-  readonly deleteAdopted: boolean;
-  /** kubeconfig context of the workload cluster. */
-  readonly clusterContext: string;
-  /** What proves the cluster to the commands that run with no program. */
-  readonly cluster: ClusterName | undefined;
-  /** The stack's readable name, put on each Secret as a label. */
-  readonly owner: string;
-  /** The stack's id, put on each Secret as a label. */
-  readonly id: pulumi.Input<string>;
+  /** The registries whose logins it has, in whose cluster it is. */
+  readonly trust: RegistryTrust;
+  /** The namespaces that get the Secret. A plain list, as it decides how many resources there are. Default: `default`. */
+  readonly namespaces?: readonly string[];
+  /** The Secret's name, the same in every namespace. Default: the component's. */
+  readonly name?: string;
+  /** Whether each namespace's `default` ServiceAccount is to use it. Default: false. */
+  readonly defaultServiceAccount?: boolean;
+  /** Whether Secrets that are there already are taken over, with what is in them. Default: false. */
+  readonly adopt?: boolean;
+  /** Whether Secrets that were taken over are deleted with the stack. Default: false. */
+  readonly deleteAdopted?: boolean;
+}
+
+/** The arguments as settings of a stack. */
+async function settingsOf(name: string, args: Omit<PullSecretArgs, "trust">): Promise<PullSecretSettings> {
+  const { adopt, deleteAdopted, ...pullSecret } = await Promise.resolve(args);
+  return pullSecretArguments(`PullSecret ${name}`, {
+    pullSecret: { name, ...pullSecret },
+    adopt,
+    deleteAdopted,
+  });
 }
 
 const serviceAccountCommand = (verb: string): string =>
   `node -e "require('tkc-registry/run')" v1 service-account ${verb}`;
 
-/** The Secret by which the workload cluster pulls from the registries, in each namespace that wants it. */
-export class PullSecret extends pulumi.ComponentResource {
+interface Made {
+  readonly secretName: pulumi.Output<string>;
+}
+
+/**
+ * The Secret by which the workload cluster pulls from the registries, in each namespace that wants it. It is made when
+ * every node trusts the registries.
+ *
+ * A `kubernetes` provider among its options makes the Secrets, and so must be the workload cluster's.
+ */
+export class PullSecret extends pulumi.ComponentResource<Made> {
   /** The Secret's name. */
   readonly secretName: pulumi.Output<string>;
-  /** The Secrets' UIDs, in the order of the places. */
-  readonly uids: readonly pulumi.Output<string>[];
+  /** @internal */
+  readonly settings: Promise<PullSecretSettings>;
 
-  constructor(name: string, args: PullSecretArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { places, cluster, ...shown } = args;
-    const namespaces = places.map(({ namespace }) => namespace);
-    super("tkc-registry:index:PullSecret", name, { ...shown, namespaces }, withoutDependencies(opts));
+  readonly #name: string;
+  readonly #trust: RegistryTrust;
+  readonly #opts: pulumi.ComponentResourceOptions | undefined;
+  readonly #planned: Promise<Planned<readonly PlannedSecret[]>>;
 
-    const secrets = places.map((place) => {
+  /**
+   * @param args - With the settings that a stack's configuration has: this project's own program.
+   * @internal
+   */
+  constructor(
+    name: string,
+    args: { readonly trust: RegistryTrust; readonly settings: PullSecretSettings },
+    opts?: pulumi.ComponentResourceOptions,
+  );
+  constructor(name: string, args: PullSecretArgs, opts?: pulumi.ComponentResourceOptions);
+  constructor(
+    name: string,
+    args: PullSecretArgs | { readonly trust: RegistryTrust; readonly settings: PullSecretSettings },
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    const { trust, ...own } = args;
+    const settings = "settings" in own ? Promise.resolve(own.settings) : settingsOf(name, own);
+    const { run } = trust;
+    const planned = run.planPullSecret(settings);
+    const shown = planned.then(async () => {
+      const { clusterContext } = await run.settings;
+      return { ...(await settings), clusterContext };
+    });
+    const names = [
+      ...(["name", "namespaces", "defaultServiceAccount", "deleteAdopted", "clusterContext"] as const),
+    ];
+    super("tkc-registry:index:PullSecret", name, shownInputs(shown, names, run), withoutDependencies(opts));
+    run.join(this);
+    this.#name = name;
+    this.#trust = trust;
+    this.#opts = opts;
+    this.settings = settings;
+    this.#planned = planned;
+    this.secretName = this.urn.apply(() => this.getData()).secretName;
+  }
+
+  protected override initialize(): Promise<Made> {
+    return initializing(() => this.#declare());
+  }
+
+  async #declare(): Promise<Made> {
+    const name = this.#name;
+    const { run } = this.#trust;
+    const [settings, { plan, missing }, { id, clusterProvider }, { clusterContext }, { connection }] =
+      await Promise.all([this.settings, this.#planned, run.declared, run.settings, run.plan]);
+    const child = childOptions(this, [this.#trust], this.#opts, clusterProvider);
+    const secrets = plan.map(({ namespace, dockerConfigJson, adopted }) => {
       const secret = new k8s.core.v1.Secret(
-        `${name}-${place.namespace}`,
+        `${name}-${namespace}`,
         {
-          metadata: {
-            name: args.name,
-            namespace: place.namespace,
-            ...ownerMetadata(args, place.adopted),
-          },
+          metadata: { name: settings.name, namespace, ...ownerMetadata({ owner: run.owner, id }, adopted) },
           type: "kubernetes.io/dockerconfigjson",
           data: {
             ".dockerconfigjson": pulumi
-              .secret(place.dockerConfigJson)
+              .secret(dockerConfigJson)
               .apply((json) => Buffer.from(json, "utf8").toString("base64")),
           },
         },
-        { parent: this, dependsOn: dependencies(opts), retainOnDelete: place.adopted && !args.deleteAdopted },
+        child(adopted && !settings.deleteAdopted),
       );
-      if (args.defaultServiceAccount) {
+      if (settings.defaultServiceAccount) {
         // imagePullSecrets is an atomic list: server-side apply would replace other people's entries, so ours is
         // put in and taken out by a read, a change and a conditional write.
         new command.local.Command(
-          `${name}-${place.namespace}-default`,
+          `${name}-${namespace}-default`,
           {
             create: serviceAccountCommand("attach"),
             update: serviceAccountCommand("attach"),
             delete: serviceAccountCommand("detach"),
             environment: {
-              TKC_REGISTRY_CLUSTER_CONTEXT: args.clusterContext,
-              ...(cluster === undefined ? {} : { TKC_REGISTRY_CLUSTER: JSON.stringify(cluster) }),
-              TKC_REGISTRY_NAMESPACE: place.namespace,
+              TKC_REGISTRY_CLUSTER_CONTEXT: clusterContext,
+              ...(connection.cluster === undefined
+                ? {}
+                : { TKC_REGISTRY_CLUSTER: JSON.stringify(connection.cluster) }),
+              TKC_REGISTRY_NAMESPACE: namespace,
               TKC_REGISTRY_SERVICE_ACCOUNT: "default",
-              TKC_REGISTRY_PULL_SECRET: args.name,
+              TKC_REGISTRY_PULL_SECRET: settings.name,
               // In a cluster that was created anew the ServiceAccount is another one, too.
               TKC_REGISTRY_PULL_SECRET_UID: secret.metadata.uid,
             },
@@ -91,9 +145,12 @@ export class PullSecret extends pulumi.ComponentResource {
       }
       return secret;
     });
-
-    this.uids = secrets.map((secret) => secret.metadata.uid);
-    this.secretName = secrets[0]?.metadata.name ?? pulumi.output(args.name);
-    this.registerOutputs({ secretName: this.secretName });
+    failOnMissing(
+      secrets.map((secret) => secret.metadata.uid),
+      missing,
+    );
+    const secretName = secrets[0]?.metadata.name ?? pulumi.output(settings.name);
+    this.registerOutputs({ secretName });
+    return { secretName };
   }
 }

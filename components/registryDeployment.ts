@@ -1,75 +1,208 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { deploymentArguments } from "../config/arguments";
+import type { DeploymentSettings, LateDeploymentSettings } from "../config/settings";
+import type { DeploymentPlan } from "../plan/deployment";
 import { ownerMetadata } from "../plan/ownership";
-import { type PodTemplate, podLabels, podSpec } from "../plan/podTemplate";
-import { dependencies, withoutDependencies } from "./options";
+import type { Planned } from "../plan/plan";
+import { podLabels, podSpec } from "../plan/podTemplate";
+import { isFromResource, knownValues, valuesOf } from "./inputs";
+import { failOnMissing } from "./missingObjects";
+import { childOptions, initializing, shownInputs, withoutDependencies } from "./options";
+import type { PullSecret } from "./pullSecret";
+import type { RegistryTrust } from "./registryTrust";
 
-/** Arguments of {@link RegistryDeployment}. */
+/** Arguments of {@link RegistryDeployment}. Where no default is told, it is the one of the settings (`docs/settings.md`). */
 export interface RegistryDeploymentArgs {
-  /** The Deployment's name. */
-  readonly name: string;
-  readonly namespace: string;
-  readonly replicas: number;
-  /** What its pods run. */
-  readonly pod: PodTemplate;
-  /** Whether the values of the pod's `env` are secrets. */
-  readonly secret?: boolean;
-  /** How long the rollout may take. */
-  readonly timeoutSeconds: number;
-  /** True where the Deployment was there before the stack: then it outlives it, unless `deleteAdopted`. */
-  readonly adopted: boolean;
-  /** Whether an adopted Deployment is deleted with the stack. */
-  readonly deleteAdopted: boolean;
-  /** The stack's readable name, put on the Deployment as a label. */
-  readonly owner: string;
-  /** The stack's id, put on the Deployment as a label. */
-  readonly id: pulumi.Input<string>;
+  /** The nodes that it waits for; its image comes from one of their registries. */
+  readonly trust: RegistryTrust;
+  /** The pull secret of its pods, for which it waits too. */
+  readonly pullSecret?: PullSecret | undefined;
+  /** The image with its registry: `host[:port]/repository[:tag][@digest]`. */
+  readonly image: pulumi.Input<string>;
+  /** Whether the image's digest at the registry is put into the pod. Default: false. */
+  readonly pinDigest?: boolean;
+  /** The Deployment's name. Default: the component's. */
+  readonly name?: string;
+  /** Default: `default`. */
+  readonly namespace?: string;
+  /** The value of the label `app`, by which it finds its pods, and the container's name. Default: the Deployment's name. */
+  readonly app?: string;
+  /** 0 to 1000. Default: 1. */
+  readonly replicas?: pulumi.Input<number>;
+  readonly command?: pulumi.Input<pulumi.Input<string>[]>;
+  readonly args?: pulumi.Input<pulumi.Input<string>[]>;
+  /** The port at which the container listens. Default: 80. */
+  readonly port?: pulumi.Input<number>;
+  /** How kubelet sees that it is ready: by a connection to its port, or not at all. Default: `tcp`. */
+  readonly probe?: pulumi.Input<"tcp" | "none">;
+  /** The user id, not 0. Default: 101, the user of nginx's images. */
+  readonly runAsUser?: pulumi.Input<number>;
+  /** Absolute paths that are writable, in memory: the rest of the file system is not. */
+  readonly writablePaths?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Environment variables. Where any of them is a secret, all are kept as secrets. */
+  readonly env?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+  /** Kubernetes' requests and limits. */
+  readonly resources?: pulumi.Input<{
+    readonly requests?: Record<string, pulumi.Input<string>>;
+    readonly limits?: Record<string, pulumi.Input<string>>;
+  }>;
+  /** Seconds that the rollout may take, 10 to 3600. Default: 300. */
+  readonly timeoutSeconds?: number;
+  /** Whether a Deployment that is there already is taken over. Default: false. */
+  readonly adopt?: boolean;
+  /** Whether a Deployment that was taken over is deleted with the stack. Default: false. */
+  readonly deleteAdopted?: boolean;
 }
 
-/** A Deployment whose image comes from the private registry; made when its pods can be pulled on every node. */
-export class RegistryDeployment extends pulumi.ComponentResource {
+type Own = Omit<RegistryDeploymentArgs, "trust" | "pullSecret">;
+
+/** The arguments as settings of a stack. */
+async function settingsOf(
+  name: string,
+  args: Own,
+  { trust, pullSecret }: { readonly trust: RegistryTrust; readonly pullSecret: PullSecret | undefined },
+): Promise<LateDeploymentSettings> {
+  const component = `RegistryDeployment ${name}`;
+  const secret = args.env !== undefined && (await pulumi.isSecret(pulumi.output(args.env)));
+  const { image: given, ...known } = args;
+  const image = await valuesOf(given);
+  const { adopt, deleteAdopted, ...deployment } = await knownValues(component, known);
+  const app = deployment.app ?? deployment.name ?? name;
+  return deploymentArguments(
+    component,
+    {
+      deployment: { name, ...deployment, app, image: pulumi.isUnknown(image) ? undefined : image },
+      ...{ adopt, deleteAdopted },
+    },
+    {
+      secret,
+      registries: (await trust.run.settings).registries,
+      pullSecret: pullSecret && (await pullSecret.settings).name,
+    },
+  );
+}
+
+interface Made {
+  readonly deploymentName: pulumi.Output<string>;
+  readonly image: pulumi.Output<string>;
+}
+
+/**
+ * A Deployment whose image comes from the private registry. It is made when every node trusts the registry and the pull
+ * secret is there.
+ *
+ * A `kubernetes` provider among its options makes the Deployment, and so must be the workload cluster's.
+ */
+export class RegistryDeployment extends pulumi.ComponentResource<Made> {
   /** The Deployment's name. */
   readonly deploymentName: pulumi.Output<string>;
   /** The image that it runs. */
   readonly image: pulumi.Output<string>;
-  /** The Deployment's UID. */
-  readonly uid: pulumi.Output<string>;
 
-  constructor(name: string, args: RegistryDeploymentArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { secret, ...shown } = args;
+  readonly #name: string;
+  readonly #trust: RegistryTrust;
+  readonly #pullSecret: PullSecret | undefined;
+  readonly #opts: pulumi.ComponentResourceOptions | undefined;
+  readonly #settings: Promise<LateDeploymentSettings>;
+  readonly #image: pulumi.Input<string> | undefined;
+  readonly #planned: Promise<Planned<DeploymentPlan>>;
+
+  /**
+   * @param args - With the settings that a stack's configuration has: this project's own program.
+   * @internal
+   */
+  constructor(
+    name: string,
+    args: Pick<RegistryDeploymentArgs, "trust" | "pullSecret"> & { readonly settings: DeploymentSettings },
+    opts?: pulumi.ComponentResourceOptions,
+  );
+  constructor(name: string, args: RegistryDeploymentArgs, opts?: pulumi.ComponentResourceOptions);
+  constructor(
+    name: string,
+    args: Pick<RegistryDeploymentArgs, "trust" | "pullSecret"> &
+      (Own | { readonly settings: DeploymentSettings }),
+    opts?: pulumi.ComponentResourceOptions,
+  ) {
+    const { trust, pullSecret, ...own } = args;
+    const { run } = trust;
+    const settings =
+      "settings" in own ? Promise.resolve(own.settings) : settingsOf(name, own, { trust, pullSecret });
+    const planned = run.planDeployment(settings, !("settings" in own) && isFromResource(own));
+    const image = "settings" in own ? undefined : own.image;
+    const shown = planned.then(async ({ plan: { pod, adopted } }) => {
+      const { secret, ...all } = await settings;
+      return { ...all, adopted, pod: { ...pod, env: secret ? pulumi.secret(pod.env) : pod.env } };
+    });
+    const names = [
+      ...(["name", "namespace", "replicas", "timeoutSeconds", "pod", "adopted", "deleteAdopted"] as const),
+    ];
+    super(
+      "tkc-registry:index:RegistryDeployment",
+      name,
+      shownInputs(shown, names, run),
+      withoutDependencies(opts),
+    );
+    run.join(this);
+    this.#name = name;
+    this.#trust = trust;
+    this.#pullSecret = pullSecret;
+    this.#opts = opts;
+    this.#settings = settings;
+    this.#planned = planned;
+    this.#image = image;
+    const made = this.urn.apply(() => this.getData());
+    this.deploymentName = made.deploymentName;
+    this.image = made.image;
+  }
+
+  protected override initialize(): Promise<Made> {
+    return initializing(() => this.#declare());
+  }
+
+  async #declare(): Promise<Made> {
+    const { run } = this.#trust;
+    const [settings, { plan, missing }, { id, clusterProvider }] = await Promise.all([
+      this.#settings,
+      this.#planned,
+      run.declared,
+    ]);
+    const after = [this.#trust, ...(this.#pullSecret ? [this.#pullSecret] : [])];
+    const child = childOptions(this, after, this.#opts, clusterProvider);
     const hidden = <T>(value: T): pulumi.Input<T> =>
-      secret === true ? (pulumi.secret(value) as pulumi.Output<T>) : value;
-    const pod = { ...args.pod, env: hidden(args.pod.env) };
-    super("tkc-registry:index:RegistryDeployment", name, { ...shown, pod }, withoutDependencies(opts));
-
-    const spec = podSpec(args.pod);
+      settings.secret ? (pulumi.secret(value) as pulumi.Output<T>) : value;
+    const spec = podSpec(plan.pod);
+    // In a preview it may be unknown.
+    const image = pulumi.output(settings.image === undefined ? this.#image! : plan.pod.image);
     const containers = spec.containers.map((container) => ({
       ...container,
+      image,
       env: container.env.map(({ name, value }) => ({ name, value: hidden(value) })),
     }));
-    const labels = podLabels(args.pod);
-    const owned = ownerMetadata(args, args.adopted);
+    const labels = podLabels(plan.pod);
+    const owned = ownerMetadata({ owner: run.owner, id }, plan.adopted);
     const deployment = new k8s.apps.v1.Deployment(
-      name,
+      this.#name,
       {
         metadata: {
-          name: args.name,
-          namespace: args.namespace,
+          name: settings.name,
+          namespace: settings.namespace,
           labels: { ...labels, ...owned.labels },
-          annotations: { ...owned.annotations, "pulumi.com/timeoutSeconds": String(args.timeoutSeconds) },
+          annotations: {
+            ...owned.annotations,
+            "pulumi.com/timeoutSeconds": String(settings.timeoutSeconds),
+          },
         },
         spec: {
-          replicas: args.replicas,
+          replicas: settings.replicas,
           selector: { matchLabels: labels },
           template: { metadata: { labels }, spec: { ...spec, containers } },
         },
       },
-      { parent: this, dependsOn: dependencies(opts), retainOnDelete: args.adopted && !args.deleteAdopted },
+      child(plan.adopted && !settings.deleteAdopted),
     );
-
-    this.deploymentName = deployment.metadata.name;
-    this.uid = deployment.metadata.uid;
-    this.image = pulumi.output(args.pod.image);
-    this.registerOutputs({ deploymentName: this.deploymentName, image: this.image });
+    failOnMissing([deployment.metadata.uid], missing);
+    this.registerOutputs({ deploymentName: deployment.metadata.name, image });
+    return { deploymentName: deployment.metadata.name, image };
   }
 }

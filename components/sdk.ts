@@ -20,6 +20,16 @@ export function hideSecrets(): void {
   cleanUncaughtErrors();
 }
 
+let prepared = false;
+
+/** Changes the SDK once in a process, before anything secret is known. */
+export function prepareSdk(): void {
+  if (prepared) return;
+  prepared = true;
+  hideSecrets();
+  skipPromiseStacks();
+}
+
 interface StackFrame {
   getFileName(): string | undefined | null;
   toString(): string;

@@ -1,5 +1,6 @@
 /** The stack's outputs: an interface to other stacks and to scripts. docs/outputs.md describes it. */
 import type * as pulumi from "@pulumi/pulumi";
+import type { TrustedRegistry } from "./registryTrust";
 import type { NodeTrust } from "./trustedNode";
 
 /** The outputs as `pulumi stack output --json` and a `StackReference` give them. */
@@ -9,18 +10,7 @@ export interface StackOutputs {
   /** What each node said when it was last touched. */
   readonly nodes: readonly NodeTrust[];
   /** The registries, with the certificates that the nodes trust. */
-  readonly registries: readonly {
-    readonly host: string;
-    /** Where its CA came from, in words. */
-    readonly source: string;
-    readonly certificates: readonly {
-      readonly subject: string;
-      /** The fingerprint, in hexadecimal digits. */
-      readonly sha256: string;
-      /** ISO 8601. */
-      readonly notAfter: string;
-    }[];
-  }[];
+  readonly registries: readonly TrustedRegistry[];
   /** The pull secret's name; null where no registry has credentials. */
   readonly pullSecret: string | null;
   /** The Deployment's name; null where there is none. */

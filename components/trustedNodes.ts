@@ -29,6 +29,10 @@ export interface TrustedNodesArgs extends AllNodesArgs {
   readonly workersAtOnce: number;
 }
 
+/** A node's name without the cluster's, with which those of one cluster begin. */
+const nodeName = (node: string, cluster = ""): string =>
+  node.startsWith(`${cluster}-`) ? node.slice(cluster.length + 1) : node;
+
 /**
  * All nodes of a workload cluster, each with the registries' CAs in its trust store and loaded by containerd. The
  * program has to run a `NodeService` for the commands of these nodes.
@@ -60,8 +64,9 @@ export class TrustedNodes extends pulumi.ComponentResource {
       args.workersAtOnce,
     );
     for (const { node, after } of lanes) {
+      const short = nodeName(node.name, args.connection.cluster?.name);
       const trustedNode = new TrustedNode(
-        node.name,
+        `${name}-${short}`,
         {
           ...plans.get(node.name)!,
           certificates,
@@ -74,7 +79,8 @@ export class TrustedNodes extends pulumi.ComponentResource {
           // Those after others wait for what these waited for.
           after: after.length === 0 ? [sweep] : after.map((name) => trusted.get(name)!.done),
         },
-        { parent: this },
+        // Before sets of nodes had names of their own, the node's whole name was the resource's.
+        { parent: this, aliases: short === node.name ? [{ name: node.name }] : [] },
       );
       trusted.set(node.name, trustedNode);
     }

@@ -6,6 +6,10 @@ const defaultProject = "tkc-registry";
 export const settingSubject = (name: string, project = defaultProject): string =>
   `setting ${project}:${name}`;
 
+/** The name of a setting in a section, where it may be a part of a list: `pullSecret.name`; the section's own for "". */
+export const settingIn = (section: string, name: string): string =>
+  [section, name].filter((part) => part !== "").join(".");
+
 /** The name of the setting at a path: `registries[0].ca.sha256`. */
 export const settingName = (path: readonly PropertyKey[]): string =>
   path.reduce<string>((name, part) => {

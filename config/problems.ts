@@ -50,6 +50,18 @@ export const configProblem = defineProblems("Settings", {
       ["settings file", "line ‹n›: a second document begins, which Pulumi leaves out"],
     ],
   },
+  "unknown-at-preview": {
+    cause:
+      "A preview has to know what it plans with. The value comes from a resource of the same program, which is not made yet.",
+    remedy:
+      "Make that resource first, with `pulumi up --target`, or run `pulumi up --skip-preview`, in which it is made before it is needed",
+    examples: [
+      [
+        "RegistryTrust ‹name›: registries[0].ca.pem",
+        "a resource gives it that is not made yet, so that nothing can be planned",
+      ],
+    ],
+  },
   "secret-in-clear": {
     cause:
       "A password was set without `--secret`, so it is in clear in a file that others can read and that version control keeps.",

@@ -8,6 +8,63 @@ import type { SettingFields } from "./schema";
 
 /** Adds an issue for each setting that contradicts another. */
 export function checkAgreement(settings: SettingFields, context: z.RefinementCtx): void {
+  checkRegistries(settings, context);
+  checkNamespaces(settings, context);
+  const { enabled, image } = settings.deployment;
+  if (enabled && image !== undefined) checkImageHost(image, settings, context);
+  const { namespaces } = settings.pullSecret;
+  if (enabled && wantsLogin(settings) && namespaces && !namespaces.includes(settings.deployment.namespace)) {
+    context.addIssue({
+      code: "custom",
+      path: ["pullSecret", "namespaces"],
+      message: "Add it, as pods can only use a pull secret of their own namespace",
+      params: { seen: "the Deployment's namespace (`deployment.namespace`) is not among them" },
+    });
+  }
+}
+
+/** Whether any registry wants a login. */
+export const wantsLogin = ({ registries }: Pick<SettingFields, "registries">): boolean =>
+  registries.some(({ credentials }) => credentials.from !== "none");
+
+/** An image can only come from a registry that the nodes trust. */
+export function checkImageHost(
+  image: string,
+  { registries }: Pick<SettingFields, "registries">,
+  context: z.RefinementCtx,
+): void {
+  const { host } = parseImageReference(image, { subject: "" });
+  const hosts = registries.map((registry) => registry.host);
+  if (hosts.includes(host)) return;
+  context.addIssue({
+    code: "custom",
+    path: ["deployment", "image"],
+    message: `Use an image of one of the stack's registries, port included (${hosts.join(", ")}), or add a registry with host ${host}`,
+    params: { seen: `its registry, ${host}, is none of the stack's` },
+  });
+}
+
+/** No namespace is named twice. */
+export function checkNamespaces(
+  { pullSecret: { namespaces } }: Pick<SettingFields, "pullSecret">,
+  context: z.RefinementCtx,
+): void {
+  namespaces?.forEach((namespace, index) => {
+    if (namespaces.indexOf(namespace) === index) return;
+    context.addIssue({
+      code: "custom",
+      path: ["pullSecret", "namespaces", index],
+      message: "Remove one of the two",
+      params: { seen: `${namespace} is named twice` },
+    });
+  });
+}
+
+/** The contexts are two, the bastion is given where it is used, and each registry is there once, with its login. */
+export function checkRegistries(
+  settings: Omit<SettingFields, "pullSecret" | "deployment" | "deleteAdopted">,
+  context: z.RefinementCtx,
+): void {
   const supervisor = settings.supervisorContext ?? settings.namespace;
   if ((settings.clusterContext ?? settings.cluster) === supervisor) {
     context.addIssue({
@@ -42,35 +99,6 @@ export function checkAgreement(settings: SettingFields, context: z.RefinementCtx
       });
     }
   });
-  const { enabled, image } = settings.deployment;
-  const imageHost = image === undefined ? undefined : parseImageReference(image, { subject: "" }).host;
-  if (enabled && imageHost !== undefined && !seen.has(imageHost)) {
-    context.addIssue({
-      code: "custom",
-      path: ["deployment", "image"],
-      message: `Use an image of one of the stack's registries, port included (${[...seen].join(", ")}), or add a registry with host ${imageHost}`,
-      params: { seen: `its registry, ${imageHost}, is none of the stack's` },
-    });
-  }
-  const { namespaces } = settings.pullSecret;
-  namespaces?.forEach((namespace, index) => {
-    if (namespaces.indexOf(namespace) === index) return;
-    context.addIssue({
-      code: "custom",
-      path: ["pullSecret", "namespaces", index],
-      message: "Remove one of the two",
-      params: { seen: `${namespace} is named twice` },
-    });
-  });
-  const wantsSecret = settings.registries.some(({ credentials }) => credentials.from !== "none");
-  if (enabled && wantsSecret && namespaces && !namespaces.includes(settings.deployment.namespace)) {
-    context.addIssue({
-      code: "custom",
-      path: ["pullSecret", "namespaces"],
-      message: "Add it, as pods can only use a pull secret of their own namespace",
-      params: { seen: "the Deployment's namespace (`deployment.namespace`) is not among them" },
-    });
-  }
   for (const host of Object.keys(settings.passwords)) {
     if (seen.has(host)) continue;
     context.addIssue({

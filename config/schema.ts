@@ -21,7 +21,7 @@ import {
   text,
   whole,
 } from "./fields";
-import { checkAgreement } from "./rules";
+import { checkAgreement, checkImageHost, checkNamespaces, checkRegistries } from "./rules";
 
 const sha256 = () =>
   fingerprint
@@ -337,6 +337,21 @@ export type SettingFields = z.infer<typeof settingFields>;
 
 /** The settings, with the checks of each and of several together. */
 export const settingsSchema = settingFields.superRefine(checkAgreement);
+
+/** The settings of the nodes' trust. */
+export const trustSchema = settingFields
+  .omit({ pullSecret: true, deployment: true, deleteAdopted: true })
+  .superRefine(checkRegistries);
+/** The settings of one pull secret, and of one Deployment, in their sections. */
+export const pullSecretSchema = settingFields
+  .pick({ pullSecret: true, adopt: true, deleteAdopted: true })
+  .superRefine(checkNamespaces);
+export const deploymentSchemaOf = (trust: Pick<SettingFields, "registries">) =>
+  settingFields
+    .pick({ deployment: true, adopt: true, deleteAdopted: true })
+    .superRefine(({ deployment: { image } }, context) => {
+      if (image !== undefined) checkImageHost(image, trust, context);
+    });
 
 /** Settings that are plain text in the configuration; all others are JSON. */
 export const textSettings = new Set<string>([

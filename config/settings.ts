@@ -5,25 +5,61 @@
 import { type Problem, UserError } from "../support/errors";
 import { rememberSecret } from "../support/secrets";
 import { type Places, isNearly, problemsOf, shapeOf } from "./messages";
-import { settingSubject } from "./names";
+import { settingIn, settingSubject } from "./names";
 import { type SettingFields, secretSettings, settingFields, settingsSchema, textSettings } from "./schema";
 import { configProblem } from "./problems";
+import { wantsLogin } from "./rules";
 
-/** The stack's settings, checked, with defaults filled in. */
-export type Settings = Omit<
+/** What the settings of a part have in common. */
+interface Part {
+  /** Whether an object that is there already is taken over. */
+  readonly adopt: boolean;
+  /** How messages name one of these settings, as their subject: `setting tkc-registry:nodes.user`. */
+  readonly subject: (name: string) => string;
+  /** The same in a remedy: `nodes.user`. */
+  readonly setting: (name: string) => string;
+}
+
+/** The settings of the nodes' trust, checked, with defaults filled in. */
+export type TrustSettings = Omit<
   SettingFields,
-  "supervisorContext" | "clusterContext" | "pullSecret" | "deployment"
-> & {
-  readonly supervisorContext: string;
-  readonly clusterContext: string;
-  readonly pullSecret: SettingFields["pullSecret"] & { readonly namespaces: readonly string[] };
-  readonly deployment: SettingFields["deployment"] & {
+  "supervisorContext" | "clusterContext" | "pullSecret" | "deployment" | "adopt" | "deleteAdopted"
+> &
+  Part & { readonly supervisorContext: string; readonly clusterContext: string };
+export type RegistrySettings = TrustSettings["registries"][number];
+
+/** The settings of a pull secret. */
+export type PullSecretSettings = SettingFields["pullSecret"] &
+  Part & {
+    readonly namespaces: readonly string[];
+    /** Whether Secrets that were adopted are deleted with the stack. */
+    readonly deleteAdopted: boolean;
+  };
+
+/** The settings of a Deployment. */
+export type DeploymentSettings = Omit<SettingFields["deployment"], "enabled"> &
+  Part & {
     readonly image: string;
     /** Whether any of these settings is kept encrypted: then the values of `env` are secrets. */
     readonly secret: boolean;
+    /** The name of the pull secret of its pods. */
+    readonly pullSecret: string | undefined;
+    /** Whether a Deployment that was adopted is deleted with the stack. */
+    readonly deleteAdopted: boolean;
   };
+
+/** Those of one that is planned by itself. In a preview its image may come from a resource that is not made yet. */
+export type LateDeploymentSettings = Omit<DeploymentSettings, "image"> & {
+  readonly image: string | undefined;
 };
-export type RegistrySettings = Settings["registries"][number];
+
+/** The settings of all parts that one workload cluster has. */
+export interface Settings {
+  readonly trust: TrustSettings;
+  /** None where no registry wants a login. */
+  readonly pullSecrets: readonly PullSecretSettings[];
+  readonly deployments: readonly DeploymentSettings[];
+}
 
 /** A stack's raw configuration. */
 export interface RawSettings {
@@ -117,22 +153,55 @@ export function parseSettings(
   const secrets = Object.values(settings.passwords);
   if (secretNames.has("deployment")) secrets.push(...Object.values(settings.deployment.env));
   for (const secret of secrets) rememberSecret(secret);
-  const [registry] = settings.registries;
+  const { pullSecret, deployment, adopt, deleteAdopted, ...trust } = settings;
+  const part = (section = ""): Part => ({
+    adopt,
+    subject: (name) => settingSubject(settingIn(section, name), project),
+    setting: (name) => settingIn(section, name),
+  });
+  const login = wantsLogin(trust);
+  const [registry] = trust.registries;
   return {
-    ...settings,
-    supervisorContext: settings.supervisorContext ?? settings.namespace,
-    clusterContext: settings.clusterContext ?? settings.cluster,
-    pullSecret: {
-      ...settings.pullSecret,
-      namespaces: settings.pullSecret.namespaces ?? [settings.deployment.namespace],
+    trust: {
+      ...trust,
+      ...contextsOf(trust),
+      ...part(),
     },
-    deployment: {
-      ...settings.deployment,
-      image: settings.deployment.image ?? `${registry!.host}/${settings.namespace}/nginx:latest`,
-      secret: secretNames.has("deployment"),
-    },
+    pullSecrets: login
+      ? [
+          {
+            ...pullSecret,
+            ...part("pullSecret"),
+            namespaces: pullSecret.namespaces ?? [deployment.namespace],
+            deleteAdopted,
+          },
+        ]
+      : [],
+    deployments: deployment.enabled
+      ? [
+          {
+            ...deployment,
+            ...part("deployment"),
+            image: deployment.image ?? `${registry!.host}/${trust.namespace}/nginx:latest`,
+            secret: secretNames.has("deployment"),
+            pullSecret: login ? pullSecret.name : undefined,
+            deleteAdopted,
+          },
+        ]
+      : [],
   };
 }
+
+/** The kubeconfig contexts, which by default have the names that `kubectl vsphere login` gives them. */
+export const contextsOf = ({
+  namespace,
+  cluster,
+  supervisorContext = namespace,
+  clusterContext = cluster,
+}: Pick<SettingFields, "namespace" | "cluster" | "supervisorContext" | "clusterContext">): Pick<
+  TrustSettings,
+  "supervisorContext" | "clusterContext"
+> => ({ supervisorContext, clusterContext });
 
 /**
  * Takes the project's own settings out of a stack's configuration.

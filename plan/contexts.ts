@@ -1,21 +1,17 @@
 /** The kubeconfig contexts of the Supervisor and of the workload cluster, and how long their logins last. */
-import type { Settings } from "../config/settings";
-import { settingSubject } from "../config/names";
+import type { TrustSettings } from "../config/settings";
 import type { KubeContext } from "../kubernetes/client";
 import { type Contexts, openBoth, renewLogin } from "../kubernetes/contexts";
 
-/** The setting that names the workload cluster's context. */
-export const clusterSubject = settingSubject("clusterContext");
-
 /** Reads both contexts of the kubeconfig. */
-export function openContexts(settings: Settings): Contexts & {
+export function openContexts(settings: TrustSettings): Contexts & {
   /** The command that renews both logins, given the Supervisor's URL if it is known. */
   readonly login: (server?: string) => string;
 } {
   return {
     ...openBoth(settings, {
-      supervisor: { name: settings.supervisorContext, subject: settingSubject("supervisorContext") },
-      cluster: { name: settings.clusterContext, subject: clusterSubject },
+      supervisor: { name: settings.supervisorContext, subject: settings.subject("supervisorContext") },
+      cluster: { name: settings.clusterContext, subject: settings.subject("clusterContext") },
     }),
     login: (server) => renewLogin(settings, server),
   };

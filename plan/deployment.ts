@@ -1,6 +1,5 @@
 /** The Deployment from the registry: its ownership, and the pod that it runs. */
-import { settingSubject } from "../config/names";
-import type { Settings } from "../config/settings";
+import type { DeploymentSettings, LateDeploymentSettings } from "../config/settings";
 import { dryRunPod, foundObject } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { checkPodSecurityPolicy } from "../kubernetes/podSecurityPolicy";
@@ -10,23 +9,21 @@ import { registryProblem } from "../registry/problems";
 import type { PreviousState } from "../state/previousState";
 import { type Claim, beingDeleted, claimOf, resolveOwnership } from "./ownership";
 import { type PodTemplate, podLabels, podSpec } from "./podTemplate";
-import { needsPullSecret } from "./pullSecrets";
 import { planProblem } from "./problems";
+import type { FoundImage } from "./registries";
 
 /** Whether the Deployment exists, and whether the stack adopts it. */
 export async function resolveDeployment(
   cluster: KubeContext,
-  settings: Settings,
+  { namespace, name, app, adopt, setting }: LateDeploymentSettings,
   previousState: () => Promise<PreviousState>,
 ): Promise<{ exists: boolean; adopted: boolean }> {
-  const { enabled, namespace, name, app } = settings.deployment;
-  if (!enabled) return { exists: false, adopted: false };
   const action = { verb: "get", resource: "deployments.apps", namespace, name };
   const live = await cluster.find(action, () => cluster.apps.readNamespacedDeployment({ namespace, name }));
   const what = `deployment ${namespace}/${name}`;
   if (live && foundObject(live).deleting === true) throw beingDeleted(what);
   const claim = async (): Promise<Claim> => claimOf(await previousState());
-  const options = { claim, adopt: settings.adopt, otherName: "`deployment.name`" };
+  const options = { claim, adopt, otherName: `\`${setting("name")}\`` };
   const object = { kind: "deployment", namespace, name, context: cluster.name };
   const exists = live !== undefined;
   if ((await resolveOwnership(object, live && foundObject(live), options)) !== "adopted")
@@ -36,18 +33,21 @@ export async function resolveDeployment(
   const containers = live?.spec?.template.spec?.containers.map((container) => container.name) ?? [];
   const fits = selector.length === 1 && selector[0]![0] === "app" && selector[0]![1] === app;
   if (fits && containers.every((container) => container === app)) return { exists, adopted: true };
-  throw planProblem.error("adopted-deployment-differs", {
-    subject: what,
-    seen:
-      `it is to be adopted, but selects ${selector.map((pair) => pair.join("=")).join(",")} ` +
-      `and has the containers ${containers.join(", ")}; ours selects app=${app} and has the container ${app}`,
-  });
+  const seen =
+    `it is to be adopted, but selects ${selector.map((pair) => pair.join("=")).join(",")} ` +
+    `and has the containers ${containers.join(", ")}; ours selects app=${app} and has the container ${app}`;
+  throw planProblem.error(
+    "adopted-deployment-differs",
+    { subject: what, seen },
+    setting("app"),
+    setting("name"),
+  );
 }
 
 /** The pod that the Deployment runs. */
-export function podTemplate(settings: Settings, image: string): PodTemplate {
-  const { app, command, args, port, probe, runAsUser, writablePaths, env, resources } = settings.deployment;
-  const imagePullSecrets = needsPullSecret(settings) ? [settings.pullSecret.name] : [];
+export function podTemplate(settings: LateDeploymentSettings, image: string): PodTemplate {
+  const { app, command, args, port, probe, runAsUser, writablePaths, env, resources, pullSecret } = settings;
+  const imagePullSecrets = pullSecret === undefined ? [] : [pullSecret];
   return {
     app,
     image,
@@ -69,7 +69,7 @@ export function podTemplate(settings: Settings, image: string): PodTemplate {
  * @param digest - The image's digest at the registry.
  */
 export function deployedImage(
-  { deployment: { image, pinDigest } }: Settings,
+  { image, pinDigest, subject }: DeploymentSettings,
   digest: string | undefined,
 ): string {
   if (!pinDigest || parseImageReference(image, { subject: "" }).digest !== undefined) return image;
@@ -77,11 +77,46 @@ export function deployedImage(
   throw planProblem.error(
     "image-digest-unknown",
     {
-      subject: settingSubject("deployment.pinDigest"),
+      subject: subject("pinDigest"),
       seen: `the digest of ${image} can't be found out from here`,
     },
     image,
   );
+}
+
+/** A Deployment's plan, with what is to be said of it. */
+export interface DeploymentPlan {
+  readonly pod: PodTemplate;
+  /** Whether it was there before the stack. */
+  readonly adopted: boolean;
+  readonly exists: boolean;
+  readonly facts: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Decides what a Deployment runs.
+ *
+ * @param asked - What the checks found of it, and of its image.
+ * @throws UserError `image-digest-unknown`, `image-architecture`
+ */
+export function planDeployment(
+  settings: DeploymentSettings,
+  asked: {
+    readonly found: { readonly exists: boolean; readonly adopted: boolean };
+    readonly image: FoundImage | undefined;
+    readonly untried: string | undefined;
+  },
+  nodes: readonly ClusterNode[],
+): DeploymentPlan {
+  const { digest, platforms } = asked.image ?? {};
+  const unsuited = checkArchitectures(settings, platforms, nodes);
+  return {
+    ...asked.found,
+    pod: podTemplate(settings, deployedImage(settings, digest)),
+    facts: digest === undefined ? [] : [`${settings.image} is ${digest}`],
+    warnings: [asked.untried, unsuited].flatMap((warning) => warning ?? []),
+  };
 }
 
 /**
@@ -89,12 +124,14 @@ export function deployedImage(
  *
  * @returns A warning where that cannot be tried.
  */
-export async function tryPod(cluster: KubeContext, settings: Settings): Promise<string | undefined> {
-  const { enabled, namespace, image } = settings.deployment;
-  if (!enabled) return undefined;
+export async function tryPod(
+  cluster: KubeContext,
+  settings: DeploymentSettings,
+): Promise<string | undefined> {
+  const { namespace, image } = settings;
   const pod = podTemplate(settings, image);
   const manifest = { metadata: { labels: podLabels(pod) }, spec: podSpec(pod) };
-  const subject = settingSubject("deployment");
+  const subject = settings.subject("");
   const admitted = await dryRunPod(cluster, namespace, manifest, { subject });
   if (!admitted)
     return `${subject}: the pod cannot be tried beforehand, as an admission webhook of namespace ${namespace} takes no dry run`;
@@ -108,7 +145,7 @@ export async function tryPod(cluster: KubeContext, settings: Settings): Promise<
  * @returns A warning where they could run on some.
  */
 export function checkArchitectures(
-  { deployment: { image } }: Settings,
+  { image, subject }: DeploymentSettings,
   platforms: readonly string[] | undefined,
   nodes: readonly ClusterNode[],
 ): string | undefined {
@@ -120,7 +157,7 @@ export function checkArchitectures(
   const missing = [...known].filter((architecture) => !served.includes(architecture));
   if (platforms === undefined || missing.length === 0) return undefined;
   const seen = `${image} is for ${platforms.join(", ")}; nodes are ${[...known].join(", ")}`;
-  const what = { subject: settingSubject("deployment.image"), seen };
+  const what = { subject: subject("image"), seen };
   if (missing.length === known.size) throw registryProblem.error("image-architecture", what);
   return `${what.subject}: ${seen}: its pods cannot run on all of them`;
 }

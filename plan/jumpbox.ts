@@ -1,6 +1,5 @@
 /** The jumpbox pod: the stack's own, or somebody's that is used. */
-import type { Settings } from "../config/settings";
-import { settingSubject } from "../config/names";
+import type { TrustSettings } from "../config/settings";
 import { dryRunPod, foundObject } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { kubernetesProblem } from "../kubernetes/problems";
@@ -27,7 +26,7 @@ export interface JumpboxPlan {
 /** The jumpbox pod: ours to create, or somebody's that may be used. */
 export async function resolveJumpbox(
   supervisor: KubeContext,
-  settings: Settings,
+  settings: TrustSettings,
   previousState: () => Promise<PreviousState>,
 ): Promise<JumpboxPlan> {
   const { namespace, jumpbox, adopt } = settings;
@@ -39,7 +38,7 @@ export async function resolveJumpbox(
   const what = `pod ${namespace}/${name}`;
   const object = { kind: "pod", namespace, name, context: supervisor.name };
   const claim = async (): Promise<Claim> => claimOf(await previousState());
-  const otherName = "`jumpbox.name`";
+  const otherName = `\`${settings.setting("jumpbox.name")}\``;
   const kind = await resolveOwnership(object, pod && foundObject(pod), { claim, adopt, otherName });
   const own = { create: true, container: jumpboxContainer };
   if (kind === "absent") {
@@ -75,19 +74,16 @@ export async function resolveJumpbox(
  *
  * @throws UserError `jumpbox-refused`, `namespace-not-found`
  */
-async function tryJumpbox(supervisor: KubeContext, { namespace, jumpbox, cluster }: Settings): Promise<void> {
+async function tryJumpbox(supervisor: KubeContext, settings: TrustSettings): Promise<void> {
+  const { namespace, jumpbox, cluster, subject } = settings;
   const pod = { spec: jumpboxPod({ image: jumpbox.image, cluster }) };
   try {
-    await dryRunPod(supervisor, namespace, pod, { subject: settingSubject("access") });
+    await dryRunPod(supervisor, namespace, pod, { subject: subject("access") });
   } catch (error) {
     const [problem] = error instanceof UserError ? error.problems : [];
     if (problem?.code === "namespace-not-found") {
       const seen = `the Supervisor has no namespace ${namespace}`;
-      throw kubernetesProblem.error(
-        problem.code,
-        { subject: settingSubject("namespace"), seen },
-        "supervisor",
-      );
+      throw kubernetesProblem.error(problem.code, { subject: subject("namespace"), seen }, "supervisor");
     }
     if (problem?.code !== "pod-refused" && problem?.code !== "pod-security") throw error;
     throw planProblem.error("jumpbox-refused", { subject: problem.subject, seen: problem.seen });

@@ -1,5 +1,5 @@
 /** Objects that the state records and the cluster lacks. */
-import type { Settings } from "../config/settings";
+import type { DeploymentSettings, PullSecretSettings } from "../config/settings";
 import type { ClusterNode } from "../kubernetes/types";
 import type { PreviousState } from "../state/previousState";
 import type { Problem } from "../support/errors";
@@ -45,14 +45,18 @@ export function missingObjects(
 
 /** Whether the objects that the stack wants are there, by `Kind namespace/name`. */
 export function wantedObjects(
-  { pullSecret, deployment }: Settings,
-  secrets: readonly { readonly namespace: string; readonly exists: boolean }[],
-  found: { readonly exists: boolean },
+  secrets: ReadonlyMap<
+    PullSecretSettings,
+    readonly { readonly namespace: string; readonly exists: boolean }[]
+  >,
+  deployments: ReadonlyMap<Pick<DeploymentSettings, "namespace" | "name">, { readonly exists: boolean }>,
 ): ReadonlyMap<string, boolean> {
   return new Map([
-    ...secrets.map(({ namespace, exists }) => [`Secret ${namespace}/${pullSecret.name}`, exists] as const),
-    ...(deployment.enabled
-      ? [[`Deployment ${deployment.namespace}/${deployment.name}`, found.exists] as const]
-      : []),
+    ...[...secrets].flatMap(([{ name }, places]) =>
+      places.map(({ namespace, exists }) => [`Secret ${namespace}/${name}`, exists] as const),
+    ),
+    ...[...deployments].map(
+      ([{ namespace, name }, { exists }]) => [`Deployment ${namespace}/${name}`, exists] as const,
+    ),
   ]);
 }

@@ -1,5 +1,5 @@
 /** Plans the nodes: discovers them, compares them with the state, and inspects them. */
-import type { Settings } from "../config/settings";
+import type { TrustSettings } from "../config/settings";
 import type { KubeContext } from "../kubernetes/client";
 import { checkSystems, discoverNodes } from "../kubernetes/nodes";
 import type { ClusterNode } from "../kubernetes/types";
@@ -54,7 +54,7 @@ export async function findNodes(cluster: KubeContext): Promise<readonly ClusterN
  */
 export function nodeTargets(
   nodes: readonly ClusterNode[],
-  settings: Settings,
+  settings: TrustSettings,
   connection: NodeConnection,
   stack: string,
 ): NodeTarget[] {
@@ -198,14 +198,14 @@ export function silenceWarning(problem: Problem, unreachable: UnreachablePolicy)
 /** A warning where Pulumi works on fewer resources at once than the settings allow workers. */
 export function parallelWarnings(
   nodes: readonly ClusterNode[],
-  { nodes: { workersAtOnce } }: Settings,
+  { nodes: { workersAtOnce }, setting }: TrustSettings,
   parallel: number | undefined,
 ): readonly string[] {
   const workers = nodes.filter((node) => node.role === "worker").length;
   const atOnce = Math.min(workersAtOnce, workers);
   return parallel !== undefined && atOnce > parallel
     ? [
-        `nodes.workersAtOnce allows ${counted(atOnce, "worker")} at once; Pulumi's --parallel caps them at ${parallel}`,
+        `${setting("nodes.workersAtOnce")} allows ${counted(atOnce, "worker")} at once; Pulumi's --parallel caps them at ${parallel}`,
       ]
     : [];
 }
@@ -225,14 +225,16 @@ export function cloneWarnings(nodes: readonly ClusterNode[]): readonly string[] 
 /** Host keys of no node, nodes that were not asked, and nodes that are not Ready. */
 export function nodeWarnings(
   nodes: readonly ClusterNode[],
-  { nodes: { hostKeys, inspect } }: Settings,
+  { nodes: { hostKeys, inspect }, setting }: TrustSettings,
   previous: PreviousState,
   asked: boolean,
 ): readonly string[] {
   const unknown = Object.keys(hostKeys).filter((host) => !nodes.some((node) => node.name === host));
   const notReady = nodes.filter((node) => !node.ready).map((node) => node.name);
   return [
-    ...(unknown.length > 0 ? [`nodes.hostKeys names no node of the cluster: ${unknown.join(", ")}`] : []),
+    ...(unknown.length > 0
+      ? [`${setting("nodes.hostKeys")} names no node of the cluster: ${unknown.join(", ")}`]
+      : []),
     ...(inspect && !asked && previous.nodes.size > 0
       ? ["the nodes were not asked what they trust: the jumpbox pod is not running yet"]
       : []),

@@ -4,7 +4,7 @@ import type { FoundObject } from "../kubernetes/checks";
 import { type StackIdentity, describeStack } from "../nodes/protocol/spec";
 import type { PreviousState } from "../state/previousState";
 import { UserError } from "../support/errors";
-import { labelValue } from "../support/names";
+import { idLabel, labelValue } from "../support/names";
 import { planProblem } from "./problems";
 
 const managedByLabel = "app.kubernetes.io/managed-by";
@@ -12,7 +12,6 @@ const managedBy = "tkc-registry";
 /** Selects the objects of all stacks. */
 export const ourSelector = `${managedByLabel}=${managedBy}`;
 const stackLabel = "tkc-registry/stack";
-const idLabel = "tkc-registry/id";
 /** On objects that existed before the stack and were taken over with `adopt: true`. */
 const adoptedAnnotation = "tkc-registry/adopted";
 

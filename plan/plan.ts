@@ -3,7 +3,13 @@
  * It never changes anything.
  */
 import type { CaCertificate } from "../certificates/certificates";
-import type { Settings } from "../config/settings";
+import type {
+  DeploymentSettings,
+  LateDeploymentSettings,
+  PullSecretSettings,
+  Settings,
+} from "../config/settings";
+import { checkRights } from "../kubernetes/checks";
 import { type ControlPlane, controlPlaneOf } from "../nodes/operations/controlPlane";
 import type { Observation } from "../nodes/operations/inspection";
 import { writePin } from "../kubernetes/pins";
@@ -25,8 +31,8 @@ import { allChecks } from "../support/errors";
 import { readCluster } from "../vsphere/cluster";
 import { checkIdentity } from "../vsphere/identity";
 import { recordCluster } from "./cluster";
-import { clusterSubject, loginTime, openContexts } from "./contexts";
-import { checkArchitectures, deployedImage, podTemplate, resolveDeployment, tryPod } from "./deployment";
+import { loginTime, openContexts } from "./contexts";
+import { type DeploymentPlan, planDeployment, podTemplate, resolveDeployment, tryPod } from "./deployment";
 import { replacedPod, resolveJumpbox } from "./jumpbox";
 import { type MissingObject, missingObjects, wantedObjects } from "./missing";
 import {
@@ -42,19 +48,34 @@ import {
   parallelWarnings,
   planNodes,
 } from "./nodes";
-import type { PodTemplate } from "./podTemplate";
-import { resolvePullSecrets } from "./pullSecrets";
+import { type PullSecretPlace, resolvePullSecrets } from "./pullSecrets";
 import {
   certificatesBySha256,
   dockerConfigOf,
+  imageOf,
   prepareRegistries,
   registryFacts,
   trustedCertificates,
+  tryPull,
 } from "./registries";
-import { checkAllRights, withoutRepetition } from "./rights";
+import { checkAllRights, deploymentRights, pullSecretRights, withoutRepetition } from "./rights";
 import { accessOf, nodeConnection, openBastion, sshKeySource } from "./route";
 
-/** What the stack consists of. */
+/** A Secret of a pull secret. */
+export interface PlannedSecret {
+  readonly namespace: string;
+  readonly dockerConfigJson: string;
+  /** Whether it was there before the stack. */
+  readonly adopted: boolean;
+}
+
+/** A part that is planned by itself. */
+export interface Planned<Part> {
+  readonly plan: Part;
+  readonly missing: readonly MissingObject[];
+}
+
+/** What the parts consist of. */
 export interface Plan {
   readonly nodes: readonly NodePlan[];
   /** How to connect to the nodes. */
@@ -78,14 +99,13 @@ export interface Plan {
   readonly controlPlane: ControlPlane;
   /** Whether the jumpbox pod is the stack's own, and the UID of the one that it is made in place of. */
   readonly jumpbox: { readonly create: boolean; readonly replaces: string | undefined };
-  /** The namespaces that get the pull secret; none if no registry needs a login. */
-  readonly pullSecrets: readonly {
-    readonly namespace: string;
-    readonly dockerConfigJson: string;
-    readonly adopted: boolean;
-  }[];
-  /** Undefined where no Deployment is wanted. */
-  readonly deployment: { readonly pod: PodTemplate; readonly adopted: boolean } | undefined;
+  /** The Secrets of each pull secret. */
+  readonly pullSecrets: ReadonlyMap<PullSecretSettings, readonly PlannedSecret[]>;
+  readonly deployments: ReadonlyMap<DeploymentSettings, DeploymentPlan>;
+  /** Plans a pull secret whose settings became known later than the plan. */
+  readonly planPullSecret: (settings: PullSecretSettings) => Promise<Planned<readonly PlannedSecret[]>>;
+  /** Plans a Deployment whose settings became known later than the plan. */
+  readonly planDeployment: (settings: LateDeploymentSettings) => Promise<Planned<DeploymentPlan>>;
   /** Objects that the state records and the cluster lacks. */
   readonly missing: readonly MissingObject[];
   /** Findings of the checks, for the log. */
@@ -109,19 +129,41 @@ export interface Run {
   readonly unreachable: UnreachablePolicy;
 }
 
+/** What a function gives for each of a list. */
+async function each<Key, Value>(
+  keys: readonly Key[],
+  ask: (key: Key) => Promise<Value>,
+): Promise<ReadonlyMap<Key, Value>> {
+  return new Map(await allChecks(keys.map(async (key) => [key, await ask(key)] as const)));
+}
+
 /**
- * Runs all checks before anything changes, and returns what the stack consists of.
+ * Runs all checks before anything changes, and returns what the parts consist of.
  *
  * @throws UserError with every problem that was found.
  */
-export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
+export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
+  const { trust, pullSecrets, deployments } = wanted;
   const { owner, parallel, unreachable } = run;
-  const { namespace, cluster: name } = settings;
+  const { namespace, cluster: name } = trust;
   let asked: Promise<PreviousState> | undefined;
   const previousState = (): Promise<PreviousState> => (asked ??= run.previousState());
 
-  const contexts = openContexts(settings);
-  const rights = checkAllRights(contexts, settings);
+  const contexts = openContexts(trust);
+  const askDeployment = async (
+    settings: DeploymentSettings,
+  ): Promise<Omit<Parameters<typeof planDeployment>[1], "image">> => {
+    const context = await contexts.cluster;
+    const [found, untried] = await allChecks([
+      resolveDeployment(context, settings, previousState),
+      tryPod(context, settings),
+    ]);
+    return { found, untried };
+  };
+  const askPullSecret = async (settings: PullSecretSettings): Promise<readonly PullSecretPlace[]> =>
+    resolvePullSecrets(await contexts.cluster, settings, previousState);
+
+  const rights = checkAllRights(contexts, wanted);
   const [
     lacking,
     supervisor,
@@ -135,7 +177,6 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     bastion,
     places,
     found,
-    untried,
   ] = await allChecks([
     rights,
     contexts.supervisor,
@@ -145,7 +186,7 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
         context,
         await contexts.cluster,
         { namespace, name },
-        { subject: clusterSubject, login: contexts.login(context.server) },
+        { subject: trust.subject("clusterContext"), login: contexts.login(context.server) },
       ),
     ),
     contexts.supervisor.then(async (context) =>
@@ -154,33 +195,47 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     contexts.cluster.then(findNodes),
     contexts.supervisor.then((context) =>
       readCredentials(
-        sshKeySource(settings),
+        sshKeySource(trust),
         secretReader(() => Promise.resolve(context)),
       ),
     ),
-    prepareRegistries(settings, previousState),
-    contexts.supervisor.then((context) => resolveJumpbox(context, settings, previousState)),
-    openBastion(settings),
-    contexts.cluster.then((context) => resolvePullSecrets(context, settings, previousState)),
-    contexts.cluster.then((context) => resolveDeployment(context, settings, previousState)),
-    contexts.cluster.then((context) => tryPod(context, settings)),
+    prepareRegistries(trust, deployments, previousState),
+    contexts.supervisor.then((context) => resolveJumpbox(context, trust, previousState)),
+    openBastion(trust),
+    each(pullSecrets, askPullSecret),
+    each(deployments, askDeployment),
   ]).catch(async (error: unknown) => {
-    throw await withoutRepetition(error, rights, settings);
+    throw await withoutRepetition(error, rights, wanted);
   });
 
-  const digest = registries.find((registry) => registry.digest !== undefined)?.digest;
-  const platforms = registries.find((registry) => registry.platforms !== undefined)?.platforms;
-  const unsuited = checkArchitectures(settings, platforms, nodes);
-  const pod = podTemplate(settings, deployedImage(settings, digest));
-  const certificates = trustedCertificates(registries);
+  const planned = await each(deployments, (settings) =>
+    Promise.resolve(
+      planDeployment(
+        settings,
+        {
+          ...found.get(settings)!,
+          image: registries.flatMap(({ images }) => images.get(settings) ?? [])[0],
+        },
+        nodes,
+      ),
+    ),
+  );
+  const certificates = trustedCertificates(registries, trust);
   const dockerConfig = dockerConfigOf(registries);
+  const secretsOf = (of: readonly PullSecretPlace[]): readonly PlannedSecret[] =>
+    of.map(({ namespace: place, adopted, merged }) => ({
+      ...{ namespace: place, adopted },
+      dockerConfigJson: merged(dockerConfig),
+    }));
   // Last, since the engine records this read: a run that the checks refuse must leave the state unchanged.
   const previous = await previousState();
-  const identity = previous.identities.get(name);
+  const { identity } = previous;
+  const missingOf = (objects: ReturnType<typeof wantedObjects>): readonly MissingObject[] =>
+    missingObjects(previous, nodes, objects, `${namespace}/${name}`);
 
-  const access = accessOf(settings, jumpbox.container);
+  const access = accessOf(trust, jumpbox.container);
   const connection = nodeConnection(
-    settings,
+    trust,
     access,
     await recordCluster(previous, seen, { supervisor, cluster }),
   );
@@ -190,18 +245,15 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
   });
   const targets = nodeTargets(
     nodes,
-    settings,
+    trust,
     connection,
     pinName({ owner: identity?.former ?? owner, id: identity?.id }),
   );
   checkPasswords(targets, previous, credentials);
   const reachable = access.kind !== "jumpbox" || jumpbox.running;
   const observed =
-    settings.nodes.inspect && reachable
-      ? inspect(targets, previous, { owner, identity, sessions })
-      : undefined;
+    trust.nodes.inspect && reachable ? inspect(targets, previous, { owner, identity, sessions }) : undefined;
 
-  const { deployment } = settings;
   const logins = [supervisor, cluster].map((context) =>
     loginTime(context, contexts.login(supervisor.server)),
   );
@@ -218,31 +270,49 @@ export async function makePlan(settings: Settings, run: Run): Promise<Plan> {
     notePin: (target, stack, hostKey) => writePin(cluster, target, stack, hostKey),
     controlPlane: controlPlaneOf(() => Promise.resolve(cluster)),
     jumpbox: { create: jumpbox.create, replaces: replacedPod(jumpbox, previous.jumpbox) },
-    pullSecrets: places.map(({ namespace: place, adopted, merged }) => ({
-      namespace: place,
-      adopted,
-      dockerConfigJson: merged(dockerConfig),
-    })),
-    missing: missingObjects(previous, nodes, wantedObjects(settings, places, found), `${namespace}/${name}`),
-    deployment: deployment.enabled ? { pod, adopted: found.adopted } : undefined,
+    pullSecrets: new Map([...places].map(([settings, of]) => [settings, secretsOf(of)] as const)),
+    deployments: planned,
+    missing: missingOf(wantedObjects(places, planned)),
+    planPullSecret: async (settings) => {
+      const [of] = await allChecks([
+        askPullSecret(settings),
+        checkRights(cluster, pullSecretRights(settings)),
+      ]);
+      return { plan: secretsOf(of), missing: missingOf(wantedObjects(new Map([[settings, of]]), new Map())) };
+    },
+    planDeployment: async (late) => {
+      const { image } = late;
+      const missing = (of: { readonly exists: boolean }): readonly MissingObject[] =>
+        missingOf(wantedObjects(new Map(), new Map([[late, of]])));
+      const rights = checkRights(cluster, deploymentRights(late));
+      if (image === undefined) {
+        const [of] = await allChecks([resolveDeployment(cluster, late, previousState), rights]);
+        const warnings = [`${late.subject("image")}: it is not known yet, and so not looked for`];
+        return { plan: { ...of, pod: podTemplate(late, ""), facts: [], warnings }, missing: missing(of) };
+      }
+      const settings: DeploymentSettings = { ...late, image };
+      const registry = registries.find(({ settings: { host } }) => host === imageOf(settings).host)!;
+      const [of, found] = await allChecks([askDeployment(settings), tryPull(registry, settings), rights]);
+      const plan = planDeployment(settings, { ...of, image: found }, nodes);
+      return { plan, missing: missing(plan) };
+    },
     facts: [
       ...logins.flatMap(({ fact }) => fact ?? []),
       nodesFact(nodes),
       ...goneFacts(nodes, previous),
       ...registryFacts(registries),
-      ...(digest === undefined ? [] : [`${deployment.image} is ${digest}`]),
+      ...[...planned.values()].flatMap(({ facts }) => facts),
     ],
     warnings: [
       ...logins.flatMap(({ warning }) => warning ?? []),
       ...(unidentified === undefined ? [] : [unidentified]),
       ...seen.warnings,
       ...lacking,
-      ...parallelWarnings(nodes, settings, parallel),
+      ...parallelWarnings(nodes, trust, parallel),
       ...registries.flatMap(({ warnings }) => warnings),
       ...cloneWarnings(nodes),
-      ...(untried === undefined ? [] : [untried]),
-      ...(unsuited === undefined ? [] : [unsuited]),
-      ...nodeWarnings(nodes, settings, previous, observed !== undefined),
+      ...[...planned.values()].flatMap(({ warnings }) => warnings),
+      ...nodeWarnings(nodes, trust, previous, observed !== undefined),
     ],
   };
 }

@@ -63,12 +63,14 @@ export const planProblem = defineProblems("Objects of the stack", {
   },
   "adopted-deployment-differs": {
     cause: "A Deployment's selector is fixed, and a container of another name would stay beside ours.",
-    remedy:
-      "Set `deployment.app` to its label and container name if they are the same, or another `deployment.name`",
+    remedy: (app: string, name: string) =>
+      `Set \`${app}\` to its label and container name if they are the same, or another \`${name}\``,
     examples: [
       [
         "deployment ‹namespace›/‹name›",
         "it is to be adopted, but selects ‹selector› and has the containers ‹containers›; ours selects app=‹app› and has the container ‹app›",
+        "deployment.app",
+        "deployment.name",
       ],
     ],
   },

@@ -1,6 +1,5 @@
 /** The pull secret, in each namespace where pods need it. */
-import { settingSubject } from "../config/names";
-import type { Settings } from "../config/settings";
+import type { PullSecretSettings } from "../config/settings";
 import { type FoundSecret, dryRunSecret, findSecret } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { mergeDockerConfigJson } from "../registry/dockerConfig";
@@ -20,25 +19,20 @@ export interface PullSecretPlace {
   readonly merged: (ours: string) => string;
 }
 
-/** Whether any registry wants a login. */
-export const needsPullSecret = ({ registries }: Settings): boolean =>
-  registries.some(({ credentials }) => credentials.from !== "none");
-
 /** The pull secret's content in one namespace: the stack's registries, and in an adopted one what was there before. */
 async function resolvePullSecret(
   cluster: KubeContext,
   namespace: string,
-  settings: Settings,
+  { name, adopt, subject, setting }: PullSecretSettings,
   claim: () => Promise<Claim>,
 ): Promise<PullSecretPlace> {
-  const { name } = settings.pullSecret;
   const found = await findSecret(cluster, namespace, name);
   const what = `secret ${namespace}/${name}`;
-  const otherName = "`pullSecret.name`";
+  const otherName = `\`${setting("name")}\``;
   const object = { kind: "secret", namespace, name, context: cluster.name };
-  const kind = await resolveOwnership(object, found, { claim, adopt: settings.adopt, otherName });
+  const kind = await resolveOwnership(object, found, { claim, adopt, otherName });
   // Asked of the API server, as the user may well have no right to read namespaces.
-  if (!found) await dryRunSecret(cluster, namespace, settingSubject("pullSecret.namespaces"));
+  if (!found) await dryRunSecret(cluster, namespace, subject("namespaces"));
   if (found) refuseUnchangeable(what, found, kind === "adopted", otherName);
   const existing = found?.data[".dockerconfigjson"];
   const place = { namespace, exists: found !== undefined };
@@ -66,13 +60,14 @@ function refuseUnchangeable(what: string, found: FoundSecret, adopted: boolean, 
   }
 }
 
-/** Where the pull secret is to be; nowhere if no registry wants a login. */
+/** Where the pull secret is to be. */
 export function resolvePullSecrets(
   cluster: KubeContext,
-  settings: Settings,
+  settings: PullSecretSettings,
   previousState: () => Promise<PreviousState>,
 ): Promise<readonly PullSecretPlace[]> {
   const claim = async (): Promise<Claim> => claimOf(await previousState());
-  const namespaces = needsPullSecret(settings) ? settings.pullSecret.namespaces : [];
-  return allChecks(namespaces.map((namespace) => resolvePullSecret(cluster, namespace, settings, claim)));
+  return allChecks(
+    settings.namespaces.map((namespace) => resolvePullSecret(cluster, namespace, settings, claim)),
+  );
 }

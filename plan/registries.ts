@@ -1,12 +1,11 @@
 /** The registries' CAs and credentials, checked before any node is changed. */
-import { settingSubject } from "../config/names";
-import type { RegistrySettings, Settings } from "../config/settings";
+import type { DeploymentSettings, RegistrySettings, TrustSettings } from "../config/settings";
 import type { CaCertificate } from "../certificates/certificates";
 import { certificateLimit } from "../nodes/protocol/report";
 import type { TrustedCertificate } from "../nodes/protocol/spec";
 import { isFromRegistry, obtainCa } from "../registry/ca";
 import { credentialFor, defaultDockerConfig, dockerConfigJson } from "../registry/dockerConfig";
-import { manifestReference, parseImageReference } from "../registry/host";
+import { type ImageReference, manifestReference, parseImageReference } from "../registry/host";
 import { checkPull } from "../registry/pullCheck";
 import { robotStatus } from "../registry/robots";
 import type { RegistryCredential, TrustedCa } from "../registry/types";
@@ -17,18 +16,46 @@ import { planProblem } from "./problems";
 /** A registry's CA and credential, and what was found out with them. */
 export interface Registry {
   readonly settings: RegistrySettings;
+  /** How messages name it. */
+  readonly subject: string;
   readonly ca: TrustedCa;
   readonly credential: RegistryCredential | undefined;
-  /** The digest of the Deployment's image, where that is this registry's and was seen there. */
-  readonly digest: string | undefined;
-  /** What that image is for, where it is an index of several. */
-  readonly platforms?: readonly string[] | undefined;
+  /** What was found of the Deployments' images that are this registry's. */
+  readonly images: ReadonlyMap<DeploymentSettings, FoundImage>;
   /** When the robot account of the credential ends, where Harbor says so. */
   readonly expires: Date | undefined;
   readonly warnings: readonly string[];
 }
 
-const imageSubject = settingSubject("deployment.image");
+/** An image, as its registry has it. */
+export interface FoundImage {
+  /** Left out where it could not be asked from here. */
+  readonly digest?: string | undefined;
+  /** What it is for, where it is an index of several. */
+  readonly platforms?: readonly string[] | undefined;
+}
+
+/** The image of a Deployment. */
+export const imageOf = ({ image, subject }: DeploymentSettings): ImageReference =>
+  parseImageReference(image, { subject: subject("image") });
+
+/** Tries to pull as the nodes will: the image of a Deployment, or nothing but the login. */
+export async function tryPull(
+  {
+    settings: { host, kind },
+    ca,
+    credential,
+    subject,
+  }: Pick<Registry, "settings" | "ca" | "credential" | "subject">,
+  deployment?: DeploymentSettings,
+): Promise<FoundImage & { readonly warning?: string | undefined }> {
+  const image = deployment && imageOf(deployment);
+  return await checkPull({
+    ...{ host, ca: ca.certificates.map(({ pem }) => pem), credential, kind },
+    ...(image ? { image: { repository: image.repository, reference: manifestReference(image) } } : {}),
+    subject: { image: deployment?.subject("image") ?? "", credential: `${subject}.credentials` },
+  });
+}
 
 /** The certificates that earlier runs trusted for a registry, for trust on first use. */
 async function knownOf(
@@ -43,12 +70,13 @@ async function knownOf(
 async function prepareRegistry(
   settings: RegistrySettings,
   index: number,
-  all: Settings,
+  all: TrustSettings,
+  deployments: readonly DeploymentSettings[],
   previousState: () => Promise<PreviousState>,
 ): Promise<Registry> {
-  const subject = settingSubject(`registries[${index}]`);
-  const image = parseImageReference(all.deployment.image, { subject: imageSubject });
-  const pulled = all.deployment.enabled && image.host === settings.host;
+  const subject = all.subject(`registries[${index}]`);
+  const pulled = deployments.filter((deployment) => imageOf(deployment).host === settings.host);
+  const [first] = pulled;
   const credential = async (): Promise<RegistryCredential | undefined> => {
     const { credentials, host } = settings;
     switch (credentials.from) {
@@ -62,7 +90,7 @@ async function prepareRegistry(
           credentials.path === undefined
             ? { path: defaultDockerConfig(), implied: true }
             : { path: credentials.path },
-          { subject: `${subject}.credentials`, repository: pulled ? image.repository : undefined },
+          { subject: `${subject}.credentials`, repository: first && imageOf(first).repository },
         );
     }
   };
@@ -73,36 +101,36 @@ async function prepareRegistry(
     credential(),
   ]);
   const warnings = ca.warnings.map((warning) => `${settings.host}: ${warning}`);
-  let digest: string | undefined;
-  let platforms: readonly string[] | undefined;
+  const registry = { settings, subject, ca, credential: given };
+  const tried = await allChecks(
+    (first || !given ? pulled : [undefined]).map((deployment) => tryPull(registry, deployment)),
+  );
+  const unseen = new Set(tried.flatMap(({ warning }) => warning ?? []));
+  warnings.push(...[...unseen].map((warning) => `${settings.host}: ${warning}`));
   let expires: Date | undefined;
-  if (pulled || given) {
-    const registry = { host: settings.host, ca: ca.certificates.map(({ pem }) => pem) };
-    const found = await checkPull({
-      ...registry,
-      credential: given,
-      ...(pulled ? { image: { repository: image.repository, reference: manifestReference(image) } } : {}),
-      kind: settings.kind,
-      subject: { image: imageSubject, credential: `${subject}.credentials` },
+  if (given && settings.kind === "harbor" && unseen.size === 0) {
+    const { host } = settings;
+    const robot = await robotStatus({
+      ...{ host, ca: ca.certificates.map(({ pem }) => pem), credential: given },
+      subject: `${subject}.credentials`,
     });
-    ({ digest, platforms } = found);
-    if (found.warning !== undefined) warnings.push(`${settings.host}: ${found.warning}`);
-    else if (given && settings.kind === "harbor") {
-      const robot = await robotStatus({ ...registry, credential: given, subject: `${subject}.credentials` });
-      if (robot.warning !== undefined) warnings.push(`${settings.host}: ${robot.warning}`);
-      expires = robot.expires;
-    }
+    if (robot.warning !== undefined) warnings.push(`${host}: ${robot.warning}`);
+    expires = robot.expires;
   }
-  return { settings, ca, credential: given, digest, platforms, expires, warnings };
+  const images = new Map(pulled.map((deployment, at) => [deployment, tried[at]!]));
+  return { ...registry, images, expires, warnings };
 }
 
 /** Reads each registry's CA and credential, and tries them if the registry can be reached. */
 export function prepareRegistries(
-  settings: Settings,
+  settings: TrustSettings,
+  deployments: readonly DeploymentSettings[],
   previousState: () => Promise<PreviousState>,
 ): Promise<readonly Registry[]> {
   return allChecks(
-    settings.registries.map((registry, index) => prepareRegistry(registry, index, settings, previousState)),
+    settings.registries.map((registry, index) =>
+      prepareRegistry(registry, index, settings, deployments, previousState),
+    ),
   );
 }
 
@@ -111,14 +139,17 @@ export function prepareRegistries(
  *
  * @throws UserError `too-many-certificates`
  */
-export function trustedCertificates(registries: readonly Registry[]): readonly TrustedCertificate[] {
+export function trustedCertificates(
+  registries: readonly Registry[],
+  { subject }: TrustSettings,
+): readonly TrustedCertificate[] {
   const certificates = registries.flatMap(({ ca: { registry, certificates } }) =>
     certificates.map(({ sha256 }) => ({ registry, sha256 })),
   );
   if (certificates.length <= certificateLimit) return certificates;
   throw planProblem.error(
     "too-many-certificates",
-    { subject: settingSubject("registries"), seen: `their CAs are ${certificates.length} certificates` },
+    { subject: subject("registries"), seen: `their CAs are ${certificates.length} certificates` },
     certificateLimit,
   );
 }

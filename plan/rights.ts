@@ -1,19 +1,15 @@
 /** The rights that a run needs at the two API servers. */
-import { settingSubject } from "../config/names";
-import type { Settings } from "../config/settings";
+import type { DeploymentSettings, PullSecretSettings, Settings, TrustSettings } from "../config/settings";
 import { type Right, checkRights, listRights, missingRights } from "../kubernetes/checks";
 import type { Contexts } from "../kubernetes/contexts";
 import { leaseName, leaseNamespace, leaseVerbs } from "../kubernetes/lease";
-import { parseImageReference } from "../registry/host";
 import { type Problem, UserError, allChecks } from "../support/errors";
-import { needsPullSecret } from "./pullSecrets";
-
-const imageSubject = settingSubject("deployment.image");
+import { imageOf } from "./registries";
 
 /** The provider's verbs for an object. It also watches the object until it is ready or deleted. */
 const change = ["get", "list", "watch", "create", "patch", "delete"];
 
-function supervisorRights({ namespace, cluster, access, nodes }: Settings): Right[] {
+function supervisorRights({ namespace, cluster, access, nodes }: TrustSettings): Right[] {
   const key: Right[] =
     nodes.sshKeyFile === undefined
       ? [{ verb: "get", resource: "secrets", namespace, name: `${cluster}-ssh` }]
@@ -23,31 +19,28 @@ function supervisorRights({ namespace, cluster, access, nodes }: Settings): Righ
   return [...key, ...pods, { verb: "create", resource: "pods", subresource: "exec", namespace }];
 }
 
-function clusterRights(settings: Settings): Right[] {
-  const { pullSecret, deployment } = settings;
-  const wanted: Right[] = ["get", "list"].map((verb) => ({ verb, resource: "nodes" }));
-  if (needsPullSecret(settings)) {
-    for (const namespace of pullSecret.namespaces) {
-      wanted.push(...change.map((verb) => ({ verb, resource: "secrets", namespace })));
-      if (pullSecret.defaultServiceAccount) {
-        const accounts = { resource: "serviceaccounts", namespace, name: "default" };
-        wanted.push({ verb: "get", ...accounts }, { verb: "patch", ...accounts });
-      }
-    }
-  }
-  if (deployment.enabled) {
-    const { namespace } = deployment;
-    wanted.push(...change.map((verb) => ({ verb, group: "apps", resource: "deployments", namespace })));
-    wanted.push({ verb: "create", resource: "pods", namespace });
+const nodeRights: readonly Right[] = ["get", "list"].map((verb) => ({ verb, resource: "nodes" }));
+
+export function pullSecretRights({ namespaces, defaultServiceAccount }: PullSecretSettings): Right[] {
+  return namespaces.flatMap((namespace) => {
+    const accounts = { resource: "serviceaccounts", namespace, name: "default" };
+    return [
+      ...change.map((verb) => ({ verb, resource: "secrets", namespace })),
+      ...(defaultServiceAccount ? ["get", "patch"].map((verb) => ({ verb, ...accounts })) : []),
+    ];
+  });
+}
+
+export function deploymentRights({ namespace }: Pick<DeploymentSettings, "namespace">): Right[] {
+  return [
+    ...change.map((verb) => ({ verb, group: "apps", resource: "deployments", namespace })),
+    { verb: "create", resource: "pods", namespace },
     // The provider watches the rollout by these.
-    for (const verb of ["list", "watch"]) {
-      wanted.push(
-        { verb, resource: "pods", namespace },
-        { verb, group: "apps", resource: "replicasets", namespace },
-      );
-    }
-  }
-  return wanted;
+    ...["list", "watch"].flatMap((verb) => [
+      { verb, resource: "pods", namespace },
+      { verb, group: "apps", resource: "replicasets", namespace },
+    ]),
+  ];
 }
 
 const leases = { group: "coordination.k8s.io", resource: "leases" };
@@ -81,11 +74,16 @@ const optionalRights: readonly { readonly rights: readonly Right[]; readonly cos
  */
 export async function checkAllRights(
   { supervisor, cluster }: Contexts,
-  settings: Settings,
+  { trust, pullSecrets, deployments }: Settings,
 ): Promise<readonly string[]> {
+  const wanted = [
+    ...nodeRights,
+    ...pullSecrets.flatMap(pullSecretRights),
+    ...deployments.flatMap(deploymentRights),
+  ];
   const [, , ...warnings] = await allChecks([
-    supervisor.then((context) => checkRights(context, supervisorRights(settings))),
-    cluster.then((context) => checkRights(context, clusterRights(settings))),
+    supervisor.then((context) => checkRights(context, supervisorRights(trust))),
+    cluster.then((context) => checkRights(context, wanted)),
     ...optionalRights.map(async ({ rights, cost }) => {
       const context = await cluster;
       const missing = await missingRights(context, rights);
@@ -106,7 +104,7 @@ export async function checkAllRights(
 export async function withoutRepetition(
   error: unknown,
   rights: Promise<unknown>,
-  settings: Settings,
+  { trust, deployments }: Settings,
 ): Promise<unknown> {
   const listed = await rights.then(
     (): readonly Problem[] => [],
@@ -114,16 +112,18 @@ export async function withoutRepetition(
   );
   if (!(error instanceof UserError)) return error;
   const refused = ({ code, subject }: Problem): boolean =>
-    (code === "namespace-not-found" && subject === settingSubject("namespace")) ||
-    (code === "no-rights" && subject === `context ${settings.supervisorContext}`);
-  const { deployment, namespace } = settings;
-  const { repository } = parseImageReference(deployment.image, { subject: imageSubject });
-  const imageFollows =
-    repository.startsWith(`${namespace}/`) &&
-    error.problems.some((problem) => refused(problem) && !listed.includes(problem));
+    (code === "namespace-not-found" && subject === trust.subject("namespace")) ||
+    (code === "no-rights" && subject === `context ${trust.supervisorContext}`);
+  const following = new Set(
+    error.problems.some((problem) => refused(problem) && !listed.includes(problem))
+      ? deployments
+          .filter((each) => imageOf(each).repository.startsWith(`${trust.namespace}/`))
+          .map(({ subject }) => subject("image"))
+      : [],
+  );
   const [first, ...rest] = error.problems.filter(
     (problem) =>
-      !(imageFollows && problem.subject === imageSubject) &&
+      !following.has(problem.subject) &&
       (problem.code !== "no-rights" ||
         listed.includes(problem) ||
         !listed.some(({ code, subject }) => code === "no-rights" && subject === problem.subject)),

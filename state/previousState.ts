@@ -6,10 +6,13 @@ import { parseCaReport, parseContainerdReport } from "../nodes/protocol/report";
 import type { ClusterName, TrustedCertificate } from "../nodes/protocol/spec";
 import type { RegistryHost } from "../registry/types";
 import { UserError } from "../support/errors";
+import { idLabel } from "../support/names";
 import {
   type RecordedIdentity,
   environmentOf,
   formerOwner,
+  identityOf,
+  nameOf,
   objectRecord,
   readIdentities,
   replacedUid,
@@ -47,17 +50,27 @@ export interface RecordedPod extends RecordedObject {
   readonly replaces: string | undefined;
 }
 
-/** What the state held when this run began. */
+/** Which part of a state is asked for: a set of nodes, with what was made for it. */
+export interface NodeSet {
+  /** The set's name, and those that earlier runs gave it. */
+  readonly names: readonly string[];
+  /** Whether it is the only one of the stack: then all that the state has is of it. */
+  readonly alone: boolean;
+}
+
+/** What the state held of a set of nodes when this run began. */
 export interface PreviousState {
+  /** The set's own identity; undefined before its first run. */
+  readonly identity: RecordedIdentity | undefined;
   /** The stack's own jumpbox pod. */
   readonly jumpbox: RecordedPod | undefined;
-  /** What the stack has in the workload cluster. */
+  /** What the stack has in workload clusters, of all sets. */
   readonly objects: readonly RecordedObject[];
   /** By node name. */
   readonly nodes: ReadonlyMap<string, RecordedNode>;
   /** Of each set of nodes, by its name. */
   readonly identities: ReadonlyMap<string, RecordedIdentity>;
-  /** The workload cluster, with what proves it: several where a run was cut off that took up another one. */
+  /** The set's workload cluster, with what proves it: several where a run was cut off that took up another one. */
   readonly clusters: readonly ClusterName[];
   /** SHA-256 of the certificates that nodes were to trust, by registry. */
   readonly trusted: ReadonlyMap<RegistryHost, readonly string[]>;
@@ -81,11 +94,17 @@ function unlessUnreadable<T>(read: () => T): T | undefined {
  *
  * @throws UserError `state-unreadable`
  */
-export function readPreviousState(answer: unknown): PreviousState {
+export function readPreviousState(answer: unknown, { names, alone }: NodeSet): PreviousState {
   const parsed = resources.safeParse(answer);
   if (!parsed.success) {
     throw unreadableState("the stack's state", "what the engine says of it is not understood", "engine");
   }
+  const commands = Object.entries(parsed.data)
+    .filter(([, { type }]) => type === resourceTypes.command)
+    .map(([urn, { outputs }]) => ({ urn, inputs: outputs, outputs }));
+  const identities = readIdentities(commands);
+  const identity = identityOf(identities, names);
+  const isOfSet = (id: unknown): boolean => alone || (id !== undefined && id === identity?.id);
   const nodes = new Map<string, RecordedNode>();
   const notRestarted = new Set<string>();
   const objects: RecordedObject[] = [];
@@ -93,9 +112,10 @@ export function readPreviousState(answer: unknown): PreviousState {
   let ofStack: Map<RegistryHost, Set<string>> | undefined;
   let jumpbox: RecordedPod | undefined;
   const clusters = new Map<string, ClusterName>();
-  for (const { type, outputs } of Object.values(parsed.data)) {
+  for (const [urn, { type, outputs }] of Object.entries(parsed.data)) {
     if (type === resourceTypes.command) {
       const environment = environmentOf(outputs);
+      if (!isOfSet(environment["TKC_REGISTRY_ID"])) continue;
       const { TKC_REGISTRY_NONCE: nonce, TKC_REGISTRY_CA: ca } = environment;
       const stdout = stdoutOf(outputs) ?? "";
       const installed = nonce === undefined ? undefined : unlessUnreadable(() => parseCaReport(stdout));
@@ -111,13 +131,15 @@ export function readPreviousState(answer: unknown): PreviousState {
       if (loaded && "skipped" in loaded) notRestarted.add(loaded.uid);
     } else if (type === resourceTypes.nodes) {
       const found = trustedNodesRecord.safeParse(outputs).data;
-      if (found) ofStack = addCertificates(new Map(), found.certificates);
+      if (found && (alone || names.includes(nameOf(urn))))
+        ofStack = addCertificates(new Map(), found.certificates);
     } else if (type === resourceTypes.pod || objectTypes.has(type)) {
       const found = objectRecord.safeParse(outputs).data;
       if (!found) continue;
-      const object: RecordedObject = { kind: found.kind, ...found.metadata };
-      if (type === resourceTypes.pod) jumpbox = { ...object, replaces: replacedUid(outputs) };
-      else objects.push(object);
+      const { labels, ...metadata } = found.metadata;
+      const object: RecordedObject = { kind: found.kind, ...metadata };
+      if (type !== resourceTypes.pod) objects.push(object);
+      else if (isOfSet(labels?.[idLabel])) jumpbox = { ...object, replaces: replacedUid(outputs) };
     }
   }
   for (const [name, node] of nodes) {
@@ -125,11 +147,8 @@ export function readPreviousState(answer: unknown): PreviousState {
   }
   // An interrupted run may have changed nodes before it registered the certificates of the stack.
   const trusted = [...(ofStack ?? ofNodes)].map(([registry, sha256]) => [registry, [...sha256]] as const);
-  const commands = Object.entries(parsed.data)
-    .filter(([, { type }]) => type === resourceTypes.command)
-    .map(([urn, { outputs }]) => ({ urn, inputs: outputs, outputs }));
   return {
-    ...{ jumpbox, objects, nodes, identities: readIdentities(commands), clusters: [...clusters.values()] },
+    ...{ jumpbox, objects, nodes, identity, identities, clusters: [...clusters.values()] },
     trusted: new Map(trusted),
   };
 }
@@ -142,12 +161,12 @@ function addCertificates(
   return to;
 }
 
-/** Asks the engine for the state of the running stack, as the previous run left it. */
-export async function previousState(): Promise<PreviousState> {
+/** Asks the engine for what the state of the running stack has of a set of nodes, as the previous run left it. */
+export async function previousState(set: NodeSet): Promise<PreviousState> {
   const stackName = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
   // What `StackReference` asks for is the stack's outputs, which a run that failed has not set.
   const { outputs } = (await pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {
     stackName,
   })) as { outputs: unknown };
-  return readPreviousState(outputs);
+  return readPreviousState(outputs, set);
 }

@@ -28,7 +28,10 @@ export const placedRecord = z.object({ metadata: z.object({ namespace: z.string(
 /** A Kubernetes object among a resource's outputs: it exists, or existed. */
 export const objectRecord = z.object({
   kind: z.string(),
-  metadata: placedRecord.shape.metadata.extend({ uid: z.string() }),
+  metadata: placedRecord.shape.metadata.extend({
+    uid: z.string(),
+    labels: z.record(z.string(), z.unknown()).optional(),
+  }),
 });
 
 const podRecord = z.object({
@@ -132,6 +135,21 @@ export function readIdentities(
     else add(set, { id: stackId.safeParse(stdoutOf(outputs)).data });
   }
   return identities;
+}
+
+/** The identity of a set of nodes, where earlier runs gave the set other names. */
+export function identityOf(
+  identities: ReadonlyMap<string, RecordedIdentity>,
+  names: readonly string[],
+): RecordedIdentity | undefined {
+  const found = names.flatMap((name) => identities.get(name) ?? []);
+  const [first] = found;
+  return (
+    first && {
+      id: found.find(({ id }) => id !== undefined)?.id,
+      former: found.find(({ former }) => former !== undefined)?.former,
+    }
+  );
 }
 
 /** A state that cannot be read. */

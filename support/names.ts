@@ -22,6 +22,9 @@ export const freeName = z
  */
 export const labelValue = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 
+/** On our objects: the id of the set of nodes that they were made for. */
+export const idLabel = "tkc-registry/id";
+
 const hostNamePattern = /^[0-9A-Za-z]([0-9A-Za-z.-]{0,251}[0-9A-Za-z])?$/;
 
 /** Whether this has the shape of a host's name. */

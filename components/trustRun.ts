@@ -1,0 +1,127 @@
+import * as pulumi from "@pulumi/pulumi";
+import type * as k8s from "@pulumi/kubernetes";
+import type {
+  DeploymentSettings,
+  LateDeploymentSettings,
+  PullSecretSettings,
+  TrustSettings,
+} from "../config/settings";
+import { unreachablePolicy } from "../nodes/protocol/environment";
+import type { UnreachablePolicy } from "../nodes/protocol/spec";
+import type { DeploymentPlan } from "../plan/deployment";
+import { stackOwner } from "../plan/ownership";
+import { type Plan, type Planned, type PlannedSecret, makePlan } from "../plan/plan";
+import { type NodeSet, previousState } from "../state/previousState";
+import { assertBuildIsFresh } from "../support/build";
+import { allChecks } from "../support/errors";
+import { printableError } from "./sdk";
+
+/** What the components of a cluster get from its `RegistryTrust`. */
+export interface Declared {
+  /** The id of the set of nodes. */
+  readonly id: pulumi.Output<string>;
+  /** The provider of the workload cluster's objects. It is made when it is first asked for: it is a process. */
+  readonly clusterProvider: () => k8s.Provider;
+}
+
+const refuse = (error: unknown): never => {
+  throw printableError(error);
+};
+
+/**
+ * One run for a cluster: its plan is made once, for all components that the program declares with the `RegistryTrust`, so
+ * that a run is refused with all problems at once. What gets its arguments from resources is planned when these are
+ * known.
+ */
+export class TrustRun {
+  /** The stack's readable name. */
+  readonly owner = stackOwner(pulumi.getProject(), pulumi.getStack());
+  readonly settings: Promise<TrustSettings>;
+  readonly unreachable: Promise<UnreachablePolicy>;
+  readonly plan: Promise<Plan>;
+  /** Known when the `RegistryTrust` has declared its children. */
+  readonly declared: Promise<Declared>;
+  /** Tells the others what was declared. */
+  declare!: (declared: Declared) => void;
+  /** The components that were declared together with the `RegistryTrust`. */
+  readonly parts: pulumi.Resource[] = [];
+
+  readonly #pullSecrets: Promise<PullSecretSettings>[] = [];
+  readonly #deployments: Promise<DeploymentSettings>[] = [];
+  #gathering = true;
+
+  /**
+   * @param settings - Of the nodes' trust.
+   * @param set - Which part of the stack's state is theirs.
+   */
+  constructor(settings: Promise<TrustSettings>, set: (settings: TrustSettings) => NodeSet) {
+    this.settings = settings;
+    this.unreachable = settings.then(({ unreachableNodes }) =>
+      unreachablePolicy(process.env, unreachableNodes),
+    );
+    this.plan = this.#makePlan(set).catch(refuse);
+    const told = new Promise<Declared>((resolve) => {
+      this.declare = resolve;
+    });
+    this.declared = this.plan.then(() => told);
+  }
+
+  async #makePlan(set: (settings: TrustSettings) => NodeSet): Promise<Plan> {
+    assertBuildIsFresh();
+    // A program declares its components in one go; those that come later are planned by themselves.
+    await new Promise(setImmediate);
+    this.#gathering = false;
+    const [trust, pullSecrets, deployments] = await allChecks([
+      this.settings,
+      allChecks(this.#pullSecrets),
+      allChecks(this.#deployments),
+    ]);
+    const parallel = Number(process.env["PULUMI_NODEJS_PARALLEL"]); // the language host's word for --parallel
+    return await makePlan(
+      { trust, pullSecrets, deployments },
+      {
+        owner: this.owner,
+        previousState: () => previousState(set(trust)),
+        parallel: parallel > 0 ? parallel : undefined,
+        unreachable: await this.unreachable,
+      },
+    );
+  }
+
+  /** Tells that a component was declared. */
+  join(component: pulumi.Resource): void {
+    if (this.#gathering) this.parts.push(component);
+  }
+
+  /**
+   * Plans a pull secret: with all others, or by itself where it was declared later.
+   *
+   * @throws RunError
+   */
+  async planPullSecret(settings: Promise<PullSecretSettings>): Promise<Planned<readonly PlannedSecret[]>> {
+    const together = this.#gathering && this.#pullSecrets.push(settings);
+    const plan = await this.plan;
+    if (!together) return await settings.then(plan.planPullSecret).catch(refuse);
+    return { plan: plan.pullSecrets.get(await settings)!, missing: plan.missing };
+  }
+
+  /**
+   * As {@link planPullSecret}.
+   *
+   * @param waits - Whether the settings wait for a resource: then the others do not wait for them.
+   */
+  async planDeployment(
+    settings: Promise<LateDeploymentSettings>,
+    waits: boolean,
+  ): Promise<Planned<DeploymentPlan>> {
+    const known = settings as Promise<DeploymentSettings>; // what does not wait is known
+    const together = this.#gathering && !waits && this.#deployments.push(known);
+    const plan = await this.plan;
+    if (!together) {
+      const planned = await settings.then(plan.planDeployment).catch(refuse);
+      for (const warning of planned.plan.warnings) await pulumi.log.warn(warning);
+      return planned;
+    }
+    return { plan: plan.deployments.get(await known)!, missing: plan.missing };
+  }
+}
