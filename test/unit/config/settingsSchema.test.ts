@@ -113,6 +113,14 @@ const withRegistry = (changes: object) =>
   file({ ...least, registries: [{ ...least.registries[0], ...changes }] });
 
 describe("settings.schema.json", () => {
+  it("is in the package, by the name that editors and programs take", () => {
+    assert.equal(require.resolve("tkc-registry/schema.json"), schemaFile);
+    const { files } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as {
+      files: string[];
+    };
+    assert.ok(files.includes(path.basename(schemaFile)));
+  });
+
   const bare = Object.fromEntries(Object.entries(least).map(([name, value]) => [`x:${name}`, value]));
   const good: Readonly<Record<string, string>> = {
     "all settings": file(whole),
