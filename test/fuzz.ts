@@ -14,6 +14,7 @@ export const cases = {
   "settings, one wrong": 1000,
   "settings that are secrets": 500,
   "settings with misplaced secrets": 500,
+  "settings files": 500,
   // the registry: names, certificates, credentials, challenges
   hosts: 800,
   images: 800,
