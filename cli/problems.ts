@@ -18,8 +18,8 @@ export const cliProblem = defineProblems(
         noTerminal: (variable: string) => `Set ${variable} in the environment`,
         noAnswer: "Log in again",
         name: 'Names are lower-case letters, digits and "-"',
-        namespaceName:
-          "Log in to such a cluster by `kubectl vsphere login`, and name its contexts in the settings",
+        contextName: "Give the name of a kubeconfig context",
+        sameContext: "Give the two contexts different names with --supervisor-context and --cluster-context",
         twoTrusts: "Give one of the two",
         noImage: "Give one with --image",
         otherImage: (hosts: readonly string[]) => `Give an image of ${hosts.join(" or ")}`,
@@ -27,11 +27,8 @@ export const cliProblem = defineProblems(
       examples: [
         ["--cluster", "it is missing", "help", "login"],
         ["--cluster", '"‹value›" is not a Kubernetes name', "name"],
-        [
-          "--cluster",
-          "it is the namespace's name too, so that both contexts would have one name",
-          "namespaceName",
-        ],
+        ["--cluster-context", "it would be ‹name›, as the Supervisor's context is", "sameContext"],
+        ["--supervisor-context", '"‹value›" is not a name of one line', "contextName"],
         ["HOST", "it is missing", "noRegistry"],
         [
           "--password",

@@ -17,7 +17,7 @@ export function openContexts(settings: Settings): Contexts & {
       supervisor: { name: settings.supervisorContext, subject: settingSubject("supervisorContext") },
       cluster: { name: settings.clusterContext, subject: clusterSubject },
     }),
-    login: (server) => renewLogin(settings, server),
+    login: (server) => renewLogin(settings, settings, server),
   };
 }
 
