@@ -44,10 +44,10 @@ export async function init(args: readonly string[]): Promise<void> {
   const draft = await makeDraft(request, base.draft, answers);
   const settings = checkDraft(draft, project);
   await writeNew(file, settingsText(draft, project));
+  process.exitCode = 1; // until all is well
   say(`wrote ${file}`);
   const unset = withoutPassword(draft);
   const code = await check({ settings, project, stack, unset });
-  process.exitCode = 1; // until all is done
 
   const secrets = [...base.secrets.filter((name) => !name.startsWith("passwords")), ...withPath(unset)];
   const toSet = ["--stack", stack];
