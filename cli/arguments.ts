@@ -75,8 +75,11 @@ export function parseArguments(
 export function describeMistake({ code, message }: CommanderError, command: Command): string {
   if (code === "commander.missingArgument") return `${/'(.*)'/.exec(message)?.[1] ?? "a word"} is missing`;
   if (code === "commander.excessArguments") return "there is a word that belongs to no option";
+  if (code === "commander.optionMissingArgument") {
+    const own = command.options.find(({ flags }) => message.includes(`'${flags}'`));
+    return `${own?.long ?? "an option"} lacks its value`;
+  }
   const flag = /'(--[a-z][a-z-]*)(?:=|'| <)/.exec(message)?.[1];
-  if (code === "commander.optionMissingArgument") return `${flag ?? "an option"} lacks its value`;
   if (command.options.some(({ long }) => long === flag)) return `${flag!} takes no value`;
   return `${flag ?? "an option"} is unknown`;
 }

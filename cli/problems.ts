@@ -2,7 +2,7 @@
 import { type RemedyOf, defineProblems } from "../support/errors";
 
 export const cliProblem = defineProblems(
-  "Commands: `npm run ca`, `npm run login`, `npm run verify`, `npm run forget`",
+  "Commands: `npm run init`, `npm run ca`, `npm run login`, `npm run verify`, `npm run forget`",
   {
     "bad-arguments": {
       cause: "A command was given options that it does not take, or not all that it needs.",
@@ -18,8 +18,8 @@ export const cliProblem = defineProblems(
         noTerminal: (variable: string) => `Set ${variable} in the environment`,
         noAnswer: "Log in again",
         name: 'Names are lower-case letters, digits and "-"',
-        namespaceName:
-          "Log in to such a cluster by `kubectl vsphere login`, and name its contexts in the settings",
+        contextName: "Give the name of a kubeconfig context",
+        sameContext: "Give the two contexts different names with --supervisor-context and --cluster-context",
         twoTrusts: "Give one of the two",
         noImage: "Give one with --image",
         otherImage: (hosts: readonly string[]) => `Give an image of ${hosts.join(" or ")}`,
@@ -27,11 +27,8 @@ export const cliProblem = defineProblems(
       examples: [
         ["--cluster", "it is missing", "help", "login"],
         ["--cluster", '"‹value›" is not a Kubernetes name', "name"],
-        [
-          "--cluster",
-          "it is the namespace's name too, so that both contexts would have one name",
-          "namespaceName",
-        ],
+        ["--cluster-context", "it would be ‹name›, as the Supervisor's context is", "sameContext"],
+        ["--supervisor-context", '"‹value›" is not a name of one line', "contextName"],
         ["HOST", "it is missing", "noRegistry"],
         [
           "--password",
@@ -89,6 +86,47 @@ export const cliProblem = defineProblems(
         ["stack ‹name›", "pulumi said: ‹message›", "refused"],
         ["stack ‹name›", "what `pulumi stack export` printed is not JSON", "notJson"],
       ],
+    },
+    "stack-file-exists": {
+      cause: "A settings file is only written where there is none.",
+      remedy: "Choose another name, or edit the file that is there",
+      examples: [["Pulumi.‹name›.yaml", "there is such a file"]],
+    },
+    "stack-file-malformed": {
+      cause: "The file is not one that Pulumi writes, or was damaged by hand.",
+      remedy: "Correct it",
+      examples: [
+        ["Pulumi.‹name›.yaml", "it is not as Pulumi writes it"],
+        ["Pulumi.‹name›.yaml", "it is not YAML at line ‹line›"],
+      ],
+    },
+    "stack-file-unwritable": {
+      cause: "The working directory is not writable for the user who runs this, or its disk is full.",
+      remedy: "Correct its permissions, or run it in another folder",
+      examples: [["Pulumi.‹name›.yaml", "it cannot be written (‹error›)"]],
+    },
+    "init-incomplete": {
+      cause: "A new environment needs a few settings that nothing else tells.",
+      remedy: {
+        option: (form: string) => `Give ${form}, or run it at a terminal`,
+        unanswered: "Nothing was written. Run it again",
+      },
+      examples: [
+        ["--cluster", "it is missing, and there is no terminal to ask at", "option", "--cluster CLUSTER"],
+        ["Cluster", "the question was not answered", "unanswered"],
+      ],
+    },
+    "ca-not-confirmed": {
+      cause:
+        "Over the network, anybody can pose as the registry. Its CA is pinned only by a fingerprint that came by another way.",
+      remedy: (host: string) =>
+        `Nothing was written. Ask the registry's administrator for the fingerprint, then give it with --ca-sha256 ${host}=SHA256`,
+      examples: [["registry ‹host›", "the SHA-256 ‹sha256› of its CA was not confirmed", "‹host›"]],
+    },
+    "pulumi-failed": {
+      cause: "Pulumi refused a command, and has said why.",
+      remedy: "Put right what it says, then run this command and those after it",
+      examples: [["pulumi stack init ‹name›", "it ended with code ‹number›"]],
     },
     interrupted: {
       cause: "It was told to end.",

@@ -69,8 +69,15 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
   "kubeconfig-conflict": {
     cause:
       "An entry of the same name is for another server or user; to replace it could cut somebody off from another cluster.",
-    remedy: "Replace the entry with --force, or write another file with --kubeconfig FILE",
-    examples: [["kubeconfig ‹file›", 'the cluster "‹cluster›" there is for ‹server›, not ‹server›']],
+    remedy: {
+      entry: "Replace the entry with --force, or write another file with --kubeconfig FILE",
+      context:
+        "Keep both: log in with --supervisor-context NAME and --cluster-context NAME, and name these contexts in the settings. Or replace it with --force, or write another file with --kubeconfig FILE",
+    },
+    examples: [
+      ["kubeconfig ‹file›", 'the context "‹name›" there is for ‹server›, not ‹server›', "context"],
+      ["kubeconfig ‹file›", 'the cluster "‹cluster›" there is for ‹server›, not ‹server›', "entry"],
+    ],
   },
   "kubeconfig-locked": {
     cause: "`kubectl` or another login is writing the kubeconfig, or was killed while it did.",
