@@ -23,6 +23,7 @@ export const cliProblem = defineProblems(
         twoTrusts: "Give one of the two",
         noImage: "Give one with --image",
         otherImage: (hosts: readonly string[]) => `Give an image of ${hosts.join(" or ")}`,
+        otherTrust: (names: readonly string[]) => `Give one of those that it has: ${names.join(", ")}`,
       },
       examples: [
         ["--cluster", "it is missing", "help", "login"],
@@ -45,6 +46,7 @@ export const cliProblem = defineProblems(
           "TKC_REGISTRY_VCENTER_PASSWORD",
         ],
         ["--image", '"‹image›" is of none of the stack\'s registries', "otherImage", ["‹registry›"]],
+        ["--trust", 'the stack has no RegistryTrust "‹name›"', "otherTrust", ["‹name›", "‹name›"]],
       ],
     },
     "ca-not-served": {

@@ -1,7 +1,8 @@
 import * as assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { describeFindings } from "../../../../cli/verify/describe";
-import { type Evidence, judge, nodesToAsk } from "../../../../cli/verify/judge";
+import { type Evidence, judge as judgeSet, nodesToAsk } from "../../../../cli/verify/judge";
+import { findingsOf } from "../../../../cli/verify/stackFindings";
 import type { ClusterNode } from "../../../../kubernetes/types";
 import type { Observation } from "../../../../nodes/operations/inspection";
 import type { ScriptSuccess } from "../../../../nodes/protocol/report";
@@ -14,6 +15,8 @@ const both = [harbor, custom];
 const now = new Date("2026-01-01T12:00:00Z");
 const image = "harbor.example:8443/ns1/nginx:1";
 
+const judge = (evidence: Evidence) =>
+  findingsOf({ name: "dev", warnings: [] }, [judgeSet(evidence)], [], now);
 const stackOf = (
   names: readonly string[],
   { certificates = [harbor], notAfter = "2027-01-01T00:00:00Z" } = {},
@@ -65,9 +68,10 @@ const silent = (code: Problem["code"], seen = "no answer"): Observation => ({
   kind: "silent",
   problem: { code, subject: "node w1 (10.0.0.1 port 22)", seen, remedy: "Check that it runs" },
 });
-const evidence = (change: Partial<Evidence> = {}): Evidence => ({
+const evidence = ({ stack = stackOf(["w1"]), ...change }: Partial<Evidence> = {}): Evidence => ({
   name: "dev",
-  stack: stackOf(["w1"]),
+  stack,
+  set: stack.sets[0]!,
   listed: [listed("w1")],
   observed: new Map([["w1", report()]]),
   pulls: new Map(),
@@ -133,6 +137,7 @@ describe("what was found", () => {
       registries: [
         {
           host: harbor.registry,
+          registryTrust: "tkc-cluster-1",
           certificates: [
             {
               sha256: harbor.sha256,
@@ -148,6 +153,7 @@ describe("what was found", () => {
       nodes: [
         {
           name: "w1",
+          registryTrust: "tkc-cluster-1",
           role: "worker",
           ok: true,
           inCluster: true,
@@ -166,6 +172,7 @@ describe("what was found", () => {
       problems: [],
       warnings: [],
       notes: [],
+      unchecked: [],
     });
     assert.equal(
       describeFindings(findings),
@@ -268,7 +275,7 @@ describe("what was found", () => {
     const stack = stackOf(["w1", "w2", "w3"]);
     const nodes = [listed("w1"), listed("w2", { uid: "new" }), listed("w4", { role: "control-plane" })];
     assert.deepEqual(
-      nodesToAsk(stack, nodes).map(({ target: { name } }) => name),
+      nodesToAsk(stack.sets[0]!, nodes).map(({ target: { name } }) => name),
       ["w1"],
     );
     const findings = judge(evidence({ stack, listed: nodes }));
