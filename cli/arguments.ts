@@ -4,19 +4,22 @@
  */
 import { Command, CommanderError, type OptionValues } from "commander";
 import type { DeployedStack } from "../state/exportedState";
+import { commandLine } from "../support/build";
 import { type Problem, UserError } from "../support/errors";
 import { printable } from "../support/text";
 import { type BadArgument, cliProblem } from "./problems";
 
-const quietCommand = (name?: string): Command =>
-  new Command(name)
+const quietCommand = (): Command =>
+  new Command()
     .exitOverride()
     .showSuggestionAfterError(false)
     .configureOutput({ outputError: () => undefined });
 
-/** @param usage - What follows `npm run NAME --` in the first line of the help. */
+/** @param usage - What follows the command's name in the first line of the help. */
 export const commandForPeople = (name: string, usage: string): Command =>
-  quietCommand(`npm run ${name} --`).usage(usage).helpOption("--help", "this text");
+  quietCommand()
+    .configureHelp({ commandUsage: () => commandLine(name, usage) })
+    .helpOption("--help", "this text");
 
 /** A command that only states name: it has no help. */
 export const commandInStates = (): Command => quietCommand().helpOption(false);

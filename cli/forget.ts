@@ -32,7 +32,7 @@ import { exportState } from "./verify/stackExport";
 const command = (): Command =>
   commandForPeople("forget", "--stack NAME (--id ID | --owner OWNER | --unclaimed) [options]")
     .description(
-      "Takes off the nodes what another stack installed that is gone, or whose state is lost: its CAs, and its record. `npm run verify` lists such stacks. Restarts containerd where it has loaded them, on control-plane nodes one at a time. Shows what it will do, and asks.",
+      "Takes off the nodes what another stack installed that is gone, or whose state is lost: its CAs, and its record. The command `verify` lists such stacks. Restarts containerd where it has loaded them, on control-plane nodes one at a time. Shows what it will do, and asks.",
     )
     .option("--stack <NAME>", "a deployed stack on the same cluster, for the way to the nodes")
     .option(

@@ -1,4 +1,5 @@
 /** The contexts of a Supervisor and of one of its workload clusters, and the command that renews the logins of both. */
+import { commandLine } from "../support/build";
 import { type KubeContext, kubeContext } from "./client";
 
 /** A workload cluster as its Supervisor names it. */
@@ -11,7 +12,7 @@ export interface NamedCluster {
 /** @param server - The Supervisor's URL if it is known. */
 export function renewLogin({ namespace, cluster }: NamedCluster, server = ""): string {
   const host = URL.canParse(server) ? new URL(server).hostname : "SUPERVISOR";
-  return `npm run login -- --server ${host} --namespace ${namespace} --cluster ${cluster}`;
+  return commandLine("login", `--server ${host} --namespace ${namespace} --cluster ${cluster}`);
 }
 
 /** The two API servers that a run asks. */

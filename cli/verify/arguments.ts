@@ -30,7 +30,7 @@ const command = (): Command =>
     .option("--expires-within <DAYS>", "warn about a CA that expires within this many days (default 30)")
     .option(
       "--json",
-      "print JSON instead of a table; the fields are in cli/verify/findings.ts. Use `npm run --silent verify` to suppress npm's own output",
+      "print JSON instead of a table; the fields are in cli/verify/findings.ts. `npm run --silent` suppresses npm's own output",
     )
     .addHelpText(
       "after",

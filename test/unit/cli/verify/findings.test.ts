@@ -8,7 +8,16 @@ import type { Observation } from "../../../../nodes/operations/inspection";
 import type { ScriptSuccess } from "../../../../nodes/protocol/report";
 import { readDeployedStack } from "../../../../state/exportedState";
 import type { Problem } from "../../../../support/errors";
-import { exported, harbor, nodeResources, registriesOutput, stackResource, target } from "../../state/state";
+import {
+  exported,
+  harbor,
+  ids,
+  nodeResources,
+  registriesOutput,
+  setResources,
+  stackResource,
+  target,
+} from "../../state/state";
 
 const custom = { registry: "other.example", sha256: "b".repeat(64) };
 const both = [harbor, custom];
@@ -183,6 +192,28 @@ describe("what was found", () => {
         "All is well: 1 node trusts harbor.example:8443.",
         "",
       ].join("\n"),
+    );
+  });
+
+  it("says at the end with which of several sets of nodes something is wrong", () => {
+    const stack = readDeployedStack(
+      exported([
+        ...setResources("lab", ids[0]!, target({ uid: "uid-w1" })),
+        ...setResources("prod", ids[1]!, target({ uid: "uid-w1" })),
+      ]),
+      "dev",
+    );
+    const told = (lab: Partial<ScriptSuccess>) => {
+      const sets = stack.sets.map((set) => {
+        const observed = new Map([["w1", report(set.trust === "lab" ? lab : {})]]);
+        return judgeSet(evidence({ stack, set, observed }));
+      });
+      return describeFindings(findingsOf({ name: "dev", warnings: [] }, sets, [], now));
+    };
+    assert.match(told({}), /\nAll is well: the nodes of lab and prod trust their registries\.\n$/);
+    assert.match(
+      told({ loaded: false }),
+      /\nProblems:\n {2}lab: node w1: containerd [^]*\nNot well: something is wrong with lab; all is well with prod\.\n$/,
     );
   });
 
