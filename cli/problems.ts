@@ -1,4 +1,5 @@
 /** What the commands find wrong, from their arguments to what is true on nodes. */
+import { commandLine } from "../support/build";
 import { type RemedyOf, defineProblems } from "../support/errors";
 
 export const cliProblem = defineProblems(
@@ -7,8 +8,8 @@ export const cliProblem = defineProblems(
     "bad-arguments": {
       cause: "A command was given options that it does not take, or not all that it needs.",
       remedy: {
-        help: (command: string) => `See \`npm run ${command} -- --help\``,
-        noRegistry: "Give the registry: `npm run ca -- HOST[:PORT]`",
+        help: (command: string) => `See \`${commandLine(command, "--help")}\``,
+        noRegistry: `Give the registry: \`${commandLine("ca", "HOST[:PORT]")}\``,
         oneRegistry: "Give one registry",
         noUser: "Give the vCenter user, such as administrator@vsphere.local",
         noPassword: "Give the vCenter user's password",
@@ -23,6 +24,7 @@ export const cliProblem = defineProblems(
         twoTrusts: "Give one of the two",
         noImage: "Give one with --image",
         otherImage: (hosts: readonly string[]) => `Give an image of ${hosts.join(" or ")}`,
+        otherTrust: (names: readonly string[]) => `Give one of those that it has: ${names.join(", ")}`,
       },
       examples: [
         ["--cluster", "it is missing", "help", "login"],
@@ -42,6 +44,7 @@ export const cliProblem = defineProblems(
           "TKC_REGISTRY_VCENTER_PASSWORD",
         ],
         ["--image", '"‹image›" is of none of the stack\'s registries', "otherImage", ["‹registry›"]],
+        ["--trust", 'the stack has no RegistryTrust "‹name›"', "otherTrust", ["‹name›", "‹name›"]],
       ],
     },
     "ca-not-served": {
@@ -137,7 +140,7 @@ export const cliProblem = defineProblems(
       cause:
         "The registry's CA was changed after the last run, its certificate has expired or is for another name, or what answers here is not what answers the nodes.",
       remedy: (host: string) =>
-        `See what it serves with \`npm run ca -- ${host}\`. If its CA was changed, give the new one, then run \`pulumi up\`; if its certificate is at fault, have it renewed`,
+        `See what it serves with \`${commandLine("ca", host)}\`. If its CA was changed, give the new one, then run \`pulumi up\`; if its certificate is at fault, have it renewed`,
       examples: [
         [
           "registry ‹host›",
@@ -213,14 +216,14 @@ export const cliProblem = defineProblems(
       cause:
         "Another stack has made the node trust its CAs, or one did that was lost with its state, and cannot take them off any more.",
       remedy: (stack: string, of: string) =>
-        `Nothing, where that stack is in use. Otherwise take it off: \`npm run forget -- --stack ${stack} ${of}\``,
+        `Nothing, where that stack is in use. Otherwise take it off: \`${commandLine("forget", `--stack ${stack} ${of}`)}\``,
       examples: [
         ["node ‹name›", "it also has what the stack ‹stack› (id ‹id›) installed", "‹name›", "--id ‹id›"],
       ],
     },
     "unclaimed-file": {
       cause: "A CA of ours came back that had been removed: with a restored `/etc`, or by hand.",
-      remedy: (stack: string) => `Take it off: \`npm run forget -- --stack ${stack} --unclaimed\``,
+      remedy: (stack: string) => `Take it off: \`${commandLine("forget", `--stack ${stack} --unclaimed`)}\``,
       examples: [["node ‹name›", "no stack's record there claims ‹file›", "‹name›"]],
     },
     "object-not-in-state": {
@@ -260,7 +263,7 @@ export const cliProblem = defineProblems(
       cause: "The kubelet could not pull the image; its message says why.",
       remedy: {
         authority: (host: string) =>
-          `Where the node has all its CAs, the registry's CA was changed: see it with \`npm run ca -- ${host}\`, give it, then run \`pulumi up\``,
+          `Where the node has all its CAs, the registry's CA was changed: see it with \`${commandLine("ca", host)}\`, give it, then run \`pulumi up\``,
         other: "Look at what it says",
       },
       examples: [

@@ -1,4 +1,5 @@
 /** The contexts of a Supervisor and of one of its workload clusters, and the command that renews the logins of both. */
+import { commandLine } from "../support/build";
 import { shellWord } from "../support/text";
 import { type KubeContext, kubeContext } from "./client";
 
@@ -25,11 +26,12 @@ export function renewLogin(
   server = "",
 ): string {
   const host = URL.canParse(server) ? new URL(server).hostname : "SUPERVISOR";
-  return [
-    `npm run login -- --server ${host} --namespace ${namespace} --cluster ${cluster}`,
+  const options = [
+    `--server ${host} --namespace ${namespace} --cluster ${cluster}`,
     ...(supervisorContext === namespace ? [] : [`--supervisor-context ${shellWord(supervisorContext)}`]),
     ...(clusterContext === cluster ? [] : [`--cluster-context ${shellWord(clusterContext)}`]),
-  ].join(" ");
+  ];
+  return commandLine("login", options.join(" "));
 }
 
 /** The two API servers that a run asks. */

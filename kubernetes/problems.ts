@@ -1,4 +1,5 @@
 /** What API servers refuse, and what is wrong with the kubeconfig. */
+import { commandLine } from "../support/build";
 import { type CodeOf, defineProblems } from "../support/errors";
 
 /** Of a login that may wait. */
@@ -99,7 +100,7 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
     cause: "A token of a Supervisor ends after ten hours, and a login writes a new one.",
     remedy: {
       context: (login: string) => `Log in again: \`${login}\``,
-      ssh: "Log in again (`npm run login`): tokens of a Supervisor last ten hours",
+      ssh: `Log in again (\`${commandLine("login")}\`): tokens of a Supervisor last ten hours`,
     },
     examples: [
       [
@@ -149,7 +150,7 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
     remedy: {
       context: (login: string) =>
         `If the cluster's certificates were changed, log in again: \`${login}\`; otherwise somebody may be in between`,
-      ssh: "If the Supervisor's certificates were changed, log in again (`npm run login`); otherwise somebody may be in between",
+      ssh: `If the Supervisor's certificates were changed, log in again (\`${commandLine("login")}\`); otherwise somebody may be in between`,
       login:
         "The Supervisor names another CA for this cluster than it has: look after the cluster's certificates",
     },
