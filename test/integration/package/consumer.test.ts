@@ -51,7 +51,7 @@ describe("an empty project that installs the package", () => {
   it("finds its commands from its own folder, as those in the state are run", async () => {
     const run = ["-e", "require('tkc-registry/run')", "--", "v1"];
     const words = ["ca", "remove"];
-    const { code, stderr } = await exec(process.execPath, [...run, ...words], { cwd: project, env: cleanEnvironment(), allowFailure: true }); // prettier-ignore
+    const { code, stderr } = await exec(process.execPath, [...run, ...words], { cwd: project, env: cleanEnvironment, allowFailure: true }); // prettier-ignore
     assert.notEqual(code, 0);
     assert.match(stderr, /\[[a-z-]+\]$/m); // a refusal of its own: the environment says nothing of a node
   });
@@ -79,7 +79,7 @@ testOfAll("a pnpm workspace has one copy of Pulumi's SDK, and uses the package",
   await writeFile(path.join(workspace, "package.json"), JSON.stringify({ name: "workspace", private: true }));
   await writeFile(path.join(workspace, "pnpm-workspace.yaml"), "packages: [infra]\n");
   const pnpm = ["--yes", "--prefer-offline", "pnpm@^10", "install", "--prefer-offline", "--ignore-scripts"];
-  await exec("npx", [...pnpm, "--store-dir", path.join(folder, "pnpm-store")], { cwd: workspace, env: cleanEnvironment() }); // prettier-ignore
+  await exec("npx", [...pnpm, "--store-dir", path.join(folder, "pnpm-store")], { cwd: workspace, env: cleanEnvironment }); // prettier-ignore
   // pnpm puts nothing beside a project that it does not name itself.
   assert.ok(!existsSync(path.join(project, "node_modules", "@pulumi", "kubernetes")));
   assert.equal(sdkFolders(project).length, 1);

@@ -17,19 +17,12 @@ const files = ["unit", "components"].flatMap((suite) =>
 testOfAll("the unit and component tests pass on Node.js 24 too", async () => {
   const folder = mkdtempSync(path.join(tmpdir(), "tkc-registry-nodejs-"));
   try {
-    const { PATH = "", ...env } = cleanEnvironment();
-    await exec(
-      "npm",
-      ["install", "--prefix", folder, "--prefer-offline", "--no-audit", "--no-fund", "node@24"],
-      {
-        env: { ...env, PATH },
-        cwd: folder,
-      },
-    );
+    const install = ["install", "--prefix", folder, "--prefer-offline", "--no-audit", "--no-fund"];
+    await exec("npm", [...install, "node@24"], { cwd: folder, env: cleanEnvironment });
     const bin = path.join(folder, "node_modules", ".bin");
     const loader = pathToFileURL(require.resolve("tsx")).href;
     await exec(path.join(bin, "node"), ["--import", loader, "--test", "--test-concurrency=2", ...files], {
-      env: { ...env, PATH: [bin, PATH].join(path.delimiter) },
+      env: { ...cleanEnvironment, PATH: `${bin}${path.delimiter}${process.env["PATH"] ?? ""}` },
       cwd: packageRoot,
     });
   } finally {

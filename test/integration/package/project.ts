@@ -6,14 +6,8 @@ import * as path from "node:path";
 import { exec } from "../../../lab/exec";
 import { assertBuildIsFresh, packageRoot } from "../../../support/build";
 
-/**
- * The environment of programs in other projects: without what npm, Node.js and its test runner were told for
- * these tests.
- */
-export const cleanEnvironment = (): NodeJS.ProcessEnv =>
-  Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_OPTIONS$|NODE_TEST_CONTEXT$)/.test(name)),
-  );
+/** The environment of programs in other projects: without what Node.js and its test runner were told for these tests. */
+export const cleanEnvironment = { ...process.env, NODE_OPTIONS: undefined, NODE_TEST_CONTEXT: undefined };
 
 export interface Packed {
   readonly tarball: string;
@@ -25,7 +19,7 @@ export interface Packed {
 export async function pack(folder: string): Promise<Packed> {
   assertBuildIsFresh();
   const args = ["pack", "--json", "--ignore-scripts", "--pack-destination", folder];
-  const { stdout } = await exec("npm", args, { cwd: packageRoot, env: cleanEnvironment() });
+  const { stdout } = await exec("npm", args, { cwd: packageRoot, env: cleanEnvironment });
   const [packed] = JSON.parse(stdout) as { filename: string; files: { path: string }[] }[];
   return {
     tarball: path.join(folder, packed!.filename),
@@ -79,12 +73,12 @@ export async function makeConsumer(
 /** `npm install` in a project; of what was downloaded before nothing is downloaded again. */
 export async function npmInstall(folder: string): Promise<void> {
   const args = ["install", "--prefer-offline", "--no-audit", "--no-fund"];
-  await exec("npm", args, { cwd: folder, env: cleanEnvironment() });
+  await exec("npm", args, { cwd: folder, env: cleanEnvironment });
 }
 
 /** Runs Node.js in a project, and gives what it printed. */
 export async function node(folder: string, ...args: string[]): Promise<string> {
-  return (await exec(process.execPath, args, { cwd: folder, env: cleanEnvironment() })).stdout;
+  return (await exec(process.execPath, args, { cwd: folder, env: cleanEnvironment })).stdout;
 }
 
 /** The folders from which a project, the package and Pulumi's own packages load the SDK: one, unless there are copies. */
