@@ -27,6 +27,7 @@ export const stages: readonly Readonly<Record<string, readonly string[]>>[] = [
       "6-clones",
       "6-leaks",
       "7-life",
+      "9-consumer",
     ],
     // The fleet's nodes, with a jumpbox and authorities of their own. The login is first: it shortens the life of tokens
     // for a moment, long before the other lane logs in anew.
