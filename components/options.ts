@@ -74,5 +74,5 @@ export function shownInputs<Shown extends object>(
   run: TrustRun,
 ): pulumi.Inputs {
   const values = names.map((name) => [name, shown.then((all) => all[name])] as const);
-  return { ...Object.fromEntries(values), owner: run.owner, id: run.declared.then(({ id }) => id) };
+  return { ...Object.fromEntries(values), owner: run.owner };
 }
