@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer } from "node:net";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { parseSettings } from "../../../config/settings";
+import type { Settings } from "../../../config/settings";
 import { pinName } from "../../../nodes/protocol/spec";
 import { type Plan, makePlan } from "../../../plan/plan";
 import type { PreviousState, RecordedNode } from "../../../state/previousState";
@@ -23,35 +23,8 @@ import {
 describe("the plan", () => {
   let world: World;
   let registry: TestServer;
-  const settings = (
-    change: Record<string, unknown> = {},
-    host = registry.host,
-  ): ReturnType<typeof parseSettings> => {
-    const raw = {
-      cluster: "tkc-cluster-1",
-      namespace: "ns1",
-      registries: [
-        {
-          host,
-          kind: "generic",
-          ca: { from: "file", path: world.pki.file("registry-ca.pem", world.ca.cert) },
-          credentials: {
-            from: "dockerConfig",
-            path: world.pki.file(
-              "config.json",
-              JSON.stringify({ auths: { [host]: { auth: base64("robot$ns1:password") } } }),
-            ),
-          },
-        },
-      ],
-      ...change,
-    };
-    const text = Object.entries(raw).map(([name, value]) => [
-      name,
-      typeof value === "string" ? value : JSON.stringify(value),
-    ]);
-    return parseSettings(Object.fromEntries(text) as Record<string, string>, new Set());
-  };
+  const settings = (change?: Record<string, unknown>, host?: string): Settings =>
+    world.settings(change, host);
 
   const nothing: PreviousState = {
     ...{ jumpbox: undefined, objects: [], clusters: [] },
@@ -524,7 +497,7 @@ describe("the plan", () => {
   it("pins the image by the digest that the registry has now, and keeps one that is written", async () => {
     const deployment = { pinDigest: true };
     const image = `${registry.host}/ns1/nginx:latest`;
-    const imageOf = async (given?: ReturnType<typeof settings>): Promise<string[]> =>
+    const imageOf = async (given?: Settings): Promise<string[]> =>
       [...(await run(given)).deployments.values()].map(({ pod }) => pod.image);
     assert.deepEqual(await imageOf(settings({ deployment })), [`${image}@${digest}`]);
     assert.deepEqual(await imageOf(), [image]);
@@ -541,7 +514,7 @@ describe("the plan", () => {
   });
 
   it("holds a registry to the CA of its first use, until another is accepted by its fingerprint", async () => {
-    const given = (accepted: object = {}): ReturnType<typeof settings> => {
+    const given = (accepted: object = {}): Settings => {
       const ca = { from: "chain", trustOnFirstUse: true, ...accepted };
       return settings({ registries: [{ ...settings().trust.registries[0], ca }] });
     };
@@ -634,7 +607,7 @@ describe("the plan", () => {
     const secret = "GET /api/v1/namespaces/default/secrets/harbor-svc-pull-secret";
     const data = { ".dockerconfigjson": base64('{"auths":{}}') };
     const pull = { type: "kubernetes.io/dockerconfigjson", data, metadata: {} };
-    const adopting = (): ReturnType<typeof settings> => settings({ adopt: true });
+    const adopting = (): Settings => settings({ adopt: true });
     const table: [object, RegExp][] = [
       [
         { ...pull, type: "Opaque" },

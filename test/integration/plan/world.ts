@@ -3,6 +3,7 @@
  * (context `tkc-cluster-1`), a registry, and a kubeconfig.
  */
 import { generateKeyPairSync } from "node:crypto";
+import { type Settings, parseSettings } from "../../../config/settings";
 import { type Identity, Pki } from "../certificates/pki";
 import { type Handler, type TestServer, startServer } from "../net/server";
 
@@ -209,6 +210,32 @@ export class World {
         })),
       }),
     );
+  }
+
+  /** A stack's settings, for these servers. */
+  settings(change: Record<string, unknown> = {}, host = this.registry.host): Settings {
+    const auth = base64(`${login.username}:${login.password}`);
+    const raw = {
+      cluster: "tkc-cluster-1",
+      namespace: "ns1",
+      registries: [
+        {
+          host,
+          kind: "generic",
+          ca: { from: "file", path: this.pki.file("registry-ca.pem", this.ca.cert) },
+          credentials: {
+            from: "dockerConfig",
+            path: this.pki.file("config.json", JSON.stringify({ auths: { [host]: { auth } } })),
+          },
+        },
+      ],
+      ...change,
+    };
+    const text = Object.entries(raw).map(([name, value]) => [
+      name,
+      typeof value === "string" ? value : JSON.stringify(value),
+    ]);
+    return parseSettings(Object.fromEntries(text) as Record<string, string>, new Set());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -20,7 +20,7 @@ describe("the identity of a set of nodes", { skip }, () => {
       import * as fs from "node:fs";
       import * as pulumi from "@pulumi/pulumi";
       import { local } from "@pulumi/command";
-      import { Identity } from ${JSON.stringify(path.join(projectRoot, "dist", "components"))};
+      import { Identity } from ${JSON.stringify(path.join(projectRoot, "components", "identity"))};
       const { id } = new Identity("c1", async (id: string) => { ${whenKnown}; });
       const node = new local.Command("w1-ca", {
         create: "cat known",
