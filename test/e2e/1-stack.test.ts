@@ -21,6 +21,7 @@ import * as lab from "./lab";
 import { harborSettings } from "../../lab/settings";
 import { LabStack } from "../../lab/stack";
 import { nodeScript } from "../../nodes/script/script";
+import { resourceName, shownUpdates } from "./nodes";
 
 const namespace = "default";
 const deploymentName = "tkc-nginx-harbor-svc-deployment";
@@ -84,7 +85,7 @@ describe("the stack on the lab, from the first up to destroy", () => {
     const { code, output } = await stack.preview();
     assert.equal(code, 0, output);
     for (const { name } of await lab.nodes())
-      assert.ok(output.includes(`${name}-ca`), `${name} is not in the preview`);
+      assert.ok(output.includes(`${resourceName(name)}-ca`), `${name} is not in the preview`);
     assert.ok(output.includes(nodeScript().sha256));
     await expectStores();
     assert.equal(await find("supervisor", "pod", "ns1", "jumpbox-ubuntu"), undefined);
@@ -236,10 +237,7 @@ describe("the stack on the lab, from the first up to destroy", () => {
 
     const preview = await stack.preview();
     assert.equal(preview.code, 0, preview.output);
-    const shown = [
-      ...preview.output.matchAll(/^ *~ command:local:Command: \(update\)[\s\S]*?::([a-z0-9-]+)-ca\]/gm),
-    ];
-    assert.deepEqual(shown.map(([, node]) => node), [name]); // prettier-ignore
+    assert.deepEqual(shownUpdates(preview), [name]);
     assert.ok(!(await trusts(name, harborPem)));
 
     const { code, output } = await stack.up();

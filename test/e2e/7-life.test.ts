@@ -24,21 +24,13 @@ import { LabStack, type Run } from "../../lab/stack";
 import { certificateFileName, remoteCommand } from "../../nodes/script/script";
 import { stackOwner } from "../../plan/ownership";
 import * as lab from "./lab";
-import { expectNoChanges, expectRestarts, expectTrust, pemOf, starts } from "./nodes";
+import { expectNoChanges, expectRestarts, expectTrust, pemOf, shownUpdates, starts } from "./nodes";
 
 const namespace = "default";
 const certsFolder = "/etc/containerd/certs.d";
 
 const sh = async (node: string, script: string): Promise<string> =>
   await lab.nodeExec(node, ["sh", "-euc", script]);
-
-/** The nodes whose CA a preview shows as an update. */
-function shownUpdates({ output }: Run): string[] {
-  const steps = output.matchAll(
-    /^ *~ command:local:Command: \(update\)\n(?: *\[[^\n]*\n)*? *\[urn=[^\n]*::([a-z0-9-]+)-ca\]/gm,
-  );
-  return [...steps].map(([, node]) => node!).sort();
-}
 
 interface NodeOutput {
   readonly name: string;

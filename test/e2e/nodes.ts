@@ -4,6 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { containerd, containerdStarts, goBundle, onAllNodes, writes } from "../../lab/inspect";
 import type { Run } from "../../lab/stack";
+import { cluster } from "../../lab/topology";
 
 /** A certificate's PEM, as the nodes' bundles have it. */
 export const pemOf = (file: string): string => new X509Certificate(readFileSync(file)).toString().trim();
@@ -43,6 +44,17 @@ export const storeWrites = async (): Promise<Record<string, string>> =>
       .filter((line) => !line.startsWith("/var/lib/tkc-registry"))
       .join("\n"),
   );
+
+/** What a node's resources are named after: its name with the component's in place of the cluster's. */
+export const resourceName = (node: string): string => node.replace(`${cluster.name}-`, "trust-");
+
+/** The nodes whose CA a preview shows as an update. */
+export function shownUpdates({ output }: Run): string[] {
+  const steps = output.matchAll(
+    /^ *~ command:local:Command: \(update\)\n(?: *\[[^\n]*\n)*? *\[urn=[^\n]*::trust-([a-z0-9-]+)-ca\]/gm,
+  );
+  return [...steps].map(([, node]) => `${cluster.name}-${node!}`).sort();
+}
 
 export function expectNoChanges({ code, output }: Run): void {
   assert.equal(code, 0, output);
