@@ -9,7 +9,7 @@ import { clusterProvider } from "./clusterProvider";
 import { Identity } from "./identity";
 import { knownValues } from "./inputs";
 import { Jumpbox } from "./jumpbox";
-import { aliasNames, dependencies, initializing, withoutDependencies } from "./options";
+import { aliasNames, dependencies, initializing, removalCheckAliases, withoutDependencies } from "./options";
 import { logPlan, logWhileChecking } from "./planLog";
 import { RemovalCheck } from "./removalCheck";
 import { prepareSdk } from "./sdk";
@@ -321,8 +321,8 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
     });
     // Beside this component, as what depends on the component must not wait for it.
     new RemovalCheck(`${name}-removal-check`, allNodes, {
-      ...(this.#opts?.parent ? { parent: this.#opts.parent } : {}),
-      aliases: this.#earlier("removal-check"),
+      ...this.#opts,
+      aliases: [...this.#earlier("removal-check"), ...removalCheckAliases(this.#opts)],
       dependsOn: [...(jumpbox ? [jumpbox] : []), trustedNodes, ...run.parts],
     });
 
