@@ -68,6 +68,7 @@ export class PullSecret extends pulumi.ComponentResource<Made> {
     args: { readonly trust: RegistryTrust; readonly settings: PullSecretSettings },
     opts?: pulumi.ComponentResourceOptions,
   );
+  // eslint-disable-next-line @typescript-eslint/unified-signatures -- the package's types leave the other one out
   constructor(name: string, args: PullSecretArgs, opts?: pulumi.ComponentResourceOptions);
   constructor(
     name: string,

@@ -117,6 +117,7 @@ export class RegistryDeployment extends pulumi.ComponentResource<Made> {
     args: Pick<RegistryDeploymentArgs, "trust" | "pullSecret"> & { readonly settings: DeploymentSettings },
     opts?: pulumi.ComponentResourceOptions,
   );
+  // eslint-disable-next-line @typescript-eslint/unified-signatures -- the package's types leave the other one out
   constructor(name: string, args: RegistryDeploymentArgs, opts?: pulumi.ComponentResourceOptions);
   constructor(
     name: string,

@@ -203,6 +203,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
     args: { readonly settings: TrustSettings },
     opts?: pulumi.ComponentResourceOptions,
   );
+  // eslint-disable-next-line @typescript-eslint/unified-signatures -- the package's types leave the other one out
   constructor(name: string, args: RegistryTrustArgs, opts?: pulumi.ComponentResourceOptions);
   constructor(
     name: string,

@@ -20,7 +20,7 @@ import {
   writes,
 } from "../../lab/inspect";
 import { harborSettings, labFile } from "../../lab/settings";
-import { LabStack, type Run } from "../../lab/stack";
+import { LabStack } from "../../lab/stack";
 import { certificateFileName, remoteCommand } from "../../nodes/script/script";
 import { stackOwner } from "../../plan/ownership";
 import * as lab from "./lab";
