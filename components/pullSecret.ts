@@ -103,8 +103,13 @@ export class PullSecret extends pulumi.ComponentResource<Made> {
   async #declare(): Promise<Made> {
     const name = this.#name;
     const { run } = this.#trust;
-    const [settings, { plan, missing }, { id, clusterProvider }, { clusterContext }, { connection }] =
-      await Promise.all([this.settings, this.#planned, run.declared, run.settings, run.plan]);
+    const { plan, missing } = await this.#planned;
+    const [settings, { id, clusterProvider }, { clusterContext }, { connection }] = await Promise.all([
+      this.settings,
+      run.declared,
+      run.settings,
+      run.plan,
+    ]);
     const child = childOptions(this, [this.#trust], this.#opts, clusterProvider);
     const secrets = plan.map(({ namespace, dockerConfigJson, adopted }) => {
       const secret = new k8s.core.v1.Secret(

@@ -242,11 +242,8 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
   async #declare(): Promise<Trusted> {
     const { run } = this;
     const name = this.#name;
-    const [settings, unreachable, plan] = [
-      await run.settings,
-      await run.unreachable,
-      await logWhileChecking(run.plan),
-    ];
+    const plan = await logWhileChecking(run.plan);
+    const [settings, unreachable] = [await run.settings, await run.unreachable];
     await logPlan(plan, unreachable);
     const { cluster, namespace, supervisorContext, clusterContext } = settings;
     const { owner } = run;

@@ -28,6 +28,9 @@ const refuse = (error: unknown): never => {
   throw printableError(error);
 };
 
+/** What the plan waits for, and tells of. Node.js would tell of it too, where the plan has not come to it. */
+const toldByPlan = (settings: Promise<unknown>): void => void settings.catch(() => undefined);
+
 /**
  * One run for a cluster: its plan is made once, for all components that the program declares with the `RegistryTrust`, so
  * that a run is refused with all problems at once. What gets its arguments from resources is planned when these are
@@ -59,6 +62,8 @@ export class TrustRun {
     this.unreachable = settings.then(({ unreachableNodes }) =>
       unreachablePolicy(process.env, unreachableNodes),
     );
+    toldByPlan(this.settings);
+    toldByPlan(this.unreachable);
     this.plan = this.#makePlan(set).catch(refuse);
     const told = new Promise<Declared>((resolve) => {
       this.declare = resolve;
@@ -99,6 +104,7 @@ export class TrustRun {
    * @throws RunError
    */
   async planPullSecret(settings: Promise<PullSecretSettings>): Promise<Planned<readonly PlannedSecret[]>> {
+    toldByPlan(settings);
     const together = this.#gathering && this.#pullSecrets.push(settings);
     const plan = await this.plan;
     if (!together) return await settings.then(plan.planPullSecret).catch(refuse);
@@ -114,6 +120,7 @@ export class TrustRun {
     settings: Promise<LateDeploymentSettings>,
     waits: boolean,
   ): Promise<Planned<DeploymentPlan>> {
+    toldByPlan(settings);
     const known = settings as Promise<DeploymentSettings>; // what does not wait is known
     const together = this.#gathering && !waits && this.#deployments.push(known);
     const plan = await this.plan;

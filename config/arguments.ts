@@ -76,18 +76,20 @@ export function pullSecretArguments(component: string, raw: RawSettings): PullSe
 
 /**
  * @param raw - The section `deployment`, with `adopt` and `deleteAdopted`.
- * @param more.registries - Those that the nodes trust: the image is of one of them.
+ * @param more.registries - Those that the nodes trust, where they are known: the image is of one of them.
  * @param more.secret - Whether the values of `env` are secrets.
  * @throws UserError as {@link trustArguments}.
  */
 export function deploymentArguments(
   component: string,
   raw: RawSettings,
-  more: Pick<DeploymentSettings, "secret" | "pullSecret"> & Pick<TrustSettings, "registries">,
+  more: Pick<DeploymentSettings, "secret" | "pullSecret"> & {
+    readonly registries: TrustSettings["registries"] | undefined;
+  },
 ): LateDeploymentSettings {
   const { registries, ...rest } = more;
   const named = inSection(component, "deployment");
-  const { deployment, ...shared } = checked(deploymentSchemaOf({ registries }), raw, named);
+  const { deployment, ...shared } = checked(deploymentSchemaOf(registries), raw, named);
   if (more.secret) for (const value of Object.values(deployment.env)) rememberSecret(value);
   return { ...deployment, image: deployment.image, ...shared, ...rest, ...named };
 }

@@ -192,11 +192,11 @@ export const trustSchema = settingFields
 export const pullSecretSchema = settingFields
   .pick({ pullSecret: true, adopt: true, deleteAdopted: true })
   .superRefine(checkNamespaces);
-export const deploymentSchemaOf = (trust: Pick<SettingFields, "registries">) =>
+export const deploymentSchemaOf = (registries: SettingFields["registries"] | undefined) =>
   settingFields
     .pick({ deployment: true, adopt: true, deleteAdopted: true })
     .superRefine(({ deployment: { image } }, context) => {
-      if (image !== undefined) checkImageHost(image, trust, context);
+      if (image !== undefined && registries) checkImageHost(image, { registries }, context);
     });
 
 /** Settings that are plain text in the configuration; all others are JSON. */
