@@ -153,8 +153,9 @@ async function settingsOf(name: string, args: RegistryTrustArgs): Promise<TrustS
   const passwords: [host: string, password: string][] = [];
   const logins = registries.map(({ credentials, ...registry }) => {
     if (credentials === undefined || !("username" in credentials)) return { ...registry, credentials };
-    passwords.push([registry.host, credentials.password]);
-    return { ...registry, credentials: { from: "password", username: credentials.username } };
+    const { password, ...login } = credentials;
+    passwords.push([registry.host, password]);
+    return { ...registry, credentials: { from: "password", ...login } };
   });
   return trustArguments(component, {
     ...rest,
