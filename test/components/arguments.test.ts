@@ -54,7 +54,7 @@ describe("the arguments of the components", () => {
     const table: [given: Arguments, told: RegExp][] = [
       [
         { trust: { registries: [registry({ ca: { from: "chain", sha256: "AB" } })] } },
-        /^RegistryTrust prod: registries\[0\]\.ca\.sha256: it is "AB"\. Give .*\[bad-setting\]$/,
+        /^RegistryTrust prod: registries\[0\]\.ca\.sha256: "AB" has 2 hexadecimal digits instead of 64\. .*\[bad-setting\]$/,
       ],
       [
         { trust: { registries: [registry({ ca: { from: "chain" } })] } },
@@ -79,7 +79,10 @@ describe("the arguments of the components", () => {
       [
         {
           trust: {
-            registries: [registry({}), registry({ host: "h", credentials: { username: "u", password: 5 } })],
+            registries: [
+              registry({}),
+              registry({ host: "h.example", credentials: { username: "u", password: 5 } }),
+            ],
           },
         },
         /^RegistryTrust prod: registries\[1\]\.credentials\.password: its value is not of the right shape\. /,
@@ -198,6 +201,25 @@ describe("the arguments of the components", () => {
     }
   });
 
+  it("of a Deployment that are secrets appear in clear nowhere, whichever they are", async () => {
+    const secret = "hunter2-of-a-deployment";
+    const table: ((hidden: pulumi.Output<string>) => Partial<RegistryDeploymentArgs>)[] = [
+      (hidden) => ({ args: ["--token", pulumi.interpolate`--token=${hidden}`] }),
+      (hidden) => ({ command: pulumi.output(["sh", "-c", hidden]) }),
+      (hidden) => ({ env: pulumi.output({ A: hidden }) }),
+      (hidden) => ({ image: pulumi.interpolate`${world.registry.host}/ns1/${hidden}:1` }),
+    ];
+    for (const [index, given] of table.entries()) {
+      const { resources, errors } = await perform(
+        () => program({ deployment: given(pulumi.secret(secret)) })(),
+        { outputs: stdout },
+      );
+      assert.deepEqual(errors, []);
+      assert.match(JSON.stringify(named(resources, "web").inputs), new RegExp(secret), String(index));
+      assert.deepEqual(inClear(resources, secret), [], String(index));
+    }
+  });
+
   describe("that come from a resource", () => {
     /** What a command prints that is made in the program; in a preview it is not known. */
     const fromResource = (value: string): pulumi.Output<string> =>
@@ -272,7 +294,10 @@ describe("the arguments of the components", () => {
       };
       const [container] = spec.template.spec.containers;
       assert.equal(container?.name, "web");
-      assert.ok(pulumi.isUnknown(container.image) || container.image === undefined, String(container.image));
+      const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"; // as the engine has it
+      assert.ok(pulumi.isUnknown(container.image) || container.image === unknown, String(container.image));
+      const shown = named(resources, "web", "RegistryDeployment").inputs["pod"] as { image?: unknown };
+      assert.ok(pulumi.isUnknown(shown.image) || shown.image === unknown, String(shown.image));
     });
 
     it("may be the trust's own outputs, for which nothing waits in vain", async () => {

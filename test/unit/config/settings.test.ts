@@ -239,6 +239,13 @@ test("a user name with a colon, which no registry could take apart, is refused",
   );
 });
 
+test("an image or a host that is empty is told as such, by its name", () => {
+  const { "deployment.image": image } = refused({ deployment: { image: "" } });
+  assert.match(image ?? "", /^it is "" \| Give the image with its registry/);
+  const registries = [{ host: "", ca: { from: "harbor", sha256 } }];
+  assert.match(refused({ registries })["registries[0].host"] ?? "", /^it is "" \| Give the registry/);
+});
+
 test("an image is taken without the blanks around it", () => {
   const { deployments, trust } = parse({
     deployment: { image: " 10.213.208.67/a/b:1 " },
