@@ -21,7 +21,7 @@ export const beside = {
   net: ["certificates"],
 };
 /** Folders of this repository that no room uses. */
-export const outside = ["lab", "test", "docs"];
+export const outside = ["lab", "test", "docs", "examples"];
 /** Where Pulumi's SDK may be imported. Everything else runs without it. */
 const withPulumi = ["index.ts", "components/**/*.ts", "config/**/*.ts", "state/previousState.ts"];
 

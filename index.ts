@@ -6,9 +6,10 @@ import { PullSecret } from "./components/pullSecret";
 import { RegistryDeployment } from "./components/registryDeployment";
 import { RegistryTrust } from "./components/registryTrust";
 import { printableError } from "./components/sdk";
-import { readSettings } from "./config/settings";
+import type { ProgramOutputs } from "./components/stackOutputs";
+import { readSettings } from "./config/readSettings";
 
-function stack() {
+function stack(): ProgramOutputs {
   const settings = readSettings();
   const trust = new RegistryTrust("trust", { settings: settings.trust });
   const [pullSecret] = settings.pullSecrets.map(

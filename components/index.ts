@@ -13,4 +13,5 @@ export {
   type RegistryTrustArgs,
   type TrustedRegistry,
 } from "./registryTrust";
+export type { StackOutputs } from "./stackOutputs";
 export type { NodeTrust } from "./trustedNode";

@@ -24,6 +24,15 @@ export function withoutDependencies(
 }
 
 /**
+ * A promise whose failure others report. Node.js would tell of it, and then that it was handled late, where these take it
+ * up after it failed.
+ */
+export function reportedElsewhere<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
+}
+
+/**
  * Runs what a component does before it declares its children. The SDK lets a program end that has nothing to register at
  * the moment, and does not know that this one will have.
  */
@@ -86,6 +95,6 @@ export function shownInputs<Shown extends object>(
   names: readonly (keyof Shown & string)[],
   run: TrustRun,
 ): pulumi.Inputs {
-  const values = names.map((name) => [name, shown.then((all) => all[name])] as const);
+  const values = names.map((name) => [name, reportedElsewhere(shown.then((all) => all[name]))] as const);
   return { ...Object.fromEntries(values), owner: run.owner };
 }

@@ -6,7 +6,7 @@ import type { PullSecretSettings } from "../config/settings";
 import { ownerMetadata } from "../plan/ownership";
 import type { Planned, PlannedSecret } from "../plan/plan";
 import { failOnMissing } from "./missingObjects";
-import { childOptions, initializing, shownInputs, withoutDependencies } from "./options";
+import { childOptions, initializing, reportedElsewhere, shownInputs, withoutDependencies } from "./options";
 import type { RegistryTrust } from "./registryTrust";
 
 /** Arguments of {@link PullSecret}. */
@@ -76,9 +76,11 @@ export class PullSecret extends pulumi.ComponentResource<Made> {
     opts?: pulumi.ComponentResourceOptions,
   ) {
     const { trust, ...own } = args;
-    const settings = "settings" in own ? Promise.resolve(own.settings) : settingsOf(name, own);
+    const settings = reportedElsewhere(
+      "settings" in own ? Promise.resolve(own.settings) : settingsOf(name, own),
+    );
     const { run } = trust;
-    const planned = run.planPullSecret(settings);
+    const planned = reportedElsewhere(run.planPullSecret(settings));
     const shown = planned.then(async () => {
       const { clusterContext } = await run.settings;
       return { ...(await settings), clusterContext };
@@ -103,7 +105,7 @@ export class PullSecret extends pulumi.ComponentResource<Made> {
   async #declare(): Promise<Made> {
     const name = this.#name;
     const { run } = this.#trust;
-    const { plan, missing } = await this.#planned;
+    const { plan, missing } = await this.#planned; // first, as it tells what is wrong with the settings too
     const [settings, { id, clusterProvider }, { clusterContext }, { connection }] = await Promise.all([
       this.settings,
       run.declared,

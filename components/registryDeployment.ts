@@ -8,7 +8,7 @@ import type { Planned } from "../plan/plan";
 import { podLabels, podSpec } from "../plan/podTemplate";
 import { isFromResource, knownValues, valuesOf } from "./inputs";
 import { failOnMissing } from "./missingObjects";
-import { childOptions, initializing, shownInputs, withoutDependencies } from "./options";
+import { childOptions, initializing, reportedElsewhere, shownInputs, withoutDependencies } from "./options";
 import type { PullSecret } from "./pullSecret";
 import type { RegistryTrust } from "./registryTrust";
 
@@ -77,13 +77,13 @@ async function settingsOf(
     },
     {
       secret,
-      // Where these are refused, the run is; it is told with what is wrong here.
+      // What is wrong with the others' settings, they tell themselves.
       registries: await trust.run.settings.then(
         ({ registries }) => registries,
         () => undefined,
       ),
       pullSecret: await pullSecret?.settings.then(
-        ({ name }) => name,
+        (settings) => settings.name,
         () => undefined,
       ),
     },
@@ -134,9 +134,12 @@ export class RegistryDeployment extends pulumi.ComponentResource<Made> {
   ) {
     const { trust, pullSecret, ...own } = args;
     const { run } = trust;
-    const settings =
-      "settings" in own ? Promise.resolve(own.settings) : settingsOf(name, own, { trust, pullSecret });
-    const planned = run.planDeployment(settings, !("settings" in own) && isFromResource(own));
+    const settings = reportedElsewhere(
+      "settings" in own ? Promise.resolve(own.settings) : settingsOf(name, own, { trust, pullSecret }),
+    );
+    const planned = reportedElsewhere(
+      run.planDeployment(settings, !("settings" in own) && isFromResource(own)),
+    );
     const image = "settings" in own ? undefined : own.image;
     const shown = planned.then(async ({ plan: { pod, adopted } }) => {
       const { secret, ...all } = await settings;
@@ -174,7 +177,7 @@ export class RegistryDeployment extends pulumi.ComponentResource<Made> {
 
   async #declare(): Promise<Made> {
     const { run } = this.#trust;
-    const { plan, missing } = await this.#planned;
+    const { plan, missing } = await this.#planned; // first, as it tells what is wrong with the settings too
     const [settings, { id, clusterProvider }] = await Promise.all([this.#settings, run.declared]);
     const after = [this.#trust, ...(this.#pullSecret ? [this.#pullSecret] : [])];
     const child = childOptions(this, after, this.#opts, clusterProvider);

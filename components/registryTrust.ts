@@ -149,22 +149,7 @@ interface Trusted {
 /** The arguments as settings of a stack, and what their values are. */
 async function settingsOf(name: string, args: RegistryTrustArgs): Promise<TrustSettings> {
   const component = `RegistryTrust ${name}`;
-  const { cluster, registries, jumpbox, ...rest } = await knownValues(component, args);
-  const passwords: [host: string, password: string][] = [];
-  const logins = registries.map(({ credentials, ...registry }) => {
-    if (credentials === undefined || !("username" in credentials)) return { ...registry, credentials };
-    const { password, ...login } = credentials;
-    passwords.push([registry.host, password]);
-    return { ...registry, credentials: { from: "password", ...login } };
-  });
-  return trustArguments(component, {
-    ...rest,
-    ...{ namespace: cluster.namespace, cluster: cluster.name },
-    ...{ supervisorContext: cluster.supervisorContext, clusterContext: cluster.context },
-    registries: logins,
-    passwords: Object.fromEntries(passwords),
-    jumpbox: { name: `${name}-jumpbox`, ...jumpbox },
-  });
+  return trustArguments(component, { ...(await knownValues(component, args)) }, `${name}-jumpbox`);
 }
 
 /**
@@ -243,8 +228,8 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
   async #declare(): Promise<Trusted> {
     const { run } = this;
     const name = this.#name;
-    const plan = await logWhileChecking(run.plan);
-    const [settings, unreachable] = [await run.settings, await run.unreachable];
+    const plan = await logWhileChecking(run.plan); // first, as it tells what is wrong with the settings too
+    const [settings, unreachable] = await Promise.all([run.settings, run.unreachable]);
     await logPlan(plan, unreachable);
     const { cluster, namespace, supervisorContext, clusterContext } = settings;
     const { owner } = run;

@@ -14,6 +14,7 @@ import { type Plan, type Planned, type PlannedSecret, makePlan } from "../plan/p
 import { type NodeSet, previousState } from "../state/previousState";
 import { assertBuildIsFresh } from "../support/build";
 import { allChecks } from "../support/errors";
+import { reportedElsewhere } from "./options";
 import { printableError } from "./sdk";
 
 /** What the components of a cluster get from its `RegistryTrust`. */
@@ -27,9 +28,6 @@ export interface Declared {
 const refuse = (error: unknown): never => {
   throw printableError(error);
 };
-
-/** What the plan waits for, and tells of. Node.js would tell of it too, where the plan has not come to it. */
-const toldByPlan = (settings: Promise<unknown>): void => void settings.catch(() => undefined);
 
 /**
  * One run for a cluster: its plan is made once, for all components that the program declares with the `RegistryTrust`, so
@@ -58,24 +56,22 @@ export class TrustRun {
    * @param set - Which part of the stack's state is theirs.
    */
   constructor(settings: Promise<TrustSettings>, set: (settings: TrustSettings) => NodeSet) {
-    this.settings = settings;
-    this.unreachable = settings.then(({ unreachableNodes }) =>
-      unreachablePolicy(process.env, unreachableNodes),
+    this.settings = reportedElsewhere(settings);
+    this.unreachable = reportedElsewhere(
+      settings.then(({ unreachableNodes }) => unreachablePolicy(process.env, unreachableNodes)),
     );
-    toldByPlan(this.settings);
-    toldByPlan(this.unreachable);
-    this.plan = this.#makePlan(set).catch(refuse);
+    this.plan = reportedElsewhere(this.#makePlan(set).catch(refuse));
     const told = new Promise<Declared>((resolve) => {
       this.declare = resolve;
     });
-    this.declared = this.plan.then(() => told);
+    this.declared = reportedElsewhere(this.plan.then(() => told));
   }
 
   async #makePlan(set: (settings: TrustSettings) => NodeSet): Promise<Plan> {
-    assertBuildIsFresh();
     // A program declares its components in one go; those that come later are planned by themselves.
     await new Promise(setImmediate);
     this.#gathering = false;
+    assertBuildIsFresh();
     const [trust, pullSecrets, deployments] = await allChecks([
       this.settings,
       allChecks(this.#pullSecrets),
@@ -104,7 +100,6 @@ export class TrustRun {
    * @throws RunError
    */
   async planPullSecret(settings: Promise<PullSecretSettings>): Promise<Planned<readonly PlannedSecret[]>> {
-    toldByPlan(settings);
     const together = this.#gathering && this.#pullSecrets.push(settings);
     const plan = await this.plan;
     if (!together) return await settings.then(plan.planPullSecret).catch(refuse);
@@ -120,7 +115,6 @@ export class TrustRun {
     settings: Promise<LateDeploymentSettings>,
     waits: boolean,
   ): Promise<Planned<DeploymentPlan>> {
-    toldByPlan(settings);
     const known = settings as Promise<DeploymentSettings>; // what does not wait is known
     const together = this.#gathering && !waits && this.#deployments.push(known);
     const plan = await this.plan;

@@ -61,7 +61,9 @@ export const parsedBy = (
     });
 
 export const image = (shape: string): ReturnType<typeof parsedBy> =>
-  parsedBy((value) => canonicalImage(value, { subject: "" }), shape);
+  parsedBy((value) => canonicalImage(value, { subject: "" }), shape).meta({
+    pattern: String.raw`^\s*(?!\w+://)\S+\s*$`,
+  });
 
 /** A host key's fingerprint, as OpenSSH prints it. */
 export const hostKey = (what: string): z.ZodString => {
@@ -72,4 +74,7 @@ export const hostKey = (what: string): z.ZodString => {
 export const hostPattern = /^[0-9A-Za-z]([0-9A-Za-z.:-]{0,251}[0-9A-Za-z])?$/;
 
 export const fingerprintShape = "Give a SHA-256 fingerprint: 64 hexadecimal digits, with or without colons";
-export const fingerprint = parsedBy((value) => parseFingerprint(value, { subject: "" }), fingerprintShape);
+export const fingerprint = parsedBy(
+  (value) => parseFingerprint(value, { subject: "" }),
+  fingerprintShape,
+).meta({ pattern: "(?:[0-9A-Fa-f][^0-9A-Za-z]*){64}$" });

@@ -26,6 +26,17 @@ export function shapeOf(issue: { readonly code?: string; readonly expected?: unk
 /** Settings in which people may have put a secret. */
 const secretPlaces = new Set<PropertyKey>([...secretSettings, "credentials", "env"]);
 
+type Issue = z.core.$ZodIssue;
+/** Places of values. */
+export type Places = readonly (readonly PropertyKey[])[];
+
+const valueAt = (raw: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>(
+    (at, part) =>
+      typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[part] : undefined,
+    raw,
+  );
+
 /**
  * Describes a wrong value.
  *
@@ -33,11 +44,7 @@ const secretPlaces = new Set<PropertyKey>([...secretSettings, "credentials", "en
  * @param wanted - The expected type.
  */
 function seenAt(raw: unknown, path: readonly PropertyKey[], hidden: boolean, wanted: unknown): string {
-  const value = path.reduce<unknown>(
-    (at, part) =>
-      typeof at === "object" && at !== null ? (at as Record<PropertyKey, unknown>)[part] : undefined,
-    raw,
-  );
+  const value = valueAt(raw, path);
   if (value === undefined) return "it is missing";
   if (hidden) return "its value is not of the right shape";
   if (typeof value === "object" && value !== null)
@@ -77,25 +84,40 @@ function knownAt(path: readonly PropertyKey[], raw: unknown): string[] {
   return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 }
 
-/** The known settings, and the one that was probably meant: at most a third of its letters are others. */
+/** At most a third of the letters are others. */
+export const isNearly = (word: string, meant: string): boolean => distance(word, meant) <= meant.length / 3;
+
+/** The known settings, and the one that was probably meant. */
 function likely(key: string, known: readonly string[]): [known: readonly string[], meant?: string] {
   const meant = known.length > 0 ? closest(key, [...known]) : "";
-  return distance(key, meant) <= meant.length / 3 ? [known, meant] : [known];
+  return isNearly(key, meant) ? [known, meant] : [known];
+}
+
+/** Whether an issue is only of the text that stands for what could not be decrypted. Decrypted it would be text, too. */
+function isOfPlaceholder({ path, ...issue }: Issue, encrypted: Places): boolean {
+  const place = encrypted.find((each) => each.every((part, at) => part === path[at]));
+  if (!place) return false;
+  if (place.length === 1) return true;
+  // Which settings there are depends on `from`: nobody could review an encrypted one.
+  return issue.code === "invalid_type" ? issue.expected === "string" : issue.code !== "invalid_union";
 }
 
 /**
  * Makes a problem of each issue that the schema found. Leaves out values that may be secrets.
  *
  * @param named - How a setting is named as the subject of a problem.
+ * @param encrypted - The places of encrypted values that could not be decrypted.
  */
 export function problemsOf(
   error: z.ZodError,
   raw: unknown,
   named: (name: string) => string,
   secretNames: ReadonlySet<string>,
+  encrypted: Places = [],
 ): Problem[] {
   const subject = (path: readonly PropertyKey[]): string => named(settingName(path));
   return error.issues.flatMap((issue): Problem[] => {
+    if (isOfPlaceholder(issue, encrypted)) return [];
     if (issue.code === "unrecognized_keys") {
       return issue.keys.map((key) =>
         configProblem(
@@ -115,6 +137,12 @@ export function problemsOf(
       subject: subject(issue.path),
       seen: (custom && (!hidden || custom.open) && custom.seen) || generic,
     };
+    const seenType = typeof valueAt(raw, issue.path);
+    if (wanted === "string" && (seenType === "number" || seenType === "boolean")) {
+      const kind = seenType === "number" ? "a number" : "a truth value";
+      const seen = hidden ? `it is ${kind}` : `${generic}, ${kind}`;
+      return [configProblem("not-text", { ...what, seen }, issue.message, settingName(issue.path))];
+    }
     const shape = (custom && hidden && custom.shape) || issue.message;
     return [
       generic === "it is missing"

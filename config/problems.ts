@@ -14,6 +14,22 @@ export const configProblem = defineProblems("Settings", {
       ],
     ],
   },
+  "not-text": {
+    cause:
+      "Pulumi makes a number of digits, and a truth value of `true` and `false`: those that stand without quotes in a settings file, and those that `pulumi config set --path` is given.",
+    /** The schema has a text for each setting. */
+    remedy: (shape: string, setting: string) =>
+      `${shape}. To keep it text, write it in quotes in the stack's settings file, or run: pulumi config set --path --type string '${setting}' VALUE`,
+    examples: [
+      ["deployment.env.PORT", "it is a number", "Give the variable's value as text", "deployment.env.PORT"],
+      [
+        "registries[0].host",
+        "it is 10.5, a number",
+        "Give the registry as image names do",
+        "registries[0].host",
+      ],
+    ],
+  },
   "unknown-setting": {
     cause: "Unknown names are refused, since a misspelt setting would otherwise have no effect, in silence.",
     remedy: (known: readonly string[], meant?: string) =>
@@ -23,6 +39,15 @@ export const configProblem = defineProblems("Settings", {
     examples: [
       ["registries[0].hots", "there is no such setting", ["host", "ca", "credentials"], "host"],
       ["registries[0].insecure", "there is no such setting", ["host", "ca", "credentials"]],
+    ],
+  },
+  "settings-file": {
+    cause:
+      "Pulumi refuses the file, or would leave out a part of it. `npm run check:settings` says it before Pulumi does.",
+    remedy: "Correct the file",
+    examples: [
+      ["settings file", "line ‹n›: a key is there twice"],
+      ["settings file", "line ‹n›: a second document begins, which Pulumi leaves out"],
     ],
   },
   "unknown-at-preview": {

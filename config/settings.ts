@@ -1,14 +1,12 @@
 /**
- * The stack's settings, read and checked, with defaults filled in.
- * It reads nothing but the configuration.
+ * The stack's settings, checked, with defaults filled in.
+ * It reads nothing: readSettings.ts and settingsFile.ts do.
  */
-import * as pulumi from "@pulumi/pulumi";
-import { z } from "zod";
 import { type Problem, UserError } from "../support/errors";
 import { rememberSecret } from "../support/secrets";
-import { problemsOf, shapeOf } from "./messages";
+import { type Places, isNearly, problemsOf, shapeOf } from "./messages";
 import { settingIn, settingSubject } from "./names";
-import { type SettingFields, secretSettings, settingsSchema, textSettings } from "./schema";
+import { type SettingFields, secretSettings, settingFields, settingsSchema, textSettings } from "./schema";
 import { configProblem } from "./problems";
 import { wantsLogin } from "./rules";
 
@@ -63,45 +61,95 @@ export interface Settings {
   readonly deployments: readonly DeploymentSettings[];
 }
 
+/** A stack's raw configuration. */
+export interface RawSettings {
+  /** The project's own settings by name without namespace, as Pulumi gives them: text or JSON. */
+  readonly values: Readonly<Record<string, string>>;
+  /** The names of the settings that are encrypted, or have something encrypted in them. */
+  readonly secretNames: ReadonlySet<string>;
+  readonly project?: string | undefined;
+  /** The places of encrypted values that could not be decrypted. Each has some text instead. */
+  readonly encrypted?: Places;
+}
+
+const isSetting = (name: string): boolean => Object.hasOwn(settingsSchema.shape, name);
+
+/** The settings as values. */
+function valuesOf({ values }: RawSettings): Readonly<Record<string, unknown>> {
+  // No prototype, so that a name like `constructor` is unknown.
+  const parsed = Object.create(null) as Record<string, unknown>;
+  for (const [name, value] of Object.entries(values)) {
+    try {
+      parsed[name] = textSettings.has(name) || !isSetting(name) ? value : (JSON.parse(value) as unknown);
+    } catch {
+      parsed[name] = value; // not JSON: the schema refuses it with its message
+    }
+  }
+  return parsed;
+}
+
+/** Passwords that are kept in clear. Pulumi says only of a whole setting whether anything of it is encrypted. */
+function findClearSecrets(
+  values: Readonly<Record<string, unknown>>,
+  { secretNames, project, encrypted = [] }: RawSettings,
+): Problem[] {
+  return [...secretSettings].flatMap((name) => {
+    if (!(name in values)) return [];
+    const given = values[name];
+    const hosts = typeof given === "object" && given !== null ? Object.keys(given) : [];
+    const known = encrypted.filter(([first, host]) => first === name && host !== undefined);
+    const clear = secretNames.has(name)
+      ? hosts.filter((host) => known.length > 0 && !known.some((place) => place[1] === host))
+      : [...hosts, ...(hosts.length === 0 ? ["HOST"] : [])];
+    if (clear.length === 0) return [];
+    const seen = "it is kept in clear in the stack's settings file";
+    return [configProblem("secret-in-clear", { subject: settingSubject(name, project), seen }, name, clear)];
+  });
+}
+
+/** Encrypted values in places that no rule compares with others. */
+const isLone = (place: readonly PropertyKey[]): boolean =>
+  (place[0] === "passwords" && place.length > 1) || (place[0] === "deployment" && place[1] === "env");
+
+/**
+ * Checks a stack's raw configuration.
+ *
+ * @returns All that is wrong, and, if nothing is, the settings. What cannot be decrypted is taken for right where text
+ * may be; then settings are not compared with it.
+ */
+export function checkSettings(raw: RawSettings): {
+  readonly problems: readonly Problem[];
+  readonly fields: SettingFields | undefined;
+} {
+  const { project, secretNames, encrypted = [] } = raw;
+  const values = valuesOf(raw);
+  const problems = findClearSecrets(values, raw);
+  const schema = encrypted.every(isLone) ? settingsSchema : settingFields;
+  const { error, data } = schema.safeParse(values, { error: shapeOf });
+  if (error)
+    problems.push(
+      ...problemsOf(error, values, (name) => settingSubject(name, project), secretNames, encrypted),
+    );
+  return { problems, fields: data };
+}
+
 /**
  * Checks a stack's raw configuration and fills in the defaults.
  *
- * @param raw - The project's own settings by name without namespace, as Pulumi gives them: text or JSON.
- * @param secretNames - The names of the encrypted settings.
+ * @param beside - Problems that are known already.
  * @throws UserError naming every setting that is missing, unknown or of the wrong shape.
  */
 export function parseSettings(
-  raw: Readonly<Record<string, string>>,
+  values: Readonly<Record<string, string>>,
   secretNames: ReadonlySet<string>,
   project?: string,
+  beside: readonly Problem[] = [],
 ): Settings {
-  const problems: Problem[] = [];
-  // No prototype, so that a name like `constructor` is unknown.
-  const values = Object.create(null) as Record<string, unknown>;
-  for (const [name, value] of Object.entries(raw)) {
-    try {
-      values[name] =
-        textSettings.has(name) || !Object.hasOwn(settingsSchema.shape, name)
-          ? value
-          : (JSON.parse(value) as unknown);
-    } catch {
-      values[name] = value; // not JSON: the schema refuses it with its message
-    }
-    if (secretSettings.has(name) && !secretNames.has(name)) {
-      const seen = "it is kept in clear in the stack's settings file";
-      const given = values[name];
-      const hosts = typeof given === "object" && given !== null ? Object.keys(given) : [];
-      const what = { subject: settingSubject(name, project), seen };
-      problems.push(configProblem("secret-in-clear", what, name, hosts.length > 0 ? hosts : ["HOST"]));
-    }
-  }
-  const parsed = settingsSchema.safeParse(values, { error: shapeOf });
-  if (!parsed.success)
-    problems.push(...problemsOf(parsed.error, values, (name) => settingSubject(name, project), secretNames));
-  const [first, ...rest] = problems;
+  const { problems, fields } = checkSettings({ values, secretNames, project });
+  const [first, ...rest] = [...beside, ...problems];
   if (first) throw new UserError(first, ...rest);
 
-  const settings = parsed.data!;
+  const settings = fields!;
   const secrets = Object.values(settings.passwords);
   if (secretNames.has("deployment")) secrets.push(...Object.values(settings.deployment.env));
   for (const secret of secrets) rememberSecret(secret);
@@ -156,17 +204,25 @@ export const contextsOf = ({
 > => ({ supervisorContext, clusterContext });
 
 /**
- * Reads the stack's settings. Nothing else reads Pulumi's configuration.
+ * Takes the project's own settings out of a stack's configuration.
  *
- * @throws UserError naming every setting that is missing, unknown or of the wrong shape.
+ * @param configuration - By name with namespace.
+ * @returns Also a problem for each of our settings whose namespace is nearly the project's: it has no effect.
  */
-export function readSettings(): Settings {
-  const project = pulumi.getProject();
-  const ours = Object.entries(pulumi.runtime.allConfig()).flatMap(([key, value]) =>
-    key.startsWith(`${project}:`) ? [[key.slice(project.length + 1), value] as const] : [],
-  );
-  // The language host gives the names of encrypted settings; the SDK has no public function for them.
-  const secretKeys = z.array(z.string()).parse(JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]"));
-  const secretNames = new Set(secretKeys.map((key) => key.slice(project.length + 1)));
-  return parseSettings(Object.fromEntries(ours), secretNames, project);
+export function ownSettings(
+  configuration: Readonly<Record<string, string>>,
+  project: string,
+): { readonly values: Readonly<Record<string, string>>; readonly problems: readonly Problem[] } {
+  const values: [string, string][] = [];
+  const problems: Problem[] = [];
+  for (const [key, value] of Object.entries(configuration)) {
+    const colon = key.indexOf(":");
+    const [namespace, name] = [key.slice(0, colon), key.slice(colon + 1)];
+    if (namespace === project) values.push([name, value]);
+    else if (isNearly(namespace, project) && isSetting(name)) {
+      const what = { subject: settingSubject(name, namespace), seen: `the project is ${project}` };
+      problems.push(configProblem("unknown-setting", what, [], `${project}:${name}`));
+    }
+  }
+  return { values: Object.fromEntries(values), problems };
 }

@@ -1,5 +1,4 @@
 /** `npm run docs`: writes docs/errors.md, from what each room's `problems.ts` has. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { certificateProblem } from "../certificates/problems";
 import { cliProblem } from "../cli/problems";
@@ -13,6 +12,7 @@ import { stateProblem } from "../state/problems";
 import { type ProblemKind, remedyText } from "../support/errors";
 import { supportProblem } from "../support/problems";
 import { vsphereProblem } from "../vsphere/problems";
+import { writeAnew } from "./writing";
 
 interface Room {
   readonly title: string;
@@ -67,9 +67,4 @@ export function errorsPage(): string {
   return `${[intro, ...rooms].join("\n\n")}\n`;
 }
 
-if (require.main === module) {
-  const text = errorsPage();
-  const changed = !existsSync(errorsFile) || readFileSync(errorsFile, "utf8") !== text;
-  if (changed) writeFileSync(errorsFile, text);
-  process.stdout.write(`docs/errors.md ${changed ? "was written anew" : "is as it should be"}\n`);
-}
+if (require.main === module) writeAnew(errorsFile, errorsPage());

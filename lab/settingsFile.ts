@@ -2,7 +2,7 @@
 import { Document, isMap, isScalar, parseDocument, visit } from "yaml";
 import { wrap } from "./layout";
 
-const introduction = `A stack of the lab. The README lists every setting; \`npm run lab -- pulumi config\` shows these.
+const introduction = `A stack of the lab. docs/settings.md lists every setting; \`npm run lab -- pulumi config\` shows these.
 What you change here stays until \`npm run lab\` runs the demonstration again, which writes it anew.`;
 
 /** What each setting is for, by its path without the project's namespace. */

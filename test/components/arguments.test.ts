@@ -95,6 +95,20 @@ describe("the arguments of the components", () => {
         { trust: { registries: [registry({ credentials: { username: "u", password, pass: password } })] } },
         /^RegistryTrust prod: registries\[0\]\.credentials\.pass: there is no such setting\. .*\[unknown-setting\]$/,
       ],
+      [
+        { trust: { cluster: undefined } },
+        /^2 problems .*RegistryTrust prod: cluster\.name: it is missing\n/s,
+      ],
+      [
+        { trust: { cluster: { namespace: "ns1", name: "c", nmae: "c" } } },
+        /^RegistryTrust prod: cluster\.nmae: there is no such setting\. .*namespace, name, supervisorContext, context \[unknown-setting\]$/,
+      ],
+      [
+        { trust: { registries: undefined } },
+        /^RegistryTrust prod: registries: it is missing\. Give a list of reg/,
+      ],
+      [{ trust: { registries: [null] } }, /^RegistryTrust prod: registries\[0\]: /],
+      [{ trust: { constructor: 1 } }, /^RegistryTrust prod: constructor: there is no such setting\. /],
       [{ trust: { jumpbox: { name: "A" } } }, /^RegistryTrust prod: jumpbox\.name: it is "A"\. /],
       [
         { trust: { acess: "direct" } },

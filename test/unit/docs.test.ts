@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
+import type { StackOutputs } from "../../components/stackOutputs";
 import { errorsFile, errorsPage } from "../../docs/errors";
+import { schemaFile, settingsFile, settingsJsonSchema, settingsPage } from "../../docs/settings";
 import { UserError } from "../../support/errors";
 
 const root = path.join(__dirname, "..", "..");
@@ -26,6 +28,36 @@ test("docs/errors.md is of the rooms' problems", () => {
     readFileSync(errorsFile, "utf8") === errorsPage(),
     "docs/errors.md is not of these problems: run `npm run docs`",
   );
+});
+
+test("docs/settings.md and settings.schema.json are of the settings that there are", () => {
+  for (const [file, text] of [
+    [settingsFile, settingsPage()],
+    [schemaFile, settingsJsonSchema()],
+  ] as const)
+    assert.ok(readFileSync(file, "utf8") === text, `${file} is not of these settings: run \`npm run docs\``);
+});
+
+test("docs/outputs.md has each output of a stack, and each thing that it says of a node", () => {
+  const outputs = {
+    ...{ jumpbox: true, nodes: true, registries: true, pullSecret: true, deployment: true, image: true },
+  } satisfies Record<keyof StackOutputs, true>;
+  const node = {
+    ...{ name: true, role: true, address: true, osImage: true, skipped: true, trustStore: true, trust: true },
+    ...{ hostKey: true, certificates: true, alsoTrustedBy: true, containerdStarted: true },
+  } satisfies Record<keyof StackOutputs["nodes"][number], true>;
+  const [first, second] = readFileSync(path.join(root, "docs", "outputs.md"), "utf8").split("A node has:");
+  const named = (part: string): string[] =>
+    [...part.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, cell]) =>
+      [...cell!.matchAll(/`(\w+)`/g)].map(([, name]) => name!),
+    );
+  assert.deepEqual(named(first!), Object.keys(outputs));
+  assert.deepEqual(named(second!), Object.keys(node));
+});
+
+test("settings files are in version control", () => {
+  const ignored = readFileSync(path.join(root, ".gitignore"), "utf8");
+  assert.doesNotMatch(ignored, /^Pulumi/m);
 });
 
 test("a message ends with the code that docs/errors.md explains, each of several too", () => {

@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Settings, parseSettings } from "../../../config/settings";
+import { readSettingsText } from "../../../config/settingsFile";
 import { hostile, hostileJson, readOrTold, runs, secret } from "../../fuzz";
 
 const sha256 = "ab".repeat(32);
@@ -211,6 +212,47 @@ describe("settings", () => {
         );
       }),
       runs("settings with misplaced secrets"),
+    );
+  });
+
+  it("in a file are read or refused in clear lines, whatever the file holds, and what it holds is not repeated", () => {
+    const piece = fc.oneof(
+      hostile,
+      fc.constantFrom(
+        "config:",
+        "\n  a: ",
+        "\n  - ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ": ",
+        "secure: v1:x",
+        "&a ",
+        "*a",
+        "<<: ",
+      ),
+      fc.constantFrom(
+        "!!int ",
+        "!x ",
+        "---\n",
+        "...\n",
+        "|\n",
+        '"',
+        "'",
+        "\t",
+        "%TAG ! x\n",
+        "? ",
+        "0644",
+        ".inf",
+      ),
+    );
+    fc.assert(
+      fc.property(fc.array(piece), fc.array(piece), secret, (before, after, text) => {
+        const file = `config:\n  a: ${before.join("")}${text}${after.join("")}\n`;
+        readOrTold(() => readSettingsText(file, "file", "p"), [text]);
+      }),
+      runs("settings files"),
     );
   });
 });

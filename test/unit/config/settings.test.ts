@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import * as path from "node:path";
 import { test } from "node:test";
-import { parseSettings } from "../../../config/settings";
-import { packageRoot } from "../../../support/build";
-import { UserError } from "../../../support/errors";
+import { ownSettings, parseSettings } from "../../../config/settings";
+import { UserError, describeProblem } from "../../../support/errors";
 
 const sha256 = "ab".repeat(32);
 const minimal = {
@@ -259,19 +256,46 @@ test("a password for a registry that the stack doesn't have is refused", () => {
   assert.match(problems['passwords["other.example"]'] ?? "", /Name one of the stack's registries/);
 });
 
-test("Pulumi.example.yaml shows only settings that there are, and every setting of the README is real", () => {
-  const example = readFileSync(path.join(packageRoot, "Pulumi.example.yaml"), "utf8");
-  const top = [...example.matchAll(/^ {2}tkc-registry:(\w+):/gm)].map((match) => match[1] ?? "");
-  assert.ok(top.length > 3);
-  const readme = readFileSync(path.join(packageRoot, "README.md"), "utf8");
-  const documented = [...readme.matchAll(/`(\w+)(?:`|\.|\[)/g)].map((match) => match[1] ?? "");
-  const known = (refused({ zzz: "" })["zzz"] ?? "").split("use one of: ")[1]?.split(", ") ?? [];
-  assert.deepEqual(
-    top.filter((name) => !known.includes(name)),
-    [],
+test("a number or truth value in place of text is told with the way to keep it text", () => {
+  const registry = { host: "h.example", ca: { from: "harbor", sha256 } };
+  for (const [changes, setting, seen] of [
+    [{ deployment: { env: { PORT: 8080 } } }, "deployment.env.PORT", "it is a number"],
+    [{ deployment: { env: { DEBUG: true } } }, "deployment.env.DEBUG", "it is a truth value"],
+    [{ deployment: { args: ["-p", 80] } }, "deployment.args[1]", "it is 80, a number"],
+    [{ deployment: { app: 7 } }, "deployment.app", "it is 7, a number"],
+    [{ pullSecret: { namespaces: [true] } }, "pullSecret.namespaces[0]", "it is true, a truth value"],
+    [{ registries: [{ ...registry, host: 10.5 }] }, "registries[0].host", "it is 10.5, a number"],
+    [
+      { registries: [{ ...registry, ca: { from: "chain", sha256: 12 } }] },
+      "registries[0].ca.sha256",
+      "it is 12, a number",
+    ],
+    [{ nodes: { hostKeys: { "1": 5 } } }, "nodes.hostKeys.1", "it is 5, a number"],
+    [{ passwords: { "h.example": 12345 } }, 'passwords["h.example"]', "it is a number"],
+  ] as const) {
+    const told = refused(changes)[setting] ?? "";
+    assert.ok(told.startsWith(`${seen} | Give `), told);
+    assert.ok(
+      told.endsWith(
+        `. To keep it text, write it in quotes in the stack's settings file, or run: pulumi config set --path --type string '${setting}' VALUE`,
+      ),
+      told,
+    );
+  }
+});
+
+test("a setting of ours in a namespace that is nearly the project's is told, and others' settings are not", () => {
+  const { values, problems } = ownSettings(
+    {
+      ...{ "tkc-registry:cluster": "a", "tkc-registy:cluster": "b", "tkc-registry2:zzz": "c" },
+      ...{ "kubernetes:namespace": "d", "TKC-Registry:adopt": "true" },
+    },
+    "tkc-registry",
   );
-  assert.deepEqual(
-    known.filter((name) => !documented.includes(name)),
-    [],
-  );
+  assert.deepEqual(values, { cluster: "a" });
+  assert.deepEqual(problems.map(describeProblem), [
+    "setting tkc-registy:cluster: the project is tkc-registry. Write `tkc-registry:cluster`, if that is what is meant, or remove it [unknown-setting]",
+    "setting TKC-Registry:adopt: the project is tkc-registry. Write `tkc-registry:adopt`, if that is what is meant, or remove it [unknown-setting]",
+  ]);
+  assert.throws(() => parseSettings(minimal, new Set(), undefined, problems), /tkc-registy:cluster/);
 });

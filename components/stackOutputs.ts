@@ -1,0 +1,25 @@
+/** The stack's outputs: an interface to other stacks and to scripts. docs/outputs.md describes it. */
+import type * as pulumi from "@pulumi/pulumi";
+import type { TrustedRegistry } from "./registryTrust";
+import type { NodeTrust } from "./trustedNode";
+
+/** The outputs as `pulumi stack output --json` and a `StackReference` give them. */
+export interface StackOutputs {
+  /** The jumpbox pod's name; null where the stack has none of its own. */
+  readonly jumpbox: string | null;
+  /** What each node said when it was last touched. */
+  readonly nodes: readonly NodeTrust[];
+  /** The registries, with the certificates that the nodes trust. */
+  readonly registries: readonly TrustedRegistry[];
+  /** The pull secret's name; null where no registry has credentials. */
+  readonly pullSecret: string | null;
+  /** The Deployment's name; null where there is none. */
+  readonly deployment: string | null;
+  /** The image that its pods run, as they name it; null where there is none. */
+  readonly image: string | null;
+}
+
+/** The outputs as the program gives them. */
+export type ProgramOutputs = {
+  readonly [Name in keyof StackOutputs]: pulumi.Input<StackOutputs[Name]>;
+};
