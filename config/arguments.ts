@@ -33,7 +33,7 @@ function checked<Schema extends z.ZodType>(
 ): z.output<Schema> {
   const parsed = schema.safeParse(raw, { error: shapeOf });
   if (parsed.success) return parsed.data;
-  const [first, ...rest] = problemsOf(parsed.error, raw, subject, new Set());
+  const [first, ...rest] = problemsOf(parsed.error, raw, subject, undefined);
   throw new UserError(first!, ...rest);
 }
 
