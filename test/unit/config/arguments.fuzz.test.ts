@@ -101,8 +101,8 @@ describe("arguments", () => {
         fc.option(hostile, { nil: undefined }),
         ({ valid, read, path }, what, beside) => {
           const refusedOrRead = readOrTold(() => read(changed(valid, path, what, beside)), ["hunter2"]);
-          // Nothing is accepted that there is not: what has free names are the variables, the limits and the host keys.
-          const free = /env|requests|limits|hostKeys/.test(path.join("."));
+          // Nothing is accepted that there is not: what has free names are the variables, the limits and the host keys; a list has none.
+          const free = /env|requests|limits|hostKeys|\d$/.test(path.join("."));
           if (refusedOrRead && beside !== undefined && what !== undefined && !free)
             assert.ok(
               placesIn(valid).some((each) => each.join("\0") === [...path.slice(0, -1), beside].join("\0")) ||

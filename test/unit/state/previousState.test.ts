@@ -141,6 +141,64 @@ describe("what the state holds", () => {
     assert.deepEqual(clusters, [named, proved]);
   });
 
+  it("is each set's own where there are several, by its id", () => {
+    const urn = (name: string) => `urn:pulumi:dev::p::command:local:Command::${name}`;
+    const other = "00000000-0000-4000-8000-000000000001";
+    const named = (name: string) => ({ supervisor: "ns1", namespace: "ns1", name });
+    const set = (name: string, its: string, sha256: string) => {
+      const trust = JSON.stringify([{ registry: "10.0.0.1", sha256 }]);
+      const cluster = JSON.stringify(named(`cluster-${name}`));
+      const ids = { TKC_REGISTRY_ID: its, TKC_REGISTRY_CLUSTER: cluster };
+      const node = { ...ids, TKC_REGISTRY_NONCE: `nonce-of-${name}`, TKC_REGISTRY_TRUST: trust };
+      const labels = { "tkc-registry/id": its };
+      return {
+        [urn(`${name}-identity`)]: command({ stdout: its }),
+        [urn(`${name}-sweep`)]: command({ environment: { ...ids, TKC_REGISTRY_FORMER_OWNER: `p.${name}` } }),
+        [urn(`${name}-w1-ca`)]: command({ stdout, environment: node }),
+        [`urn:pod-${name}`]: {
+          type: "kubernetes:core/v1:Pod",
+          outputs: { kind: "Pod", metadata: { ...metadata, uid: `uid-of-pod-${name}`, labels } },
+        },
+      };
+    };
+    const nodes = (name: string, sha256: string) => ({
+      [`urn:pulumi:dev::p::tkc-registry:index:TrustedNodes::${name}`]: {
+        type: "tkc-registry:index:TrustedNodes",
+        outputs: { certificates: [{ registry: "10.0.0.1", sha256 }] },
+      },
+    });
+    const secret = { namespace: "default", name: "pull", uid: "uid-of-secret" };
+    const state = {
+      ...set("a", id, ab),
+      ...set("b", other, cd),
+      ...nodes("b", ef),
+      "urn:secret": { type: "kubernetes:core/v1:Secret", outputs: { kind: "Secret", metadata: secret } },
+    };
+    const of = (...names: string[]) => readPreviousState(state, { names, alone: false });
+    for (const [name, its, trusted] of [
+      ["a", id, [ab]],
+      ["b", other, [ef]],
+    ] as const) {
+      const found = of("new-name", name);
+      assert.deepEqual(found.identity, { id: its, former: `p.${name}` });
+      assert.deepEqual(
+        [...found.nodes].map(([node, { nonce }]) => [node, nonce]),
+        [["w1", `nonce-of-${name}`]],
+      );
+      assert.equal(found.jumpbox?.uid, `uid-of-pod-${name}`);
+      assert.deepEqual(found.clusters, [named(`cluster-${name}`)]);
+      assert.deepEqual([...found.trusted], [["10.0.0.1", trusted]]);
+      // Whose an object is that has our labels is asked of all sets.
+      assert.deepEqual([...found.identities.keys()].sort(), ["a", "b"]);
+      assert.deepEqual(found.objects, [{ kind: "Secret", ...secret }]);
+    }
+    const none = of("c");
+    assert.deepEqual(
+      [none.identity, none.nodes.size, none.jumpbox, none.clusters, none.trusted.size],
+      [...[undefined, 0, undefined, [], 0]],
+    );
+  });
+
   it("is nothing where there is nothing, or what is there is of another kind", () => {
     assert.deepEqual(read({}), {
       jumpbox: undefined,
