@@ -3,19 +3,23 @@
  * It never repeats an argument in a message.
  */
 import { Command, CommanderError, type OptionValues } from "commander";
+import type { DeployedStack } from "../state/exportedState";
+import { commandLine } from "../support/build";
 import { type Problem, UserError } from "../support/errors";
 import { printable } from "../support/text";
 import { type BadArgument, cliProblem } from "./problems";
 
-const quietCommand = (name?: string): Command =>
-  new Command(name)
+const quietCommand = (): Command =>
+  new Command()
     .exitOverride()
     .showSuggestionAfterError(false)
     .configureOutput({ outputError: () => undefined });
 
-/** @param usage - What follows `npm run NAME --` in the first line of the help. */
+/** @param usage - What follows the command's name in the first line of the help. */
 export const commandForPeople = (name: string, usage: string): Command =>
-  quietCommand(`npm run ${name} --`).usage(usage).helpOption("--help", "this text");
+  quietCommand()
+    .configureHelp({ commandUsage: () => commandLine(name, usage) })
+    .helpOption("--help", "this text");
 
 /** A command that only states name: it has no help. */
 export const commandInStates = (): Command => quietCommand().helpOption(false);
@@ -75,8 +79,11 @@ export function parseArguments(
 export function describeMistake({ code, message }: CommanderError, command: Command): string {
   if (code === "commander.missingArgument") return `${/'(.*)'/.exec(message)?.[1] ?? "a word"} is missing`;
   if (code === "commander.excessArguments") return "there is a word that belongs to no option";
+  if (code === "commander.optionMissingArgument") {
+    const own = command.options.find(({ flags }) => message.includes(`'${flags}'`));
+    return `${own?.long ?? "an option"} lacks its value`;
+  }
   const flag = /'(--[a-z][a-z-]*)(?:=|'| <)/.exec(message)?.[1];
-  if (code === "commander.optionMissingArgument") return `${flag ?? "an option"} lacks its value`;
   if (command.options.some(({ long }) => long === flag)) return `${flag!} takes no value`;
   return `${flag ?? "an option"} is unknown`;
 }
@@ -86,6 +93,26 @@ export function checkStackName(name: string, stack: string): Problem | undefined
   if (/^[A-Za-z0-9_.][A-Za-z0-9_./-]*$/.test(stack)) return undefined;
   const seen = stack === "" ? "it is missing" : `"${printable(stack, 80)}" is not the name of a stack`;
   return cliProblem("bad-arguments", { subject: "--stack", seen }, ...seeHelp(name));
+}
+
+/**
+ * The sets of nodes that a command is for.
+ *
+ * @param trust - The name of one; undefined for all.
+ * @throws UserError `bad-arguments` for a name that the stack has not; why the named one cannot be asked.
+ */
+export function chosenSets(
+  { sets, unread }: Pick<DeployedStack, "sets" | "unread">,
+  trust: string | undefined,
+): Pick<DeployedStack, "sets" | "unread"> {
+  if (trust === undefined) return { sets, unread };
+  const chosen = sets.filter((set) => set.trust === trust);
+  if (chosen.length > 0) return { sets: chosen, unread: [] };
+  const broken = unread.find((set) => set.trust === trust);
+  if (broken) throw new UserError(broken.problem);
+  const names = [...sets, ...unread].map((set) => set.trust).sort();
+  const seen = `the stack has no RegistryTrust "${printable(trust, 80)}"`;
+  throw cliProblem.error("bad-arguments", { subject: "--trust", seen }, "otherTrust", names);
 }
 
 export const seeHelp = (name: string): BadArgument => ["help", name];

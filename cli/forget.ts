@@ -1,5 +1,5 @@
 /**
- * `npm run forget`: takes off nodes what a stack installed that is lost with its state. Another stack on the same cluster
+ * `npm run forget`: takes off nodes what a stack installed that is lost with its state. Another stack on the same clusters
  * gives the way to the nodes.
  * It never touches what that other stack has there, nor any state.
  */
@@ -19,11 +19,11 @@ import {
   isSkipped,
   pinName,
 } from "../nodes/protocol/spec";
-import { type DeployedStack, readDeployedStack } from "../state/exportedState";
+import { type DeployedSet, type DeployedStack, readDeployedStack } from "../state/exportedState";
 import { type Problem, UserError, describeProblem } from "../support/errors";
 import { labelValue } from "../support/names";
 import { printable } from "../support/text";
-import { checkStackName, commandForPeople, readArguments, seeHelp } from "./arguments";
+import { checkStackName, chosenSets, commandForPeople, readArguments, seeHelp } from "./arguments";
 import { withOwnSessions } from "./nodeCommands";
 import { cliProblem } from "./problems";
 import { withProgress } from "./progress";
@@ -32,9 +32,13 @@ import { exportState } from "./verify/stackExport";
 const command = (): Command =>
   commandForPeople("forget", "--stack NAME (--id ID | --owner OWNER | --unclaimed) [options]")
     .description(
-      "Takes off the nodes what another stack installed that is gone, or whose state is lost: its CAs, and its record. `npm run verify` lists such stacks. Restarts containerd where it has loaded them, on control-plane nodes one at a time. Shows what it will do, and asks.",
+      "Takes off the nodes what another stack installed that is gone, or whose state is lost: its CAs, and its record. The command `verify` lists such stacks. Restarts containerd where it has loaded them, on control-plane nodes one at a time. Shows what it will do, and asks.",
     )
     .option("--stack <NAME>", "a deployed stack on the same cluster, for the way to the nodes")
+    .option(
+      "--trust <NAME>",
+      "only the nodes of one set: the name of its RegistryTrust. Default: the nodes of all sets of the stack",
+    )
     .option("--id <ID>", "the id of the stack to forget")
     .option(
       "--owner <OWNER>",
@@ -49,6 +53,8 @@ const command = (): Command =>
 
 interface Request {
   readonly stack: string;
+  /** Undefined for all sets of nodes. */
+  readonly trust: string | undefined;
   /** Undefined for unclaimed files alone. */
   readonly forgotten: { readonly id: string } | { readonly owner: string } | undefined;
   readonly unclaimed: boolean;
@@ -61,11 +67,19 @@ function readRequest(args: readonly string[]): Request | undefined {
   if (!read) return undefined;
   const {
     stack = "",
+    trust,
     id,
     owner,
     unclaimed = false,
     yes = false,
-  }: { stack?: string; id?: string; owner?: string; unclaimed?: boolean; yes?: boolean } = read.values;
+  }: {
+    stack?: string;
+    trust?: string;
+    id?: string;
+    owner?: string;
+    unclaimed?: boolean;
+    yes?: boolean;
+  } = read.values;
   const wrong = (subject: string, seen: string): Problem =>
     cliProblem("bad-arguments", { subject, seen }, ...seeHelp("forget"));
   const problems = [checkStackName("forget", stack) ?? []].flat();
@@ -79,16 +93,17 @@ function readRequest(args: readonly string[]): Request | undefined {
   const [first, ...rest] = problems;
   if (first) throw new UserError(first, ...rest);
   const forgotten = id !== undefined ? { id } : owner !== undefined ? { owner } : undefined;
-  return { stack, forgotten, unclaimed, yes };
+  return { stack, trust, forgotten, unclaimed, yes };
 }
 
-/** Refuses what the stack itself has on nodes. */
-function refuseOwn({ stack, forgotten }: Request, { identity, former }: DeployedStack): void {
+/** Refuses what the stack itself has on nodes, of whichever set. */
+function refuseOwn({ stack, forgotten }: Request, { claim, sets }: DeployedStack): void {
   if (!forgotten) return;
   const own =
     "id" in forgotten
-      ? forgotten.id === identity.id
-      : forgotten.owner === former || (identity.id === undefined && forgotten.owner === identity.owner);
+      ? claim.ids.has(forgotten.id)
+      : claim.formers.has(forgotten.owner) ||
+        sets.some(({ identity: { id, owner } }) => id === undefined && owner === forgotten.owner);
   if (!own) return;
   const [subject, what] = "id" in forgotten ? ["--id", "id"] : ["--owner", "name"];
   throw cliProblem.error("forget-own", {
@@ -147,12 +162,30 @@ async function confirm({ yes }: Request): Promise<void> {
   );
 }
 
+/** Sets of nodes that one cluster has. */
+type Sharing = readonly [DeployedSet, ...DeployedSet[]];
+
+function byCluster(sets: readonly DeployedSet[]): Sharing[] {
+  const clusters = new Map<string, Sharing>();
+  for (const set of sets) {
+    const { clusterContext } = set.nodes[0]!.target;
+    const others = clusters.get(clusterContext);
+    clusters.set(clusterContext, others ? [...others, set] : [set]);
+  }
+  return [...clusters.values()];
+}
+
 /** The host keys that the deployed stack knows, by node name. */
-function knownHostKeys(stack: DeployedStack, nodes: readonly ClusterNode[]): Record<string, string> {
+function knownHostKeys(sets: Sharing, nodes: readonly ClusterNode[]): Record<string, string> {
   return Object.fromEntries(
     nodes.flatMap(({ name, uid, pins }) => {
-      const recorded = stack.nodes.find(({ target }) => target.name === name && target.uid === uid);
-      const hostKey = recorded?.hostKey ?? pins[pinName(stack.identity)];
+      const recorded = sets.flatMap((set) =>
+        set.nodes.filter(({ target }) => target.name === name && target.uid === uid),
+      );
+      const [hostKey] = [
+        ...recorded.flatMap((node) => node.hostKey ?? []),
+        ...sets.flatMap(({ identity }) => pins[pinName(identity)] ?? []),
+      ];
       return hostKey === undefined ? [] : [[name, hostKey]];
     }),
   );
@@ -173,19 +206,19 @@ const connectionOf = ({
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** @returns The exit code. */
-async function forgetOn(request: Request, deployed: DeployedStack, context: RemovalContext): Promise<number> {
-  const connection = connectionOf(deployed.nodes[0]!.target);
+async function forgetOn(request: Request, sets: Sharing, context: RemovalContext): Promise<number> {
+  const [{ identity, former, nodes: known }] = sets;
+  const connection = connectionOf(known[0]!.target);
   const { clusterContext, cluster } = connection;
   if ((await context.proveCluster(clusterContext, cluster)) === "gone") {
     say("the cluster is gone; nothing is to be taken off");
     return 0;
   }
   const nodes = await context.listNodes(clusterContext);
-  const hostKeys = knownHostKeys(deployed, nodes);
-  const { identity } = deployed;
+  const hostKeys = knownHostKeys(sets, nodes);
   const targets = sweptTargets(nodes, connection, hostKeys, pinName(identity)).map((target) => ({
     ...{ target, hostKey: target.hostKey ?? target.notedKey },
-    ...{ stack: identity, former: deployed.former },
+    ...{ stack: identity, former },
   }));
   const observations = inspectNodes(targets, context);
   const observed = new Map(
@@ -236,13 +269,25 @@ export async function forget(args: readonly string[]): Promise<void> {
   const exported = await withProgress(exportState(request.stack), () => "Reading the stack's state");
   const deployed = readDeployedStack(exported, request.stack);
   refuseOwn(request, deployed);
+  const { sets, unread } = chosenSets(deployed, request.trust);
+  const clusters = byCluster(sets);
   const unreachable = unreachablePolicy(process.env, "fail");
-  await withOwnSessions({ unreachable, restart: true }, async (context) => {
-    process.exitCode = await forgetOn(request, deployed, context).catch((error: unknown) => {
-      if (!(error instanceof UserError)) throw error;
-      process.stderr.write(`${error.message}\n`);
-      return 1;
+  const codes: number[] = [];
+  for (const { problem } of unread) {
+    process.stderr.write(`${describeProblem(problem)}\n`);
+    codes.push(1);
+  }
+  for (const sharing of clusters) {
+    if (clusters.length > 1) say(`${sharing.map(({ trust }) => trust).join(", ")}:`);
+    await withOwnSessions({ unreachable, restart: true }, async (context) => {
+      const forgotten = forgetOn(request, sharing, context).catch((error: unknown) => {
+        if (!(error instanceof UserError)) throw error;
+        process.stderr.write(`${error.message}\n`);
+        return 1;
+      });
+      codes.push(await forgotten);
+      return "";
     });
-    return "";
-  });
+  }
+  process.exitCode = Math.max(...codes);
 }

@@ -17,6 +17,7 @@ import { type Problem, UserError } from "../support/errors";
 import { commandForPeople, readArguments, seeHelp } from "./arguments";
 import { type BadArgument, cliProblem } from "./problems";
 import { readOperatorFile } from "../support/files";
+import { freeName } from "../support/names";
 import { printable } from "../support/text";
 import { login, type ApiLogin, type SupervisorTrust } from "../vsphere/login";
 import { readCertificates } from "../certificates/pem";
@@ -26,6 +27,8 @@ interface Values {
   readonly server?: string;
   readonly namespace?: string;
   readonly cluster?: string;
+  readonly supervisorContext?: string;
+  readonly clusterContext?: string;
   readonly user?: string;
   readonly caFile?: string;
   readonly fingerprint?: string;
@@ -38,7 +41,7 @@ interface Values {
 const command = (): Command =>
   commandForPeople("login", "--server HOST --namespace NAMESPACE --cluster CLUSTER [options]")
     .description(
-      "Logs in to a Supervisor and to one of its workload clusters with a vCenter user, and writes two contexts into the kubeconfig: NAMESPACE for the Supervisor namespace, and CLUSTER for the workload cluster.",
+      "Logs in to a Supervisor and to one of its workload clusters with a vCenter user, and writes two contexts into the kubeconfig: one for the Supervisor namespace, and one for the workload cluster.",
     )
     .option(
       "--server <HOST>",
@@ -50,6 +53,11 @@ const command = (): Command =>
       "--user <USER>",
       "vCenter user, such as administrator@vsphere.local (default: TKC_REGISTRY_VCENTER_USER, or a prompt)",
     )
+    .option(
+      "--supervisor-context <NAME>",
+      "name of the Supervisor's context (default: NAMESPACE). Several sites in one kubeconfig need names of their own",
+    )
+    .option("--cluster-context <NAME>", "name of the cluster's context (default: CLUSTER)")
     .option("--kubeconfig <FILE>", "default: the first file of KUBECONFIG, or ~/.kube/config")
     .option("--force", "replace entries with the same names for other servers")
     .option("--wait <SECONDS>", "wait for a Supervisor or cluster that is not ready (default 0)")
@@ -73,7 +81,8 @@ export async function loginCommand(args: readonly string[]): Promise<void> {
   const read = readArguments("login", command(), args);
   if (!read) return;
   const values: Values = read.values;
-  const { server, namespace, cluster, waitSeconds, apiPort } = checkArguments(values);
+  const { server, namespace, cluster, supervisorContext, clusterContext, waitSeconds, apiPort } =
+    checkArguments(values);
   const trust = await readSupervisorTrust(values);
   const file = values.kubeconfig ?? kubeconfigFiles()[0];
   const user =
@@ -108,15 +117,21 @@ export async function loginCommand(args: readonly string[]): Promise<void> {
     user: `wcp:${api.name}:${user}`, // as `kubectl vsphere login` names it
     token: api.token,
   });
-  const entries = [{ ...entry(namespace, result.supervisor), namespace }, entry(cluster, result.cluster)];
+  const entries = [
+    { ...entry(supervisorContext, result.supervisor), namespace },
+    entry(clusterContext, result.cluster),
+  ];
   await updateKubeconfig(file, (text) =>
     mergeKubeconfig(text, entries, { file, force: values.force === true }),
   );
   process.stdout.write(
     [
       `Logged in as ${printable(user, 100)}. Contexts in ${file}:`,
-      `  ${namespace}  ${result.supervisor.server}${validity(result.supervisor)}`,
-      `  ${cluster}  ${result.cluster.server}${validity(result.cluster)}`,
+      `  ${supervisorContext}  ${result.supervisor.server}${validity(result.supervisor)}`,
+      `  ${clusterContext}  ${result.cluster.server}${validity(result.cluster)}`,
+      ...(supervisorContext === namespace && clusterContext === cluster
+        ? []
+        : ["Name them in the stack's settings: supervisorContext and clusterContext."]),
       "",
     ].join("\n"),
   );
@@ -146,6 +161,8 @@ interface Checked {
   readonly server: { readonly hostname: string; readonly port: number };
   readonly namespace: string;
   readonly cluster: string;
+  readonly supervisorContext: string;
+  readonly clusterContext: string;
   readonly waitSeconds: number;
   readonly apiPort: number;
 }
@@ -163,11 +180,19 @@ function checkArguments(values: Values): Checked {
       wrong(`--${key}`, `"${printable(values[key], 80)}" is not a Kubernetes name`, "name");
     }
   }
-  if (values.namespace && values.namespace === values.cluster) {
+  for (const [option, given] of [
+    ["--supervisor-context", values.supervisorContext],
+    ["--cluster-context", values.clusterContext],
+  ] as const) {
+    if (given !== undefined && !freeName.safeParse(given).success)
+      wrong(option, `"${printable(given, 80)}" is not a name of one line`, "contextName");
+  }
+  const { supervisorContext = values.namespace!, clusterContext = values.cluster! } = values;
+  if (supervisorContext && supervisorContext === clusterContext) {
     wrong(
-      "--cluster",
-      "it is the namespace's name too, so that both contexts would have one name",
-      "namespaceName",
+      "--cluster-context",
+      `it would be ${supervisorContext}, as the Supervisor's context is`,
+      "sameContext",
     );
   }
   if (values.caFile !== undefined && values.fingerprint !== undefined) {
@@ -197,7 +222,10 @@ function checkArguments(values: Values): Checked {
   }
   const [first, ...rest] = problems;
   if (first) throw new UserError(first, ...rest);
-  return { server, namespace: values.namespace!, cluster: values.cluster!, waitSeconds, apiPort };
+  return {
+    ...{ server, namespace: values.namespace!, cluster: values.cluster! },
+    ...{ supervisorContext, clusterContext, waitSeconds, apiPort },
+  };
 }
 
 /** A Supervisor's address has the same form as a registry's, except that a name without a dot is allowed. */

@@ -1,14 +1,15 @@
 /** What the commands find wrong, from their arguments to what is true on nodes. */
+import { commandLine } from "../support/build";
 import { type RemedyOf, defineProblems } from "../support/errors";
 
 export const cliProblem = defineProblems(
-  "Commands: `npm run ca`, `npm run login`, `npm run verify`, `npm run forget`",
+  "Commands: `npm run init`, `npm run ca`, `npm run login`, `npm run verify`, `npm run forget`",
   {
     "bad-arguments": {
       cause: "A command was given options that it does not take, or not all that it needs.",
       remedy: {
-        help: (command: string) => `See \`npm run ${command} -- --help\``,
-        noRegistry: "Give the registry: `npm run ca -- HOST[:PORT]`",
+        help: (command: string) => `See \`${commandLine(command, "--help")}\``,
+        noRegistry: `Give the registry: \`${commandLine("ca", "HOST[:PORT]")}\``,
         oneRegistry: "Give one registry",
         noUser: "Give the vCenter user, such as administrator@vsphere.local",
         noPassword: "Give the vCenter user's password",
@@ -18,20 +19,18 @@ export const cliProblem = defineProblems(
         noTerminal: (variable: string) => `Set ${variable} in the environment`,
         noAnswer: "Log in again",
         name: 'Names are lower-case letters, digits and "-"',
-        namespaceName:
-          "Log in to such a cluster by `kubectl vsphere login`, and name its contexts in the settings",
+        contextName: "Give the name of a kubeconfig context",
+        sameContext: "Give the two contexts different names with --supervisor-context and --cluster-context",
         twoTrusts: "Give one of the two",
         noImage: "Give one with --image",
         otherImage: (hosts: readonly string[]) => `Give an image of ${hosts.join(" or ")}`,
+        otherTrust: (names: readonly string[]) => `Give one of those that it has: ${names.join(", ")}`,
       },
       examples: [
         ["--cluster", "it is missing", "help", "login"],
         ["--cluster", '"‹value›" is not a Kubernetes name', "name"],
-        [
-          "--cluster",
-          "it is the namespace's name too, so that both contexts would have one name",
-          "namespaceName",
-        ],
+        ["--cluster-context", "it would be ‹name›, as the Supervisor's context is", "sameContext"],
+        ["--supervisor-context", '"‹value›" is not a name of one line', "contextName"],
         ["HOST", "it is missing", "noRegistry"],
         [
           "--password",
@@ -45,6 +44,7 @@ export const cliProblem = defineProblems(
           "TKC_REGISTRY_VCENTER_PASSWORD",
         ],
         ["--image", '"‹image›" is of none of the stack\'s registries', "otherImage", ["‹registry›"]],
+        ["--trust", 'the stack has no RegistryTrust "‹name›"', "otherTrust", ["‹name›", "‹name›"]],
       ],
     },
     "ca-not-served": {
@@ -90,6 +90,47 @@ export const cliProblem = defineProblems(
         ["stack ‹name›", "what `pulumi stack export` printed is not JSON", "notJson"],
       ],
     },
+    "stack-file-exists": {
+      cause: "A settings file is only written where there is none.",
+      remedy: "Choose another name, or edit the file that is there",
+      examples: [["Pulumi.‹name›.yaml", "there is such a file"]],
+    },
+    "stack-file-malformed": {
+      cause: "The file is not one that Pulumi writes, or was damaged by hand.",
+      remedy: "Correct it",
+      examples: [
+        ["Pulumi.‹name›.yaml", "it is not as Pulumi writes it"],
+        ["Pulumi.‹name›.yaml", "it is not YAML at line ‹line›"],
+      ],
+    },
+    "stack-file-unwritable": {
+      cause: "The working directory is not writable for the user who runs this, or its disk is full.",
+      remedy: "Correct its permissions, or run it in another folder",
+      examples: [["Pulumi.‹name›.yaml", "it cannot be written (‹error›)"]],
+    },
+    "init-incomplete": {
+      cause: "A new environment needs a few settings that nothing else tells.",
+      remedy: {
+        option: (form: string) => `Give ${form}, or run it at a terminal`,
+        unanswered: "Nothing was written. Run it again",
+      },
+      examples: [
+        ["--cluster", "it is missing, and there is no terminal to ask at", "option", "--cluster CLUSTER"],
+        ["Cluster", "the question was not answered", "unanswered"],
+      ],
+    },
+    "ca-not-confirmed": {
+      cause:
+        "Over the network, anybody can pose as the registry. Its CA is pinned only by a fingerprint that came by another way.",
+      remedy: (host: string) =>
+        `Nothing was written. Ask the registry's administrator for the fingerprint, then give it with --ca-sha256 ${host}=SHA256`,
+      examples: [["registry ‹host›", "the SHA-256 ‹sha256› of its CA was not confirmed", "‹host›"]],
+    },
+    "pulumi-failed": {
+      cause: "Pulumi refused a command, and has said why.",
+      remedy: "Put right what it says, then run this command and those after it",
+      examples: [["pulumi stack init ‹name›", "it ended with code ‹number›"]],
+    },
     interrupted: {
       cause: "It was told to end.",
       remedy: "Run it again",
@@ -99,7 +140,7 @@ export const cliProblem = defineProblems(
       cause:
         "The registry's CA was changed after the last run, its certificate has expired or is for another name, or what answers here is not what answers the nodes.",
       remedy: (host: string) =>
-        `See what it serves with \`npm run ca -- ${host}\`. If its CA was changed, give the new one, then run \`pulumi up\`; if its certificate is at fault, have it renewed`,
+        `See what it serves with \`${commandLine("ca", host)}\`. If its CA was changed, give the new one, then run \`pulumi up\`; if its certificate is at fault, have it renewed`,
       examples: [
         [
           "registry ‹host›",
@@ -175,14 +216,14 @@ export const cliProblem = defineProblems(
       cause:
         "Another stack has made the node trust its CAs, or one did that was lost with its state, and cannot take them off any more.",
       remedy: (stack: string, of: string) =>
-        `Nothing, where that stack is in use. Otherwise take it off: \`npm run forget -- --stack ${stack} ${of}\``,
+        `Nothing, where that stack is in use. Otherwise take it off: \`${commandLine("forget", `--stack ${stack} ${of}`)}\``,
       examples: [
         ["node ‹name›", "it also has what the stack ‹stack› (id ‹id›) installed", "‹name›", "--id ‹id›"],
       ],
     },
     "unclaimed-file": {
       cause: "A CA of ours came back that had been removed: with a restored `/etc`, or by hand.",
-      remedy: (stack: string) => `Take it off: \`npm run forget -- --stack ${stack} --unclaimed\``,
+      remedy: (stack: string) => `Take it off: \`${commandLine("forget", `--stack ${stack} --unclaimed`)}\``,
       examples: [["node ‹name›", "no stack's record there claims ‹file›", "‹name›"]],
     },
     "object-not-in-state": {
@@ -222,7 +263,7 @@ export const cliProblem = defineProblems(
       cause: "The kubelet could not pull the image; its message says why.",
       remedy: {
         authority: (host: string) =>
-          `Where the node has all its CAs, the registry's CA was changed: see it with \`npm run ca -- ${host}\`, give it, then run \`pulumi up\``,
+          `Where the node has all its CAs, the registry's CA was changed: see it with \`${commandLine("ca", host)}\`, give it, then run \`pulumi up\``,
         other: "Look at what it says",
       },
       examples: [

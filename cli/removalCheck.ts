@@ -91,7 +91,7 @@ async function checkSupervisor(connection: NodeConnection, open: OpenContext): P
   // To ask for any right shows whether the login is valid, whatever the answer is.
   await missingRights(supervisor, [{ verb: "get", resource: "secrets" }]);
   await checkRights(supervisor, supervisorRights(connection));
-  if (cluster) proveSupervisor(supervisor, cluster);
+  if (cluster) proveSupervisor(supervisor, cluster, connection.clusterContext);
 }
 
 async function checkCluster(cluster: KubeContext): Promise<readonly ClusterNode[]> {

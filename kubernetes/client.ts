@@ -18,6 +18,7 @@ import type {
 import pLimit from "p-limit";
 import { ConnectionFailure, endpointOf } from "../net/https";
 import { proxyVariable } from "../net/proxy";
+import { commandLine } from "../support/build";
 import { type Problem, UserError } from "../support/errors";
 import { printable } from "../support/text";
 import { tokenExpiry } from "../support/token";
@@ -78,7 +79,7 @@ export interface ApiRefusal {
 
 const requestSeconds = 20;
 const defaultLogin = (): string =>
-  "npm run login -- --server SUPERVISOR --namespace NAMESPACE --cluster CLUSTER";
+  commandLine("login", "--server SUPERVISOR --namespace NAMESPACE --cluster CLUSTER");
 
 /**
  * Opens a context of the ambient kubeconfig (`KUBECONFIG`, else `~/.kube/config`). No request is made yet.

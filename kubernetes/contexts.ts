@@ -1,4 +1,6 @@
 /** The contexts of a Supervisor and of one of its workload clusters, and the command that renews the logins of both. */
+import { commandLine } from "../support/build";
+import { shellWord } from "../support/text";
 import { type KubeContext, kubeContext } from "./client";
 
 /** A workload cluster as its Supervisor names it. */
@@ -8,10 +10,28 @@ export interface NamedCluster {
   readonly cluster: string;
 }
 
-/** @param server - The Supervisor's URL if it is known. */
-export function renewLogin({ namespace, cluster }: NamedCluster, server = ""): string {
+/** The names of the contexts in the kubeconfig; one that is not given is not known. */
+export interface ContextNames {
+  readonly supervisorContext?: string | undefined;
+  readonly clusterContext?: string | undefined;
+}
+
+/**
+ * @param names - Contexts whose names are not the defaults are named in the command.
+ * @param server - The Supervisor's URL if it is known.
+ */
+export function renewLogin(
+  { namespace, cluster }: NamedCluster,
+  { supervisorContext = namespace, clusterContext = cluster }: ContextNames,
+  server = "",
+): string {
   const host = URL.canParse(server) ? new URL(server).hostname : "SUPERVISOR";
-  return `npm run login -- --server ${host} --namespace ${namespace} --cluster ${cluster}`;
+  const options = [
+    `--server ${host} --namespace ${namespace} --cluster ${cluster}`,
+    ...(supervisorContext === namespace ? [] : [`--supervisor-context ${shellWord(supervisorContext)}`]),
+    ...(clusterContext === cluster ? [] : [`--cluster-context ${shellWord(clusterContext)}`]),
+  ];
+  return commandLine("login", options.join(" "));
 }
 
 /** The two API servers that a run asks. */
@@ -31,7 +51,8 @@ export function openBoth(
   named: NamedCluster,
   { supervisor: over, cluster: under }: { readonly supervisor: Named; readonly cluster: Named },
 ): Contexts {
-  const login = (server?: string): string => renewLogin(named, server);
+  const names = { supervisorContext: over.name, clusterContext: under.name };
+  const login = (server?: string): string => renewLogin(named, names, server);
   const supervisor = kubeContext(over.name, { subject: over.subject, login });
   const server = supervisor.then(
     (context) => context.server,

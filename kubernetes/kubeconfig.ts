@@ -151,26 +151,31 @@ function refuseConflicts(
   file: string,
 ): void {
   const problems = new Map<string, Problem>();
-  const conflict = (seen: string): void =>
+  const conflict = (seen: string, remedy: "entry" | "context"): void =>
     void problems.set(
       seen,
-      kubernetesProblem("kubeconfig-conflict", { subject: `kubeconfig ${file}`, seen }),
+      kubernetesProblem("kubeconfig-conflict", { subject: `kubeconfig ${file}`, seen }, remedy),
     );
   for (const entry of entries) {
     const cluster = fieldsOf(clusters, entry.cluster, "cluster");
     if (cluster && !sameServer(cluster.server, entry.server)) {
       conflict(
         `the cluster "${entry.cluster}" there is for ${shownServer(cluster.server)}, not ${entry.server}`,
+        "entry",
       );
     }
     const context = fieldsOf(contexts, entry.context, "context");
     const server = context && fieldsOf(clusters, context.cluster, "cluster")?.server;
     if (context && !sameServer(server, entry.server)) {
-      conflict(`the context "${entry.context}" there is for ${shownServer(server)}, not ${entry.server}`);
+      conflict(
+        `the context "${entry.context}" there is for ${shownServer(server)}, not ${entry.server}`,
+        "context",
+      );
     }
     const user = fieldsOf(users, entry.user, "user");
     const other = Object.keys(user ?? {}).filter((key) => key !== "token");
-    if (other.length > 0) conflict(`the user "${entry.user}" there has ${printable(other.join(", "))}`);
+    if (other.length > 0)
+      conflict(`the user "${entry.user}" there has ${printable(other.join(", "))}`, "entry");
   }
   const [first, ...rest] = problems.values();
   if (first) throw new UserError(first, ...rest);

@@ -6,10 +6,11 @@ import { readFile } from "node:fs/promises";
 import * as path from "node:path";
 import type { Cluster, Context, KubeConfig, User } from "@kubernetes/client-node";
 import { z } from "zod";
+import { UserError } from "../support/errors";
 import { rememberSecret } from "../support/secrets";
 import { printable } from "../support/text";
 import { kubeconfigFiles, parseKubeconfigYaml } from "./kubeconfig";
-import { kubernetesProblem } from "./problems";
+import { type KubernetesCode, kubernetesProblem } from "./problems";
 
 /** What client-go reads of a user and the client's own loader does not (`clientcmd/api/v1/types.go`, Kubernetes 1.33). */
 const userExtras = z.looseObject({
@@ -84,6 +85,25 @@ export async function openKubeconfig(
   await completeUser(name, user, extras.get(user.name), login(cluster.server));
   config.setCurrentContext(name);
   return { config, cluster, user };
+}
+
+/** A context of the kubeconfig, with what `login` writes of it. */
+export interface ListedContext {
+  readonly name: string;
+  readonly namespace: string | undefined;
+}
+
+/** Lists the contexts of the ambient kubeconfig, none where there is no kubeconfig. */
+export async function listContexts(): Promise<readonly ListedContext[]> {
+  try {
+    const client = await import("./kubernetesClient.js");
+    const { config } = await loadKubeconfig(client, "kubeconfig", "");
+    return config.contexts.map(({ name, namespace }) => ({ name, namespace }));
+  } catch (error) {
+    const missing: KubernetesCode = "kubeconfig-missing";
+    if (error instanceof UserError && error.problems[0]?.code === missing) return [];
+    throw error;
+  }
 }
 
 /** A token for whoever answers is a token given away. */

@@ -1,4 +1,5 @@
 /** What API servers refuse, and what is wrong with the kubeconfig. */
+import { commandLine } from "../support/build";
 import { type CodeOf, defineProblems } from "../support/errors";
 
 /** Of a login that may wait. */
@@ -69,8 +70,15 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
   "kubeconfig-conflict": {
     cause:
       "An entry of the same name is for another server or user; to replace it could cut somebody off from another cluster.",
-    remedy: "Replace the entry with --force, or write another file with --kubeconfig FILE",
-    examples: [["kubeconfig ‹file›", 'the cluster "‹cluster›" there is for ‹server›, not ‹server›']],
+    remedy: {
+      entry: "Replace the entry with --force, or write another file with --kubeconfig FILE",
+      context:
+        "Keep both: log in with --supervisor-context NAME and --cluster-context NAME, and name these contexts in the settings. Or replace it with --force, or write another file with --kubeconfig FILE",
+    },
+    examples: [
+      ["kubeconfig ‹file›", 'the context "‹name›" there is for ‹server›, not ‹server›', "context"],
+      ["kubeconfig ‹file›", 'the cluster "‹cluster›" there is for ‹server›, not ‹server›', "entry"],
+    ],
   },
   "kubeconfig-locked": {
     cause: "`kubectl` or another login is writing the kubeconfig, or was killed while it did.",
@@ -92,7 +100,7 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
     cause: "A token of a Supervisor ends after ten hours, and a login writes a new one.",
     remedy: {
       context: (login: string) => `Log in again: \`${login}\``,
-      ssh: "Log in again (`npm run login`): tokens of a Supervisor last ten hours",
+      ssh: `Log in again (\`${commandLine("login")}\`): tokens of a Supervisor last ten hours`,
     },
     examples: [
       [
@@ -142,7 +150,7 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
     remedy: {
       context: (login: string) =>
         `If the cluster's certificates were changed, log in again: \`${login}\`; otherwise somebody may be in between`,
-      ssh: "If the Supervisor's certificates were changed, log in again (`npm run login`); otherwise somebody may be in between",
+      ssh: `If the Supervisor's certificates were changed, log in again (\`${commandLine("login")}\`); otherwise somebody may be in between`,
       login:
         "The Supervisor names another CA for this cluster than it has: look after the cluster's certificates",
     },

@@ -13,7 +13,7 @@ export function openContexts(settings: TrustSettings): Contexts & {
       supervisor: { name: settings.supervisorContext, subject: settings.subject("supervisorContext") },
       cluster: { name: settings.clusterContext, subject: settings.subject("clusterContext") },
     }),
-    login: (server) => renewLogin(settings, server),
+    login: (server) => renewLogin(settings, settings, server),
   };
 }
 

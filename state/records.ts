@@ -12,7 +12,9 @@ import { replacesVariable } from "../support/names";
 /** Types of the resources that are read. */
 export const resourceTypes = {
   stack: "pulumi:pulumi:Stack",
+  trust: "tkc-registry:index:RegistryTrust",
   nodes: "tkc-registry:index:TrustedNodes",
+  registryDeployment: "tkc-registry:index:RegistryDeployment",
   command: "command:local:Command",
   pod: "kubernetes:core/v1:Pod",
   secret: "kubernetes:core/v1:Secret",
@@ -23,16 +25,22 @@ export const resourceTypes = {
 export const trustedNodesRecord = z.object({ certificates: z.array(trustedCertificateSchema) });
 
 /** A Kubernetes object among a resource's inputs. */
-export const placedRecord = z.object({ metadata: z.object({ namespace: z.string(), name: z.string() }) });
+export const placedRecord = z.object({
+  metadata: z.object({
+    namespace: z.string(),
+    name: z.string(),
+    labels: z.record(z.string(), z.unknown()).optional(),
+  }),
+});
 
 /** A Kubernetes object among a resource's outputs: it exists, or existed. */
 export const objectRecord = z.object({
   kind: z.string(),
-  metadata: placedRecord.shape.metadata.extend({
-    uid: z.string(),
-    labels: z.record(z.string(), z.unknown()).optional(),
-  }),
+  metadata: placedRecord.shape.metadata.extend({ uid: z.string() }),
 });
+
+/** The id of the set of nodes, among the inputs of a component that was made for it. */
+export const idRecord = z.object({ id: z.string().optional() });
 
 const podRecord = z.object({
   spec: z.object({
@@ -48,8 +56,11 @@ export function replacedUid(outputs: unknown): string | undefined {
   return containers.flatMap(({ env = [] }) => env).find(({ name }) => name === replacesVariable)?.value;
 }
 
-/** The stack's own outputs, each left out where a release wrote it in another form. */
-export const stackRecord = z.object({
+/**
+ * What a `RegistryTrust`, a `RegistryDeployment` or the stack itself has among its outputs, each left out where a release
+ * wrote it in another form.
+ */
+export const outputsRecord = z.object({
   registries: z
     .array(
       z.object({

@@ -1,5 +1,5 @@
 /**
- * The folder of the package, and the check that `dist/` is compiled from the present sources.
+ * The folder of the package, how its commands are run, and the check that `dist/` is compiled from the present sources.
  * It never compiles anything.
  */
 import { createHash } from "node:crypto";
@@ -9,6 +9,15 @@ import { supportProblem } from "./problems";
 
 /** The package's folder. As TypeScript this file is in `support/`, and in a bundle in `dist/`. */
 export const packageRoot = path.dirname(__dirname);
+
+/** An installed package has no sources. */
+const isInstalled = !existsSync(path.join(packageRoot, "tsconfig.json"));
+
+/** How people run one of the package's commands, with its words. */
+export function commandLine(name: string, words = ""): string {
+  const [run, separator] = isInstalled ? ["npx tkc-registry", " "] : ["npm run", " -- "];
+  return `${run} ${name}${words === "" ? "" : `${separator}${words}`}`;
+}
 
 const dist = path.join(packageRoot, "dist");
 /** A bundle contains packages too, so their versions are part of its sources. */
@@ -56,7 +65,7 @@ function readStamp(): Stamp | undefined {
  * @throws UserError (`stale-build`).
  */
 export function assertBuildIsFresh(): void {
-  if (!existsSync(path.join(packageRoot, "tsconfig.json"))) return; // an installed package, which has no sources
+  if (isInstalled) return;
   const stamp = readStamp();
   if (stamp && digest(stamp.files) === stamp.sha256) return;
   throw supportProblem.error("stale-build", {

@@ -61,8 +61,10 @@ export async function proveCluster(
   recorded: ClusterName | undefined,
 ): Promise<"there" | "gone"> {
   let failure: UserError;
+  let clusterContext: string | undefined;
   try {
     const cluster = await openCluster();
+    clusterContext = cluster.name;
     const seen = await kubeSystemUid(cluster);
     if (recorded?.kubeSystem === undefined || seen === recorded.kubeSystem) return "there";
     failure = otherCluster(cluster, recorded, seen);
@@ -74,12 +76,13 @@ export async function proveCluster(
     if (!maybeGone.has(code) && !absent) throw error;
     failure = error;
   }
-  if (recorded && (await isClusterGone(await openSupervisor(recorded), recorded))) return "gone";
+  if (recorded && (await isClusterGone(await openSupervisor(recorded), recorded, clusterContext)))
+    return "gone";
   throw failure;
 }
 
 function otherCluster(cluster: KubeContext, recorded: ClusterName, seen: string | undefined): UserError {
-  const { namespace, name, kubeSystem } = recorded;
+  const { supervisor: supervisorContext, namespace, name, kubeSystem } = recorded;
   return vsphereProblem.error(
     "other-cluster",
     {
@@ -88,7 +91,7 @@ function otherCluster(cluster: KubeContext, recorded: ClusterName, seen: string 
         `${cluster.server} is not the cluster ${namespace}/${name} that the state knows, which still exists: the UID of ` +
         `its namespace kube-system is ${seen ?? "unknown"}, and the state has ${kubeSystem!}`,
     },
-    renewLogin({ namespace, cluster: name }),
+    renewLogin({ namespace, cluster: name }, { supervisorContext, clusterContext: cluster.name }),
   );
 }
 
@@ -103,10 +106,15 @@ async function kubeSystemUid(cluster: KubeContext): Promise<string | undefined> 
 /**
  * Proves by its CA that a Supervisor is the recorded one.
  *
+ * @param clusterContext - The workload cluster's context if it is known, for messages.
  * @returns False where nothing is recorded to prove it by.
  * @throws UserError `other-supervisor`
  */
-export function proveSupervisor(supervisor: KubeContext, recorded: Recorded): boolean {
+export function proveSupervisor(
+  supervisor: KubeContext,
+  recorded: Recorded,
+  clusterContext?: string,
+): boolean {
   const { namespace, name, supervisorCa } = recorded;
   if (supervisorCa === undefined) return false;
   const seen = caFingerprints(supervisor.ca);
@@ -119,7 +127,7 @@ export function proveSupervisor(supervisor: KubeContext, recorded: Recorded): bo
         `${supervisor.server} is not the Supervisor that the state knows: its CA is ` +
         `${seen.join(", ") || "none of the kubeconfig"}, and the state has ${supervisorCa.join(", ")}`,
     },
-    renewLogin({ namespace, cluster: name }),
+    renewLogin({ namespace, cluster: name }, { supervisorContext: supervisor.name, clusterContext }),
   );
 }
 
@@ -129,8 +137,12 @@ export function proveSupervisor(supervisor: KubeContext, recorded: Recorded): bo
  *
  * @throws UserError `other-supervisor`, and when the Supervisor does not answer or refuses.
  */
-export async function isClusterGone(supervisor: KubeContext, recorded: Recorded): Promise<boolean> {
-  const proved = proveSupervisor(supervisor, recorded);
+async function isClusterGone(
+  supervisor: KubeContext,
+  recorded: Recorded,
+  clusterContext: string | undefined,
+): Promise<boolean> {
+  const proved = proveSupervisor(supervisor, recorded, clusterContext);
   const { uids = {} } = recorded;
   const anyRecorded = clusterKinds.some(({ plural }) => uids[plural] !== undefined);
   let known = false; // without any of the kinds, the Supervisor cannot say whether the cluster exists

@@ -7,7 +7,7 @@ import type { Configuration, Shown, ShownCertificate } from "./found";
 
 const day = 24 * 60 * 60 * 1000;
 
-function lines(certificate: ShownCertificate): string[] {
+export function certificateLines(certificate: ShownCertificate): string[] {
   const { subject, role, issuer, names, notBefore, notAfter, sha256, key, signature } = certificate;
   const left = Math.floor((new Date(notAfter).getTime() - Date.now()) / day);
   return [
@@ -26,11 +26,11 @@ function lines(certificate: ShownCertificate): string[] {
 /** The certificates, the problems and warnings, and the configuration to paste. */
 export function describe({ registry, served, offered, problems, warnings, configuration }: Shown): string {
   return [
-    ...(served.length > 0 ? [`${registry} serves:`, ...served.flatMap(lines), ""] : []),
+    ...(served.length > 0 ? [`${registry} serves:`, ...served.flatMap(certificateLines), ""] : []),
     ...(offered
       ? [
           `It offers (${offered.source}):`,
-          ...offered.certificates.flatMap(lines),
+          ...offered.certificates.flatMap(certificateLines),
           "",
           offered.verifiesServed
             ? "The two agree: nodes that trust what is offered take what is served."

@@ -25,6 +25,8 @@ export interface ShownCertificate {
 /** All that was found. */
 export interface Shown {
   readonly registry: string;
+  /** What the registry shows itself to be; `null` where it was not reached. */
+  readonly kind: Configuration["kind"] | null;
   /** As served, the server's own first; empty where it was not reached. */
   readonly served: readonly ShownCertificate[];
   /** Harbor's getcert; `null` where there is none to be had. */

@@ -43,6 +43,7 @@ export async function look(host: string, seconds: number): Promise<Shown> {
   const { configuration, warnings, problems } = await choose(query, kind, chain, getcert);
   return {
     registry: address.host,
+    kind,
     served: chain.map(show),
     offered: getcert
       ? {
@@ -63,6 +64,7 @@ export async function look(host: string, seconds: number): Promise<Shown> {
 
 const nothing: Shown = {
   registry: "",
+  kind: null,
   served: [],
   offered: null,
   problems: [],

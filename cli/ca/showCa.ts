@@ -18,7 +18,7 @@ const command = (): Command =>
       "Shows the certificates that a registry serves, the CA that Harbor offers for download, whether containerd would accept the registry with that CA, and the configuration to paste. Sends no credentials and changes nothing. Trusts nothing that it sees: ask the registry's administrator for the fingerprint, and compare.",
     )
     .argument("[HOST...]")
-    .option("--json", "print JSON (npm run --silent ca -- ...)")
+    .option("--json", "print JSON; `npm run --silent` suppresses npm's own output")
     .option("--timeout <SECONDS>", `for each exchange with the registry (default ${caLimits.seconds})`)
     .addHelpText(
       "after",

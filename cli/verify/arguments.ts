@@ -4,7 +4,7 @@
  */
 import type { Command } from "commander";
 import { parseImageReference } from "../../registry/host";
-import type { DeployedStack } from "../../state/exportedState";
+import type { DeployedSet } from "../../state/exportedState";
 import { type Problem, UserError } from "../../support/errors";
 import { checkStackName, collect, commandForPeople, readArguments, seeHelp } from "../arguments";
 import { type BadArgument, cliProblem } from "../problems";
@@ -17,21 +17,29 @@ const command = (): Command =>
       "Checks each node and registry of a deployed stack: whether the node can be reached and has the pinned host key, whether the CA's file is in place, is part of what containerd reads and was loaded by it, and how long the CA is valid. Changes nothing on nodes. Reads the stack from its state, by `pulumi stack export`.",
     )
     .option("--stack <NAME>", "the stack, as pulumi has it")
+    .option(
+      "--trust <NAME>",
+      "only one set of nodes: the name of its RegistryTrust. Default: all of the stack",
+    )
     .option("--pull", "also pull an image on each node, by a short-lived pod")
     .option(
       "--image <REF>",
-      "the image for --pull, of one of the stack's registries; may be repeated. Default: the image of the stack's Deployment",
+      "the image for --pull, of one of the stack's registries; may be repeated. Default: the images of the stack's Deployments",
       collect,
     )
     .option("--expires-within <DAYS>", "warn about a CA that expires within this many days (default 30)")
     .option(
       "--json",
-      "print JSON instead of a table; the fields are in cli/verify/findings.ts. Use `npm run --silent verify` to suppress npm's own output",
+      "print JSON instead of a table; the fields are in cli/verify/findings.ts. `npm run --silent` suppresses npm's own output",
     )
-    .addHelpText("after", "\nExit code: 0 without problems, 1 with problems, 2 if the check itself failed.");
+    .addHelpText(
+      "after",
+      "\nExit code: 0 without problems, 1 with problems, 2 if the check itself failed, also where it did so for one of several sets of nodes.",
+    );
 
 interface Values {
   readonly stack?: string;
+  readonly trust?: string;
   readonly pull?: boolean;
   readonly image?: readonly string[];
   readonly expiresWithin?: string;
@@ -40,6 +48,8 @@ interface Values {
 
 export interface Request {
   readonly stack: string;
+  /** Undefined for all sets of nodes. */
+  readonly trust: string | undefined;
   readonly pull: boolean;
   readonly images: readonly string[];
   readonly expiresWithin: number;
@@ -57,6 +67,7 @@ export function readRequest(args: readonly string[]): Request | undefined {
   const problems: Problem[] = [];
   const {
     stack = "",
+    trust,
     pull = false,
     image: images = [],
     expiresWithin: days = "30",
@@ -75,26 +86,33 @@ export function readRequest(args: readonly string[]): Request | undefined {
     problems.push(badArgument("--image", "it is for --pull, which is not given", ...seeHelp("verify")));
   const [first, ...rest] = problems;
   if (first) throw new UserError(first, ...rest);
-  return { stack, pull, images: [...new Set(images)], expiresWithin: Number(days), json };
+  return { stack, trust, pull, images: [...new Set(images)], expiresWithin: Number(days), json };
 }
 
-/** The images to pull. */
-export function imagesOf({ images, pull }: Request, stack: DeployedStack): readonly string[] {
-  if (!pull) return [];
-  const wanted = images.length > 0 ? images : stack.image === undefined ? [] : [stack.image];
-  if (wanted.length === 0) {
-    throw new UserError(
-      badArgument("--pull", "the stack runs no Deployment, so that it has no image", "noImage"),
-    );
+/** The images to pull, by the name of the set of nodes. A set without a Deployment has none of its own. */
+export function imagesOf(
+  { images, pull }: Request,
+  sets: readonly DeployedSet[],
+): ReadonlyMap<string, readonly string[]> {
+  if (!pull) return new Map();
+  if (images.length === 0) {
+    if (sets.every((set) => set.images.length === 0)) {
+      throw new UserError(
+        badArgument("--pull", "the stack runs no Deployment, so that it has no image", "noImage"),
+      );
+    }
+    return new Map(sets.map((set) => [set.trust, set.images]));
   }
-  const hosts = registryHosts(stack);
-  const problems = wanted.flatMap((image) => {
-    const { host } = parseImageReference(image, { subject: "--image" });
-    if (hosts.includes(host)) return [];
+  const hostOf = (image: string): string => parseImageReference(image, { subject: "--image" }).host;
+  const hosts = [...new Set(sets.flatMap(registryHosts))];
+  const problems = images.flatMap((image) => {
+    if (hosts.includes(hostOf(image))) return [];
     const seen = `"${printable(image, 200)}" is of none of the stack's registries`;
     return [badArgument("--image", seen, "otherImage", hosts)];
   });
   const [first, ...rest] = problems;
   if (first) throw new UserError(first, ...rest);
-  return wanted;
+  return new Map(
+    sets.map((set) => [set.trust, images.filter((image) => registryHosts(set).includes(hostOf(image)))]),
+  );
 }

@@ -5,7 +5,7 @@
 import { parseImageReference } from "../../registry/host";
 import { type Problem, describeProblem } from "../../support/errors";
 import { counted } from "../../support/text";
-import type { Answer, Findings, PullFinding, RegistryFinding } from "./findings";
+import type { Answer, Findings, ProblemFinding, PullFinding, RegistryFinding } from "./findings";
 
 const yesNo = (answer: Answer): string => (answer === null ? "-" : answer ? "yes" : "NO");
 
@@ -50,12 +50,31 @@ function grouped(problems: readonly Problem[]): string[] {
   });
 }
 
-function summary({ ok, nodes, registries, warnings }: Findings): string {
+const withWarnings = ({ warnings }: Findings): string =>
+  warnings.length > 0 ? `, with ${counted(warnings.length, "warning")}` : "";
+
+/** The last sentence where there are several sets of nodes. */
+function summaryOfSets(findings: Findings, sets: readonly string[]): string {
+  const { ok, nodes, problems, unchecked } = findings;
+  if (ok) {
+    const pull = nodes.some(({ pulls }) => pulls.length > 0) ? " and can pull" : "";
+    return `All is well${withWarnings(findings)}: the nodes of ${sets.join(" and ")} trust their registries${pull}.`;
+  }
+  const bad = sets.filter((set) => problems.some(({ registryTrust }) => registryTrust === set));
+  const well = sets.filter((set) => !bad.includes(set));
+  return `Not well: ${[
+    ...(bad.length > 0 ? [`something is wrong with ${bad.join(" and ")}`] : []),
+    ...(unchecked.length > 0 ? [`${unchecked.join(" and ")} could not be checked`] : []),
+    ...(well.length > 0 ? [`all is well with ${well.join(" and ")}`] : []),
+  ].join("; ")}.`;
+}
+
+function summary(findings: Findings): string {
+  const { ok, nodes, registries } = findings;
   const tried = nodes.some(({ pulls }) => pulls.length > 0);
   if (ok) {
     const all = registries.length === 1 ? registries[0]!.host : `all ${registries.length} registries`;
-    const also = warnings.length > 0 ? `, with ${counted(warnings.length, "warning")}` : "";
-    return `All is well${also}: ${counted(nodes.length, "node")} trust${nodes.length === 1 ? "s" : ""} ${all}${tried ? " and can pull" : ""}.`;
+    return `All is well${withWarnings(findings)}: ${counted(nodes.length, "node")} trust${nodes.length === 1 ? "s" : ""} ${all}${tried ? " and can pull" : ""}.`;
   }
   const bad = nodes.filter((node) => !node.ok).length;
   const refused = registries.filter(({ verifies }) => verifies === false).length;
@@ -76,10 +95,8 @@ function verified(registries: readonly RegistryFinding[]): string[] {
   return hosts.length === 0 ? [] : ["", `The nodes' CAs verify what is served here by ${hosts.join(", ")}.`];
 }
 
-/** Writes findings for people: a line for each node and registry, what is the matter, and one sentence at the end. */
-export function describeFindings(findings: Findings): string {
-  const { nodes, registries, problems, warnings, notes } = findings;
-  const tried = nodes.some(({ pulls }) => pulls.length > 0);
+/** The table of a set of nodes: a line for each node and registry. */
+function table({ nodes, registries }: Pick<Findings, "nodes" | "registries">, tried: boolean): string[] {
   const heads = ["NODE", "REGISTRY", "REACHED", "HOST KEY", "CA FILE", "READ", "LOADED", "CA EXPIRES"];
   const rows = nodes.flatMap((node) =>
     node.registries.map(({ host, caFile, read, loaded }) => [
@@ -89,16 +106,32 @@ export function describeFindings(findings: Findings): string {
       ...(tried ? [yesNo(pulled(node.pulls, host))] : []),
     ]),
   );
-  const section = (title: string, list: readonly Problem[]): string[] =>
-    list.length === 0 ? [] : ["", `${title}:`, ...grouped(list)];
+  return [...aligned([[...heads, ...(tried ? ["PULL"] : [])], ...rows]), ...verified(registries)];
+}
+
+/** Writes findings for people: a table for each set of nodes, what is the matter, and one sentence at the end. */
+export function describeFindings(findings: Findings): string {
+  const { nodes, registries, problems, warnings, notes, unchecked } = findings;
+  const tried = nodes.some(({ pulls }) => pulls.length > 0);
+  const sets = [...new Set(nodes.map(({ registryTrust }) => registryTrust))];
+  const several = sets.length + unchecked.length > 1;
+  const tables = sets.map((name) => {
+    const ofSet = <T extends { readonly registryTrust: string }>(list: readonly T[]): T[] =>
+      list.filter(({ registryTrust }) => registryTrust === name);
+    const lines = table({ nodes: ofSet(nodes), registries: ofSet(registries) }, tried);
+    return several ? [`${name}:`, ...lines, ""] : lines;
+  });
+  const named = ({ registryTrust: name, ...problem }: ProblemFinding): Problem =>
+    several && name !== null ? { ...problem, subject: `${name}: ${problem.subject}` } : problem;
+  const section = (title: string, list: readonly ProblemFinding[]): string[] =>
+    list.length === 0 ? [] : ["", `${title}:`, ...grouped(list.map(named))];
   return [
-    ...aligned([[...heads, ...(tried ? ["PULL"] : [])], ...rows]),
-    ...verified(registries),
+    ...tables.flat().slice(0, several ? -1 : undefined),
     ...section("Problems", problems),
     ...section("Warnings", warnings),
     ...section("Also there", notes),
     "",
-    summary(findings),
+    several ? summaryOfSets(findings, sets) : summary(findings),
     "",
   ].join("\n");
 }

@@ -21,7 +21,19 @@ export interface CertificateFinding {
   readonly validity: "valid" | "expiring" | "expired" | "unknown";
 }
 
-export interface RegistryFinding {
+/** Of which set of nodes a finding is. */
+interface OfTrust {
+  /** The set's name: its `RegistryTrust`'s. */
+  readonly registryTrust: string;
+}
+
+/** What is said beside the findings themselves. */
+export interface ProblemFinding extends Problem {
+  /** The set of nodes that it is of; `null` for the whole stack. */
+  readonly registryTrust: string | null;
+}
+
+export interface RegistryFinding extends OfTrust {
   /** As in image names. */
   readonly host: string;
   readonly certificates: readonly CertificateFinding[];
@@ -53,7 +65,7 @@ export interface PullFinding {
   readonly message: string | null;
 }
 
-export interface NodeFinding {
+export interface NodeFinding extends OfTrust {
   readonly name: string;
   /** `null` if the cluster no longer has the node. */
   readonly role: ClusterNode["role"] | null;
@@ -74,7 +86,7 @@ export interface NodeFinding {
   readonly registries: readonly TrustFinding[];
   /** Empty without `--pull`. */
   readonly pulls: readonly PullFinding[];
-  /** What the node has of other stacks: those that are in use, and those whose state is lost. */
+  /** What the node has of other stacks: those that are in use, and those whose state is lost. No set of this stack is one. */
   readonly records: readonly StackFinding[];
   /** Files with our prefix that no stack's record on the node claims. */
   readonly unclaimed: readonly string[];
@@ -93,8 +105,10 @@ export interface ObjectFinding extends StackFinding {
   readonly kind: string;
   readonly namespace: string;
   readonly name: string;
-  /** Whether it is this stack's. */
+  /** Whether it is this stack's, of whichever set of nodes. */
   readonly ours: boolean;
+  /** The set of nodes in whose cluster it was found. */
+  readonly registryTrust: string;
 }
 
 /** The output of `--json`. */
@@ -103,16 +117,18 @@ export interface Findings {
   readonly stack: string;
   /** The time of the checks, ISO 8601. */
   readonly checkedAt: string;
-  /** Whether `problems` is empty. The exit code is then 0, and otherwise 1. */
+  /** Whether `problems` is empty. The exit code is then 0, and otherwise 1, or 2 where `unchecked` has a set. */
   readonly ok: boolean;
   readonly registries: readonly RegistryFinding[];
-  /** Sorted by name. */
+  /** Sorted by name, set after set. A node that several sets have is there for each. */
   readonly nodes: readonly NodeFinding[];
-  /** Those in the workload cluster and in the Supervisor namespace. */
+  /** Those in the workload cluster and in the Supervisor namespace: of a cluster that several sets have, for each. */
   readonly objects: readonly ObjectFinding[];
-  readonly problems: readonly Problem[];
+  readonly problems: readonly ProblemFinding[];
   /** Problems that leave `ok` true. */
-  readonly warnings: readonly Problem[];
+  readonly warnings: readonly ProblemFinding[];
   /** What is there of other stacks, which may well be as it should be. */
-  readonly notes: readonly Problem[];
+  readonly notes: readonly ProblemFinding[];
+  /** The sets of nodes that could not be asked, by their names: `problems` says why. */
+  readonly unchecked: readonly string[];
 }

@@ -5,7 +5,7 @@
 import type { ClusterNode } from "../../kubernetes/types";
 import type { Observation } from "../../nodes/operations/inspection";
 import type { ScriptSuccess } from "../../nodes/protocol/report";
-import type { DeployedStack, StackNode } from "../../state/exportedState";
+import type { DeployedSet, DeployedStack, StackNode } from "../../state/exportedState";
 import type { SshCode } from "../../nodes/ssh/problems";
 import type { Problem } from "../../support/errors";
 import { counted } from "../../support/text";
@@ -15,6 +15,7 @@ import type {
   Findings,
   NodeFinding,
   ObjectFinding,
+  ProblemFinding,
   PullFinding,
   RegistryFinding,
   TrustFinding,
@@ -29,10 +30,11 @@ import type { Labelled } from "./labelled";
 import type { Served } from "./served";
 import { nodeProblem } from "../../nodes/problems";
 
-/** The evidence: what the clusters and the nodes answered. */
+/** The evidence of a set of nodes: what its clusters and its nodes answered. */
 export interface Evidence {
-  /** The name that the operator gave. */
+  /** The name that the operator gave the stack. */
   readonly name: string;
+  readonly set: DeployedSet;
   readonly stack: DeployedStack;
   /** The cluster's nodes. */
   readonly listed: readonly ClusterNode[];
@@ -52,27 +54,27 @@ export interface Evidence {
 const dayMs = 24 * 60 * 60 * 1000;
 
 /** The nodes of the stack that the cluster still has, and whose host key is known: those that can be asked. */
-export function nodesToAsk(stack: DeployedStack, listed: readonly ClusterNode[]): StackNode[] {
+export function nodesToAsk(set: DeployedSet, listed: readonly ClusterNode[]): StackNode[] {
   const uids = new Map(listed.map(({ name, uid }) => [name, uid]));
-  return stack.nodes.filter(
+  return set.nodes.filter(
     ({ target, hostKey }) => hostKey !== undefined && uids.get(target.name) === target.uid,
   );
 }
 
-/** The registries of the stack, in the order of its certificates. */
-export function registryHosts({ certificates }: DeployedStack): string[] {
+/** The registries of the set, in the order of its certificates. */
+export function registryHosts({ certificates }: DeployedSet): string[] {
   return [...new Set(certificates.map(({ registry }) => registry))];
 }
 
 /** The SHA-256 of each registry's certificates. */
-export const trustedByHost = (stack: DeployedStack): Map<string, readonly string[]> =>
-  new Map(registryHosts(stack).map((host) => [host, certificatesOf(stack, host)]));
+export const trustedByHost = (set: DeployedSet): Map<string, readonly string[]> =>
+  new Map(registryHosts(set).map((host) => [host, certificatesOf(set, host)]));
 
-const certificatesOf = ({ certificates }: DeployedStack, host: string): string[] =>
+const certificatesOf = ({ certificates }: DeployedSet, host: string): string[] =>
   certificates.filter(({ registry }) => registry === host).map(({ sha256 }) => sha256);
 
-function judgeCertificate(sha256: string, { stack, now, expiresWithin }: Evidence): CertificateFinding {
-  const facts = stack.facts.get(sha256);
+function judgeCertificate(sha256: string, { set, now, expiresWithin }: Evidence): CertificateFinding {
+  const facts = set.facts.get(sha256);
   if (!facts) return { sha256, subject: null, notAfter: null, daysLeft: null, validity: "unknown" };
   const left = new Date(facts.notAfter).getTime() - now.getTime();
   const daysLeft = Math.floor(left / dayMs);
@@ -81,8 +83,8 @@ function judgeCertificate(sha256: string, { stack, now, expiresWithin }: Evidenc
 }
 
 function judgeRegistries(evidence: Evidence, problems: Problem[], warnings: Problem[]): RegistryFinding[] {
-  return registryHosts(evidence.stack).map((host) => {
-    const certificates = certificatesOf(evidence.stack, host).map((sha256) =>
+  return registryHosts(evidence.set).map((host) => {
+    const certificates = certificatesOf(evidence.set, host).map((sha256) =>
       judgeCertificate(sha256, evidence),
     );
     for (const { sha256, subject, notAfter, daysLeft, validity } of certificates) {
@@ -110,7 +112,7 @@ function judgeRegistries(evidence: Evidence, problems: Problem[], warnings: Prob
       problems.push(cliProblem("registry-not-verified", { ...about, seen: served.seen }, host));
     if (served?.verifies === null)
       warnings.push(cliProblem("registry-not-told", { ...about, seen: served.seen }));
-    return { host, certificates, verifies: served?.verifies ?? null };
+    return { host, registryTrust: evidence.set.trust, certificates, verifies: served?.verifies ?? null };
   });
 }
 
@@ -118,11 +120,11 @@ function judgeRegistries(evidence: Evidence, problems: Problem[], warnings: Prob
 type Seen = Pick<NodeFinding, "reachable" | "hostKeyAsPinned" | "trust" | "containerdStarted" | "registries">;
 
 /** Of a node that reported nothing. */
-function notObserved(stack: DeployedStack, reachable: Answer, hostKeyAsPinned: Answer): Seen {
+function notObserved(set: DeployedSet, reachable: Answer, hostKeyAsPinned: Answer): Seen {
   const nothing = { ok: false, caFile: null, read: null, loaded: null };
   return {
     ...{ reachable, hostKeyAsPinned, trust: null, containerdStarted: null },
-    registries: registryHosts(stack).map((host) => ({ host, ...nothing })),
+    registries: registryHosts(set).map((host) => ({ host, ...nothing })),
   };
 }
 
@@ -135,11 +137,11 @@ const afterLogin: ReadonlySet<string> = new Set<SshCode>([
 ]);
 
 /** A node that did not report: how far the connection to it got. */
-function judgeSilence({ code }: Problem, stack: DeployedStack): Seen {
-  if (code === "host-key-changed") return notObserved(stack, true, false);
-  if (code === "ssh-handshake") return notObserved(stack, true, null);
+function judgeSilence({ code }: Problem, set: DeployedSet): Seen {
+  if (code === "host-key-changed") return notObserved(set, true, false);
+  if (code === "ssh-handshake") return notObserved(set, true, null);
   const byTheNode = code.startsWith("node-") && code !== "node-silent";
-  return byTheNode || afterLogin.has(code) ? notObserved(stack, true, true) : notObserved(stack, false, null);
+  return byTheNode || afterLogin.has(code) ? notObserved(set, true, true) : notObserved(set, false, null);
 }
 
 function judgeTrust(host: string, wanted: readonly string[], report: ScriptSuccess): TrustFinding {
@@ -167,10 +169,8 @@ function explainTrust(
   return cliProblem("ca-not-read", { subject, seen: `the CA of ${host} is in place, but ${where}` });
 }
 
-function judgeReport(name: string, report: ScriptSuccess, stack: DeployedStack, problems: Problem[]): Seen {
-  const registries = registryHosts(stack).map((host) =>
-    judgeTrust(host, certificatesOf(stack, host), report),
-  );
+function judgeReport(name: string, report: ScriptSuccess, set: DeployedSet, problems: Problem[]): Seen {
+  const registries = registryHosts(set).map((host) => judgeTrust(host, certificatesOf(set, host), report));
   for (const finding of registries) {
     const problem = explainTrust(name, finding, report.trust ?? "system");
     if (problem) problems.push(problem);
@@ -233,13 +233,9 @@ function explainOthers(
 }
 
 /** The objects with our labels that the state does not have. */
-function judgeObjects({ stack, labelled }: Evidence, { warnings, notes }: Said): ObjectFinding[] {
+function judgeObjects({ stack, set, labelled }: Evidence, { warnings, notes }: Said): ObjectFinding[] {
   warnings.push(...labelled.problems);
-  const claim = {
-    ids: new Set([stack.identity.id ?? []].flat()),
-    formers: new Set([stack.former ?? []].flat()),
-    uids: new Set(stack.objects.map(({ uid }) => uid)),
-  };
+  const { claim } = stack;
   return labelled.objects
     .filter(({ uid }) => !claim.uids.has(uid))
     .map(({ kind, namespace, name, uid, stack: of }) => {
@@ -248,7 +244,7 @@ function judgeObjects({ stack, labelled }: Evidence, { warnings, notes }: Said):
       if (ours)
         warnings.push(cliProblem("object-not-in-state", { ...what, seen: "the state does not have it" }));
       else notes.push(cliProblem("other-stack-in-cluster", what));
-      return { kind, namespace, name, owner: of.owner, id: of.id ?? null, ours };
+      return { kind, namespace, name, owner: of.owner, id: of.id ?? null, ours, registryTrust: set.trust };
     });
 }
 
@@ -260,18 +256,18 @@ interface Said {
 }
 
 function judgeNode(name: string, evidence: Evidence, said: Said): NodeFinding {
-  const { stack } = evidence;
-  const recorded = stack.nodes.find(({ target }) => target.name === name);
+  const { set, stack } = evidence;
+  const recorded = set.nodes.find(({ target }) => target.name === name);
   const listed = evidence.listed.find((node) => node.name === name);
   const mine: Problem[] = [];
   const absence = explainAbsence(name, recorded, listed);
   const observation = absence ? undefined : evidence.observed.get(name);
-  let seen = notObserved(stack, null, null);
+  let seen = notObserved(set, null, null);
   if (absence) mine.push(absence);
-  else if (observation?.kind === "answered") seen = judgeReport(name, observation.report, stack, mine);
+  else if (observation?.kind === "answered") seen = judgeReport(name, observation.report, set, mine);
   else if (observation) {
     const { problem } = observation;
-    seen = judgeSilence(problem, stack);
+    seen = judgeSilence(problem, set);
     const moved = listed!.address !== recorded!.target.address;
     const also = `; the cluster has it at ${listed!.address} by now: run \`pulumi up\``;
     mine.push({ ...problem, subject: `node ${name}`, remedy: `${problem.remedy}${moved ? also : ""}` });
@@ -291,11 +287,13 @@ function judgeNode(name: string, evidence: Evidence, said: Said): NodeFinding {
     );
   }
   said.problems.push(...mine);
-  const { records, unclaimed } =
+  const { records: all, unclaimed } =
     observation?.kind === "answered" ? observation.report : { records: [], unclaimed: [] };
+  const records = all.filter(({ id }) => id === undefined || !stack.claim.ids.has(id));
   explainOthers(`node ${name}`, { records, unclaimed }, evidence, said);
   return {
     name,
+    registryTrust: set.trust,
     role: listed?.role ?? null,
     ok: mine.length === 0,
     inCluster: listed !== undefined,
@@ -307,21 +305,24 @@ function judgeNode(name: string, evidence: Evidence, said: Said): NodeFinding {
   };
 }
 
-/** Derives the findings from the evidence. */
-export function judge(evidence: Evidence): Findings {
-  const { name, stack, listed, now } = evidence;
-  const problems: Problem[] = [];
-  const warnings = [...stack.warnings];
-  const notes: Problem[] = [];
-  const said = { problems, warnings, notes };
-  const registries = judgeRegistries(evidence, problems, warnings);
+/** The findings of one set of nodes. */
+export type SetFindings = Pick<
+  Findings,
+  "registries" | "nodes" | "objects" | "problems" | "warnings" | "notes"
+>;
+
+/** Derives the findings of a set of nodes from the evidence. */
+export function judge(evidence: Evidence): SetFindings {
+  const { set, listed } = evidence;
+  const said: Said = { problems: [], warnings: [], notes: [] };
+  const registries = judgeRegistries(evidence, said.problems, said.warnings);
   const names = [
-    ...new Set([...stack.nodes.map(({ target }) => target.name), ...listed.map((node) => node.name)]),
+    ...new Set([...set.nodes.map(({ target }) => target.name), ...listed.map((node) => node.name)]),
   ].sort();
   const nodes = names.map((node) => judgeNode(node, evidence, said));
   for (const node of listed) {
     if (node.ready) continue;
-    warnings.push(
+    said.warnings.push(
       nodeProblem(
         "node-not-ready",
         { subject: `node ${node.name}`, seen: "it is not Ready at the moment" },
@@ -330,16 +331,12 @@ export function judge(evidence: Evidence): Findings {
     );
   }
   const objects = judgeObjects(evidence, said);
+  const ofSet = (list: readonly Problem[]): ProblemFinding[] =>
+    list.map((problem) => ({ ...problem, registryTrust: set.trust }));
   return {
-    version: 1,
-    stack: name,
-    checkedAt: now.toISOString(),
-    ok: problems.length === 0,
-    registries,
-    nodes,
-    objects,
-    problems,
-    warnings,
-    notes,
+    ...{ registries, nodes, objects },
+    problems: ofSet(said.problems),
+    warnings: ofSet(said.warnings),
+    notes: ofSet(said.notes),
   };
 }

@@ -7,7 +7,7 @@ import type { KubeContext } from "../../kubernetes/client";
 import { type PullResult, tryPulls } from "../../kubernetes/pullPods";
 import type { ClusterNode } from "../../kubernetes/types";
 import { ownerMetadata } from "../../plan/ownership";
-import type { DeployedStack } from "../../state/exportedState";
+import type { DeployedSet } from "../../state/exportedState";
 import { withProgress } from "../progress";
 import type { PullFinding } from "./findings";
 import { cliProblem } from "../problems";
@@ -17,7 +17,7 @@ export async function pullOnNodes(
   cluster: KubeContext,
   listed: readonly ClusterNode[],
   images: readonly string[],
-  stack: DeployedStack,
+  set: DeployedSet,
 ): Promise<Map<string, PullFinding[]>> {
   const interruption = new AbortController();
   setMaxListeners(0, interruption.signal); // each pod that is waited for is one
@@ -34,9 +34,9 @@ export async function pullOnNodes(
     const trials = listed.flatMap(({ name: node }) => images.map((image) => ({ node, image })));
     let done = 0;
     const place = {
-      namespace: stack.pulls.namespace,
-      pullSecret: stack.pulls.secret,
-      labels: ownerMetadata(stack.identity).labels,
+      namespace: set.pulls.namespace,
+      pullSecret: set.pulls.secret,
+      labels: ownerMetadata(set.identity).labels,
     };
     const options = { signal: interruption.signal, onResult: () => void (done += 1) };
     const results: PullResult[] = await withProgress(

@@ -10,7 +10,7 @@ import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import type { NodeTarget } from "../../../nodes/protocol/spec";
 import { certificateFileName } from "../../../nodes/script/script";
 import { packageRoot } from "../../../support/build";
-import { exported, nodeResources, owner, target } from "../../unit/state/state";
+import { exported, ids, nodeResources, owner, setResources, target } from "../../unit/state/state";
 import { nodeArguments } from "../command";
 import { FakeApi } from "../kubernetes/fakeApi";
 import { jumpboxAccess } from "../nodes/routes/jumpboxAccess";
@@ -107,6 +107,9 @@ describe("forget", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
       key,
       ...(id === undefined ? {} : { id }),
     });
+    write(resources);
+  };
+  const write = (resources: readonly object[]): void => {
     fs.writeFileSync(path.join(operator, "state.json"), JSON.stringify(exported(resources)));
     fs.writeFileSync(path.join(operator, "pulumi"), `#!/bin/sh\ncat '${operator}/state.json'\n`, {
       mode: 0o755,
@@ -188,6 +191,52 @@ describe("forget", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     const named = await forget(`--stack dev --owner ${owner} --yes`);
     assert.deepEqual([named.code, /\[forget-own\]/.test(named.stderr)], [2, true], named.stderr);
     assert.deepEqual(root.snapshot(true), before);
+  });
+
+  describe("with several sets of nodes", () => {
+    const [, second] = ids as [string, string];
+    /** Two sets of one cluster, and one whose cluster is not reached. */
+    const sets = (): void => {
+      const options = {
+        certificates: [{ registry, sha256: own!.sha256 }],
+        key: server.hostKeys["ed25519"]!.fingerprint,
+      };
+      const elsewhere = target({ name: "x1", uid: "uid-x1", clusterContext: "moved" });
+      write([
+        ...setResources("a", ours, node(), options),
+        ...setResources("b", second, node(), options),
+        ...setResources("far", "00000000-0000-4000-8000-000000000003", elsewhere),
+      ]);
+    };
+
+    it("takes off what is lost once from each cluster, tells which was not asked, and has --trust name one", async () => {
+      sets();
+      const before = files();
+      await installAnother({ owner, id: lost });
+      const done = await forget(`--stack dev --id ${lost} --yes`);
+      assert.equal(done.code, 1, done.stdout + done.stderr);
+      assert.match(done.stdout, /^a, b:\nto be taken off:\n {2}w1: .*\ntaken off 1 node\nfar:\n$/);
+      assert.match(done.stderr, /^context moved: .*\[context-not-found\]$/m);
+      assert.deepEqual(files(), before);
+      const again = await forget(`--stack dev --trust b --id ${lost} --yes`);
+      assert.deepEqual([again.code, again.stdout], [0, "no node that answered has anything of it\n"]);
+      const wrong = await forget(`--stack dev --trust c --id ${lost} --yes`);
+      assert.deepEqual([wrong.code, wrong.stdout], [2, ""]);
+      assert.match(
+        wrong.stderr,
+        /^--trust: the stack has no RegistryTrust "c"\. .*: a, b, far \[bad-arguments\]$/m,
+      );
+    });
+
+    it("takes off what no set of the stack has itself, also where only another one is named", async () => {
+      sets();
+      const before = root.snapshot(true);
+      for (const words of [`--id ${ours}`, `--id ${second}`, `--trust b --id ${ours}`]) {
+        const { code, stdout, stderr } = await forget(`--stack dev ${words} --yes`);
+        assert.deepEqual([code, stdout, /\[forget-own\]/.test(stderr)], [2, "", true], words);
+      }
+      assert.deepEqual(root.snapshot(true), before);
+    });
   });
 
   it("says so where a node did not answer, and goes to no machine that is another one", async () => {

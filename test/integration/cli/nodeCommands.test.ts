@@ -638,6 +638,31 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     assert.deepEqual(status.trusted, [certificate.sha256]);
   });
 
+  it("leave what another set of nodes of the same stack has there", async () => {
+    const theirs = { owner, id: "00000000-0000-4000-8000-000000000002" };
+    const registry = "other.example";
+    const another = makeCertificate("Another CA");
+    const name = certificateFileName(registry, another.sha256);
+    await root.succeed({
+      ...{ op: "install", ...theirs, nonce: "n" },
+      certificates: [{ name, registry, ...another }],
+    });
+    await root.succeed({ op: "restart", ...theirs });
+    const files = (): object => ({ ...root.snapshot(), "var/lib/tkc-registry/changed": undefined });
+    const before = files();
+    listNode();
+    const apart = async (command: () => Promise<unknown>): Promise<void> => {
+      await succeed(restart((await succeed(apply())).stdout));
+      assert.notDeepEqual(files(), before);
+      await command();
+      assert.deepEqual(files(), before);
+      const { trusted } = await root.succeed({ op: "status", ...theirs });
+      assert.deepEqual(trusted, [another.sha256]);
+    };
+    await apart(() => succeed(command("v1 ca remove", environment())));
+    await apart(() => succeed(sweep()));
+  });
+
   it("sweep what only the name of then has, where no run has reached the node since", async () => {
     const before = root.snapshot();
     await installedByName("demo.old");

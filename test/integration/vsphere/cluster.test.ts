@@ -70,6 +70,25 @@ describe("the cluster that is asked", () => {
     }
   });
 
+  it("is asked for again by a login that names the contexts, where their names are not the defaults", async () => {
+    const state = await recorded();
+    another();
+    const atSite = { ...state, namespace: "ns2" };
+    api.object(
+      "ns1",
+      "/apis/cluster.x-k8s.io/v1beta1/namespaces/ns2/clusters/tkc-cluster-1",
+      object("cluster-1"),
+    );
+    await assert.rejects(
+      prove(atSite),
+      problem("other-cluster", /--namespace ns2 --cluster tkc-cluster-1 --supervisor-context ns1`/),
+    );
+    await assert.rejects(
+      prove({ ...state, name: "elsewhere", supervisorCa: ["00"] }),
+      problem("other-supervisor", /--cluster elsewhere --cluster-context tkc-cluster-1`/),
+    );
+  });
+
   it("is gone where its Supervisor says so, however another one or nobody answers by its name", async () => {
     const state = await recorded();
     const answers = [another, () => api.change({ "tkc-cluster-1": { server: away } })];

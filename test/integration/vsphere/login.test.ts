@@ -323,6 +323,73 @@ describe("npm run login", () => {
     assert.equal((await run([...moved, "--force"], env)).code, 0);
   });
 
+  it("keeps two sites of the same names side by side in one kubeconfig, each under its own contexts", async () => {
+    await using here = await startVsphere();
+    await using there = await startVsphere();
+    const kubeconfig = path.join(pki.folder, "sites");
+    const logInTo = ({ supervisor, api }: Vsphere, ...names: string[]): Promise<CommandResult> =>
+      run(
+        [
+          ...["--server", supervisor.host, "--api-port", String(api.port), "--namespace", "ns1"],
+          ...["--cluster", "tkc-cluster-1", "--fingerprint", vsphere.sha256, "--kubeconfig", kubeconfig],
+          ...names,
+        ],
+        { TKC_REGISTRY_VCENTER_USER: user, TKC_REGISTRY_VCENTER_PASSWORD: password },
+      );
+    const own = ["--supervisor-context", "ns1@there", "--cluster-context", "tkc-cluster-1@there"];
+    const servers = async (): Promise<Record<string, [string | undefined, string | undefined]>> => {
+      const { contexts, clusters, users } = (await parseKubeconfigYaml(
+        readFileSync(kubeconfig, "utf8"),
+        kubeconfig,
+      )) as {
+        contexts: { name: string; context: { cluster: string; user: string } }[];
+        clusters: { name: string; cluster: { server: string } }[];
+        users: { name: string; user: { token: string } }[];
+      };
+      return Object.fromEntries(
+        contexts.map(({ name, context }) => [
+          name,
+          [
+            clusters.find((cluster) => cluster.name === context.cluster)?.cluster.server,
+            users.find((each) => each.name === context.user)?.user.token,
+          ],
+        ]),
+      );
+    };
+    const both = {
+      ns1: [`https://${here.api.host}`, jwt("supervisor")],
+      "tkc-cluster-1": [`https://${here.cluster.host}`, jwt("cluster")],
+      "ns1@there": [`https://${there.api.host}`, jwt("supervisor")],
+      "tkc-cluster-1@there": [`https://${there.cluster.host}`, jwt("cluster")],
+    };
+
+    assert.equal((await logInTo(here)).code, 0);
+    const refused = await logInTo(there);
+    assert.equal(refused.code, 1);
+    for (const name of ["ns1", "tkc-cluster-1"])
+      assert.match(
+        refused.stderr,
+        new RegExp(
+          `context "${name}" there is for https://\\S+, not https://\\S+\\s+→ Keep both: log in with --super`,
+        ),
+      );
+    const named = await logInTo(there, ...own);
+    assert.equal(named.code, 0, named.stderr);
+    assert.match(
+      named.stdout,
+      /\n {2}ns1@there {2}https[^]*\n {2}tkc-cluster-1@there {2}https[^]*supervisorContext/,
+    );
+    assert.deepEqual(await servers(), both);
+    // Each of them again, as after ten hours.
+    assert.equal((await logInTo(there, ...own)).code, 0);
+    assert.equal((await logInTo(here)).code, 0);
+    assert.deepEqual(await servers(), both);
+    const crossed = await logInTo(here, ...own);
+    assert.equal(crossed.code, 1);
+    assert.match(crossed.stderr, /context "ns1@there" there is for/);
+    assert.deepEqual(await servers(), both);
+  });
+
   it("asks for nothing where there is no terminal, and says which variable to set", async () => {
     const { code, stderr } = await run(["--server", "127.0.0.1", "--namespace", "ns1", "--cluster", "c"], {
       TKC_REGISTRY_VCENTER_USER: user,

@@ -75,7 +75,15 @@ describe("the login's arguments", () => {
     );
     await assert.rejects(
       loginCommand(["--server", "10.0.0.1", "--namespace", "one", "--cluster", "one"]),
-      problem("bad-arguments", /namespace's name too/),
+      problem("bad-arguments", /--cluster-context: it would be one, as/, /--supervisor-context and/),
+    );
+    await assert.rejects(
+      loginCommand([...required, "--supervisor-context", "tkc-cluster-1", "--cluster-context", "a\nb"]),
+      problem("bad-arguments", /--cluster-context: "a b" is not a name of one line/),
+    );
+    await assert.rejects(
+      loginCommand([...required, "--supervisor-context", "tkc-cluster-1"]),
+      problem("bad-arguments", /it would be tkc-cluster-1, as/),
     );
     await assert.rejects(
       loginCommand([...required, "--fingerprint", "abc"]),

@@ -1,6 +1,6 @@
 import * as assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { readDeployedStack } from "../../../state/exportedState";
+import { type DeployedSet, readDeployedStack } from "../../../state/exportedState";
 import { problem } from "../../integration/net/server";
 import {
   caStdout,
@@ -8,10 +8,13 @@ import {
   exported,
   harbor,
   hostKey,
+  ids,
+  labels,
   nodeResources,
   owner,
   registriesOutput,
   resource,
+  setResources,
   stackResource,
   target,
 } from "./state";
@@ -28,6 +31,13 @@ const deployment = placed("kubernetes:apps/v1:Deployment", "nginx", "web");
 const declared = (certificates: readonly object[]) =>
   resource("tkc-registry:index:TrustedNodes", "tkc-cluster-1", { inputs: { script: {}, certificates } });
 
+/** The only set of nodes of a stack. */
+const only = (state: unknown): DeployedSet => {
+  const { sets } = readDeployedStack(state, "dev");
+  assert.equal(sets.length, 1);
+  return sets[0]!;
+};
+
 describe("a deployed stack's state", () => {
   it("gives each node with its pinned host key, and what to trust, with what is known of it", () => {
     const image = "harbor.example:8443/ns1/nginx:1";
@@ -42,21 +52,23 @@ describe("a deployed stack's state", () => {
       ]),
       "dev",
     );
-    assert.deepEqual(stack.identity, { owner, id: undefined });
+    assert.equal(stack.sets.length, 1);
+    const [set] = stack.sets;
+    assert.deepEqual([set!.trust, set!.identity], ["tkc-cluster-1", { owner, id: undefined }]);
     assert.deepEqual(
-      stack.nodes.map(({ target: { name, address }, hostKey: key }) => [name, address, key]),
+      set!.nodes.map(({ target: { name, address }, hostKey: key }) => [name, address, key]),
       [
         ["w1", "10.0.0.1", hostKey],
         ["w2", "10.0.0.1", hostKey],
       ],
     );
-    assert.deepEqual(stack.certificates, [harbor]);
+    assert.deepEqual(set!.certificates, [harbor]);
     assert.deepEqual(
-      [...stack.facts],
+      [...set!.facts],
       [[harbor.sha256, { subject: "CN=CA of harbor.example:8443", notAfter }]],
     );
-    assert.equal(stack.image, image);
-    assert.deepEqual(stack.pulls, { namespace: "web", secret: "harbor-pull" });
+    assert.deepEqual(set!.images, [image]);
+    assert.deepEqual(set!.pulls, { namespace: "web", secret: "harbor-pull" });
     assert.deepEqual(stack.warnings, []);
   });
 
@@ -67,8 +79,8 @@ describe("a deployed stack's state", () => {
       }),
       "dev",
     );
-    assert.deepEqual(stack.certificates, [harbor, custom]);
-    assert.equal(stack.facts.size, 0);
+    assert.deepEqual(stack.sets[0]!.certificates, [harbor, custom]);
+    assert.equal(stack.sets[0]!.facts.size, 0);
     assert.deepEqual(
       stack.warnings.map(({ code }) => code),
       ["pending-operations"],
@@ -77,7 +89,7 @@ describe("a deployed stack's state", () => {
 
   it("of a program that has no TrustedNodes wants what the nodes' commands say", () => {
     const two = nodeResources(target({ name: "w2", uid: "uid-w2" }), { certificates: [harbor, custom] });
-    const { certificates } = readDeployedStack(exported([...nodeResources(target()), ...two]), "dev");
+    const { certificates } = only(exported([...nodeResources(target()), ...two]));
     assert.deepEqual(certificates, [harbor, custom]);
   });
 
@@ -87,16 +99,16 @@ describe("a deployed stack's state", () => {
       inputs: { environment: { TKC_REGISTRY_NAMESPACE: "default" } },
     });
     const bare = resource("command:local:Command", "mine", { inputs: { create: "true" } });
-    const stack = readDeployedStack(exported([...old, account, bare, ...nodeResources(target())]), "dev");
+    const set = only(exported([...old, account, bare, ...nodeResources(target())]));
     assert.deepEqual(
-      stack.nodes.map(({ target: { name } }) => name),
+      set.nodes.map(({ target: { name } }) => name),
       ["w1"],
     );
   });
 
   it("has no host key for a node of which nothing was recorded, or which was another one then", () => {
     const [, ca] = nodeResources(target());
-    const recorded = (outputs: unknown) => readDeployedStack(exported([{ ...ca, outputs }]), "dev").nodes[0];
+    const recorded = (outputs: unknown) => only(exported([{ ...ca, outputs }])).nodes[0];
     assert.equal(recorded({})?.hostKey, undefined);
     assert.equal(recorded({ stdout: "" })?.hostKey, undefined);
     assert.equal(recorded({ stdout: caStdout(target({ uid: "another" })) })?.hostKey, undefined);
@@ -105,13 +117,12 @@ describe("a deployed stack's state", () => {
 
   it("insists on the host key of the settings before that of the first contact", () => {
     const pin = `SHA256:${"B".repeat(43)}`;
-    const { nodes } = readDeployedStack(exported(nodeResources(target({ hostKey: pin }))), "dev");
+    const { nodes } = only(exported(nodeResources(target({ hostKey: pin }))));
     assert.equal(nodes[0]?.hostKey, pin);
   });
 
   it("tells where pods pull as the stack's own: beside the Deployment, else where the secret is", () => {
-    const pulls = (...more: unknown[]) =>
-      readDeployedStack(exported([...nodeResources(target()), ...more]), "dev").pulls;
+    const pulls = (...more: unknown[]) => only(exported([...nodeResources(target()), ...more])).pulls;
     assert.deepEqual(pulls(), { namespace: "default", secret: undefined });
     assert.deepEqual(pulls(secret("a"), secret("web"), deployment), {
       namespace: "web",
@@ -140,5 +151,137 @@ describe("a deployed stack's state", () => {
     );
     const other = nodeResources(target({ name: "w2", clusterContext: "elsewhere" }));
     assert.throws(read(exported([...nodeResources(target()), ...other])), problem("stack-mixed"));
+  });
+});
+
+describe("the state of a stack with several sets of nodes", () => {
+  const [first, second] = ids as [string, string];
+  const elsewhere = target({ name: "x1", uid: "uid-x1", clusterContext: "lab" });
+  const object = (kind: string, name: string, namespace: string, id?: string) => {
+    const metadata = { name, namespace, ...(id === undefined ? {} : { labels: labels(id) }) };
+    const type = kind === "Secret" ? "kubernetes:core/v1:Secret" : "kubernetes:apps/v1:Deployment";
+    return resource(type, `${name}-${namespace}`, {
+      inputs: { metadata },
+      outputs: { kind, metadata: { ...metadata, uid: `uid-${name}-${namespace}` } },
+    });
+  };
+  const runs = (name: string, id: string, image: unknown) =>
+    resource("tkc-registry:index:RegistryDeployment", name, {
+      inputs: { id, owner },
+      outputs: { deploymentName: name, image },
+    });
+
+  it("gives each with its own nodes, objects, certificates and images, and what is somebody's own to none", () => {
+    const image = "harbor.example:8443/ns1/web:1";
+    const { sets, claim, unread } = readDeployedStack(
+      exported([
+        stackResource({ image: "of the program's own outputs", registries: "too" }),
+        ...setResources("prod", first, target()),
+        ...setResources("lab", second, elsewhere, {
+          certificates: [custom],
+          notAfter: "2028-01-01T00:00:00.000Z",
+        }),
+        object("Secret", "own", "mine"),
+        object("Deployment", "own", "mine"),
+        object("Secret", "pull", "web", first),
+        object("Deployment", "web", "web", first),
+        object("Secret", "pull", "apps", second),
+        runs("web", first, image),
+        runs("later", first, encrypted),
+        runs("again", first, image),
+      ]),
+      "dev",
+    );
+    assert.deepEqual(
+      sets.map(({ trust, identity, nodes, objects, certificates, facts, images, pulls }) => ({
+        ...{ trust, id: identity.id, certificates, images, pulls },
+        nodes: nodes.map((node) => node.target.name),
+        objects: objects.map(({ uid }) => uid),
+        expiry: [...facts.values()].map((known) => known.notAfter),
+      })),
+      [
+        {
+          ...{ trust: "lab", id: second, certificates: [custom], images: [] },
+          ...{ pulls: { namespace: "apps", secret: "pull" }, nodes: ["x1"], objects: ["uid-pull-apps"] },
+          expiry: ["2028-01-01T00:00:00.000Z"],
+        },
+        {
+          ...{ trust: "prod", id: first, certificates: [harbor], images: [image] },
+          ...{ pulls: { namespace: "web", secret: "pull" }, nodes: ["w1"] },
+          objects: ["uid-pull-web", "uid-web-web"],
+          expiry: [notAfter],
+        },
+      ],
+    );
+    assert.deepEqual([...claim.ids].sort(), [...ids].sort());
+    assert.deepEqual(unread, []);
+  });
+
+  it("keeps two sets apart that one cluster has", () => {
+    const { sets } = readDeployedStack(
+      exported([
+        ...setResources("a", first, target()),
+        ...setResources("b", second, target(), { certificates: [custom] }),
+      ]),
+      "dev",
+    );
+    assert.deepEqual(
+      sets.map(({ trust, nodes, certificates }) => [trust, nodes[0]!.stack.id, certificates]),
+      [
+        ["a", first, [harbor]],
+        ["b", second, [custom]],
+      ],
+    );
+  });
+
+  it("reads the others where one was not deployed, or is reached by several contexts", () => {
+    const moved = nodeResources(target({ name: "w2", uid: "uid-w2", clusterContext: "moved" }), {
+      id: first,
+    });
+    const [, begun] = setResources("begun", "00000000-0000-4000-8000-000000000003", target());
+    const { sets, unread, claim } = readDeployedStack(
+      exported([
+        ...setResources("a", first, target()),
+        ...moved,
+        ...setResources("b", second, elsewhere),
+        begun,
+      ]),
+      "dev",
+    );
+    assert.deepEqual(
+      sets.map(({ trust }) => trust),
+      ["b"],
+    );
+    assert.deepEqual(
+      unread.map(({ trust, problem: { code, subject } }) => [trust, code, subject]),
+      [
+        ["a", "stack-mixed", "stack dev, RegistryTrust a"],
+        ["begun", "stack-not-deployed", "stack dev, RegistryTrust begun"],
+      ],
+    );
+    assert.equal(claim.ids.size, 3);
+  });
+
+  it("has one set where the first run that makes ids was cut off, by the name that the program gives it", () => {
+    const cluster = { supervisor: "ns1", namespace: "ns1", name: "tkc-cluster-1" };
+    const [, identity] = setResources("trust", first, target());
+    const sweep = resource("command:local:Command", "tkc-cluster-1-sweep", {
+      inputs: { environment: { TKC_REGISTRY_OWNER: owner } },
+    });
+    const old = nodeResources(target({ cluster }));
+    const done = nodeResources(target({ name: "w2", uid: "uid-w2", cluster }), { id: first });
+    const set = only(exported([identity, sweep, ...old, ...done, secret("web")]));
+    assert.deepEqual([set.trust, set.identity.id, set.former], ["trust", first, owner]);
+    assert.deepEqual(
+      set.nodes.map(({ target: { name }, former }) => [name, former]),
+      [
+        ["w1", owner],
+        ["w2", undefined],
+      ],
+    );
+    assert.deepEqual(set.pulls, { namespace: "web", secret: "harbor-pull" });
+    // No node has the id yet.
+    const { sets, unread } = readDeployedStack(exported([identity, sweep, ...old]), "dev");
+    assert.deepEqual([sets.map(({ trust }) => trust), unread], [["tkc-cluster-1"], []]);
   });
 });

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { describeFindings } from "../../../cli/verify/describe";
 import { judge } from "../../../cli/verify/judge";
+import { findingsOf } from "../../../cli/verify/stackFindings";
 import { readDeployedStack } from "../../../state/exportedState";
 import { readPreviousState } from "../../../state/previousState";
 import { hostile, hostileJson, readOrTold, runs, secret } from "../../fuzz";
@@ -10,9 +11,11 @@ import {
   caStdout,
   exported,
   harbor,
+  ids,
   nodeResources,
   registriesOutput,
   resource,
+  setResources,
   stackResource,
   target,
 } from "./state";
@@ -47,6 +50,7 @@ const whole = exported([
   resource("tkc-registry:index:TrustedNodes", "c", { inputs: { script: {}, certificates: [harbor] } }),
   ...nodeResources(target()),
   ...nodeResources(target({ name: "w2", uid: "uid-w2" })),
+  ...setResources("lab", ids[0]!, target({ name: "x1", uid: "uid-x1", clusterContext: "lab" })),
   secretResource,
 ]);
 
@@ -85,8 +89,8 @@ describe("a hostile state", () => {
         const given = all ? what : changed(changed(whole, pick, what), pick2, what2);
         const stack = readOrTold(() => readDeployedStack(given, "dev"));
         if (!stack) return;
-        assert.ok(stack.nodes.length > 0);
-        for (const { target: read, hostKey, certificates } of stack.nodes) {
+        assert.ok(stack.sets.length > 0 && stack.sets.every(({ nodes }) => nodes.length > 0));
+        for (const { target: read, hostKey, certificates } of stack.sets.flatMap(({ nodes }) => nodes)) {
           assert.match(read.name, /^[a-z0-9][a-z0-9.-]*$/);
           if (hostKey !== undefined) assert.match(hostKey, /^SHA256:[A-Za-z0-9+/]{43}$/);
           for (const { sha256 } of certificates) assert.match(sha256, /^[0-9a-f]{64}$/);
@@ -112,7 +116,8 @@ describe("a hostile state", () => {
       fc.property(place, value, fc.array(pull, { maxLength: 2 }), problem, (pick, what, pulls, silence) => {
         const stack = readOrTold(() => readDeployedStack(changed(whole, pick, what), "dev"));
         if (!stack) return;
-        const listed = stack.nodes.map(({ target: { name, uid, machineId, address } }) => ({
+        const [set] = stack.sets;
+        const listed = set!.nodes.map(({ target: { name, uid, machineId, address } }) => ({
           ...{
             name,
             uid,
@@ -126,13 +131,20 @@ describe("a hostile state", () => {
             pins: {},
           },
         }));
-        const findings = judge({
+        const now = new Date("2026-01-01");
+        const found = judge({
           served: new Map(),
           labelled: { objects: [], problems: [] },
-          ...{ name: "dev", stack, listed, now: new Date("2026-01-01"), expiresWithin: 30 },
+          ...{ name: "dev", set: set!, stack, listed, now, expiresWithin: 30 },
           observed: new Map(listed.map(({ name }) => [name, { kind: "silent", problem: silence }])),
           pulls: new Map(listed.map(({ name }) => [name, pulls])),
         });
+        const findings = findingsOf(
+          { name: "dev", warnings: stack.warnings },
+          [found],
+          stack.unread.map(({ trust, problem: why }) => ({ trust, problems: [why] })),
+          now,
+        );
         for (const line of describeFindings(findings).split("\n"))
           assert.doesNotMatch(line, /[\p{C}\p{Zl}\p{Zp}]/u);
       }),

@@ -96,3 +96,34 @@ export const exported = (resources: readonly unknown[], more: object = {}) => ({
   version: 3,
   deployment: { manifest: {}, resources, ...more },
 });
+
+export const ids = ["5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11", "00000000-0000-4000-8000-000000000002"];
+
+/** Labels of an object that a set of nodes has. */
+export const labels = (id: string) => ({
+  "app.kubernetes.io/managed-by": "tkc-registry",
+  "tkc-registry/stack": owner,
+  "tkc-registry/id": id,
+});
+
+/** What a program's `RegistryTrust` has in the state, with one node. */
+export const setResources = (
+  name: string,
+  id: string,
+  node: NodeTarget,
+  {
+    certificates = [harbor],
+    key = hostKey,
+    notAfter = "2027-01-01T00:00:00.000Z",
+  }: { certificates?: (typeof harbor)[]; key?: string; notAfter?: string } = {},
+) => [
+  resource("tkc-registry:index:RegistryTrust", name, {
+    outputs: { registries: registriesOutput(notAfter, certificates) },
+  }),
+  resource("command:local:Command", `${name}-identity`, { inputs: {}, outputs: { stdout: id } }),
+  resource("tkc-registry:index:TrustedNodes", name, { inputs: { script: {}, certificates } }),
+  resource("command:local:Command", `${name}-sweep`, {
+    inputs: { environment: { TKC_REGISTRY_OWNER: owner, TKC_REGISTRY_ID: id } },
+  }),
+  ...nodeResources(node, { certificates, key, id }),
+];

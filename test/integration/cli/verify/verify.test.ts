@@ -18,10 +18,13 @@ import {
   encrypted,
   exported,
   hostKey as strangeKey,
+  ids,
+  labels as labelsOf,
   nodeResources,
   owner,
   registriesOutput,
   resource,
+  setResources,
   stackResource,
   target,
 } from "../../../unit/state/state";
@@ -187,12 +190,14 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
         clusters: [
           { name: "c", cluster },
           { name: "j", cluster: jumpbox },
+          { name: "s", cluster: { ...cluster, server: `https://127.0.0.1:${await freePort()}` } },
         ],
         users: [{ name: "u", user: { token: "the-token" } }],
         contexts: [
           { name: "tkc-cluster-1", context: { cluster: "c", user: "u" } },
           { name: "ns1", context: { cluster: "c", user: "u" } },
           { name: "jumpbox", context: { cluster: "j", user: "u" } },
+          { name: "silent", context: { cluster: "s", user: "u" } },
         ],
       }),
     );
@@ -314,7 +319,10 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
     const found = await findings("", 0);
     assert.deepEqual(found.nodes[0]!.records, [lost]);
     assert.deepEqual(found.objects, [
-      { kind: "Secret", namespace: "web", name: "pull", owner, id: lost.id, ours: false },
+      {
+        ...{ kind: "Secret", namespace: "web", name: "pull", owner, id: lost.id, ours: false },
+        registryTrust: "tkc-cluster-1",
+      },
     ]);
     assert.deepEqual(
       [found.notes, found.warnings].map((list) => list.map(({ code }) => code)),
@@ -401,6 +409,129 @@ describe("verify", { skip: fakeRootsImpossible() || sshdImpossible() }, () => {
       gone.stderr,
       /cluster ns1\/tkc-cluster-1: the Supervisor says that it is gone\..*\[cluster-gone\]/,
     );
+  });
+
+  describe("of several sets of nodes", () => {
+    const [prod, lab] = ids as [string, string];
+    let labCa: Certificate;
+    const labTrusts = () => [{ registry: "lab.example", sha256: labCa.sha256 }];
+    before(() => {
+      labCa = makeCertificate("CA of the lab");
+    });
+    beforeEach(async () => {
+      const name = certificateFileName("lab.example", labCa.sha256);
+      await root.succeed({ op: "install", owner, id: prod, nonce: "n", certificates: installed() });
+      await root.succeed({
+        ...{ op: "install", owner, id: lab, nonce: "n" },
+        certificates: [{ name, registry: "lab.example", ...labCa }],
+      });
+      await root.succeed({ op: "restart", owner, id: lab });
+    });
+    /** Two sets, of which one is reached by a context of its own. */
+    const both = (clusterContext = "tkc-cluster-1"): void => {
+      const options = { key: pinned(), notAfter: "2999-01-01T00:00:00.000Z" };
+      write([
+        ...setResources("prod", prod, node(), { ...options, certificates: certificates() }),
+        ...setResources("lab", lab, node({ clusterContext }), { ...options, certificates: labTrusts() }),
+        resource("tkc-registry:index:RegistryDeployment", "web", {
+          inputs: { id: prod },
+          outputs: { image },
+        }),
+        resource("kubernetes:apps/v1:Deployment", "web", {
+          inputs: { metadata: { name: "web", namespace: "web", labels: labelsOf(prod) } },
+        }),
+      ]);
+    };
+
+    it("checks each, takes nothing of one for another stack's, and checks one alone where it is named", async () => {
+      both();
+      const metadata = { name: "left", namespace: "web", uid: "uid-left", labels: labelsOf(lab) };
+      api.labelled["secrets"] = [{ metadata }];
+      const found = await findings("", 0);
+      // What the node has without an id is of another stack.
+      const others = [{ owner, id: null }];
+      assert.deepEqual(
+        found.nodes.map(({ registryTrust, name, ok, records }) => ({ registryTrust, name, ok, records })),
+        ["lab", "prod"].map((registryTrust) => ({ registryTrust, name: "w1", ok: true, records: others })),
+      );
+      assert.deepEqual(
+        found.registries.map(({ registryTrust, host }) => [registryTrust, host]),
+        [
+          ["lab", "lab.example"],
+          ["prod", registry],
+        ],
+      );
+      assert.deepEqual(
+        found.objects.map(({ name, id, ours, registryTrust }) => [name, id, ours, registryTrust]),
+        [
+          ["left", lab, true, "lab"],
+          ["left", lab, true, "prod"],
+        ],
+      );
+      const { stdout } = await verify();
+      assert.match(
+        stdout,
+        /^lab:\nNODE [^\n]+\nw1 +lab\.example( +yes){5} [^]*\n\nprod:\nNODE [^\n]+\nw1 +harbor/,
+      );
+      assert.match(
+        stdout,
+        /\n {2}lab: Secret web\/left, prod: Secret web\/left: the state does not have it\..*\[object-not-in-state\]\n/,
+      );
+      assert.match(
+        stdout,
+        /\n\nAll is well, with 4 warnings: the nodes of lab and prod trust their registries\.\n$/,
+      );
+      const alone = await findings("--trust lab", 0);
+      assert.deepEqual(
+        alone.nodes.map(({ registryTrust }) => registryTrust),
+        ["lab"],
+      );
+      const wrong = await verify("--stack dev --trust nowhere");
+      assert.deepEqual([wrong.code, wrong.stdout], [2, ""]);
+      assert.equal(
+        wrong.stderr,
+        '--trust: the stack has no RegistryTrust "nowhere". Give one of those that it has: lab, prod [bad-arguments]\n',
+      );
+    });
+
+    it("tells of the others what it finds where one cannot be asked, with the exit code of a check that failed", async () => {
+      for (const [context, code] of [
+        ["moved", "context-not-found"],
+        ["silent", "cluster-unreachable"],
+      ] as const) {
+        both(context);
+        const { code: exitCode, stdout, stderr } = await verify();
+        assert.equal(exitCode, 2, stdout + stderr);
+        assert.match(stdout, /^prod:\nNODE [^\n]+\nw1 +harbor\.example:8443( +yes){5} /);
+        assert.match(stdout, new RegExp(`\nProblems:\n  lab: context ${context}: .*\\[${code}\\]\n`));
+        assert.match(stdout, /\n\nNot well: lab could not be checked; all is well with prod\.\n$/);
+        const found = await findings("", 2);
+        assert.deepEqual([found.ok, found.unchecked], [false, ["lab"]]);
+        assert.deepEqual(
+          found.problems.map(({ registryTrust, code: of }) => [registryTrust, of]),
+          [["lab", code]],
+        );
+        const alone = await verify("--stack dev --trust lab");
+        assert.deepEqual([alone.code, alone.stdout], [2, ""]);
+        assert.match(alone.stderr, new RegExp(`^context ${context}: .*\\[${code}\\]$`, "m"));
+      }
+    });
+
+    it("pulls the images of each on its own nodes, and none where it runs none", async () => {
+      both();
+      api.kubelet = () => ({ phase: "Pending", containerStatuses: [{ imageID: "sha256:1", state: {} }] });
+      for (const words of ["--pull", `--pull --image ${image}`]) {
+        const { nodes: found } = await findings(words, 0);
+        assert.deepEqual(
+          found.map(({ registryTrust, pulls }) => [registryTrust, pulls]),
+          [
+            ["lab", []],
+            ["prod", [{ image, ok: true, message: null }]],
+          ],
+        );
+      }
+      assert.equal(api.created[0]!.metadata.labels["tkc-registry/id"], prod);
+    });
   });
 
   it("tells a CA file that was removed, and a containerd that was not restarted", async () => {

@@ -1,19 +1,31 @@
 import * as assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { describeFindings } from "../../../../cli/verify/describe";
-import { type Evidence, judge, nodesToAsk } from "../../../../cli/verify/judge";
+import { type Evidence, judge as judgeSet, nodesToAsk } from "../../../../cli/verify/judge";
+import { findingsOf } from "../../../../cli/verify/stackFindings";
 import type { ClusterNode } from "../../../../kubernetes/types";
 import type { Observation } from "../../../../nodes/operations/inspection";
 import type { ScriptSuccess } from "../../../../nodes/protocol/report";
 import { readDeployedStack } from "../../../../state/exportedState";
 import type { Problem } from "../../../../support/errors";
-import { exported, harbor, nodeResources, registriesOutput, stackResource, target } from "../../state/state";
+import {
+  exported,
+  harbor,
+  ids,
+  nodeResources,
+  registriesOutput,
+  setResources,
+  stackResource,
+  target,
+} from "../../state/state";
 
 const custom = { registry: "other.example", sha256: "b".repeat(64) };
 const both = [harbor, custom];
 const now = new Date("2026-01-01T12:00:00Z");
 const image = "harbor.example:8443/ns1/nginx:1";
 
+const judge = (evidence: Evidence) =>
+  findingsOf({ name: "dev", warnings: [] }, [judgeSet(evidence)], [], now);
 const stackOf = (
   names: readonly string[],
   { certificates = [harbor], notAfter = "2027-01-01T00:00:00Z" } = {},
@@ -65,9 +77,10 @@ const silent = (code: Problem["code"], seen = "no answer"): Observation => ({
   kind: "silent",
   problem: { code, subject: "node w1 (10.0.0.1 port 22)", seen, remedy: "Check that it runs" },
 });
-const evidence = (change: Partial<Evidence> = {}): Evidence => ({
+const evidence = ({ stack = stackOf(["w1"]), ...change }: Partial<Evidence> = {}): Evidence => ({
   name: "dev",
-  stack: stackOf(["w1"]),
+  stack,
+  set: stack.sets[0]!,
   listed: [listed("w1")],
   observed: new Map([["w1", report()]]),
   pulls: new Map(),
@@ -133,6 +146,7 @@ describe("what was found", () => {
       registries: [
         {
           host: harbor.registry,
+          registryTrust: "tkc-cluster-1",
           certificates: [
             {
               sha256: harbor.sha256,
@@ -148,6 +162,7 @@ describe("what was found", () => {
       nodes: [
         {
           name: "w1",
+          registryTrust: "tkc-cluster-1",
           role: "worker",
           ok: true,
           inCluster: true,
@@ -166,6 +181,7 @@ describe("what was found", () => {
       problems: [],
       warnings: [],
       notes: [],
+      unchecked: [],
     });
     assert.equal(
       describeFindings(findings),
@@ -176,6 +192,28 @@ describe("what was found", () => {
         "All is well: 1 node trusts harbor.example:8443.",
         "",
       ].join("\n"),
+    );
+  });
+
+  it("says at the end with which of several sets of nodes something is wrong", () => {
+    const stack = readDeployedStack(
+      exported([
+        ...setResources("lab", ids[0]!, target({ uid: "uid-w1" })),
+        ...setResources("prod", ids[1]!, target({ uid: "uid-w1" })),
+      ]),
+      "dev",
+    );
+    const told = (lab: Partial<ScriptSuccess>) => {
+      const sets = stack.sets.map((set) => {
+        const observed = new Map([["w1", report(set.trust === "lab" ? lab : {})]]);
+        return judgeSet(evidence({ stack, set, observed }));
+      });
+      return describeFindings(findingsOf({ name: "dev", warnings: [] }, sets, [], now));
+    };
+    assert.match(told({}), /\nAll is well: the nodes of lab and prod trust their registries\.\n$/);
+    assert.match(
+      told({ loaded: false }),
+      /\nProblems:\n {2}lab: node w1: containerd [^]*\nNot well: something is wrong with lab; all is well with prod\.\n$/,
     );
   });
 
@@ -268,7 +306,7 @@ describe("what was found", () => {
     const stack = stackOf(["w1", "w2", "w3"]);
     const nodes = [listed("w1"), listed("w2", { uid: "new" }), listed("w4", { role: "control-plane" })];
     assert.deepEqual(
-      nodesToAsk(stack, nodes).map(({ target: { name } }) => name),
+      nodesToAsk(stack.sets[0]!, nodes).map(({ target: { name } }) => name),
       ["w1"],
     );
     const findings = judge(evidence({ stack, listed: nodes }));
