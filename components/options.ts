@@ -54,6 +54,19 @@ export function aliasNames(opts: pulumi.ComponentResourceOptions | undefined): s
   });
 }
 
+/** The earlier names of a `RegistryTrust`'s removal check: it is beside the component, and so does not inherit them. */
+export function removalCheckAliases(
+  opts: pulumi.ComponentResourceOptions | undefined,
+): (string | pulumi.Alias)[] {
+  return (opts?.aliases ?? []).flatMap((alias) => {
+    if (typeof alias === "string")
+      return alias.replace(/RegistryTrust::(.*)$/, "RemovalCheck::$1-removal-check");
+    if (pulumi.Output.isInstance(alias) || alias instanceof Promise) return [];
+    const { type: _, name, ...rest } = alias;
+    return { ...rest, ...(name === undefined ? {} : { name: pulumi.interpolate`${name}-removal-check` }) };
+  });
+}
+
 /**
  * Options for the Kubernetes objects of a component: after what it comes after, and by the provider that its user gave, or
  * else by the cluster's.
@@ -83,6 +96,5 @@ export function shownInputs<Shown extends object>(
   run: TrustRun,
 ): pulumi.Inputs {
   const values = names.map((name) => [name, reportedElsewhere(shown.then((all) => all[name]))] as const);
-  const id = reportedElsewhere(run.declared.then((declared) => declared.id));
-  return { ...Object.fromEntries(values), owner: run.owner, id };
+  return { ...Object.fromEntries(values), owner: run.owner };
 }

@@ -40,7 +40,7 @@ export interface RegistryDeploymentArgs {
   readonly runAsUser?: pulumi.Input<number>;
   /** Absolute paths that are writable, in memory: the rest of the file system is not. */
   readonly writablePaths?: pulumi.Input<pulumi.Input<string>[]>;
-  /** Environment variables. Where any of them is a secret, all are kept as secrets. */
+  /** Environment variables. Where any argument is a secret, these, the image and the command line are kept as secrets. */
   readonly env?: pulumi.Input<Record<string, pulumi.Input<string>>>;
   /** Kubernetes' requests and limits. */
   readonly resources?: pulumi.Input<{
@@ -64,7 +64,7 @@ async function settingsOf(
   { trust, pullSecret }: { readonly trust: RegistryTrust; readonly pullSecret: PullSecret | undefined },
 ): Promise<LateDeploymentSettings> {
   const component = `RegistryDeployment ${name}`;
-  const secret = args.env !== undefined && (await pulumi.isSecret(pulumi.output(args.env)));
+  const secret = await pulumi.isSecret(pulumi.output(args));
   const { image: given, ...known } = args;
   const image = await valuesOf(given);
   const { adopt, deleteAdopted, ...deployment } = await knownValues(component, known);
@@ -143,7 +143,11 @@ export class RegistryDeployment extends pulumi.ComponentResource<Made> {
     const image = "settings" in own ? undefined : own.image;
     const shown = planned.then(async ({ plan: { pod, adopted } }) => {
       const { secret, ...all } = await settings;
-      return { ...all, adopted, pod: { ...pod, env: secret ? pulumi.secret(pod.env) : pod.env } };
+      const { env, command, args } = pod;
+      const image = all.image === undefined ? pulumi.unknown : pod.image;
+      const hidden = { env, command, args, image };
+      const kept = Object.entries(hidden).map(([key, value]) => [key, secret ? pulumi.secret(value) : value]);
+      return { ...all, adopted, pod: { ...pod, ...(Object.fromEntries(kept) as typeof hidden) } };
     });
     const names = [
       ...(["name", "namespace", "replicas", "timeoutSeconds", "pod", "adopted", "deleteAdopted"] as const),
@@ -180,12 +184,14 @@ export class RegistryDeployment extends pulumi.ComponentResource<Made> {
     const hidden = <T>(value: T): pulumi.Input<T> =>
       settings.secret ? (pulumi.secret(value) as pulumi.Output<T>) : value;
     const spec = podSpec(plan.pod);
-    // In a preview it may be unknown.
-    const image = pulumi.output(settings.image === undefined ? this.#image! : plan.pod.image);
-    const containers = spec.containers.map((container) => ({
+    // By what was given, which may be unknown in a preview, or a secret, and tells what the Deployment depends on.
+    const image = pulumi.output(this.#image ?? plan.pod.image).apply(() => plan.pod.image);
+    const containers = spec.containers.map(({ command, args, env, ...container }) => ({
       ...container,
       image,
-      env: container.env.map(({ name, value }) => ({ name, value: hidden(value) })),
+      ...(command ? { command: hidden(command) } : {}),
+      ...(args ? { args: hidden(args) } : {}),
+      env: env.map(({ name, value }) => ({ name, value: hidden(value) })),
     }));
     const labels = podLabels(plan.pod);
     const owned = ownerMetadata({ owner: run.owner, id }, plan.adopted);

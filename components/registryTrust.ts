@@ -9,7 +9,7 @@ import { clusterProvider } from "./clusterProvider";
 import { Identity } from "./identity";
 import { knownValues } from "./inputs";
 import { Jumpbox } from "./jumpbox";
-import { aliasNames, dependencies, initializing, withoutDependencies } from "./options";
+import { aliasNames, dependencies, initializing, removalCheckAliases, withoutDependencies } from "./options";
 import { logPlan, logWhileChecking } from "./planLog";
 import { RemovalCheck } from "./removalCheck";
 import { prepareSdk } from "./sdk";
@@ -149,21 +149,7 @@ interface Trusted {
 /** The arguments as settings of a stack, and what their values are. */
 async function settingsOf(name: string, args: RegistryTrustArgs): Promise<TrustSettings> {
   const component = `RegistryTrust ${name}`;
-  const { cluster, registries, jumpbox, ...rest } = await knownValues(component, args);
-  const passwords: [host: string, password: string][] = [];
-  const logins = registries.map(({ credentials, ...registry }) => {
-    if (credentials === undefined || !("username" in credentials)) return { ...registry, credentials };
-    passwords.push([registry.host, credentials.password]);
-    return { ...registry, credentials: { from: "password", username: credentials.username } };
-  });
-  return trustArguments(component, {
-    ...rest,
-    ...{ namespace: cluster.namespace, cluster: cluster.name },
-    ...{ supervisorContext: cluster.supervisorContext, clusterContext: cluster.context },
-    registries: logins,
-    passwords: Object.fromEntries(passwords),
-    jumpbox: { name: `${name}-jumpbox`, ...jumpbox },
-  });
+  return trustArguments(component, { ...(await knownValues(component, args)) }, `${name}-jumpbox`);
 }
 
 /**
@@ -320,8 +306,8 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
     });
     // Beside this component, as what depends on the component must not wait for it.
     new RemovalCheck(`${name}-removal-check`, allNodes, {
-      ...(this.#opts?.parent ? { parent: this.#opts.parent } : {}),
-      aliases: this.#earlier("removal-check"),
+      ...this.#opts,
+      aliases: [...this.#earlier("removal-check"), ...removalCheckAliases(this.#opts)],
       dependsOn: [...(jumpbox ? [jumpbox] : []), trustedNodes, ...run.parts],
     });
 

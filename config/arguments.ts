@@ -5,7 +5,10 @@
 import type { z } from "zod";
 import { UserError } from "../support/errors";
 import { rememberSecret } from "../support/secrets";
+import { parseImageHost } from "../registry/host";
 import { problemsOf, shapeOf } from "./messages";
+import { settingName } from "./names";
+import { configProblem } from "./problems";
 import { deploymentSchemaOf, pullSecretSchema, trustSchema } from "./schema";
 import {
   type DeploymentSettings,
@@ -30,32 +33,81 @@ function checked<Schema extends z.ZodType>(
 ): z.output<Schema> {
   const parsed = schema.safeParse(raw, { error: shapeOf });
   if (parsed.success) return parsed.data;
-  const [first, ...rest] = problemsOf(parsed.error, raw, subject, new Set());
+  const [first, ...rest] = problemsOf(parsed.error, raw, subject, undefined);
   throw new UserError(first!, ...rest);
 }
 
-const clusterArguments: Readonly<Record<string, string>> = {
-  namespace: "cluster.namespace",
-  cluster: "cluster.name",
-  supervisorContext: "cluster.supervisorContext",
-  clusterContext: "cluster.context",
-};
+/** The arguments of a cluster, by the names that its settings have. */
+const clusterArguments: ReadonlyMap<string, string> = new Map([
+  ["namespace", "namespace"],
+  ["cluster", "name"],
+  ["supervisorContext", "supervisorContext"],
+  ["clusterContext", "context"],
+]);
 
 /** The settings of a part, by the names that `Pulumi.<stack>.yaml` has for them. */
 export type RawSettings = Readonly<Record<string, unknown>>;
 
+/** The entries of what should have some; none where it is of another kind, which the schema tells. */
+const entriesOf = (value: unknown): RawSettings =>
+  typeof value === "object" && value !== null ? (value as RawSettings) : {};
+
+/** A registry's host as the schema has it, or what is given where it refuses that. */
+function hostOf(registry: unknown): string {
+  const { host } = entriesOf(registry);
+  try {
+    return parseImageHost(String(host), { subject: "" }).host;
+  } catch {
+    return String(host);
+  }
+}
+
+/** Refuses an argument of the cluster that there is not. */
+function checkCluster(component: string, cluster: RawSettings): void {
+  const known = [...clusterArguments.values()];
+  const [first, ...rest] = Object.keys(cluster)
+    .filter((name) => !known.includes(name))
+    .map((name) =>
+      configProblem(
+        "unknown-setting",
+        { subject: `${component}: ${settingName(["cluster", name])}`, seen: "there is no such setting" },
+        known,
+      ),
+    );
+  if (first) throw new UserError(first, ...rest);
+}
+
 /**
  * @param component - Names the component in messages: `RegistryTrust prod`.
+ * @param args - The component's arguments, which nothing has checked.
+ * @param jumpbox - The pod's name where none is given.
  * @throws UserError naming every argument that is missing, unknown or of the wrong shape.
  */
-export function trustArguments(component: string, raw: RawSettings): TrustSettings {
-  const hosts = (raw["registries"] as readonly { readonly host?: unknown }[]).map(({ host }) => host);
-  const named = naming(component, (setting) => {
-    const host = /^passwords\.(\w+)$|^passwords\["(.*)"\]$/.exec(setting);
-    return host
-      ? `registries[${hosts.indexOf(host[1] ?? host[2])}].credentials.password`
-      : (clusterArguments[setting] ?? setting);
-  });
+export function trustArguments(component: string, args: RawSettings, jumpbox: string): TrustSettings {
+  const { cluster, registries, ...rest } = args;
+  const given = entriesOf(cluster);
+  checkCluster(component, given);
+  const names = new Map([...clusterArguments].map(([setting, name]) => [setting, `cluster.${name}`]));
+  const passwords = new Map<string, unknown>();
+  const logins = (registry: unknown, index: number): unknown => {
+    const { password, ...login } = entriesOf(entriesOf(registry)["credentials"]);
+    if (password === undefined && !("username" in login)) return registry;
+    const host = hostOf(registry);
+    passwords.set(host, password);
+    names.set(settingName(["passwords", host]), `registries[${index}].credentials.password`);
+    return { ...entriesOf(registry), credentials: { from: "password", ...login } };
+  };
+  const raw = {
+    ...rest,
+    ...Object.fromEntries([...clusterArguments].map(([setting, name]) => [setting, given[name]])),
+    registries: Array.isArray(registries) ? registries.map(logins) : registries,
+    passwords: Object.fromEntries(passwords),
+    jumpbox:
+      typeof args["jumpbox"] === "object"
+        ? { name: jumpbox, ...args["jumpbox"] }
+        : (args["jumpbox"] ?? { name: jumpbox }),
+  };
+  const named = naming(component, (setting) => names.get(setting) ?? setting);
   const settings = checked(trustSchema, raw, named);
   for (const password of Object.values(settings.passwords)) rememberSecret(password);
   return { ...settings, ...contextsOf(settings), ...named };

@@ -42,20 +42,23 @@ export const parsedBy = (
   parse: (value: string) => string,
   shape: string,
 ): z.ZodPipe<z.ZodString, z.ZodTransform<string, string>> =>
-  text(shape).transform((value, context) => {
-    try {
-      return parse(value);
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      const [problem] = error.problems;
-      context.addIssue({
-        code: "custom",
-        message: problem?.remedy ?? shape,
-        params: { seen: problem?.seen, shape },
-      });
-      return z.NEVER;
-    }
-  });
+  // What is empty is wrong for itself: it is compared with nothing else.
+  shaped((p) => z.string(p), shape)
+    .min(1, { error: shape, abort: true })
+    .transform((value, context) => {
+      try {
+        return parse(value);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        const [problem] = error.problems;
+        context.addIssue({
+          code: "custom",
+          message: problem?.remedy ?? shape,
+          params: { seen: problem?.seen, shape },
+        });
+        return z.NEVER;
+      }
+    });
 
 export const image = (shape: string): ReturnType<typeof parsedBy> =>
   parsedBy((value) => canonicalImage(value, { subject: "" }), shape).meta({

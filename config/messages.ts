@@ -106,13 +106,14 @@ function isOfPlaceholder({ path, ...issue }: Issue, encrypted: Places): boolean 
  * Makes a problem of each issue that the schema found. Leaves out values that may be secrets.
  *
  * @param named - How a setting is named as the subject of a problem.
+ * @param secretNames - The names of encrypted settings; undefined where no settings file has them.
  * @param encrypted - The places of encrypted values that could not be decrypted.
  */
 export function problemsOf(
   error: z.ZodError,
   raw: unknown,
   named: (name: string) => string,
-  secretNames: ReadonlySet<string>,
+  secretNames: ReadonlySet<string> | undefined,
   encrypted: Places = [],
 ): Problem[] {
   const subject = (path: readonly PropertyKey[]): string => named(settingName(path));
@@ -128,7 +129,7 @@ export function problemsOf(
       );
     }
     const hidden =
-      secretNames.has(String(issue.path[0])) || issue.path.some((part) => secretPlaces.has(part));
+      secretNames?.has(String(issue.path[0])) === true || issue.path.some((part) => secretPlaces.has(part));
     const custom = (issue.code === "custom" && issue.params) as
       { seen?: string; shape?: string; open?: boolean } | undefined | false;
     const wanted = "expected" in issue ? issue.expected : undefined;
@@ -138,7 +139,7 @@ export function problemsOf(
       seen: (custom && (!hidden || custom.open) && custom.seen) || generic,
     };
     const seenType = typeof valueAt(raw, issue.path);
-    if (wanted === "string" && (seenType === "number" || seenType === "boolean")) {
+    if (secretNames && wanted === "string" && (seenType === "number" || seenType === "boolean")) {
       const kind = seenType === "number" ? "a number" : "a truth value";
       const seen = hidden ? `it is ${kind}` : `${generic}, ${kind}`;
       return [configProblem("not-text", { ...what, seen }, issue.message, settingName(issue.path))];

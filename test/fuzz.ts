@@ -15,6 +15,9 @@ export const cases = {
   "settings that are secrets": 500,
   "settings with misplaced secrets": 500,
   "settings files": 500,
+  arguments: 500,
+  "arguments, one wrong": 1000,
+  "arguments with secrets": 500,
   // the registry: names, certificates, credentials, challenges
   hosts: 800,
   images: 800,

@@ -1,16 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Jumpbox } from "../../components/jumpbox";
-import { PullSecret } from "../../components/pullSecret";
 import { RemovalCheck } from "../../components/removalCheck";
-import { RegistryDeployment } from "../../components/registryDeployment";
 import { TrustedNodes, type TrustedNodesArgs } from "../../components/trustedNodes";
 import type { ClusterNode } from "../../kubernetes/types";
 import { readSweepInput } from "../../nodes/protocol/environment";
-import { formatReport, parseCaReport } from "../../nodes/protocol/report";
+import { parseCaReport } from "../../nodes/protocol/report";
 import type { NodeConnection } from "../../nodes/protocol/spec";
 import { jumpboxAccess } from "../integration/nodes/routes/jumpboxAccess";
-import { comesAfter, markedSecret, record, waitsFor } from "./mocks";
+import { comesAfter, named, record } from "./mocks";
+import { sha256, stdout } from "./world";
 
 const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   name,
@@ -24,7 +23,6 @@ const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   ready: true,
   pins: {},
 });
-const sha256 = "ab".repeat(32);
 const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
 const connection: NodeConnection = {
   port: 22,
@@ -58,38 +56,6 @@ const nodesArgs = (nodes: ClusterNode[], workersAtOnce = 2): TrustedNodesArgs =>
   owner: "tkc-registry.test",
   id,
 });
-const parsedNode = (report: string): { node: string; uid: string } => {
-  const { node: name, uid } = parseCaReport(report);
-  return { node: name, uid };
-};
-
-/** What the node commands print, as far as the components read it. */
-const stdout = (type: string, inputs: Record<string, unknown>): Record<string, unknown> => {
-  if (type !== "command:local:Command" || inputs["create"] === "true") return {};
-  const environment = inputs["environment"] as Record<string, string>;
-  const { TKC_REGISTRY_NODE: name = "", TKC_REGISTRY_NODE_UID: uid = "" } = environment;
-  const common = { version: "1", node: name, uid } as const;
-  const report = (inputs["create"] as string).endsWith("ca apply")
-    ? formatReport({
-        ...common,
-        report: "ca",
-        hostKey: `SHA256:${"B".repeat(43)}`,
-        os: "photon",
-        sha256: [sha256],
-        alsoTrustedBy: [],
-        nonce: "n",
-      })
-    : formatReport({
-        ...common,
-        report: "containerd",
-        bootId: "01234567-89ab-cdef-0123-456789abcdef",
-        containerdStarted: "2026-01-02T03:04:05Z",
-        loaded: [sha256],
-        ...parsedNode(environment["TKC_REGISTRY_CA"]!),
-      });
-  return { stdout: report.trimEnd(), stderr: "" };
-};
-
 test("the jumpbox mounts the key read-only, keeps its copy in memory, and has no more rights than it needs", async () => {
   const registered = await record(
     () =>
@@ -156,24 +122,24 @@ test("nodes wait for the way in, control-plane nodes for each other, workers for
       owner: "o",
       id,
     });
-    return new TrustedNodes("tkc-cluster-1", nodesArgs(nodes), { dependsOn: [jumpbox] });
+    return new TrustedNodes("c", nodesArgs(nodes), { dependsOn: [jumpbox] });
   }, stdout);
   const of = (name: string): string[] =>
     comesAfter(registered, name).filter((other) => /-(ca|containerd)$/.test(other));
-  const [cp1, cp2, w1] = ["cp1", "cp2", "w1"].map((name) => [`${name}-ca`, `${name}-containerd`]) as [
+  const [cp1, cp2, w1] = ["cp1", "cp2", "w1"].map((name) => [`c-${name}-ca`, `c-${name}-containerd`]) as [
     string[],
     string[],
     string[],
   ];
-  assert.deepEqual(of("cp1-ca"), []);
-  assert.deepEqual(of("cp2-ca"), cp1);
-  assert.deepEqual(of("w1-ca"), [...cp1, ...cp2]);
-  assert.deepEqual(of("w2-ca"), [...cp1, ...cp2]);
-  assert.deepEqual(of("w3-ca"), [...cp1, ...cp2, ...w1]);
+  assert.deepEqual(of("c-cp1-ca"), []);
+  assert.deepEqual(of("c-cp2-ca"), cp1);
+  assert.deepEqual(of("c-w1-ca"), [...cp1, ...cp2]);
+  assert.deepEqual(of("c-w2-ca"), [...cp1, ...cp2]);
+  assert.deepEqual(of("c-w3-ca"), [...cp1, ...cp2, ...w1]);
   for (const { name } of nodes) {
-    assert.ok(of(`${name}-containerd`).includes(`${name}-ca`));
+    assert.ok(of(`c-${name}-containerd`).includes(`c-${name}-ca`));
     for (const part of ["ca", "containerd"]) {
-      const pod = comesAfter(registered, `${name}-${part}`).includes("jumpbox");
+      const pod = comesAfter(registered, `c-${name}-${part}`).includes("jumpbox");
       assert.ok(pod, `${name}-${part} does not wait for the jumpbox pod`);
     }
   }
@@ -181,7 +147,7 @@ test("nodes wait for the way in, control-plane nodes for each other, workers for
 
 test("a node command carries where its node is and what to trust, and no secret", async () => {
   const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
-  const ca = registered.get("w1-ca")!;
+  const ca = named(registered, "c-w1-ca");
   const environment = ca.inputs["environment"] as Record<string, string>;
   assert.equal(environment["TKC_REGISTRY_NODE"], "w1");
   assert.equal(environment["TKC_REGISTRY_NODE_UID"], "uid-of-w1");
@@ -194,20 +160,20 @@ test("a node command carries where its node is and what to trust, and no secret"
 
 test("the containerd command is given what the CA's reported, so that it follows each of its runs", async () => {
   const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
-  const environment = registered.get("w1-containerd")!.inputs["environment"] as Record<string, string>;
+  const environment = named(registered, "c-w1-containerd").inputs["environment"] as Record<string, string>;
   assert.deepEqual(Object.keys(environment).sort(), ["TKC_REGISTRY_CA", "TKC_REGISTRY_ID"]);
   assert.equal(parseCaReport(environment["TKC_REGISTRY_CA"]!).node, "w1");
 });
 
 test("a changed node is updated in place: replacing would remove the CA after installing it", async () => {
   const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
-  for (const name of ["w1-ca", "w1-containerd"]) {
-    const { inputs } = registered.get(name)!;
+  for (const name of ["c-w1-ca", "c-w1-containerd"]) {
+    const { inputs } = named(registered, name);
     // Without an update of its own, a command's create is run again.
     for (const input of ["update", "triggers"]) assert.equal(inputs[input], undefined);
   }
-  assert.equal(registered.get("w1-containerd")!.inputs["delete"], undefined);
-  assert.match(registered.get("w1-ca")!.inputs["delete"] as string, /v1 ca remove$/);
+  assert.equal(named(registered, "c-w1-containerd").inputs["delete"], undefined);
+  assert.match(named(registered, "c-w1-ca").inputs["delete"] as string, /v1 ca remove$/);
 });
 
 test("the sweep is made before all nodes and so deleted after them, and before the way in", async () => {
@@ -225,9 +191,10 @@ test("the sweep is made before all nodes and so deleted after them, and before t
       dependsOn: [jumpbox],
     });
   }, stdout);
-  for (const name of ["cp1-ca", "w1-ca"]) assert.ok(comesAfter(registered, name).includes("c-sweep"), name);
+  for (const name of ["c-cp1-ca", "c-w1-ca"])
+    assert.ok(comesAfter(registered, name).includes("c-sweep"), name);
   assert.ok(comesAfter(registered, "c-sweep").includes("jumpbox"));
-  const { create, delete: sweep, environment } = registered.get("c-sweep")!.inputs;
+  const { create, delete: sweep, environment } = named(registered, "c-sweep").inputs;
   assert.deepEqual(
     { create, sweep },
     { create: "true", sweep: `node -e "require('tkc-registry/run')" v1 ca sweep` },
@@ -265,7 +232,7 @@ test("the check of a destroy comes after everything, so that it is asked first, 
     others.map(({ name }) => name).filter((name) => name !== "removal-check" && !before.includes(name)),
     [],
   );
-  const { create, update, triggers, delete: asked, environment } = registered.get("removal-check")!.inputs;
+  const { create, update, triggers, delete: asked, environment } = named(registered, "removal-check").inputs;
   assert.deepEqual(
     { create, update, triggers, asked },
     {
@@ -273,7 +240,7 @@ test("the check of a destroy comes after everything, so that it is asked first, 
       asked: `node -e "require('tkc-registry/run')" v1 check-removal --unreachable skip`,
     },
   );
-  assert.deepEqual(environment, registered.get("c-sweep")!.inputs["environment"]);
+  assert.deepEqual(environment, named(registered, "c-sweep").inputs["environment"]);
 });
 
 test("how nodes are left is in the words of the commands, for which no program runs", async () => {
@@ -282,8 +249,8 @@ test("how nodes are left is in the words of the commands, for which no program r
     removal: { unreachable: "skip", restart: false },
   } as const;
   const registered = await record(() => new TrustedNodes("c", args), stdout);
-  for (const name of ["w1-ca", "c-sweep"])
-    assert.match(registered.get(name)!.inputs["delete"] as string, / --unreachable skip --no-restart$/);
+  for (const name of ["c-w1-ca", "c-sweep"])
+    assert.match(named(registered, name).inputs["delete"] as string, / --unreachable skip --no-restart$/);
 });
 
 test("a pod that is made in place of one that is gone differs in its container, and so replaces it", async () => {
@@ -316,7 +283,7 @@ test("a node that was skipped is named with the reason, and needs nothing else t
 
 test("the command lines in state are an interface: they name the package, no stack and no path of a machine", async () => {
   const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
-  const { create, delete: remove } = registered.get("w1-ca")!.inputs;
+  const { create, delete: remove } = named(registered, "c-w1-ca").inputs;
   assert.deepEqual(
     { create, remove },
     {
@@ -328,103 +295,20 @@ test("the command lines in state are an interface: they name the package, no sta
 
 test("the script that runs on nodes is an input of the component, so that a preview shows its changes", async () => {
   const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
-  assert.deepEqual(registered.get("c")!.inputs["script"], { text: "main", sha256: "cd".repeat(32) });
+  assert.deepEqual(named(registered, "c", "TrustedNodes").inputs["script"], {
+    text: "main",
+    sha256: "cd".repeat(32),
+  });
 });
 
-const place = (adopted: boolean) => ({ namespace: "default", dockerConfigJson: '{"auths":{}}', adopted });
-const pullSecretArgs = (adopted: boolean, deleteAdopted = false, defaultServiceAccount = false) => ({
-  name: "harbor-svc-pull-secret",
-  places: [place(adopted)],
-  defaultServiceAccount,
-  deleteAdopted,
-  clusterContext: "tkc-cluster-1",
-  cluster: { supervisor: "ns1", namespace: "ns1", name: "c", kubeSystem: "uid-1" },
-  owner: "o",
-  id,
-});
-
-test("the pull secret's content is a secret wherever it is recorded", async () => {
-  const registered = await record(() => new PullSecret("ps", pullSecretArgs(false)));
-  assert.ok(markedSecret(registered.get("ps-default")!.inputs["data"]));
-  const shown = registered.get("ps")!.inputs;
-  assert.deepEqual(shown["namespaces"], ["default"]);
-  assert.equal(shown["places"], undefined);
-  assert.equal(registered.get("ps-default")!.inputs["type"], "kubernetes.io/dockerconfigjson");
-});
-
-test("adopted objects outlive the stack unless told otherwise, our own don't", async () => {
-  const retained = async (adopted: boolean, deleteAdopted: boolean): Promise<boolean> =>
-    (await record(() => new PullSecret("ps", pullSecretArgs(adopted, deleteAdopted)))).get("ps-default")!
-      .retainOnDelete;
-  assert.equal(await retained(true, false), true);
-  assert.equal(await retained(true, true), false);
-  assert.equal(await retained(false, false), false);
-});
-
-test("the default ServiceAccount is changed only where that was asked for, and after the secret is there", async () => {
-  assert.equal((await record(() => new PullSecret("ps", pullSecretArgs(false)))).size, 2);
-  const registered = await record(() => new PullSecret("ps", pullSecretArgs(false, false, true)));
-  assert.deepEqual(waitsFor(registered, "ps-default-default"), ["ps-default"]);
-  const { environment } = registered.get("ps-default-default")!.inputs as { environment: object };
-  // No program runs at its delete: what proves the cluster travels with it.
-  assert.match(JSON.stringify(environment), /"TKC_REGISTRY_CLUSTER":"{.*uid-1/);
-});
-
-const deploymentArgs = {
-  name: "web",
-  namespace: "default",
-  replicas: 1,
-  pod: {
-    app: "web",
-    image: "10.213.208.67/ns1/nginx:latest",
-    command: [],
-    args: [],
-    port: 80,
-    probe: "tcp",
-    runAsUser: 101,
-    writablePaths: ["/tmp"],
-    env: { TOKEN: "hunter2" },
-    resources: { requests: {}, limits: {} },
-    imagePullSecrets: ["harbor-svc-pull-secret"],
-  },
-  timeoutSeconds: 300,
-  adopted: false,
-  deleteAdopted: false,
-  owner: "o",
-  id,
-} as const;
-
-test("the values of a Deployment's env are secrets where its settings are", async () => {
-  const inClear = async (secret: boolean): Promise<string[]> => {
-    const registered = await record(
-      () => new RegistryDeployment("deployment", { ...deploymentArgs, secret }),
-    );
-    // A secret is wrapped, with a signature beside its value.
-    const withoutSecrets = (_: string, value: unknown): unknown => (markedSecret(value) ? "hidden" : value);
-    return [...registered.values()]
-      .filter(({ inputs }) => JSON.stringify(inputs, withoutSecrets).includes("hunter2"))
-      .map(({ type }) => type);
-  };
-  assert.deepEqual(await inClear(false), ["kubernetes:apps/v1:Deployment"]);
-  assert.deepEqual(await inClear(true), []);
-});
-
-test("the Deployment waits for every node and for the pull secret", async () => {
-  const registered = await record(() => {
-    const nodes = new TrustedNodes("c", nodesArgs([node("w1", "worker"), node("w2", "worker")]));
-    const pullSecret = new PullSecret("ps", pullSecretArgs(false), { dependsOn: [nodes] });
-    return new RegistryDeployment("deployment", deploymentArgs, { dependsOn: [nodes, pullSecret] });
-  }, stdout);
-  const deployment = [...registered.values()].find(({ type }) => type === "kubernetes:apps/v1:Deployment")!;
-  const urns = deployment.dependencies.join("\n");
-  for (const name of ["w1-ca", "w1-containerd", "w2-ca", "w2-containerd", "ps-default"]) {
-    assert.ok(urns.includes(`::${name}`), `the Deployment does not wait for ${name}`);
-  }
-  const secret = registered.get("ps-default")!.dependencies.join("\n");
-  assert.ok(secret.includes("::w1-containerd"), "the pull secret does not wait for the nodes");
-  const spec = deployment.inputs["spec"] as {
-    template: { spec: { imagePullSecrets: object[]; securityContext: { runAsNonRoot: boolean } } };
-  };
-  assert.deepEqual(spec.template.spec.imagePullSecrets, [{ name: "harbor-svc-pull-secret" }]);
-  assert.equal(spec.template.spec.securityContext.runAsNonRoot, true);
+test("a node's resource has the node's name without the cluster's, and the name that it had before", async () => {
+  const nodes = [node("tkc-cluster-1-cp1", "control-plane"), node("w1", "worker")];
+  const registered = await record(() => new TrustedNodes("c", nodesArgs(nodes)), stdout);
+  assert.deepEqual(named(registered, "c-cp1").aliases, []);
+  assert.deepEqual(named(registered, "c-w1").aliases, [{ name: "w1", atRoot: false }]);
+  const { TKC_REGISTRY_NODE: of } = named(registered, "c-cp1-ca").inputs["environment"] as Record<
+    string,
+    string
+  >;
+  assert.equal(of, "tkc-cluster-1-cp1");
 });

@@ -60,7 +60,8 @@ describe("npm run ca", () => {
       stdout.slice(stdout.indexOf("  tkc-registry:registries")),
     );
     const registries = JSON.stringify(pasted["tkc-registry:registries"]);
-    const [registry] = parseSettings({ namespace: "ns1", cluster: "c1", registries }, new Set()).registries;
+    const { trust } = parseSettings({ namespace: "ns1", cluster: "c1", registries }, new Set());
+    const [registry] = trust.registries;
     assert.equal(registry?.host, server.host);
     assert.deepEqual(registry.ca, { from: "harbor", sha256: root.sha256 });
   });

@@ -1,157 +1,34 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync } from "node:crypto";
 import { type AddressInfo, createServer } from "node:net";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { parseSettings } from "../../../config/settings";
-import { type Plan, makePlan } from "../../../plan/plan";
+import type { Settings } from "../../../config/settings";
 import { pinName } from "../../../nodes/protocol/spec";
+import { type Plan, makePlan } from "../../../plan/plan";
 import type { PreviousState, RecordedNode } from "../../../state/previousState";
 import type { RecordedIdentity } from "../../../state/records";
 import { UserError, describeProblem } from "../../../support/errors";
-import { Pki, type Identity } from "../certificates/pki";
-import { startServer, unusedPort, type Handler, type TestServer } from "../net/server";
-
-/** An API server's answers by `METHOD path`; 404 for the rest. */
-type Answers = Record<string, { status?: number; body: unknown } | undefined>;
-
-/** A token that says when it ends, as those of a Supervisor do; its signature is nobody's business here. */
-const tokenUntil = (expires: Date): string =>
-  ["{}", JSON.stringify({ exp: Math.floor(expires.getTime() / 1000) }), "signature"]
-    .map((part) => Buffer.from(part).toString("base64url"))
-    .join(".");
-const fromNow = (minutes: number): Date => new Date(Date.now() + minutes * 60_000);
-const base64 = (text: string): string => Buffer.from(text).toString("base64");
+import { type TestServer, unusedPort } from "../net/server";
+import {
+  World,
+  administrator,
+  base64,
+  clusterObject,
+  digest,
+  fromNow,
+  kubeSystem,
+  node,
+  tokenUntil,
+} from "./world";
 
 describe("the plan", () => {
-  const digest = `sha256:${"ab".repeat(32)}`;
-  const environment = { ...process.env };
-  let pki: Pki;
-  let ca: Identity;
-  let supervisorCa: Identity;
-  let supervisor: TestServer;
-  let cluster: TestServer;
+  let world: World;
   let registry: TestServer;
-  /** What the two API servers answer, and what their user may not do: `verb resource`. */
-  let ofSupervisor: Answers;
-  let ofCluster: Answers;
-  let forbidden: string[];
-  let imageStatus: number;
-  /** The architectures of the image's index; undefined where it is a single image. */
-  let platforms: readonly string[] | undefined;
-
-  const api =
-    (answersNow: () => Answers): Handler =>
-    ({ method, url, headers, body }, response) => {
-      const token = String(headers.authorization).replace("Bearer ", "");
-      const claims = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString() || "{}") as {
-        exp?: number;
-      };
-      const { status = 200, body: content } =
-        (claims.exp ?? 0) * 1000 < Date.now()
-          ? { status: 401, body: { kind: "Status", message: "Unauthorized" } }
-          : url.endsWith("/selfsubjectaccessreviews")
-            ? { status: 201, body: review(body) }
-            : (answersNow()[`${method} ${url}`] ?? { status: 404, body: { message: `${url} not found` } });
-      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(content));
-    };
-  const review = (body: string): object => {
-    const { spec } = JSON.parse(body) as {
-      spec: { resourceAttributes: { verb: string; resource: string; subresource?: string } };
-    };
-    const { verb, resource, subresource } = spec.resourceAttributes;
-    const right = `${verb} ${resource}${subresource === undefined ? "" : `/${subresource}`}`;
-    return { status: { allowed: !forbidden.includes(right) } };
-  };
-
-  const machineIdOf = (name: string): string => Buffer.from(name.padEnd(16, "-")).toString("hex");
-  interface Unusual {
-    readonly os?: string;
-    readonly ready?: boolean;
-    readonly machineId?: string;
-    readonly runtime?: string;
-    readonly architecture?: string;
-  }
-  const node = (name: string, address: string, change: Unusual = {}): object => ({
-    metadata: { name, uid: `uid-of-${name}`, labels: {} },
-    status: {
-      addresses: [{ type: "InternalIP", address }],
-      conditions: [{ type: "Ready", status: change.ready === false ? "False" : "True" }],
-      nodeInfo: {
-        machineID: change.machineId ?? machineIdOf(name),
-        osImage: change.os ?? "VMware Photon OS/Linux",
-        containerRuntimeVersion: change.runtime ?? "containerd://1.6.20",
-        ...(change.architecture === undefined ? {} : { architecture: change.architecture }),
-      },
-    },
-  });
-  const listNodes = (...items: object[]): void => {
-    ofCluster["GET /api/v1/nodes"] = {
-      body: { kind: "NodeList", apiVersion: "v1", metadata: { resourceVersion: "1" }, items },
-    };
-  };
-
-  const kubeconfig = (
-    change: {
-      token?: string;
-      clusterServer?: string;
-      contexts?: readonly string[];
-      clusterCa?: Identity;
-    } = {},
-  ): void => {
-    const token = change.token ?? tokenUntil(fromNow(600));
-    const entry = (name: string, server: string, authority: Identity): object => ({
-      name,
-      cluster: { server, "certificate-authority-data": base64(authority.cert) },
-    });
-    process.env["KUBECONFIG"] = pki.file(
-      "kubeconfig",
-      JSON.stringify({
-        clusters: [
-          entry("supervisor", `https://${supervisor.host}`, supervisorCa),
-          entry("cluster", change.clusterServer ?? `https://${cluster.host}`, change.clusterCa ?? ca),
-        ],
-        users: [{ name: "alana", user: { token } }],
-        contexts: [
-          { name: "ns1", context: { cluster: "supervisor", user: "alana" } },
-          { name: "tkc-cluster-1", context: { cluster: "cluster", user: "alana" } },
-        ].filter(({ name }) => (change.contexts ?? ["ns1", "tkc-cluster-1"]).includes(name)),
-      }),
-    );
-  };
-
-  const settings = (
-    change: Record<string, unknown> = {},
-    host = registry.host,
-  ): ReturnType<typeof parseSettings> => {
-    const raw = {
-      cluster: "tkc-cluster-1",
-      namespace: "ns1",
-      registries: [
-        {
-          host,
-          kind: "generic",
-          ca: { from: "file", path: pki.file("registry-ca.pem", ca.cert) },
-          credentials: {
-            from: "dockerConfig",
-            path: pki.file(
-              "config.json",
-              JSON.stringify({ auths: { [host]: { auth: base64("robot$ns1:password") } } }),
-            ),
-          },
-        },
-      ],
-      ...change,
-    };
-    const text = Object.entries(raw).map(([name, value]) => [
-      name,
-      typeof value === "string" ? value : JSON.stringify(value),
-    ]);
-    return parseSettings(Object.fromEntries(text) as Record<string, string>, new Set());
-  };
+  const settings = (change?: Record<string, unknown>, host?: string): Settings =>
+    world.settings(change, host);
 
   const nothing: PreviousState = {
     ...{ jumpbox: undefined, objects: [], clusters: [] },
-    ...{ nodes: new Map(), identities: new Map(), trusted: new Map() },
+    ...{ nodes: new Map(), identity: undefined, identities: new Map(), trusted: new Map() },
   };
   const run = (given = settings(), last = nothing): Promise<Plan> =>
     makePlan(given, { owner: "o", previousState: () => Promise.resolve(last), unreachable: "fail" });
@@ -166,75 +43,11 @@ describe("the plan", () => {
   };
 
   before(async () => {
-    pki = new Pki();
-    ca = pki.ca("tkc-cluster-1");
-    supervisorCa = pki.ca("supervisor");
-    const leaf = pki.server("server", "IP:127.0.0.1", ca);
-    supervisor = await startServer(
-      pki.server("supervisor", "IP:127.0.0.1", supervisorCa),
-      api(() => ofSupervisor),
-    );
-    cluster = await startServer(
-      leaf,
-      api(() => ofCluster),
-    );
-    const repository: Handler = ({ method, headers, url }, response) => {
-      if (headers.authorization !== `Basic ${base64("robot$ns1:password")}`)
-        response.writeHead(401, { "www-authenticate": "Basic" }).end();
-      else if (url === "/v2/") response.end();
-      else {
-        const type = platforms ? { "content-type": "application/vnd.oci.image.index.v1+json" } : {};
-        response.writeHead(imageStatus, { "docker-content-digest": digest, ...type });
-        const manifests = platforms?.map((architecture) => ({ platform: { os: "linux", architecture } }));
-        response.end(method === "HEAD" ? undefined : JSON.stringify({ schemaVersion: 2, manifests }));
-      }
-    };
-    registry = await startServer(leaf, repository, [ca]);
+    world = await World.start();
+    ({ registry } = world);
   });
-  beforeEach(() => {
-    forbidden = [];
-    imageStatus = 200;
-    platforms = undefined;
-    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
-    ofSupervisor = {
-      "POST /api/v1/namespaces/ns1/pods?dryRun=All": { status: 201, body: {} },
-      "GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh": {
-        body: {
-          data: { "ssh-privatekey": base64(privateKey.export({ type: "sec1", format: "pem" }) as string) },
-        },
-      },
-      "GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-kubeconfig": {
-        body: { data: { value: base64(administrator(`https://${cluster.host}`, ca)) } },
-      },
-      "GET /apis": {
-        body: {
-          kind: "APIGroupList",
-          groups: [{ name: "cluster.x-k8s.io", versions: [{ version: "v1beta1", groupVersion: "" }] }],
-        },
-      },
-      "GET /apis/cluster.x-k8s.io/v1beta1": {
-        body: { kind: "APIResourceList", resources: [{ name: "clusters", namespaced: true }] },
-      },
-      [clusterObject]: { body: { metadata: { uid: "uid-of-cluster" } } },
-    };
-    ofCluster = {
-      [kubeSystem]: { body: { metadata: { name: "kube-system", uid: "uid-of-kube-system" } } },
-      "POST /api/v1/namespaces/default/pods?dryRun=All": { status: 201, body: {} },
-      "POST /api/v1/namespaces/default/secrets?dryRun=All": { status: 201, body: {} },
-    };
-    listNodes(node("w1", "198.18.1.11"), node("w2", "198.18.1.12", { os: "Ubuntu 22.04.4 LTS" }));
-    kubeconfig();
-  });
-  after(async () => {
-    process.env = environment;
-    await Promise.all([supervisor, cluster, registry].map((server) => server[Symbol.asyncDispose]()));
-  });
-  const clusterObject = "GET /apis/cluster.x-k8s.io/v1beta1/namespaces/ns1/clusters/tkc-cluster-1";
-  const kubeSystem = "GET /api/v1/namespaces/kube-system";
-  const administrator = (server: string, authority: Identity): string =>
-    JSON.stringify({
-      clusters: [{ name: "c", cluster: { server, "certificate-authority-data": base64(authority.cert) } }],
-    });
+  beforeEach(() => world.reset());
+  after(() => world[Symbol.asyncDispose]());
 
   it("finds all well, and says what a review wants to know: logins, nodes, the image's digest", async () => {
     const { facts, warnings, nodes } = await run();
@@ -260,7 +73,7 @@ describe("the plan", () => {
         ...{ "app.kubernetes.io/managed-by": "tkc-registry", "tkc-registry/stack": stack },
         ...(itsId === undefined ? {} : { "tkc-registry/id": itsId }),
       };
-      ofCluster["GET /api/v1/namespaces/default/secrets/harbor-svc-pull-secret"] = {
+      world.ofCluster["GET /api/v1/namespaces/default/secrets/harbor-svc-pull-secret"] = {
         body: {
           type: "kubernetes.io/dockerconfigjson",
           metadata: { uid: "uid-of-secret", labels },
@@ -270,6 +83,7 @@ describe("the plan", () => {
     };
     const state = (change: Partial<PreviousState>): PreviousState => ({ ...nothing, ...change });
     const identities = (of: RecordedIdentity): Partial<PreviousState> => ({
+      identity: of,
       identities: new Map([["tkc-cluster-1", of]]),
     });
     const recorded = [
@@ -327,9 +141,9 @@ describe("the plan", () => {
   });
 
   it("asks, and changes nothing: every request that isn't a question is a dry run", async () => {
-    for (const server of [supervisor, cluster, registry]) server.received.length = 0;
+    for (const server of [world.supervisor, world.cluster, world.registry]) server.received.length = 0;
     await run();
-    const changing = [supervisor, cluster, registry]
+    const changing = [world.supervisor, world.cluster, world.registry]
       .flatMap(({ received }) => received)
       .filter(
         ({ method, url }) => !["GET", "HEAD"].includes(method) && !url.endsWith("/selfsubjectaccessreviews"),
@@ -342,7 +156,7 @@ describe("the plan", () => {
   });
 
   it("warns of a login that ends within the hour, with the command that renews it", async () => {
-    kubeconfig({ token: tokenUntil(fromNow(30)) });
+    world.kubeconfig({ token: tokenUntil(fromNow(30)) });
     const { warnings } = await run();
     assert.match(
       warnings.join("\n"),
@@ -351,7 +165,7 @@ describe("the plan", () => {
   });
 
   it("refuses an expired login, with when it ended and the command that renews it, once for each context", async () => {
-    kubeconfig({ token: tokenUntil(fromNow(-5)) });
+    world.kubeconfig({ token: tokenUntil(fromNow(-5)) });
     const problems = await refused();
     assert.equal(problems.length, 2, problems.join("\n"));
     for (const [index, context] of ["ns1", "tkc-cluster-1"].entries()) {
@@ -372,7 +186,7 @@ describe("the plan", () => {
     });
     await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", resolve));
     try {
-      kubeconfig({ clusterServer: `https://127.0.0.1:${(mute.address() as AddressInfo).port}` });
+      world.kubeconfig({ clusterServer: `https://127.0.0.1:${(mute.address() as AddressInfo).port}` });
       const problems = await refused();
       assert.equal(problems.length, 1, problems.join("\n"));
       assert.match(problems[0]!, /^\[cluster-unreachable\] context tkc-cluster-1: /);
@@ -383,7 +197,7 @@ describe("the plan", () => {
   });
 
   it("says nothing of an image that is missing only as its name has a namespace that the Supervisor refuses", async () => {
-    imageStatus = 404;
+    world.imageStatus = 404;
     const codes = async (given = settings()): Promise<Set<string | undefined>> =>
       new Set((await refused(given)).map((line) => /^\[(\S+)\]/.exec(line)?.[1]));
     const assertAlone = async (...its: string[]): Promise<void> => {
@@ -393,13 +207,13 @@ describe("the plan", () => {
     };
     const secret = "GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh";
     const pod = "POST /api/v1/namespaces/ns1/pods?dryRun=All";
-    const { [secret]: given } = ofSupervisor;
-    ofSupervisor[secret] = { status: 403, body: { message: "secrets is forbidden" } };
-    forbidden = ["get secrets"];
+    const { [secret]: given } = world.ofSupervisor;
+    world.ofSupervisor[secret] = { status: 403, body: { message: "secrets is forbidden" } };
+    world.forbidden = ["get secrets"];
     await assertAlone("no-rights");
-    forbidden = [];
-    ofSupervisor[secret] = given;
-    ofSupervisor[pod] = { status: 404, body: { message: 'namespaces "ns1" not found' } };
+    world.forbidden = [];
+    world.ofSupervisor[secret] = given;
+    world.ofSupervisor[pod] = { status: 404, body: { message: 'namespaces "ns1" not found' } };
     await assertAlone("namespace-not-found");
     assert.match(
       (await refused()).join("\n"),
@@ -408,8 +222,8 @@ describe("the plan", () => {
   });
 
   it("lists all missing rights of a context at once, and doesn't repeat them", async () => {
-    forbidden = ["create pods/exec", "list nodes", "patch deployments"];
-    ofCluster["GET /api/v1/nodes"] = { status: 403, body: { message: "nodes is forbidden" } };
+    world.forbidden = ["create pods/exec", "list nodes", "patch deployments"];
+    world.ofCluster["GET /api/v1/nodes"] = { status: 403, body: { message: "nodes is forbidden" } };
     const problems = await refused();
     assert.deepEqual(
       problems.map((line) => line.replace(/\. .*/, "")),
@@ -430,8 +244,8 @@ describe("the plan", () => {
     });
 
     it("by the secret with its kubeconfig", async () => {
-      ofSupervisor[secret] = {
-        body: { data: { value: base64(administrator(elsewhere, supervisorCa)) } },
+      world.ofSupervisor[secret] = {
+        body: { data: { value: base64(administrator(elsewhere, world.supervisorCa)) } },
       };
       const [problem, ...others] = await refused();
       assert.deepEqual(others, []);
@@ -441,24 +255,24 @@ describe("the plan", () => {
       );
     });
     it("by the TanzuKubernetesCluster's endpoint, where the secret isn't to be seen", async () => {
-      ofSupervisor[secret] = { status: 403, body: { message: "forbidden" } };
-      ofSupervisor[object] = apiEndpoints("198.18.9.9", 6443);
+      world.ofSupervisor[secret] = { status: 403, body: { message: "forbidden" } };
+      world.ofSupervisor[object] = apiEndpoints("198.18.9.9", 6443);
       assert.match(
         (await refused()).join("\n"),
         /^\[wrong-cluster\] .*TanzuKubernetesCluster ns1\/tkc-cluster-1\. /,
       );
-      ofSupervisor[object] = apiEndpoints("127.0.0.1", cluster.port);
+      world.ofSupervisor[object] = apiEndpoints("127.0.0.1", world.cluster.port);
       assert.deepEqual((await run()).warnings, []);
     });
     it("but knows it by its CA where its address is another's: a tunnel, a load balancer", async () => {
-      ofSupervisor[secret] = { body: { data: { value: base64(administrator(elsewhere, ca)) } } };
+      world.ofSupervisor[secret] = { body: { data: { value: base64(administrator(elsewhere, world.ca)) } } };
       assert.deepEqual((await run()).warnings, []);
     });
     it("and says so where it can't be told", async () => {
-      ofSupervisor[secret] = undefined;
+      world.ofSupervisor[secret] = undefined;
       assert.match((await run()).warnings.join("\n"), /^not checked that the context tkc-cluster-1 is of/);
       for (const value of ["", "{", "clusters: []", "\u0000", "clusters: [{cluster: {server: nowhere}}]"]) {
-        ofSupervisor[secret] = { body: { data: { value: base64(value) } } };
+        world.ofSupervisor[secret] = { body: { data: { value: base64(value) } } };
         assert.match((await run()).warnings.join("\n"), /^not checked that/);
       }
     });
@@ -469,7 +283,7 @@ describe("the plan", () => {
     const proof = () => ({
       uids: { clusters: "uid-of-cluster" },
       kubeSystem: "uid-of-kube-system",
-      supervisorCa: [supervisorCa.sha256],
+      supervisorCa: [world.supervisorCa.sha256],
     });
     const before = (change: object = {}): PreviousState => ({
       ...nothing,
@@ -496,20 +310,20 @@ describe("the plan", () => {
         problem!,
         /^\[other-cluster\] context tkc-cluster-1: .* which still exists: .*npm run login/,
       );
-      const elsewhere = before({ kubeSystem: "uid-of-another", supervisorCa: [ca.sha256] });
+      const elsewhere = before({ kubeSystem: "uid-of-another", supervisorCa: [world.ca.sha256] });
       assert.match((await refused(settings(), elsewhere)).join("\n"), /^\[other-supervisor\] context ns1: /);
     });
     it("another one takes its place where it is gone or was replaced, and a renewed CA of the Supervisor too", async () => {
       const replaced = before({ kubeSystem: "uid-of-another", uids: { clusters: "uid-of-another" } });
       assert.deepEqual((await run(settings(), replaced)).connection.cluster, { ...named, ...proof() });
-      const renewed = before({ supervisorCa: [ca.sha256] });
+      const renewed = before({ supervisorCa: [world.ca.sha256] });
       assert.deepEqual((await run(settings(), renewed)).connection.cluster, { ...named, ...proof() });
     });
     it("and says what it costs where it may not look", async () => {
-      ofCluster[kubeSystem] = { status: 403, body: { message: "forbidden" } };
-      ofSupervisor[clusterObject] = { status: 403, body: { message: "forbidden" } };
+      world.ofCluster[kubeSystem] = { status: 403, body: { message: "forbidden" } };
+      world.ofSupervisor[clusterObject()] = { status: 403, body: { message: "forbidden" } };
       const { warnings, connection } = await run();
-      assert.deepEqual(connection.cluster, { ...named, supervisorCa: [supervisorCa.sha256] });
+      assert.deepEqual(connection.cluster, { ...named, supervisorCa: [world.supervisorCa.sha256] });
       assert.match(
         warnings.join("\n"),
         /may not get namespaces "kube-system", .*\n.*shows no UID of the cluster/,
@@ -524,8 +338,8 @@ describe("the plan", () => {
   describe("sends a password to no node that has not proved who it is:", () => {
     const hostKey = `SHA256:${"A".repeat(43)}`;
     beforeEach(() => {
-      ofSupervisor["GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh"] = undefined;
-      ofSupervisor["GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh-password"] = {
+      world.ofSupervisor["GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh"] = undefined;
+      world.ofSupervisor["GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh-password"] = {
         body: { data: { "ssh-passwordkey": base64("s3cret") } },
       };
     });
@@ -541,7 +355,7 @@ describe("the plan", () => {
     it("the settings, the state or the Node object may know its host key", async () => {
       const annotations = { [`tkc-registry/host-key.${pinName({ owner: "o" })}`]: hostKey };
       const noted = node("w1", "198.18.1.11") as { metadata: object };
-      listNodes(
+      world.listNodes(
         { ...noted, metadata: { ...noted.metadata, annotations } },
         node("w2", "198.18.1.12"),
         node("w3", "198.18.1.13"),
@@ -561,7 +375,7 @@ describe("the plan", () => {
   });
 
   it("goes on without the right to patch nodes, and says what that costs", async () => {
-    forbidden = ["patch nodes"];
+    world.forbidden = ["patch nodes"];
     const { warnings } = await run();
     assert.equal(warnings.length, 1, warnings.join("\n"));
     assert.match(warnings[0]!, /^context tkc-cluster-1: the user may not patch nodes: .*`nodes\.hostKeys`/);
@@ -569,11 +383,11 @@ describe("the plan", () => {
 
   it("refuses an SSH secret that is missing, empty, or no key", async () => {
     const secret = "GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh";
-    ofSupervisor[secret] = undefined;
+    world.ofSupervisor[secret] = undefined;
     assert.match((await refused()).join("\n"), /^\[ssh-secret-missing\] secret ns1\/tkc-cluster-1-ssh: /);
-    ofSupervisor[secret] = { body: { data: {} } };
+    world.ofSupervisor[secret] = { body: { data: {} } };
     assert.match((await refused()).join("\n"), /^\[ssh-secret-empty\]/);
-    ofSupervisor[secret] = { body: { data: { "ssh-privatekey": base64("not a key") } } };
+    world.ofSupervisor[secret] = { body: { data: { "ssh-privatekey": base64("not a key") } } };
     const [problem] = await refused();
     assert.match(
       problem!,
@@ -582,7 +396,7 @@ describe("the plan", () => {
   });
 
   it("refuses nodes of a system that it doesn't know, each by name, and warns of those that aren't Ready", async () => {
-    listNodes(
+    world.listNodes(
       node("w1", "198.18.1.11", { os: "Windows Server 2022" }),
       node("w2", "198.18.1.12", { os: "Talos" }),
     );
@@ -590,12 +404,12 @@ describe("the plan", () => {
       (await refused()).map((line) => line.replace(/, and .*/, "")),
       ['[node-os] node w1: it runs "Windows Server 2022"', '[node-os] node w2: it runs "Talos"'],
     );
-    listNodes(node("w1", "198.18.1.11", { ready: false }), node("w2", "198.18.1.12"));
+    world.listNodes(node("w1", "198.18.1.11", { ready: false }), node("w2", "198.18.1.12"));
     assert.deepEqual((await run()).warnings, ["not Ready at the moment: w1"]);
   });
 
   it("refuses nodes whose container runtime is not containerd, each by name", async () => {
-    listNodes(
+    world.listNodes(
       node("w1", "198.18.1.11", { runtime: "docker://20.10.7" }),
       node("w2", "198.18.1.12", { runtime: "cri-o://1.24.1", os: "Talos" }),
       node("w3", "198.18.1.13"),
@@ -612,7 +426,7 @@ describe("the plan", () => {
 
   it("warns of nodes that share a machine id, and tells these by their host names too", async () => {
     const machineId = "0".repeat(32);
-    listNodes(
+    world.listNodes(
       node("w1", "198.18.1.11", { machineId }),
       node("w2", "198.18.1.12"),
       node("w3", "198.18.1.13", { machineId }),
@@ -629,7 +443,7 @@ describe("the plan", () => {
   });
 
   it("goes on without the rights to Leases, and says what each of them costs", async () => {
-    forbidden = ["create leases", "delete leases"];
+    world.forbidden = ["create leases", "delete leases"];
     const [turns, ...more] = (await run()).warnings;
     assert.match(
       turns!,
@@ -640,28 +454,28 @@ describe("the plan", () => {
       /delete .*tkc-registry-control-plane.*: two runs .* may restart two control-plane nodes at once/,
     );
     assert.deepEqual(more, []);
-    forbidden = ["get leases"];
+    world.forbidden = ["get leases"];
     const warnings = (await run()).warnings.join("\n");
     assert.match(warnings, /get leases.* in namespace kube-node-lease: after each restart .* 45 s longer/);
   });
 
   it("refuses nodes without an address, and a cluster without nodes", async () => {
-    listNodes({
+    world.listNodes({
       ...node("w1", ""),
       status: { ...(node("w1", "") as { status: object }).status, addresses: [] },
     });
     assert.match((await refused()).join("\n"), /^\[node-without-address\] node w1/);
-    listNodes();
+    world.listNodes();
     assert.match((await refused()).join("\n"), /^\[no-nodes\]/);
   });
 
   it("refuses an image that the credential can't pull, and one that isn't there", async () => {
-    imageStatus = 403;
+    world.imageStatus = 403;
     assert.match(
       (await refused()).join("\n"),
       /^\[registry-forbidden\] setting tkc-registry:registries\[0\]\.credentials/,
     );
-    imageStatus = 404;
+    world.imageStatus = 404;
     assert.match((await refused()).join("\n"), /^\[image-not-found\] setting tkc-registry:deployment\.image/);
   });
 
@@ -674,7 +488,7 @@ describe("the plan", () => {
   });
 
   it("says of a registry that isn't reached from here that it wasn't checked, and goes on", async () => {
-    const host = `127.0.0.1:${await unusedPort(ca)}`;
+    const host = `127.0.0.1:${await unusedPort(world.ca)}`;
     const { warnings } = await run(settings({}, host));
     assert.equal(warnings.length, 2, warnings.join("\n"));
     for (const warning of warnings) assert.match(warning, /not checked .* which this machine does not reach/);
@@ -683,15 +497,16 @@ describe("the plan", () => {
   it("pins the image by the digest that the registry has now, and keeps one that is written", async () => {
     const deployment = { pinDigest: true };
     const image = `${registry.host}/ns1/nginx:latest`;
-    assert.equal((await run(settings({ deployment }))).deployment!.pod.image, `${image}@${digest}`);
-    assert.equal((await run()).deployment!.pod.image, image);
+    const imageOf = async (given?: Settings): Promise<string[]> =>
+      [...(await run(given)).deployments.values()].map(({ pod }) => pod.image);
+    assert.deepEqual(await imageOf(settings({ deployment })), [`${image}@${digest}`]);
+    assert.deepEqual(await imageOf(), [image]);
     const written = `${image}@sha256:${"cd".repeat(32)}`;
-    const kept = await run(settings({ deployment: { ...deployment, image: written } }));
-    assert.equal(kept.deployment!.pod.image, written);
+    assert.deepEqual(await imageOf(settings({ deployment: { ...deployment, image: written } })), [written]);
   });
 
   it("refuses to pin a digest that it can't see", async () => {
-    const host = `127.0.0.1:${await unusedPort(ca)}`;
+    const host = `127.0.0.1:${await unusedPort(world.ca)}`;
     assert.match(
       (await refused(settings({ deployment: { pinDigest: true } }, host))).join("\n"),
       /^\[image-digest-unknown\] setting tkc-registry:deployment\.pinDigest: .*127\.0\.0\.1:\d+\/ns1\/nginx:latest/,
@@ -699,44 +514,44 @@ describe("the plan", () => {
   });
 
   it("holds a registry to the CA of its first use, until another is accepted by its fingerprint", async () => {
-    const given = (accepted: object = {}): ReturnType<typeof settings> => {
+    const given = (accepted: object = {}): Settings => {
       const ca = { from: "chain", trustOnFirstUse: true, ...accepted };
-      return settings({ registries: [{ ...settings().registries[0], ca }] });
+      return settings({ registries: [{ ...settings().trust.registries[0], ca }] });
     };
     const first = await run(given());
     assert.deepEqual(
       first.certificates.map(({ sha256 }) => sha256),
-      [ca.sha256],
+      [world.ca.sha256],
     );
-    assert.match(first.warnings.join("\n"), new RegExp(ca.sha256));
+    assert.match(first.warnings.join("\n"), new RegExp(world.ca.sha256));
     const trusted = (sha256: string): PreviousState => ({
       ...nothing,
       trusted: new Map([[registry.host, [sha256]]]),
     });
-    assert.equal((await run(given(), trusted(ca.sha256))).certificates.length, 1);
-    const [changed, ...others] = await refused(given(), trusted(supervisorCa.sha256));
+    assert.equal((await run(given(), trusted(world.ca.sha256))).certificates.length, 1);
+    const [changed, ...others] = await refused(given(), trusted(world.supervisorCa.sha256));
     assert.deepEqual(others, []);
     assert.match(changed!, /^\[ca-changed\] setting tkc-registry:registries\[0\]\.ca: /);
     assert.equal(
-      (await run(given({ sha256: ca.sha256 }), trusted(supervisorCa.sha256))).certificates.length,
+      (await run(given({ sha256: world.ca.sha256 }), trusted(world.supervisorCa.sha256))).certificates.length,
       1,
     );
   });
 
   it("refuses an image for other processors than the nodes', and warns of one for some of them", async () => {
     const architectures = (...of: string[]): void =>
-      listNodes(
+      world.listNodes(
         ...of.map((architecture, index) => node(`w${index}`, `198.18.1.1${index}`, { architecture })),
       );
     architectures("amd64", "amd64");
-    platforms = ["arm64"];
+    world.platforms = ["arm64"];
     const [problem, ...others] = await refused();
     assert.deepEqual(others, []);
     assert.match(problem!, /^\[image-architecture\] .*is for linux\/arm64; nodes are amd64/);
-    platforms = ["arm64", "amd64"];
+    world.platforms = ["arm64", "amd64"];
     assert.deepEqual((await run()).warnings, []);
     architectures("amd64", "arm64");
-    platforms = ["amd64"];
+    world.platforms = ["amd64"];
     assert.match(
       (await run()).warnings.join("\n"),
       /nodes are amd64, arm64: its pods cannot run on all of them/,
@@ -746,11 +561,11 @@ describe("the plan", () => {
   it("warns where an admission webhook takes no dry run, in place of stopping for good", async () => {
     const message = 'admission webhook "policy.example.com" does not support dry run';
     const answer = { status: 400, body: { kind: "Status", message } };
-    ofCluster["POST /api/v1/namespaces/default/pods?dryRun=All"] = answer;
-    ofCluster["POST /api/v1/namespaces/default/secrets?dryRun=All"] = answer;
-    ofSupervisor["POST /api/v1/namespaces/ns1/pods?dryRun=All"] = answer;
+    world.ofCluster["POST /api/v1/namespaces/default/pods?dryRun=All"] = answer;
+    world.ofCluster["POST /api/v1/namespaces/default/secrets?dryRun=All"] = answer;
+    world.ofSupervisor["POST /api/v1/namespaces/ns1/pods?dryRun=All"] = answer;
     assert.match((await run()).warnings.join("\n"), /cannot be tried beforehand, as an admission webhook/);
-    ofCluster["POST /api/v1/namespaces/default/pods?dryRun=All"] = {
+    world.ofCluster["POST /api/v1/namespaces/default/pods?dryRun=All"] = {
       status: 400,
       body: { kind: "Status", message: 'admission webhook "policy.example.com" denied the request: no' },
     };
@@ -759,23 +574,23 @@ describe("the plan", () => {
 
   it("asks on a cluster with PodSecurityPolicy for the ServiceAccount, as the pods are judged by its policies", async () => {
     const admitted = { metadata: { annotations: { "kubernetes.io/psp": "operators-own" } } };
-    ofCluster["POST /api/v1/namespaces/default/pods?dryRun=All"] = { status: 201, body: admitted };
+    world.ofCluster["POST /api/v1/namespaces/default/pods?dryRun=All"] = { status: 201, body: admitted };
     const reviews = "POST /apis/authorization.k8s.io/v1/subjectaccessreviews";
     const list = "GET /apis/policy/v1beta1/podsecuritypolicies";
-    ofCluster[list] = { body: { items: [{ metadata: { name: "a" } }, { metadata: { name: "b" } }] } };
-    ofCluster[reviews] = { status: 201, body: { status: { allowed: false } } };
+    world.ofCluster[list] = { body: { items: [{ metadata: { name: "a" } }, { metadata: { name: "b" } }] } };
+    world.ofCluster[reviews] = { status: 201, body: { status: { allowed: false } } };
     assert.match(
       (await refused()).join("\n"),
       /^\[pod-security-policy\] .*ServiceAccount default of namespace default/,
     );
-    ofCluster[reviews] = { status: 201, body: { status: { allowed: true } } };
+    world.ofCluster[reviews] = { status: 201, body: { status: { allowed: true } } };
     assert.deepEqual((await run()).warnings, []);
-    ofCluster[reviews] = { status: 403, body: { message: "forbidden" } };
+    world.ofCluster[reviews] = { status: 403, body: { message: "forbidden" } };
     assert.match((await run()).warnings.join("\n"), /not checked that the ServiceAccount default/);
   });
 
   it("names the bastion where the Supervisor runs no pods, before anything is made", async () => {
-    ofSupervisor["POST /api/v1/namespaces/ns1/pods?dryRun=All"] = {
+    world.ofSupervisor["POST /api/v1/namespaces/ns1/pods?dryRun=All"] = {
       status: 403,
       body: {
         kind: "Status",
@@ -792,7 +607,7 @@ describe("the plan", () => {
     const secret = "GET /api/v1/namespaces/default/secrets/harbor-svc-pull-secret";
     const data = { ".dockerconfigjson": base64('{"auths":{}}') };
     const pull = { type: "kubernetes.io/dockerconfigjson", data, metadata: {} };
-    const adopting = (): ReturnType<typeof settings> => settings({ adopt: true });
+    const adopting = (): Settings => settings({ adopt: true });
     const table: [object, RegExp][] = [
       [
         { ...pull, type: "Opaque" },
@@ -806,22 +621,22 @@ describe("the plan", () => {
       ],
     ];
     for (const [body, told] of table) {
-      ofCluster[secret] = { body };
+      world.ofCluster[secret] = { body };
       assert.match((await refused(adopting())).join("\n"), told);
     }
-    ofCluster[secret] = { body: pull };
+    world.ofCluster[secret] = { body: pull };
     await run(adopting());
-    ofCluster["GET /apis/apps/v1/namespaces/default/deployments/tkc-nginx-harbor-svc-deployment"] = {
+    world.ofCluster["GET /apis/apps/v1/namespaces/default/deployments/tkc-nginx-harbor-svc-deployment"] = {
       body: { metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } },
     };
     assert.match((await refused(adopting())).join("\n"), /^\[object-being-deleted\] deployment/);
   });
 
   it("tells everything at once, whatever part of it fails", async () => {
-    kubeconfig({ contexts: ["ns1"] });
-    ofSupervisor["GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh"] = undefined;
-    forbidden = ["create pods/exec"];
-    imageStatus = 404;
+    world.kubeconfig({ contexts: ["ns1"] });
+    world.ofSupervisor["GET /api/v1/namespaces/ns1/secrets/tkc-cluster-1-ssh"] = undefined;
+    world.forbidden = ["create pods/exec"];
+    world.imageStatus = 404;
     const codes = (await refused()).map((line) => /^\[(.*?)\]/.exec(line)![1]);
     assert.deepEqual(codes.sort(), [
       "context-not-found",
@@ -832,7 +647,7 @@ describe("the plan", () => {
   });
 
   it("names each problem on a line of its own, with what to do below it", async () => {
-    kubeconfig({ contexts: [] });
+    world.kubeconfig({ contexts: [] });
     const { message } = await run().then(
       () => assert.fail("it was not refused"),
       (error: unknown) => error as Error,

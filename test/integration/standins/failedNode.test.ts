@@ -41,7 +41,8 @@ describe("a node whose command fails", { skip }, () => {
     await project.write(`
       import * as pulumi from "@pulumi/pulumi";
       import { local } from "@pulumi/command";
-      import { RemovalCheck, TrustedNodes } from ${JSON.stringify(path.join(projectRoot, "dist", "components"))};
+      import { RemovalCheck } from ${JSON.stringify(path.join(projectRoot, "components", "removalCheck"))};
+      import { TrustedNodes } from ${JSON.stringify(path.join(projectRoot, "components", "trustedNodes"))};
       pulumi.runtime.registerStackTransformation(({ type, props, opts }) => ({
         opts,
         props:
@@ -95,7 +96,7 @@ describe("a node whose command fails", { skip }, () => {
       assert.match(others[0]!, /exit status 1/);
       // What comes after the nodes has not been made.
       const { stdout: state } = await project.run(["stack", "export"]);
-      assert.match(state, /::cp-1-containerd/);
-      assert.doesNotMatch(state, /check-removal|::bad-1-ca|echo later/);
+      assert.match(state, /::c1-cp-1-containerd/);
+      assert.doesNotMatch(state, /check-removal|::c1-bad-1-ca|echo later/);
     });
 });

@@ -20,7 +20,7 @@ describe("the identity of a set of nodes", { skip }, () => {
       import * as fs from "node:fs";
       import * as pulumi from "@pulumi/pulumi";
       import { local } from "@pulumi/command";
-      import { Identity } from ${JSON.stringify(path.join(projectRoot, "dist", "components"))};
+      import { Identity } from ${JSON.stringify(path.join(projectRoot, "components", "identity"))};
       const { id } = new Identity("c1", async (id: string) => { ${whenKnown}; });
       const node = new local.Command("w1-ca", {
         create: "cat known",
@@ -39,10 +39,11 @@ describe("the identity of a set of nodes", { skip }, () => {
     assert.match(String(given), /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
     assert.equal(known, given);
     const identity = await project.resource("c1-identity");
-    const state = readPreviousState({
-      [identity!.urn]: { type: "command:local:Command", outputs: identity!.outputs },
-    });
-    assert.equal(state.identities.get("c1")?.id, given);
+    const state = readPreviousState(
+      { [identity!.urn]: { type: "command:local:Command", outputs: identity!.outputs } },
+      { names: ["c1"], alone: false },
+    );
+    assert.equal(state.identity?.id, given);
   });
 
   it("stays what it is through changes, refreshes, renamings and saved plans", async () => {

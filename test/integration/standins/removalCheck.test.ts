@@ -14,7 +14,7 @@ describe("a destroy that is checked before it takes anything down", { skip }, ()
     project.write(`
       import * as pulumi from "@pulumi/pulumi";
       import { local } from "@pulumi/command";
-      import { RemovalCheck } from ${JSON.stringify(path.join(projectRoot, "dist", "components"))};
+      import { RemovalCheck } from ${JSON.stringify(path.join(projectRoot, "components", "removalCheck"))};
       const made = (name: string, dependsOn: pulumi.Resource[] = []) =>
         new local.Command(name, { create: "true", delete: "echo " + name + " >> log" }, { dependsOn });
       const jumpbox = made("jumpbox");

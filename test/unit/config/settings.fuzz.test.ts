@@ -84,41 +84,44 @@ const label = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const oneLine = /^[^\p{C}\p{Zl}\p{Zp}]+$/u;
 
 /** That nothing was accepted which the rest of the program could not work with. */
-function assertValid(settings: Settings): void {
-  for (const name of [settings.namespace, settings.cluster, settings.jumpbox.name, settings.deployment.name])
+function assertValid({ trust, pullSecrets, deployments }: Settings): void {
+  const names = [trust.namespace, trust.cluster, trust.jumpbox.name, ...deployments.map(({ name }) => name)];
+  for (const name of [...names, ...pullSecrets.flatMap(({ namespaces }) => namespaces)])
     assert.match(name, label);
-  for (const name of settings.pullSecret.namespaces) assert.match(name, label);
-  for (const name of settings.pullSecret.name.split("."))
-    assert.match(name, /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/);
-  const lines = [settings.supervisorContext, settings.clusterContext, settings.nodes.user];
-  const files = [settings.nodes.sshKeyFile ?? "-", settings.bastion?.sshKeyFile ?? "-"];
-  for (const text of [...lines, ...files, settings.bastion?.user ?? "-"]) assert.match(text, oneLine);
-  for (const image of [settings.jumpbox.image, settings.deployment.image])
+  for (const part of pullSecrets.flatMap(({ name }) => name.split(".")))
+    assert.match(part, /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/);
+  const lines = [trust.supervisorContext, trust.clusterContext, trust.nodes.user];
+  const files = [trust.nodes.sshKeyFile ?? "-", trust.bastion?.sshKeyFile ?? "-"];
+  for (const text of [...lines, ...files, trust.bastion?.user ?? "-"]) assert.match(text, oneLine);
+  for (const image of [trust.jumpbox.image, ...deployments.map(({ image }) => image)])
     assert.match(image, /^[A-Za-z0-9.:/@_[\]-]+$/);
-  assert.notEqual(settings.supervisorContext, settings.clusterContext);
-  if (settings.bastion) {
-    assert.match(settings.bastion.host, /^[0-9A-Za-z][0-9A-Za-z.:-]*$/);
-    assert.ok(settings.bastion.port >= 1 && settings.bastion.port <= 65535);
+  assert.notEqual(trust.supervisorContext, trust.clusterContext);
+  if (trust.bastion) {
+    assert.match(trust.bastion.host, /^[0-9A-Za-z][0-9A-Za-z.:-]*$/);
+    assert.ok(trust.bastion.port >= 1 && trust.bastion.port <= 65535);
   }
-  assert.ok(settings.access !== "bastion" || settings.bastion);
-  assert.ok(settings.registries.length > 0);
-  for (const { host, ca, credentials } of settings.registries) {
+  assert.ok(trust.access !== "bastion" || trust.bastion);
+  assert.ok(trust.registries.length > 0);
+  for (const { host, ca, credentials } of trust.registries) {
     const { hostname, port } = new URL(`https://${host}`);
     const bare = hostname.replace(/^\[|\]$/g, "");
     assert.ok(isIP(bare) !== 0 || bare.split(".").every((part) => label.test(part)), host);
     assert.ok(host === hostname || host === `${hostname}:${port || "443"}`, host);
     if ("sha256" in ca && ca.sha256 !== undefined) assert.match(ca.sha256, /^[0-9a-f]{64}$/);
-    assert.ok(credentials.from !== "password" || Object.hasOwn(settings.passwords, host));
+    assert.ok(credentials.from !== "password" || Object.hasOwn(trust.passwords, host));
   }
-  const hosts = settings.registries.map(({ host }) => host);
+  const hosts = trust.registries.map(({ host }) => host);
   assert.equal(new Set(hosts).size, hosts.length);
-  for (const host of Object.keys(settings.passwords)) assert.ok(hosts.includes(host));
-  const { enabled, image, port, replicas, runAsUser } = settings.deployment;
-  if (enabled) assert.ok(hosts.some((host) => image.startsWith(`${host}/`)) || hosts.includes("docker.io"));
-  for (const number of [port, replicas, runAsUser, settings.nodes.workersAtOnce])
-    assert.ok(Number.isSafeInteger(number) && number >= 0);
-  assert.ok(runAsUser > 0);
-  for (const [node, key] of Object.entries(settings.nodes.hostKeys)) {
+  for (const host of Object.keys(trust.passwords)) assert.ok(hosts.includes(host));
+  for (const { image, port, replicas, runAsUser } of deployments) {
+    assert.ok(hosts.some((host) => image.startsWith(`${host}/`)) || hosts.includes("docker.io"));
+    for (const number of [port, replicas, runAsUser, trust.nodes.workersAtOnce])
+      assert.ok(Number.isSafeInteger(number) && number >= 0);
+    assert.ok(runAsUser > 0);
+  }
+  const login = trust.registries.some(({ credentials }) => credentials.from !== "none");
+  assert.equal(pullSecrets.length, login ? 1 : 0);
+  for (const [node, key] of Object.entries(trust.nodes.hostKeys)) {
     assert.equal(typeof node, "string");
     assert.match(key, /^SHA256:[A-Za-z0-9+/]{43}$/);
   }
@@ -128,7 +131,7 @@ describe("settings", () => {
   it("that are all there are accepted as they are", () => {
     const settings = parseSettings(raw(valid), new Set(["passwords"]));
     assertValid(settings);
-    assert.equal(settings.registries.length, 3);
+    assert.equal(settings.trust.registries.length, 3);
   });
 
   it("are accepted only where they are valid, whatever they are, and else refused in clear lines", () => {

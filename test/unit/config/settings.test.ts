@@ -33,21 +33,24 @@ const refused = (changes: Record<string, unknown>, secrets?: readonly string[]):
 };
 
 test("three settings are enough, and the defaults are those of the manual procedure", () => {
-  const settings = parse();
-  assert.equal(settings.supervisorContext, "ns1");
-  assert.equal(settings.clusterContext, "tkc-cluster-1");
-  assert.deepEqual(settings.jumpbox, { name: "jumpbox-ubuntu", image: "ubuntu:latest" });
-  assert.equal(settings.nodes.user, "vmware-system-user");
-  assert.deepEqual(settings.pullSecret, {
-    name: "harbor-svc-pull-secret",
-    namespaces: ["default"],
-    defaultServiceAccount: false,
-  });
-  assert.equal(settings.deployment.name, "tkc-nginx-harbor-svc-deployment");
-  assert.equal(settings.deployment.app, "nginx-harbor-svc-app");
-  assert.equal(settings.deployment.port, 80);
-  assert.equal(settings.deployment.image, "10.213.208.67/ns1/nginx:latest");
-  assert.deepEqual(settings.registries[0]?.credentials, { from: "dockerConfig" });
+  const { trust, pullSecrets, deployments } = parse();
+  assert.equal(trust.supervisorContext, "ns1");
+  assert.equal(trust.clusterContext, "tkc-cluster-1");
+  assert.deepEqual(trust.jumpbox, { name: "jumpbox-ubuntu", image: "ubuntu:latest" });
+  assert.equal(trust.nodes.user, "vmware-system-user");
+  assert.equal(pullSecrets.length, 1);
+  const { name, namespaces, defaultServiceAccount } = pullSecrets[0]!;
+  assert.deepEqual(
+    { name, namespaces, defaultServiceAccount },
+    { name: "harbor-svc-pull-secret", namespaces: ["default"], defaultServiceAccount: false },
+  );
+  const [deployment, ...others] = deployments;
+  assert.equal(others.length, 0);
+  assert.equal(deployment?.name, "tkc-nginx-harbor-svc-deployment");
+  assert.equal(deployment?.app, "nginx-harbor-svc-app");
+  assert.equal(deployment?.port, 80);
+  assert.equal(deployment?.image, "10.213.208.67/ns1/nginx:latest");
+  assert.deepEqual(trust.registries[0]?.credentials, { from: "dockerConfig" });
 });
 
 test("every missing setting is named in one go", () => {
@@ -118,9 +121,7 @@ test("a pull secret that the Deployment could not use is refused", () => {
     /the Deployment's namespace \(`deployment.namespace`\) is not among them/,
   );
   const registries = [{ host: "h.example", ca: { from: "harbor", sha256 }, credentials: { from: "none" } }];
-  assert.deepEqual(parse({ registries, pullSecret: { namespaces: ["team-b"] } }).pullSecret.namespaces, [
-    "team-b",
-  ]);
+  assert.deepEqual(parse({ registries, pullSecret: { namespaces: ["team-b"] } }).pullSecrets, []);
 });
 
 test("one context for both clusters is refused", () => {
@@ -145,7 +146,7 @@ test("a CA from the network without a fingerprint is refused, unless trust on fi
       { from, trustOnFirstUse: true },
       { from, trustOnFirstUse: true, sha256 },
     ])
-      assert.deepEqual(parse({ registries: [{ host: "h.example", ca }] }).registries[0]?.ca, ca);
+      assert.deepEqual(parse({ registries: [{ host: "h.example", ca }] }).trust.registries[0]?.ca, ca);
   }
 });
 
@@ -164,7 +165,7 @@ test("an image whose registry is none of the stack's is refused, port included",
   const problem = refused({ registries, deployment: { image: "h.example/team/nginx:1.0" } });
   assert.match(problem["deployment.image"] ?? "", /h\.example, is none of the stack's \| .*h\.example:8443/);
   assert.equal(
-    parse({ registries, deployment: { image: "h.example:8443/team/nginx:1.0" } }).deployment.image,
+    parse({ registries, deployment: { image: "h.example:8443/team/nginx:1.0" } }).deployments[0]?.image,
     "h.example:8443/team/nginx:1.0",
   );
 });
@@ -235,12 +236,19 @@ test("a user name with a colon, which no registry could take apart, is refused",
   );
 });
 
+test("an image or a host that is empty is told as such, by its name", () => {
+  const { "deployment.image": image } = refused({ deployment: { image: "" } });
+  assert.match(image ?? "", /^it is "" \| Give the image with its registry/);
+  const registries = [{ host: "", ca: { from: "harbor", sha256 } }];
+  assert.match(refused({ registries })["registries[0].host"] ?? "", /^it is "" \| Give the registry/);
+});
+
 test("an image is taken without the blanks around it", () => {
-  const { deployment, jumpbox } = parse({
+  const { deployments, trust } = parse({
     deployment: { image: " 10.213.208.67/a/b:1 " },
     jumpbox: { image: "ubuntu " },
   });
-  assert.deepEqual([deployment.image, jumpbox.image], ["10.213.208.67/a/b:1", "ubuntu"]);
+  assert.deepEqual([deployments[0]?.image, trust.jumpbox.image], ["10.213.208.67/a/b:1", "ubuntu"]);
 });
 
 test("a password for a registry that the stack doesn't have is refused", () => {

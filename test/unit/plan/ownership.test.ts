@@ -74,6 +74,7 @@ test("a stack that takes up another cluster keeps what it has outside of it", ()
   const pod = { kind: "Pod", namespace: "ns1", name: "jumpbox-ubuntu", uid: "uid-1", replaces: undefined };
   const state = {
     ...{ jumpbox: pod, objects: [], nodes: new Map(), clusters: [], trusted: new Map() },
+    identity: undefined,
     identities: new Map([["the-cluster-before", set(ours.id)]]),
   };
   assert.ok(isOurs("uid-1", ours, claimOf(state)));

@@ -1,7 +1,7 @@
 import * as assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { formatReport } from "../../../nodes/protocol/report";
-import { readPreviousState } from "../../../state/previousState";
+import { type PreviousState, readPreviousState } from "../../../state/previousState";
 import { problem } from "../../integration/net/server";
 
 const stdout = formatReport({
@@ -34,10 +34,13 @@ const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
 
 const [ab, cd, ef] = ["ab", "cd", "ef"].map((byte) => byte.repeat(32)) as [string, string, string];
 
+/** The state of a stack that has one set of nodes. */
+const read = (answer: unknown): PreviousState => readPreviousState(answer, { names: ["c1"], alone: true });
+
 describe("what the state holds", () => {
   it("is each node's UID, host key and nonce, the jumpbox pod, and what is in the cluster", () => {
     const secret = { namespace: "default", name: "harbor-svc-pull-secret", uid: "uid-of-secret" };
-    const { nodes, jumpbox, objects } = readPreviousState({
+    const { nodes, jumpbox, objects } = read({
       "urn:stack": { type: "pulumi:pulumi:Stack", outputs: { jumpbox: "other" } },
       "urn:w1-ca": command({ stdout, environment }),
       "urn:pod": pod(),
@@ -53,7 +56,7 @@ describe("what the state holds", () => {
 
   it("of which the engine says what nobody understands is told so", () => {
     for (const answer of [undefined, null, "x", { "urn:x": { type: 5 } }])
-      assert.throws(() => readPreviousState(answer), problem("state-unreadable"));
+      assert.throws(() => read(answer), problem("state-unreadable"));
   });
 
   it("tells which pod the jumpbox was made in place of", () => {
@@ -61,15 +64,15 @@ describe("what the state holds", () => {
       { name: "OTHER", value: "1" },
       { name: "TKC_REGISTRY_REPLACES_POD", value: "uid-0" },
     ];
-    assert.equal(readPreviousState({ "urn:pod": pod(env) }).jumpbox?.replaces, "uid-0");
+    assert.equal(read({ "urn:pod": pod(env) }).jumpbox?.replaces, "uid-0");
   });
 
   it("tells which nodes were skipped, before or after their installation", () => {
     const skippedCa = "version=1\nreport=ca\nnode=w1\nuid=uid-1\nskipped=ssh-timeout\nnonce=n";
     const skippedRestart = "version=1\nreport=containerd\nnode=w1\nuid=uid-1\nskipped=ssh-lost";
-    const never = readPreviousState({ "urn:w1-ca": command({ stdout: skippedCa, environment }) });
+    const never = read({ "urn:w1-ca": command({ stdout: skippedCa, environment }) });
     assert.deepEqual(never.nodes.get("w1"), { ...w1, hostKey: undefined, skipped: true });
-    const later = readPreviousState({
+    const later = read({
       "urn:w1-containerd": command({ stdout: skippedRestart, environment: { TKC_REGISTRY_CA: stdout } }),
       "urn:w1-ca": command({ stdout, environment }),
     });
@@ -82,13 +85,13 @@ describe("what the state holds", () => {
       stdout,
       environment: { ...environment, TKC_REGISTRY_TRUST: JSON.stringify([harbor]) },
     });
-    assert.deepEqual([...readPreviousState({ "urn:w1-ca": cut }).trusted], [["10.0.0.1", [ab]]]);
+    assert.deepEqual([...read({ "urn:w1-ca": cut }).trusted], [["10.0.0.1", [ab]]]);
     const certificates = [
       { registry: "10.0.0.1", sha256: cd },
       { registry: "10.0.0.1", sha256: ef },
     ];
     const component = { type: "tkc-registry:index:TrustedNodes", outputs: { certificates } };
-    const { trusted } = readPreviousState({ "urn:w1-ca": cut, "urn:nodes": component });
+    const { trusted } = read({ "urn:w1-ca": cut, "urn:nodes": component });
     assert.deepEqual([...trusted], [["10.0.0.1", [cd, ef]]]);
   });
 
@@ -97,7 +100,11 @@ describe("what the state holds", () => {
     const [sweep, identity] = [urn("c1-sweep"), urn("c1-identity")];
     const old = { TKC_REGISTRY_OWNER: "p.old" };
     const made = command({ stdout: id });
-    const of = (resources: object) => readPreviousState(resources).identities.get("c1");
+    const of = (resources: object) => {
+      const { identity, identities } = read(resources);
+      assert.deepEqual(identity, identities.get("c1"));
+      return identity;
+    };
     assert.deepEqual(of({ [sweep]: command({ environment: old }) }), { id: undefined, former: "p.old" });
     // The run that introduced the id was cut off before it told the sweep, or after.
     assert.deepEqual(of({ [sweep]: command({ environment: old }), [identity]: made }), {
@@ -115,9 +122,7 @@ describe("what the state holds", () => {
     assert.equal(of({ [urn("c2-identity")]: made }), undefined);
     const legacy = { ...environment, ...old };
     const node = (more: object) =>
-      readPreviousState({ "urn:w1-ca": command({ stdout, environment: { ...legacy, ...more } }) }).nodes.get(
-        "w1",
-      );
+      read({ "urn:w1-ca": command({ stdout, environment: { ...legacy, ...more } }) }).nodes.get("w1");
     assert.equal(node({})?.former, "p.old");
     assert.equal(node({ TKC_REGISTRY_ID: id })?.former, undefined);
   });
@@ -126,7 +131,7 @@ describe("what the state holds", () => {
     const named = { supervisor: "ns1", namespace: "ns1", name: "tkc-cluster-1" };
     const proved = { ...named, uids: { clusters: "c" }, kubeSystem: "k", supervisorCa: [ab] };
     const made = (cluster: string) => command({ environment: { TKC_REGISTRY_CLUSTER: cluster } });
-    const { clusters } = readPreviousState({
+    const { clusters } = read({
       older: made(JSON.stringify(named)),
       sweep: made(JSON.stringify(proved)),
       other: made(JSON.stringify(proved)),
@@ -136,11 +141,70 @@ describe("what the state holds", () => {
     assert.deepEqual(clusters, [named, proved]);
   });
 
+  it("is each set's own where there are several, by its id", () => {
+    const urn = (name: string) => `urn:pulumi:dev::p::command:local:Command::${name}`;
+    const other = "00000000-0000-4000-8000-000000000001";
+    const named = (name: string) => ({ supervisor: "ns1", namespace: "ns1", name });
+    const set = (name: string, its: string, sha256: string) => {
+      const trust = JSON.stringify([{ registry: "10.0.0.1", sha256 }]);
+      const cluster = JSON.stringify(named(`cluster-${name}`));
+      const ids = { TKC_REGISTRY_ID: its, TKC_REGISTRY_CLUSTER: cluster };
+      const node = { ...ids, TKC_REGISTRY_NONCE: `nonce-of-${name}`, TKC_REGISTRY_TRUST: trust };
+      const labels = { "tkc-registry/id": its };
+      return {
+        [urn(`${name}-identity`)]: command({ stdout: its }),
+        [urn(`${name}-sweep`)]: command({ environment: { ...ids, TKC_REGISTRY_FORMER_OWNER: `p.${name}` } }),
+        [urn(`${name}-w1-ca`)]: command({ stdout, environment: node }),
+        [`urn:pod-${name}`]: {
+          type: "kubernetes:core/v1:Pod",
+          outputs: { kind: "Pod", metadata: { ...metadata, uid: `uid-of-pod-${name}`, labels } },
+        },
+      };
+    };
+    const nodes = (name: string, sha256: string) => ({
+      [`urn:pulumi:dev::p::tkc-registry:index:TrustedNodes::${name}`]: {
+        type: "tkc-registry:index:TrustedNodes",
+        outputs: { certificates: [{ registry: "10.0.0.1", sha256 }] },
+      },
+    });
+    const secret = { namespace: "default", name: "pull", uid: "uid-of-secret" };
+    const state = {
+      ...set("a", id, ab),
+      ...set("b", other, cd),
+      ...nodes("b", ef),
+      "urn:secret": { type: "kubernetes:core/v1:Secret", outputs: { kind: "Secret", metadata: secret } },
+    };
+    const of = (...names: string[]) => readPreviousState(state, { names, alone: false });
+    for (const [name, its, trusted] of [
+      ["a", id, [ab]],
+      ["b", other, [ef]],
+    ] as const) {
+      const found = of("new-name", name);
+      assert.deepEqual(found.identity, { id: its, former: `p.${name}` });
+      assert.deepEqual(
+        [...found.nodes].map(([node, { nonce }]) => [node, nonce]),
+        [["w1", `nonce-of-${name}`]],
+      );
+      assert.equal(found.jumpbox?.uid, `uid-of-pod-${name}`);
+      assert.deepEqual(found.clusters, [named(`cluster-${name}`)]);
+      assert.deepEqual([...found.trusted], [["10.0.0.1", trusted]]);
+      // Whose an object is that has our labels is asked of all sets.
+      assert.deepEqual([...found.identities.keys()].sort(), ["a", "b"]);
+      assert.deepEqual(found.objects, [{ kind: "Secret", ...secret }]);
+    }
+    const none = of("c");
+    assert.deepEqual(
+      [none.identity, none.nodes.size, none.jumpbox, none.clusters, none.trusted.size],
+      [...[undefined, 0, undefined, [], 0]],
+    );
+  });
+
   it("is nothing where there is nothing, or what is there is of another kind", () => {
-    assert.deepEqual(readPreviousState({}), {
+    assert.deepEqual(read({}), {
       jumpbox: undefined,
       objects: [],
       nodes: new Map(),
+      identity: undefined,
       identities: new Map(),
       clusters: [],
       trusted: new Map(),
@@ -153,7 +217,7 @@ describe("what the state holds", () => {
       none: command(null),
       pending: { type: "kubernetes:core/v1:Secret", outputs: {} },
     };
-    const { nodes, objects } = readPreviousState(odd);
+    const { nodes, objects } = read(odd);
     assert.deepEqual([nodes.size, objects.length], [0, 0]);
   });
 });
