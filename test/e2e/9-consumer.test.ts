@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { after, before, describe, test } from "node:test";
-import { exec } from "../../lab/exec";
 import { find, onAllNodes, trustStore } from "../../lab/inspect";
 import * as lab from "../../lab/lab";
-import { LabStack, type Run } from "../../lab/stack";
+import { LabStack } from "../../lab/stack";
 import { makeConsumer, npmInstall, pack, type Packed, versionsHere } from "../integration/package/project";
+import { configure, runIn, succeed } from "./consumer";
 import { expectNoChanges, expectTrust, pemOf } from "./nodes";
 
 describe("a program of somebody else's, with the package from npm", () => {
@@ -27,30 +27,12 @@ describe("a program of somebody else's, with the package from npm", () => {
     );
     await npmInstall(project);
   };
-  const succeed = async (run: Promise<Run>): Promise<string> => {
-    const { code, output } = await run;
-    assert.equal(code, 0, output);
-    return output;
-  };
-  /** A program in the project's folder, with the stack's environment. */
-  const run = async ([program, ...args]: readonly [string, ...string[]], input?: string): Promise<string> => {
-    const { cwd, env } = await stack.command([]);
-    const options = input === undefined ? {} : { input };
-    return (await exec(program, args, { cwd, env, ...options })).stdout;
-  };
-  const configure = async (values: Readonly<Record<string, string>>, password: string): Promise<void> => {
-    await stack.configure({});
-    const plain = Object.entries(values).flatMap(([name, value]) => ["--plaintext", `${name}=${value}`]);
-    await run((await stack.command(["config", "set-all", ...plain])).argv);
-    await run((await stack.command(["config", "set", "--secret", "password"])).argv, password);
-  };
-
   before(async () => {
     packed = await pack(folder);
     await checkOut(here);
     stores = await onAllNodes(trustStore);
     const { host, caSha256, user, password, image } = harbor;
-    await configure({ host, caSha256, user, image }, password);
+    await configure(stack, { host, caSha256, user, image }, { password });
   });
   after(async () => {
     await stack.destroy();
@@ -60,17 +42,7 @@ describe("a program of somebody else's, with the package from npm", () => {
   test("up makes every node trust the registry, and every node runs its image", async () => {
     await succeed(stack.up());
     await expectTrust(pemOf(harbor.caFile));
-    const verify = [
-      "-e",
-      "require('tkc-registry/run')",
-      "--",
-      "v1",
-      "verify",
-      "--stack",
-      stack.name,
-      "--pull",
-    ];
-    await run([process.execPath, ...verify]);
+    await runIn(stack, ["npx", "tkc-registry", "verify", "--stack", stack.name, "--pull"]);
     const { status } = (await find("workload", "deployment", "default", "consumer")) as {
       status: { readyReplicas?: number };
     };

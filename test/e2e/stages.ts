@@ -33,6 +33,6 @@ export const stages: readonly Readonly<Record<string, readonly string[]>>[] = [
     // for a moment, long before the other lane logs in anew.
     fleet: ["2-login", "7-fleet"],
   },
-  // These change what every stack needs: the operator's logins, the lab as a whole.
-  { alone: ["8-cluster", "8-bench", "8-lab"] },
+  // The examples need both clusters. The others change what every stack needs: the operator's logins, the lab as a whole.
+  { alone: ["9-examples", "8-cluster", "8-bench", "8-lab"] },
 ];
