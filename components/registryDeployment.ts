@@ -12,6 +12,14 @@ import { childOptions, initializing, reportedElsewhere, shownInputs, withoutDepe
 import type { PullSecret } from "./pullSecret";
 import type { RegistryTrust } from "./registryTrust";
 
+/** A container's resources, in Kubernetes' quantities: `50m`, `64Mi`. */
+export interface ResourcesArgs {
+  /** What the scheduler sets aside, by resource: `cpu`, `memory`. */
+  readonly requests?: Readonly<Record<string, pulumi.Input<string>>>;
+  /** What it may use at most. */
+  readonly limits?: Readonly<Record<string, pulumi.Input<string>>>;
+}
+
 /** Arguments of {@link RegistryDeployment}. Where no default is told, it is the one of the settings (`docs/settings.md`). */
 export interface RegistryDeploymentArgs {
   /** The nodes that it waits for; its image comes from one of their registries. */
@@ -30,7 +38,9 @@ export interface RegistryDeploymentArgs {
   readonly app?: string;
   /** 0 to 1000. Default: 1. */
   readonly replicas?: pulumi.Input<number>;
+  /** The words of the container's command, in place of the image's entry point. */
   readonly command?: pulumi.Input<pulumi.Input<string>[]>;
+  /** The words that follow it. */
   readonly args?: pulumi.Input<pulumi.Input<string>[]>;
   /** The port at which the container listens. Default: 80. */
   readonly port?: pulumi.Input<number>;
@@ -42,11 +52,8 @@ export interface RegistryDeploymentArgs {
   readonly writablePaths?: pulumi.Input<pulumi.Input<string>[]>;
   /** Environment variables. Where any argument is a secret, these, the image and the command line are kept as secrets. */
   readonly env?: pulumi.Input<Record<string, pulumi.Input<string>>>;
-  /** Kubernetes' requests and limits. */
-  readonly resources?: pulumi.Input<{
-    readonly requests?: Record<string, pulumi.Input<string>>;
-    readonly limits?: Record<string, pulumi.Input<string>>;
-  }>;
+  /** What the container asks for and may use. Default: 50m of a CPU and 64Mi, at most 256Mi. */
+  readonly resources?: pulumi.Input<ResourcesArgs>;
   /** Seconds that the rollout may take, 10 to 3600. Default: 300. */
   readonly timeoutSeconds?: number;
   /** Whether a Deployment that is there already is taken over. Default: false. */

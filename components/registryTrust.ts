@@ -2,7 +2,6 @@ import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { trustArguments } from "../config/arguments";
 import type { TrustSettings } from "../config/settings";
-import type { TrustMode, UnreachablePolicy } from "../nodes/protocol/spec";
 import { nodeScript } from "../nodes/script/script";
 import { NodeService } from "../nodes/service/service";
 import { clusterProvider } from "./clusterProvider";
@@ -11,133 +10,12 @@ import { knownValues } from "./inputs";
 import { Jumpbox } from "./jumpbox";
 import { aliasNames, dependencies, initializing, removalCheckAliases, withoutDependencies } from "./options";
 import { logPlan, logWhileChecking } from "./planLog";
+import type { RegistryTrustArgs, TrustedRegistry } from "./registryTrustArgs";
 import { RemovalCheck } from "./removalCheck";
 import { prepareSdk } from "./sdk";
 import type { NodeTrust } from "./trustedNode";
 import { TrustedNodes } from "./trustedNodes";
 import { TrustRun } from "./trustRun";
-
-/** The workload cluster, and how the operator's kubeconfig names its contexts. All are plain: they decide what is asked. */
-export interface ClusterArgs {
-  /** The Supervisor namespace that holds the cluster, such as `ns1`. */
-  readonly namespace: string;
-  /** The Tanzu Kubernetes cluster's name, such as `tkc-cluster-1`. */
-  readonly name: string;
-  /** The kubeconfig context of the Supervisor. Default: the namespace, as `kubectl vsphere login` names it. */
-  readonly supervisorContext?: string;
-  /** The kubeconfig context of the workload cluster. Default: the cluster's name. */
-  readonly context?: string;
-}
-
-/** Where a registry's CA certificate comes from. `sha256` is its fingerprint: 64 hexadecimal digits, with colons or without. */
-export type CaArgs =
-  /** Harbor's own download (`/api/v2.0/systeminfo/getcert`). */
-  | {
-      readonly from: "harbor";
-      readonly sha256?: pulumi.Input<string>;
-      /** Believe what the registry shows the first time, and insist on it afterwards. Needed where `sha256` is left out. */
-      readonly trustOnFirstUse?: boolean;
-    }
-  /** The last certificate of the chain that the registry shows. */
-  | {
-      readonly from: "chain";
-      readonly sha256?: pulumi.Input<string>;
-      /** As with `harbor`. */
-      readonly trustOnFirstUse?: boolean;
-    }
-  /** A PEM file, by its path on the machine that runs the program. */
-  | { readonly from: "file"; readonly path: string; readonly sha256?: pulumi.Input<string> }
-  /** PEM text. */
-  | { readonly from: "inline"; readonly pem: pulumi.Input<string>; readonly sha256?: pulumi.Input<string> };
-
-/** How to log in to a registry. */
-export type CredentialsArgs =
-  | {
-      /** A user, or a robot account, without colon. */
-      readonly username: pulumi.Input<string>;
-      /** Kept as a secret, whether it is marked as one or not. */
-      readonly password: pulumi.Input<string>;
-    }
-  /** Docker's `config.json`, with its credential helpers. Default path: as docker looks for it. */
-  | { readonly from: "dockerConfig"; readonly path?: string }
-  /** The registry wants no login. */
-  | { readonly from: "none" };
-
-/** A registry that the nodes are to trust. */
-export interface RegistryArgs {
-  /** Its name as image names have it: `host` or `host:port`. Plain: it names files on the nodes. */
-  readonly host: string;
-  /** Default: `harbor`. */
-  readonly kind?: "harbor" | "generic";
-  readonly ca: CaArgs;
-  /** Default: docker's config. */
-  readonly credentials?: CredentialsArgs;
-}
-
-/** A bastion, through which nodes are reached by SSH. */
-export interface BastionArgs {
-  /** Its address or host name. */
-  readonly host: string;
-  /** Default: 22. */
-  readonly port?: number;
-  readonly user: string;
-  /** Its host key as `ssh-keygen -lf` prints it: `SHA256:` and 43 characters. */
-  readonly hostKey: string;
-  /** A private key's path. Default: that of the nodes. */
-  readonly sshKeyFile?: string;
-}
-
-/** How nodes are reached and done. */
-export interface NodesArgs {
-  /** The SSH user. Default: `vmware-system-user`. */
-  readonly user?: string;
-  /** A private key's path. Default: the key in the Supervisor's secret `<cluster>-ssh`. */
-  readonly sshKeyFile?: string;
-  /** Host keys by node name, `SHA256:…`. Others are noted at the first contact. */
-  readonly hostKeys?: Readonly<Record<string, string>>;
-  /** How many workers are done at once, 1 to 256. Default: 8. Control-plane nodes go one at a time. */
-  readonly workersAtOnce?: number;
-  /** Whether a preview asks every node what it trusts. Default: true. */
-  readonly inspect?: boolean;
-  /** Seconds that a node may take to be Ready after a restart of containerd, 10 to 3600. Default: 300. */
-  readonly readyTimeoutSeconds?: number;
-}
-
-/** Arguments of {@link RegistryTrust}. */
-export interface RegistryTrustArgs {
-  readonly cluster: ClusterArgs;
-  /** At least one. A plain list: it decides what is on the nodes. */
-  readonly registries: readonly RegistryArgs[];
-  /** How nodes are reached: through a pod in the Supervisor namespace, a bastion, or directly. Default: `jumpbox`. */
-  readonly access?: "jumpbox" | "bastion" | "direct";
-  /** Needed where `access` is `bastion`. */
-  readonly bastion?: BastionArgs;
-  /** The pod. Default name: the component's with `-jumpbox`. The image needs bash, nc or socat. Default: `ubuntu:latest`. */
-  readonly jumpbox?: { readonly name?: string; readonly image?: pulumi.Input<string> };
-  readonly nodes?: NodesArgs;
-  /** By the system's trust store, by containerd's folder for the registry, or the latter where there is one. Default: `system`. */
-  readonly trust?: TrustMode;
-  /** What a node that can't be reached does to the run. Default: `fail`. */
-  readonly unreachableNodes?: UnreachablePolicy;
-  /** Whether containerd is restarted when the certificates are removed. Default: true. */
-  readonly restartOnRemoval?: boolean;
-  /** Whether a jumpbox pod that is there already is used. Default: false. */
-  readonly adopt?: boolean;
-}
-
-/** A registry that the nodes trust. */
-export interface TrustedRegistry {
-  readonly host: string;
-  /** Where its CA came from, in words. */
-  readonly source: string;
-  readonly certificates: readonly {
-    readonly subject: string;
-    /** The fingerprint, in hexadecimal digits. */
-    readonly sha256: string;
-    /** ISO 8601. */
-    readonly notAfter: string;
-  }[];
-}
 
 interface Trusted {
   readonly nodes: pulumi.Output<readonly NodeTrust[]>;

@@ -1,6 +1,6 @@
 /** The stack's outputs: an interface to other stacks and to scripts. docs/outputs.md describes it. */
 import type * as pulumi from "@pulumi/pulumi";
-import type { TrustedRegistry } from "./registryTrust";
+import type { TrustedRegistry } from "./registryTrustArgs";
 import type { NodeTrust } from "./trustedNode";
 
 /** The outputs as `pulumi stack output --json` and a `StackReference` give them. */

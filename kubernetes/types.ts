@@ -1,10 +1,12 @@
 /** A node of the workload cluster as its API shows it. */
 export interface ClusterNode {
+  /** The Node's name. */
   readonly name: string;
   readonly uid: string;
   readonly machineId: string;
   /** The host name that its kubelet reports. */
   readonly hostName: string;
+  /** By its label `node-role.kubernetes.io/control-plane`, or `…/master`. */
   readonly role: "control-plane" | "worker";
   /** InternalIP: the IPv4 one where there are several. */
   readonly address: string;

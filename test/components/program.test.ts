@@ -4,7 +4,8 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { PullSecret } from "../../components/pullSecret";
 import { RegistryDeployment } from "../../components/registryDeployment";
-import { RegistryTrust, type RegistryTrustArgs } from "../../components/registryTrust";
+import { RegistryTrust } from "../../components/registryTrust";
+import type { RegistryTrustArgs } from "../../components/registryTrustArgs";
 import { formatReport } from "../../nodes/protocol/report";
 import type { World } from "../integration/plan/world";
 import {

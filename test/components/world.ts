@@ -1,7 +1,7 @@
 /** Programs of the components, with API servers and a registry on loopback. */
 import { randomUUID } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
-import type { RegistryTrustArgs } from "../../components/registryTrust";
+import type { RegistryTrustArgs } from "../../components/registryTrustArgs";
 import { formatReport, parseCaReport } from "../../nodes/protocol/report";
 import { World, login } from "../integration/plan/world";
 
