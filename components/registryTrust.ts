@@ -207,6 +207,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
         names: [name, ...aliasNames(opts), ...(this.#own ? [cluster] : [])],
         alone: this.#own,
       }),
+      this,
     );
     // By the URN, so that the SDK knows where these come from.
     const trusted = this.urn.apply(() => this.getData());

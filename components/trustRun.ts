@@ -14,6 +14,7 @@ import { type Plan, type Planned, type PlannedSecret, makePlan } from "../plan/p
 import { type NodeSet, previousState } from "../state/previousState";
 import { assertBuildIsFresh } from "../support/build";
 import { allChecks } from "../support/errors";
+import { assertCommandsFindPackage } from "./commandFolder";
 import { reportedElsewhere } from "./options";
 import { printableError } from "./sdk";
 
@@ -54,20 +55,25 @@ export class TrustRun {
   /**
    * @param settings - Of the nodes' trust.
    * @param set - Which part of the stack's state is theirs.
+   * @param component - The `RegistryTrust`.
    */
-  constructor(settings: Promise<TrustSettings>, set: (settings: TrustSettings) => NodeSet) {
+  constructor(
+    settings: Promise<TrustSettings>,
+    set: (settings: TrustSettings) => NodeSet,
+    component: pulumi.Resource,
+  ) {
     this.settings = reportedElsewhere(settings);
     this.unreachable = reportedElsewhere(
       settings.then(({ unreachableNodes }) => unreachablePolicy(process.env, unreachableNodes)),
     );
-    this.plan = reportedElsewhere(this.#makePlan(set).catch(refuse));
+    this.plan = reportedElsewhere(this.#makePlan(set, component).catch(refuse));
     const told = new Promise<Declared>((resolve) => {
       this.declare = resolve;
     });
     this.declared = reportedElsewhere(this.plan.then(() => told));
   }
 
-  async #makePlan(set: (settings: TrustSettings) => NodeSet): Promise<Plan> {
+  async #makePlan(set: (settings: TrustSettings) => NodeSet, component: pulumi.Resource): Promise<Plan> {
     // A program declares its components in one go; those that come later are planned by themselves.
     await new Promise(setImmediate);
     this.#gathering = false;
@@ -76,6 +82,7 @@ export class TrustRun {
       this.settings,
       allChecks(this.#pullSecrets),
       allChecks(this.#deployments),
+      assertCommandsFindPackage(component),
     ]);
     const parallel = Number(process.env["PULUMI_NODEJS_PARALLEL"]); // the language host's word for --parallel
     return await makePlan(

@@ -1,6 +1,10 @@
 /** The problems of files and of the program itself. Every room throws them. */
 import { defineProblems } from "./errors";
 
+/** By default the engine's folder is the one that the program of the Automation API was started in. */
+const inlineFolder =
+  "An inline program of the Automation API names its own folder instead: as `workDir`, with a Pulumi.yaml in it, or as `main` in its `projectSettings`";
+
 export const supportProblem = defineProblems("Files and the program", {
   "missing-setting": {
     cause: "The setting has no default, and the stack's settings file does not have it.",
@@ -30,5 +34,25 @@ export const supportProblem = defineProblems("Files and the program", {
       "The program runs from `dist/`, and its sources have changed since it was compiled, for example by `git pull`.",
     remedy: "Run `npm run build`, then try again",
     examples: [["dist/", "the compiled program is older than its sources"]],
+  },
+  "package-not-found": {
+    cause:
+      "The state's commands name the package, as paths differ between machines. The engine runs them in the project's folder, also when no program runs.",
+    remedy: {
+      absent: `Run \`npm install tkc-registry\` in that folder. ${inlineFolder}`,
+      other: `Install the same release in that folder. ${inlineFolder}`,
+    },
+    examples: [
+      [
+        "folder ‹folder›",
+        "commands that the engine runs there do not find the package tkc-registry",
+        "absent",
+      ],
+      [
+        "folder ‹folder›",
+        "commands that the engine runs there find tkc-registry ‹release›, and the program runs ‹release›",
+        "other",
+      ],
+    ],
   },
 });

@@ -1,5 +1,6 @@
 /**
- * `pulumi-resource-command`: `command:local:Command` as the official plugin answers; a test replays a record of it.
+ * `pulumi-resource-command`: `command:local:Command` as the official plugin answers; a test replays a record of it. And
+ * `command:local:run`, which logs nothing here.
  * Asset and archive paths, which the stack doesn't use, are refused.
  */
 import { spawn, type ChildProcess } from "node:child_process";
@@ -162,6 +163,11 @@ const provider: ResourceProvider = {
   async delete({ urn, properties }) {
     const inputs = inputsOf(properties);
     if (inputs.delete !== undefined) await run(urn, inputs.delete, inputs, outputsOf(properties));
+  },
+  async invoke({ token, args }) {
+    if (token !== "command:local:run") throw new Error(`the lab's stand-in does not know ${token}`);
+    const inputs = inputsOf(args) as CommandInputs & { readonly command: string };
+    return { ...args, ...(await run("", inputs.command, { ...inputs, logging: "none" }, {})) };
   },
   cancel: () => running.forEach((child) => child.kill("SIGKILL")),
 };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
+import { stripVTControlCharacters } from "node:util";
 import * as pulumi from "@pulumi/pulumi";
 import { type StackHooks, printableError, skipPromiseStacks } from "../../components/sdk";
 import { UserError } from "../../support/errors";
@@ -13,12 +14,12 @@ afterEach(() => {
 /** A module of the SDK that has no types. */
 const sdkModule = (name: string): string => `@pulumi/pulumi/${name}`;
 
-/** What the SDK prints of an error that ends a program (`cmd/run/error.js`). */
+/** What the SDK prints of an error that ends a program (`cmd/run/error.js`), without its colours. */
 async function printed(error: unknown): Promise<string> {
   const { defaultErrorMessage } = (await import(sdkModule("cmd/run/error"))) as {
     defaultErrorMessage: (error: unknown) => string;
   };
-  return defaultErrorMessage(error);
+  return stripVTControlCharacters(defaultErrorMessage(error));
 }
 
 class Declared extends pulumi.ComponentResource {

@@ -19,6 +19,7 @@ export interface ResourceProvider {
   read(request: ReadRequest): Promise<{ readonly properties: Properties; readonly inputs: Properties }>;
   update(request: UpdateRequest): Promise<Properties>;
   delete(request: DeleteRequest): Promise<void>;
+  invoke(request: InvokeRequest): Promise<Properties>;
   /** The operator cancelled the run: give up what is going on. */
   cancel(): void;
 }
@@ -49,6 +50,10 @@ export interface UpdateRequest {
 export interface DeleteRequest {
   readonly urn: string;
   readonly properties: Properties;
+}
+export interface InvokeRequest {
+  readonly token: string;
+  readonly args: Properties;
 }
 
 type Unary<Request, Response> = (call: { readonly request: Request }) => Promise<Response>;
@@ -175,6 +180,12 @@ export async function serveProvider(provider: ResourceProvider): Promise<void> {
         properties: readStruct(request.getProperties()),
       });
       return new Empty();
+    }),
+    invoke: unary<proto.InvokeRequest, proto.InvokeResponse>(async ({ request }) => {
+      const result = await provider.invoke({ token: request.getTok(), args: readStruct(request.getArgs()) });
+      const response = new proto.InvokeResponse();
+      response.setReturn(writeStruct(result));
+      return response;
     }),
     cancel: unary<Empty, Empty>(() => {
       provider.cancel();
