@@ -62,8 +62,12 @@ export function removalCheckAliases(
     if (typeof alias === "string")
       return alias.replace(/RegistryTrust::(.*)$/, "RemovalCheck::$1-removal-check");
     if (pulumi.Output.isInstance(alias) || alias instanceof Promise) return [];
-    const { type: _, name, ...rest } = alias;
-    return { ...rest, ...(name === undefined ? {} : { name: pulumi.interpolate`${name}-removal-check` }) };
+    const { name } = alias;
+    return {
+      ...alias,
+      type: "tkc-registry:index:RemovalCheck",
+      ...(name === undefined ? {} : { name: pulumi.interpolate`${name}-removal-check` }),
+    };
   });
 }
 

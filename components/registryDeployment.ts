@@ -151,10 +151,12 @@ export class RegistryDeployment extends pulumi.ComponentResource<Made> {
     const shown = planned.then(async ({ plan: { pod, adopted } }) => {
       const { secret, ...all } = await settings;
       const { env, command, args } = pod;
-      const image = all.image === undefined ? pulumi.unknown : pod.image;
-      const hidden = { env, command, args, image };
-      const kept = Object.entries(hidden).map(([key, value]) => [key, secret ? pulumi.secret(value) : value]);
-      return { ...all, adopted, pod: { ...pod, ...(Object.fromEntries(kept) as typeof hidden) } };
+      const image: unknown = all.image === undefined ? pulumi.unknown : pod.image;
+      const hidden: Readonly<Record<string, unknown>> = { env, command, args, image };
+      const kept = Object.entries(hidden).map(
+        ([key, value]) => [key, secret ? pulumi.secret(value) : value] as const,
+      );
+      return { ...all, adopted, pod: { ...pod, ...Object.fromEntries(kept) } };
     });
     const names = [
       ...(["name", "namespace", "replicas", "timeoutSeconds", "pod", "adopted", "deleteAdopted"] as const),

@@ -253,7 +253,7 @@ describe("the arguments of the components", () => {
       const preview = await perform(() => program(given())(), { outputs: stdout, preview: true });
       assert.equal(preview.errors.length, 1, preview.errors.map(String).join("\n"));
       assert.match(
-        String((preview.errors[0] as Error).message),
+        (preview.errors[0] as Error).message,
         /^RegistryTrust prod: registries\[0\]\.ca\.pem: a resource gives it that is not made yet.*\[unknown-at-preview\]$/,
       );
       assert.deepEqual(customNames(preview.resources), ["made"]);
@@ -267,7 +267,7 @@ describe("the arguments of the components", () => {
       const preview = await perform(() => program(given())(), { outputs: stdout, preview: true });
       assert.equal(preview.errors.length, 1, preview.errors.map(String).join("\n"));
       assert.match(
-        String((preview.errors[0] as Error).message),
+        (preview.errors[0] as Error).message,
         /^RegistryDeployment web: env\.A: a resource gives it .*\[unknown-at-preview\]$/,
       );
     });

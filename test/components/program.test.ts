@@ -124,7 +124,7 @@ describe("a program of the three components", () => {
 
   it("tells what it made", async () => {
     const valueOf = <T>(output: pulumi.Output<T>): Promise<T> =>
-      new Promise((resolve) => output.apply((value) => resolve(value as T)));
+      new Promise((resolve) => output.apply((value) => resolve(value)));
     let told: unknown;
     await performed(async () => {
       const trust = new RegistryTrust("prod", args());
@@ -139,7 +139,7 @@ describe("a program of the three components", () => {
         ]),
         others: await Promise.all(
           [trust.jumpbox, pull.secretName, web.deploymentName, web.image].map((output) =>
-            valueOf<string | null>(output as pulumi.Output<string | null>),
+            valueOf<string | null>(output),
           ),
         ),
       };

@@ -46,10 +46,10 @@ test("three settings are enough, and the defaults are those of the manual proced
   );
   const [deployment, ...others] = deployments;
   assert.equal(others.length, 0);
-  assert.equal(deployment?.name, "tkc-nginx-harbor-svc-deployment");
-  assert.equal(deployment?.app, "nginx-harbor-svc-app");
-  assert.equal(deployment?.port, 80);
-  assert.equal(deployment?.image, "10.213.208.67/ns1/nginx:latest");
+  assert.equal(deployment!.name, "tkc-nginx-harbor-svc-deployment");
+  assert.equal(deployment!.app, "nginx-harbor-svc-app");
+  assert.equal(deployment!.port, 80);
+  assert.equal(deployment!.image, "10.213.208.67/ns1/nginx:latest");
   assert.deepEqual(trust.registries[0]?.credentials, { from: "dockerConfig" });
 });
 
