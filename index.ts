@@ -8,8 +8,10 @@ import { RegistryTrust } from "./components/registryTrust";
 import { printableError } from "./components/sdk";
 import type { ProgramOutputs } from "./components/stackOutputs";
 import { readSettings } from "./config/readSettings";
+import { assertBuildIsFresh } from "./support/build";
 
 function stack(): ProgramOutputs {
+  assertBuildIsFresh();
   const settings = readSettings();
   const trust = new RegistryTrust("trust", { settings: settings.trust });
   const [pullSecret] = settings.pullSecrets.map(

@@ -12,7 +12,6 @@ import type { DeploymentPlan } from "../plan/deployment";
 import { stackOwner } from "../plan/ownership";
 import { type Plan, type Planned, type PlannedSecret, makePlan } from "../plan/plan";
 import { type NodeSet, previousState } from "../state/previousState";
-import { assertBuildIsFresh } from "../support/build";
 import { allChecks } from "../support/errors";
 import { assertCommandsFindPackage } from "./commandFolder";
 import { reportedElsewhere } from "./options";
@@ -77,7 +76,6 @@ export class TrustRun {
     // A program declares its components in one go; those that come later are planned by themselves.
     await new Promise(setImmediate);
     this.#gathering = false;
-    assertBuildIsFresh();
     const [trust, pullSecrets, deployments] = await allChecks([
       this.settings,
       allChecks(this.#pullSecrets),

@@ -1,7 +1,11 @@
 /** Pulumi's mocks, recording what components register: also parents, dependencies and options, which mocks don't show. */
+import * as path from "node:path";
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
 import { MockMonitor } from "@pulumi/pulumi/runtime/mocks";
+import { packageRoot } from "../../support/build";
+
+const runFile = path.join(packageRoot, "dist", "run.js");
 
 export interface Registered {
   readonly urn: string;
@@ -103,7 +107,13 @@ export async function perform(
         inputsOf.set(`${type}::${name}`, inputs);
         return { id: `${name}-id`, state: { ...inputs, ...outputs(type, inputs) } };
       },
-      call: ({ token }) => (token === "pulumi:pulumi:readStackResourceOutputs" ? { outputs: state } : {}),
+      call: ({ token }) => {
+        if (token === "pulumi:pulumi:readStackResourceOutputs") return { outputs: state };
+        // What the engine's commands find in the folder that they run in: this package.
+        if (token === "command:local:run")
+          return { stdout: JSON.stringify({ folder: packageRoot, run: runFile }) };
+        return {};
+      },
     },
     "tkc-registry",
     "test",
