@@ -5,14 +5,22 @@ import type { TrustSettings } from "../config/settings";
 import { nodeScript } from "../nodes/script/script";
 import { NodeService } from "../nodes/service/service";
 import { clusterProvider } from "./clusterProvider";
+import { assertCommandsFindPackage } from "./commandFolder";
 import { Identity } from "./identity";
 import { knownValues } from "./inputs";
 import { Jumpbox } from "./jumpbox";
-import { aliasNames, dependencies, initializing, removalCheckAliases, withoutDependencies } from "./options";
+import {
+  aliasNames,
+  dependencies,
+  initializing,
+  removalCheckAliases,
+  reportedElsewhere,
+  withoutDependencies,
+} from "./options";
 import { logPlan, logWhileChecking } from "./planLog";
 import type { RegistryTrustArgs, TrustedRegistry } from "./registryTrustArgs";
 import { RemovalCheck } from "./removalCheck";
-import { prepareSdk } from "./sdk";
+import { prepareSdk, refuse } from "./sdk";
 import type { NodeTrust } from "./trustedNode";
 import { TrustedNodes } from "./trustedNodes";
 import { TrustRun } from "./trustRun";
@@ -74,19 +82,21 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
     args: RegistryTrustArgs | { readonly settings: TrustSettings },
     opts?: pulumi.ComponentResourceOptions,
   ) {
-    super("tkc-registry:index:RegistryTrust", name, {}, withoutDependencies(opts));
+    const own = "settings" in args;
+    const run = new TrustRun(
+      own ? Promise.resolve(args.settings) : settingsOf(name, args),
+      ({ cluster }) => ({ names: [name, ...aliasNames(opts), ...(own ? [cluster] : [])], alone: own }),
+    );
+    // The plan is waited for: what it refuses leaves nothing in the state.
+    const cluster = reportedElsewhere(
+      run.plan.then(() => run.settings).then(({ namespace, cluster }) => `${namespace}/${cluster}`),
+    );
+    super("tkc-registry:index:RegistryTrust", name, { cluster }, withoutDependencies(opts));
     prepareSdk();
     this.#name = name;
     this.#opts = opts;
-    this.#own = "settings" in args;
-    this.run = new TrustRun(
-      "settings" in args ? Promise.resolve(args.settings) : settingsOf(name, args),
-      ({ cluster }) => ({
-        names: [name, ...aliasNames(opts), ...(this.#own ? [cluster] : [])],
-        alone: this.#own,
-      }),
-      this,
-    );
+    this.#own = own;
+    this.run = run;
     // By the URN, so that the SDK knows where these come from.
     const trusted = this.urn.apply(() => this.getData());
     this.nodes = trusted.nodes;
@@ -109,6 +119,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
     const name = this.#name;
     const plan = await logWhileChecking(run.plan); // first, as it tells what is wrong with the settings too
     const [settings, unreachable] = await Promise.all([run.settings, run.unreachable]);
+    await assertCommandsFindPackage(this).catch(refuse);
     await logPlan(plan, unreachable);
     const { cluster, namespace, supervisorContext, clusterContext } = settings;
     const { owner } = run;

@@ -68,3 +68,8 @@ export function printableError(error: unknown): unknown {
   delete printed.stack;
   return printed;
 }
+
+/** For `catch`: throws the error as {@link printableError} makes it. */
+export const refuse = (error: unknown): never => {
+  throw printableError(error);
+};

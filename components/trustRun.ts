@@ -13,9 +13,8 @@ import { stackOwner } from "../plan/ownership";
 import { type Plan, type Planned, type PlannedSecret, makePlan } from "../plan/plan";
 import { type NodeSet, previousState } from "../state/previousState";
 import { allChecks } from "../support/errors";
-import { assertCommandsFindPackage } from "./commandFolder";
 import { reportedElsewhere } from "./options";
-import { printableError } from "./sdk";
+import { refuse } from "./sdk";
 
 /** What the components of a cluster get from its `RegistryTrust`. */
 export interface Declared {
@@ -24,10 +23,6 @@ export interface Declared {
   /** The provider of the workload cluster's objects. It is made when it is first asked for: it is a process. */
   readonly clusterProvider: () => k8s.Provider;
 }
-
-const refuse = (error: unknown): never => {
-  throw printableError(error);
-};
 
 /**
  * One run for a cluster: its plan is made once, for all components that the program declares with the `RegistryTrust`, so
@@ -54,25 +49,20 @@ export class TrustRun {
   /**
    * @param settings - Of the nodes' trust.
    * @param set - Which part of the stack's state is theirs.
-   * @param component - The `RegistryTrust`.
    */
-  constructor(
-    settings: Promise<TrustSettings>,
-    set: (settings: TrustSettings) => NodeSet,
-    component: pulumi.Resource,
-  ) {
+  constructor(settings: Promise<TrustSettings>, set: (settings: TrustSettings) => NodeSet) {
     this.settings = reportedElsewhere(settings);
     this.unreachable = reportedElsewhere(
       settings.then(({ unreachableNodes }) => unreachablePolicy(process.env, unreachableNodes)),
     );
-    this.plan = reportedElsewhere(this.#makePlan(set, component).catch(refuse));
+    this.plan = reportedElsewhere(this.#makePlan(set).catch(refuse));
     const told = new Promise<Declared>((resolve) => {
       this.declare = resolve;
     });
     this.declared = reportedElsewhere(this.plan.then(() => told));
   }
 
-  async #makePlan(set: (settings: TrustSettings) => NodeSet, component: pulumi.Resource): Promise<Plan> {
+  async #makePlan(set: (settings: TrustSettings) => NodeSet): Promise<Plan> {
     // A program declares its components in one go; those that come later are planned by themselves.
     await new Promise(setImmediate);
     this.#gathering = false;
@@ -80,7 +70,6 @@ export class TrustRun {
       this.settings,
       allChecks(this.#pullSecrets),
       allChecks(this.#deployments),
-      assertCommandsFindPackage(component),
     ]);
     const parallel = Number(process.env["PULUMI_NODEJS_PARALLEL"]); // the language host's word for --parallel
     return await makePlan(
