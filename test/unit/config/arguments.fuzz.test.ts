@@ -3,44 +3,24 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { deploymentArguments, pullSecretArguments, trustArguments } from "../../../config/arguments";
 import { hostile, hostileJson, readOrTold, runs, secret } from "../../fuzz";
-
-const sha256 = "ab".repeat(32);
-const hostKey = `SHA256:${"A".repeat(43)}`;
+import { everySetting } from "./everySetting";
 
 /** Every argument there is, as it may be. */
+const [fromFile, withPassword, inline] = everySetting.registries;
+const { access, bastion, unreachableNodes, restartOnRemoval, jumpbox, nodes } = everySetting;
 const trust = {
   cluster: { namespace: "ns1", name: "tkc-cluster-1", supervisorContext: "s", context: "c" },
-  access: "bastion",
-  bastion: { host: "bastion.example.com", port: 2222, user: "me", hostKey, sshKeyFile: "~/.ssh/id" },
-  unreachableNodes: "skip",
-  trust: "auto",
-  restartOnRemoval: false,
-  adopt: true,
-  jumpbox: { name: "box", image: "registry.example.com/tools/ubuntu:24.04" },
-  nodes: {
-    ...{ user: "root", sshKeyFile: "key", hostKeys: { "node-1": hostKey }, workersAtOnce: 2 },
-    ...{ inspect: false, readyTimeoutSeconds: 60 },
-  },
+  ...{ access, bastion, unreachableNodes, trust: everySetting.trust, restartOnRemoval, adopt: true },
+  ...{ jumpbox, nodes },
   registries: [
-    { host: "a.example.com", ca: { from: "file", path: "ca.pem" }, credentials: { from: "dockerConfig" } },
-    {
-      ...{ host: "10.0.0.1:8443", kind: "generic", ca: { from: "chain", sha256 } },
-      credentials: { username: "robot$a+b", password: "hunter2-in-arguments" },
-    },
-    { host: "[fd00::1]:5000", ca: { from: "inline", pem: "-----BEGIN" }, credentials: { from: "none" } },
+    fromFile,
+    { ...withPassword, credentials: { username: "robot$a+b", password: "hunter2-in-arguments" } },
+    inline,
   ],
 };
-const pullSecret = {
-  pullSecret: { name: "a.b", namespaces: ["web"], defaultServiceAccount: true },
-  adopt: true,
-};
+const pullSecret = { pullSecret: everySetting.pullSecret, adopt: true };
 const deployment = {
-  deployment: {
-    ...{ name: "d", namespace: "web", app: "a", image: "a.example.com/x/y:1", replicas: 2, pinDigest: true },
-    ...{ command: ["/bin/sh"], args: ["-c", "exec x"], port: 8080, probe: "none", runAsUser: 1000 },
-    ...{ writablePaths: ["/tmp"], env: { A: "hunter2-in-arguments" }, timeoutSeconds: 60 },
-    resources: { requests: { cpu: "1" }, limits: { memory: "1Gi" } },
-  },
+  deployment: { ...everySetting.deployment, env: { A: "hunter2-in-arguments" } },
   adopt: true,
   deleteAdopted: true,
 };

@@ -9,6 +9,7 @@ import { readSettingsText } from "../../../config/settingsFile";
 import { schemaFile } from "../../../docs/settings";
 import { packageRoot } from "../../../support/build";
 import { describeProblem, UserError } from "../../../support/errors";
+import { everySetting, sha256 } from "./everySetting";
 
 const schema = JSON.parse(readFileSync(schemaFile, "utf8")) as object;
 const validate = new Ajv({ strictTypes: false }).compile(schema);
@@ -33,65 +34,17 @@ function problems(yaml: string): string[] {
   }
 }
 
-const sha256 = "ab".repeat(32);
-const hostKey = `SHA256:${"A".repeat(43)}`;
 const secure = { secure: "v1:AAAA:BBBB" };
 
 /** Every setting there is, as the file may have it. */
 const whole = {
-  namespace: "ns1",
-  cluster: "tkc-cluster-1",
-  supervisorContext: "ns1@supervisor",
-  clusterContext: "tkc-cluster-1",
-  access: "bastion",
-  bastion: { host: "bastion.example.com", port: 2222, user: "me", hostKey, sshKeyFile: "~/.ssh/id" },
-  unreachableNodes: "skip",
-  trust: "auto",
-  restartOnRemoval: false,
-  jumpbox: { name: "box", image: "registry.example.com/tools/ubuntu:24.04" },
-  nodes: {
-    ...{ user: "root", sshKeyFile: "key", hostKeys: { "node-1": hostKey }, workersAtOnce: 2 },
-    ...{ inspect: false, readyTimeoutSeconds: 60 },
-  },
+  ...everySetting,
   registries: [
-    { host: "a.example.com", ca: { from: "file", path: "ca.pem" }, credentials: { from: "dockerConfig" } },
-    {
-      host: "10.0.0.1:8443",
-      kind: "generic",
-      ca: { from: "chain", sha256 },
-      credentials: { from: "password", username: "robot$a+b" },
-    },
-    {
-      host: "[fd00::1]:5000",
-      ca: { from: "inline", pem: "-----BEGIN", sha256 },
-      credentials: { from: "none" },
-    },
+    ...everySetting.registries,
     { host: "b.example.com", ca: { from: "harbor", trustOnFirstUse: true } },
   ],
   passwords: { "10.0.0.1:8443": secure },
-  pullSecret: { name: "a.b", namespaces: ["web"], defaultServiceAccount: true },
-  deployment: {
-    ...{
-      enabled: true,
-      name: "d",
-      namespace: "web",
-      app: "a",
-      image: "a.example.com/x/y:1",
-      pinDigest: true,
-    },
-    ...{
-      replicas: 2,
-      command: ["/bin/sh"],
-      args: ["-c", "exec x"],
-      port: 8080,
-      probe: "none",
-      runAsUser: 1000,
-    },
-    ...{ writablePaths: ["/tmp"], env: { A: "b", B: secure }, timeoutSeconds: 60 },
-    resources: { requests: { cpu: "1" }, limits: { memory: "1Gi" } },
-  },
-  adopt: true,
-  deleteAdopted: true,
+  deployment: { ...everySetting.deployment, env: { A: "b", B: secure } },
 };
 const least = {
   namespace: "ns1",
