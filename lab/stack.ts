@@ -128,7 +128,7 @@ export class LabStack {
     const { deployment } = JSON.parse(await this.state()) as {
       deployment: { resources: { urn: string; outputs?: { stdout?: string } }[] };
     };
-    const identity = /::command:local:Command::\S+-identity$/;
+    const identity = /\bcommand:local:Command::\S+-identity$/;
     return deployment.resources.find(({ urn }) => identity.test(urn))!.outputs!.stdout!;
   }
 
