@@ -6,7 +6,7 @@ import * as path from "node:path";
 import { after, before, describe, it } from "node:test";
 import ts from "typescript";
 import { exec } from "../../../lab/exec";
-import { dependencies, exports, peerDependencies } from "../../../package.json";
+import { bin, dependencies, exports, peerDependencies } from "../../../package.json";
 import { packageRoot } from "../../../support/build";
 import { pack, type Packed } from "./project";
 
@@ -29,7 +29,7 @@ const optional = ["bufferutil", "encoding", "utf-8-validate"];
 
 describe("the package", () => {
   const folder = mkdtempSync(path.join(tmpdir(), "tkc-registry-package-"));
-  const targets = Object.values(exports).flatMap((target) =>
+  const targets = [...Object.values(exports), ...Object.values(bin)].flatMap((target) =>
     typeof target === "string" ? [target] : Object.values(target),
   );
   const entries = [...new Set(targets.map((target) => path.normalize(target)))];
@@ -40,7 +40,7 @@ describe("the package", () => {
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  it("has what its exports load, the scripts and the pages for people, and nothing else", () => {
+  it("has what its exports and its command load, the scripts and the pages for people, and nothing else", () => {
     const loaded = code.flatMap((file) => importsOf(file).files);
     const scripts = readdirSync(at("nodes/script"), { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith(".sh"))
