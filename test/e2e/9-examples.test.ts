@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { appendFileSync, cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -75,8 +75,11 @@ describe("the examples, with the package from npm", () => {
       ],
       "adopted-objects": [{ ...here, registry: harbor.host, caSha256, image }],
     };
+    const docker = path.join(folder, "docker");
+    mkdirSync(docker);
+    copyFileSync(dockerConfigFile(), path.join(docker, "config.json"));
     for (const [example, [values, secrets]] of Object.entries(settings)) {
-      const stack = stackOf(example, { DOCKER_CONFIG: path.dirname(dockerConfigFile()) });
+      const stack = stackOf(example, { DOCKER_CONFIG: docker });
       await configure(stack, { ...values }, secrets);
       const output = await succeed(stack.preview());
       const nodes = output.match(/tkc-registry:index:TrustedNode: \(create\)/g) ?? [];
