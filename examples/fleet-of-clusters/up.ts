@@ -21,6 +21,12 @@ const destroy = options.includes("--destroy");
 const fleet = JSON.parse(readFileSync(file, "utf8")) as Fleet;
 const atOnce = pLimit(4);
 
+/** What an error tells first: the program's own message, and of several problems the first. */
+function toldBy(text: string): string {
+  const [, message = text.split("\n")[0]!] = /^ *error: (.*(?:\n +1\. .*)?)/m.exec(text) ?? [];
+  return message.replace(/\s+/g, " ");
+}
+
 async function run({ access = "jumpbox", ...cluster }: Fleet["clusters"][number]): Promise<string[]> {
   const stackName = `${cluster.namespace}.${cluster.name}`;
   const started = Date.now();
@@ -46,9 +52,7 @@ async function run({ access = "jumpbox", ...cluster }: Fleet["clusters"][number]
     return row("done", changes.join(", "));
   } catch (error) {
     process.exitCode = 1;
-    // The program's own message: its first line that tells an error.
-    const text = error instanceof Error ? error.message : String(error);
-    return row("failed", /^ *error: (.*)$/m.exec(text)?.[1] ?? text.split("\n")[0]!);
+    return row("failed", toldBy(error instanceof Error ? error.message : String(error)));
   }
 }
 
