@@ -6,7 +6,7 @@ import type { DeploymentPlan } from "../plan/deployment";
 import { ownerMetadata } from "../plan/ownership";
 import type { Planned } from "../plan/plan";
 import { podLabels, podSpec } from "../plan/podTemplate";
-import { isFromResource, knownValues, valuesOf } from "./inputs";
+import { areKnown, knownValues, valuesOf } from "./inputs";
 import { failOnMissing } from "./missingObjects";
 import { childOptions, initializing, reportedElsewhere, shownInputs, withoutDependencies } from "./options";
 import type { PullSecret } from "./pullSecret";
@@ -144,9 +144,8 @@ export class RegistryDeployment extends pulumi.ComponentResource<Made> {
     const settings = reportedElsewhere(
       "settings" in own ? Promise.resolve(own.settings) : settingsOf(name, own, { trust, pullSecret }),
     );
-    const planned = reportedElsewhere(
-      run.planDeployment(settings, !("settings" in own) && isFromResource(own)),
-    );
+    const known = "settings" in own ? Promise.resolve(true) : areKnown(own);
+    const planned = reportedElsewhere(run.planDeployment(settings, known));
     const image = "settings" in own ? undefined : own.image;
     const shown = planned.then(async ({ plan: { pod, adopted } }) => {
       const { secret, ...all } = await settings;

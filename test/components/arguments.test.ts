@@ -328,5 +328,26 @@ describe("the arguments of the components", () => {
       assert.match(JSON.stringify(named(resources, "web").inputs["spec"]), /\/ns1\/nginx:1"/);
       assert.ok(customNames(resources).includes("prod-removal-check"));
     });
+
+    it("are waited for by nobody else, also where only a function tells of the resource", async () => {
+      const within = (inner: () => pulumi.Output<string>): pulumi.Output<string> =>
+        pulumi.output("").apply(inner);
+      const ofTrust = await perform(
+        () => {
+          const trust = new RegistryTrust("prod", trustArgs(world));
+          const host = within(() => trust.registries.apply(([first]) => first!.host));
+          new RegistryDeployment("web", { trust, image: pulumi.interpolate`${host}/ns1/nginx:1` });
+        },
+        { outputs: stdout },
+      );
+      assert.deepEqual(ofTrust.errors, []);
+      assert.ok(customNames(ofTrust.resources).includes("web"));
+      const unknown = await perform(
+        () => program({ deployment: { image: within(() => fromResource(image())) } })(),
+        { outputs: stdout, preview: true },
+      );
+      assert.deepEqual(unknown.errors, []);
+      assert.equal(unknown.logged.warn.length, 1);
+    });
   });
 });
