@@ -29,7 +29,7 @@ export interface PullSecretArgs {
 async function settingsOf(name: string, args: Omit<PullSecretArgs, "trust">): Promise<PullSecretSettings> {
   const { adopt, deleteAdopted, ...pullSecret } = await Promise.resolve(args);
   return pullSecretArguments(`PullSecret ${name}`, {
-    pullSecret: { name, ...pullSecret },
+    pullSecret: { ...pullSecret, name: pullSecret.name ?? name },
     adopt,
     deleteAdopted,
   });

@@ -75,11 +75,12 @@ async function settingsOf(
   const { image: given, ...known } = args;
   const image = await valuesOf(given);
   const { adopt, deleteAdopted, ...deployment } = await knownValues(component, known);
-  const app = deployment.app ?? deployment.name ?? name;
+  const own = deployment.name ?? name;
+  const app = deployment.app ?? own;
   return deploymentArguments(
     component,
     {
-      deployment: { name, ...deployment, app, image: pulumi.isUnknown(image) ? undefined : image },
+      deployment: { ...deployment, name: own, app, image: pulumi.isUnknown(image) ? undefined : image },
       ...{ adopt, deleteAdopted },
     },
     {

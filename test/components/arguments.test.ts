@@ -235,6 +235,24 @@ describe("the arguments of the components", () => {
     }
   });
 
+  it("that are undefined are those that are not given", async () => {
+    const { resources, errors } = await perform(
+      program({
+        trust: { jumpbox: { name: undefined } },
+        pullSecret: { name: undefined, namespaces: undefined },
+        deployment: { name: undefined, namespace: undefined, app: undefined, env: undefined },
+      }),
+      { outputs: stdout },
+    );
+    assert.deepEqual(errors, []);
+    for (const [resource, name] of [
+      ["prod-jumpbox", "prod-jumpbox"],
+      ["pull-default", "pull"],
+      ["web", "web"],
+    ] as const)
+      assert.equal((named(resources, resource).inputs["metadata"] as { name: string }).name, name);
+  });
+
   describe("that come from a resource", () => {
     /** What a command prints that is made in the program; in a preview it is not known. */
     const fromResource = (value: string): pulumi.Output<string> =>
