@@ -107,7 +107,7 @@ interface Made {
  * A Deployment whose image comes from the private registry. It is made when every node trusts the registry and the pull
  * secret is there.
  *
- * A `kubernetes` provider among its options makes the Deployment, and so must be the workload cluster's.
+ * A `kubernetes` provider among its options, or its parent's, makes the Deployment, and so must be the workload cluster's.
  */
 export class RegistryDeployment extends pulumi.ComponentResource<Made> {
   /** The Deployment's name. */

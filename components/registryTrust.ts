@@ -37,7 +37,9 @@ async function settingsOf(name: string, args: RegistryTrustArgs): Promise<TrustS
  * them over SSH.
  *
  * What depends on it waits until every node is done. It waits for nothing of the program but its arguments and its
- * `dependsOn`; the checks do not wait for the latter, as a preview could not. A `kubernetes` provider among its options makes the jumpbox pod, and so must be the Supervisor's.
+ * `dependsOn`; the checks do not wait for the latter, as a preview could not.
+ *
+ * A `kubernetes` provider among its options, or its parent's, makes the jumpbox pod, and so must be the Supervisor's.
  *
  * A run that the checks refuse ends with a `RunError` that has every problem, with its code and remedy
  * (`docs/errors.md`), and changes nothing.
