@@ -4,13 +4,13 @@
  */
 import { existsSync, readdirSync } from "node:fs";
 import type { Command } from "commander";
-import { parse } from "yaml";
 import { checkSettings as checkRaw, ownSettings } from "../config/settings";
 import { readSettingsText } from "../config/settingsFile";
 import { UserError } from "../support/errors";
 import { readOperatorFile } from "../support/files";
 import { printable } from "../support/text";
 import { commandForPeople, readArguments, seeHelp } from "./arguments";
+import { projectName } from "./init/settingsFile";
 import { cliProblem } from "./problems";
 
 const maxBytes = 1024 * 1024;
@@ -25,13 +25,6 @@ const command = (): Command =>
       "after",
       "\nExit code: 0 if they are right, 1 if one is not, 2 if it could not be found out of one.",
     );
-
-/** The name of the project, which is the namespace of its settings. */
-async function projectName(): Promise<string> {
-  if (!existsSync("Pulumi.yaml")) return "tkc-registry";
-  const text = await readOperatorFile("Pulumi.yaml", { subject: "project", maxBytes });
-  return (parse(text.toString()) as { name: string }).name;
-}
 
 /**
  * Checks one file.
@@ -73,7 +66,7 @@ export async function checkSettings(args: readonly string[]): Promise<void> {
     const what = { subject: "FILE", seen: "none is named, and this folder has no Pulumi.<stack>.yaml" };
     throw cliProblem.error("bad-arguments", what, ...seeHelp("check:settings"));
   }
-  const project = await projectName();
+  const project = existsSync("Pulumi.yaml") ? await projectName() : "tkc-registry";
   let worst = 0;
   for (const file of files) {
     const { code, said } = await checkFile(file, project);

@@ -6,15 +6,13 @@ import { configProblem } from "../config/problems";
 
 /** What the SDK's outputs have and its types leave out. */
 interface OutputInternals<T> {
+  /** Those that it is of by itself: what functions of `apply` give may be of more. */
   resources(): ReadonlySet<pulumi.Resource>;
   promise(withUnknowns: boolean): Promise<T>;
 }
 
 const internals = <T>(values: T): OutputInternals<pulumi.Unwrap<T>> =>
   pulumi.output(values) as unknown as OutputInternals<pulumi.Unwrap<T>>;
-
-/** Whether a value comes from a resource: it is known when that was made, and not before. */
-export const isFromResource = (values: unknown): boolean => internals(values).resources().size > 0;
 
 /** The values themselves. In a preview those that come from a resource may be `pulumi.unknown`. */
 export const valuesOf = <T>(values: T): Promise<pulumi.Unwrap<T>> => internals(values).promise(true);
@@ -25,6 +23,15 @@ function unknownIn(value: unknown, path: readonly PropertyKey[] = []): string[] 
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([key, part]) =>
     unknownIn(part, [...path, Array.isArray(value) ? Number(key) : key]),
+  );
+}
+
+/** Whether values are known, and no resource's, once that can be told. A failure is told by who needs them. */
+export async function areKnown(values: unknown): Promise<boolean> {
+  if (internals(values).resources().size > 0) return false;
+  return valuesOf(values).then(
+    (found) => unknownIn(found).length === 0,
+    () => true,
   );
 }
 

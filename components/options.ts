@@ -54,23 +54,6 @@ export function aliasNames(opts: pulumi.ComponentResourceOptions | undefined): s
   });
 }
 
-/** The earlier names of a `RegistryTrust`'s removal check: it is beside the component, and so does not inherit them. */
-export function removalCheckAliases(
-  opts: pulumi.ComponentResourceOptions | undefined,
-): (string | pulumi.Alias)[] {
-  return (opts?.aliases ?? []).flatMap((alias) => {
-    if (typeof alias === "string")
-      return alias.replace(/RegistryTrust::(.*)$/, "RemovalCheck::$1-removal-check");
-    if (pulumi.Output.isInstance(alias) || alias instanceof Promise) return [];
-    const { name } = alias;
-    return {
-      ...alias,
-      type: "tkc-registry:index:RemovalCheck",
-      ...(name === undefined ? {} : { name: pulumi.interpolate`${name}-removal-check` }),
-    };
-  });
-}
-
 /**
  * Options for the Kubernetes objects of a component: after what it comes after, and by the provider that its user gave, or
  * else by the cluster's.

@@ -29,7 +29,7 @@ export interface PullSecretArgs {
 async function settingsOf(name: string, args: Omit<PullSecretArgs, "trust">): Promise<PullSecretSettings> {
   const { adopt, deleteAdopted, ...pullSecret } = await Promise.resolve(args);
   return pullSecretArguments(`PullSecret ${name}`, {
-    pullSecret: { name, ...pullSecret },
+    pullSecret: { ...pullSecret, name: pullSecret.name ?? name },
     adopt,
     deleteAdopted,
   });
@@ -46,7 +46,7 @@ interface Made {
  * The Secret by which the workload cluster pulls from the registries, in each namespace that wants it. It is made when
  * every node trusts the registries.
  *
- * A `kubernetes` provider among its options makes the Secrets, and so must be the workload cluster's.
+ * A `kubernetes` provider among its options, or its parent's, makes the Secrets, and so must be the workload cluster's.
  */
 export class PullSecret extends pulumi.ComponentResource<Made> {
   /** The Secret's name. */

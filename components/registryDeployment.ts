@@ -6,7 +6,7 @@ import type { DeploymentPlan } from "../plan/deployment";
 import { ownerMetadata } from "../plan/ownership";
 import type { Planned } from "../plan/plan";
 import { podLabels, podSpec } from "../plan/podTemplate";
-import { isFromResource, knownValues, valuesOf } from "./inputs";
+import { areKnown, knownValues, valuesOf } from "./inputs";
 import { failOnMissing } from "./missingObjects";
 import { childOptions, initializing, reportedElsewhere, shownInputs, withoutDependencies } from "./options";
 import type { PullSecret } from "./pullSecret";
@@ -75,11 +75,12 @@ async function settingsOf(
   const { image: given, ...known } = args;
   const image = await valuesOf(given);
   const { adopt, deleteAdopted, ...deployment } = await knownValues(component, known);
-  const app = deployment.app ?? deployment.name ?? name;
+  const own = deployment.name ?? name;
+  const app = deployment.app ?? own;
   return deploymentArguments(
     component,
     {
-      deployment: { name, ...deployment, app, image: pulumi.isUnknown(image) ? undefined : image },
+      deployment: { ...deployment, name: own, app, image: pulumi.isUnknown(image) ? undefined : image },
       ...{ adopt, deleteAdopted },
     },
     {
@@ -106,7 +107,7 @@ interface Made {
  * A Deployment whose image comes from the private registry. It is made when every node trusts the registry and the pull
  * secret is there.
  *
- * A `kubernetes` provider among its options makes the Deployment, and so must be the workload cluster's.
+ * A `kubernetes` provider among its options, or its parent's, makes the Deployment, and so must be the workload cluster's.
  */
 export class RegistryDeployment extends pulumi.ComponentResource<Made> {
   /** The Deployment's name. */
@@ -144,9 +145,8 @@ export class RegistryDeployment extends pulumi.ComponentResource<Made> {
     const settings = reportedElsewhere(
       "settings" in own ? Promise.resolve(own.settings) : settingsOf(name, own, { trust, pullSecret }),
     );
-    const planned = reportedElsewhere(
-      run.planDeployment(settings, !("settings" in own) && isFromResource(own)),
-    );
+    const known = "settings" in own ? Promise.resolve(true) : areKnown(own);
+    const planned = reportedElsewhere(run.planDeployment(settings, known));
     const image = "settings" in own ? undefined : own.image;
     const shown = planned.then(async ({ plan: { pod, adopted } }) => {
       const { secret, ...all } = await settings;

@@ -9,14 +9,7 @@ import { assertCommandsFindPackage } from "./commandFolder";
 import { Identity } from "./identity";
 import { knownValues } from "./inputs";
 import { Jumpbox } from "./jumpbox";
-import {
-  aliasNames,
-  dependencies,
-  initializing,
-  removalCheckAliases,
-  reportedElsewhere,
-  withoutDependencies,
-} from "./options";
+import { aliasNames, dependencies, initializing, reportedElsewhere, withoutDependencies } from "./options";
 import { logPlan, logWhileChecking } from "./planLog";
 import type { RegistryTrustArgs, TrustedRegistry } from "./registryTrustArgs";
 import { RemovalCheck } from "./removalCheck";
@@ -44,7 +37,9 @@ async function settingsOf(name: string, args: RegistryTrustArgs): Promise<TrustS
  * them over SSH.
  *
  * What depends on it waits until every node is done. It waits for nothing of the program but its arguments and its
- * `dependsOn`. A `kubernetes` provider among its options makes the jumpbox pod, and so must be the Supervisor's.
+ * `dependsOn`; the checks do not wait for the latter, as a preview could not.
+ *
+ * A `kubernetes` provider among its options, or its parent's, makes the jumpbox pod, and so must be the Supervisor's.
  *
  * A run that the checks refuse ends with a `RunError` that has every problem, with its code and remedy
  * (`docs/errors.md`), and changes nothing.
@@ -106,7 +101,12 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
   }
 
   protected override initialize(): Promise<Trusted> {
-    return initializing(() => this.#declare());
+    return initializing(() =>
+      this.#declare().catch((error: unknown) => {
+        this.run.giveUp(error);
+        throw error;
+      }),
+    );
   }
 
   /** Under which name earlier releases had a resource, at the root. */
@@ -193,10 +193,16 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
           child("cluster"),
         )),
     });
-    // Beside this component, as what depends on the component must not wait for it.
+    // In no component, as what depends on that must not wait for it.
+    const commands = this.getProvider("command:local:Command");
     new RemovalCheck(`${name}-removal-check`, allNodes, {
       ...this.#opts,
-      aliases: [...this.#earlier("removal-check"), ...removalCheckAliases(this.#opts)],
+      parent: pulumi.rootStackResource,
+      ...(commands ? { providers: [commands] } : {}),
+      aliases: [
+        ...this.#earlier("removal-check"),
+        ...aliasNames(this.#opts).map((earlier) => ({ name: `${earlier}-removal-check` })),
+      ],
       dependsOn: [...(jumpbox ? [jumpbox] : []), trustedNodes, ...run.parts],
     });
 

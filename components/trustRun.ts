@@ -39,12 +39,16 @@ export class TrustRun {
   readonly declared: Promise<Declared>;
   /** Tells the others what was declared. */
   declare!: (declared: Declared) => void;
+  /** Tells the others that nothing will be. */
+  giveUp!: (error: unknown) => void;
   /** The components that were declared together with the `RegistryTrust`. */
   readonly parts: pulumi.Resource[] = [];
 
   readonly #pullSecrets: Promise<PullSecretSettings>[] = [];
   readonly #deployments: Promise<DeploymentSettings>[] = [];
   #gathering = true;
+  /** A program declares its components in one go; those that come later are planned by themselves. */
+  readonly #gathered = new Promise(setImmediate);
 
   /**
    * @param settings - Of the nodes' trust.
@@ -56,15 +60,15 @@ export class TrustRun {
       settings.then(({ unreachableNodes }) => unreachablePolicy(process.env, unreachableNodes)),
     );
     this.plan = reportedElsewhere(this.#makePlan(set).catch(refuse));
-    const told = new Promise<Declared>((resolve) => {
+    const told = new Promise<Declared>((resolve, reject) => {
       this.declare = resolve;
+      this.giveUp = reject;
     });
     this.declared = reportedElsewhere(this.plan.then(() => told));
   }
 
   async #makePlan(set: (settings: TrustSettings) => NodeSet): Promise<Plan> {
-    // A program declares its components in one go; those that come later are planned by themselves.
-    await new Promise(setImmediate);
+    await this.#gathered;
     this.#gathering = false;
     const [trust, pullSecrets, deployments] = await allChecks([
       this.settings,
@@ -101,22 +105,24 @@ export class TrustRun {
   }
 
   /**
-   * As {@link planPullSecret}.
+   * As {@link planPullSecret}. What is not known at once comes from elsewhere, and that may wait for the nodes: then the
+   * others do not wait for it.
    *
-   * @param waits - Whether the settings wait for a resource: then the others do not wait for them.
+   * @param known - Whether the settings are known, once that can be told.
    */
   async planDeployment(
     settings: Promise<LateDeploymentSettings>,
-    waits: boolean,
+    known: Promise<boolean>,
   ): Promise<Planned<DeploymentPlan>> {
-    const known = settings as Promise<DeploymentSettings>; // what does not wait is known
-    const together = this.#gathering && !waits && this.#deployments.push(known);
+    const atOnce = await Promise.race([known, this.#gathered.then(() => false)]);
+    const whole = settings as Promise<DeploymentSettings>; // what is known has an image
+    const together = this.#gathering && atOnce && this.#deployments.push(whole);
     const plan = await this.plan;
     if (!together) {
       const planned = await settings.then(plan.planDeployment).catch(refuse);
       for (const warning of planned.plan.warnings) await pulumi.log.warn(warning);
       return planned;
     }
-    return { plan: plan.deployments.get(await known)!, missing: plan.missing };
+    return { plan: plan.deployments.get(await whole)!, missing: plan.missing };
   }
 }

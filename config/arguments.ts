@@ -104,7 +104,7 @@ export function trustArguments(component: string, args: RawSettings, jumpbox: st
     passwords: Object.fromEntries(passwords),
     jumpbox:
       typeof args["jumpbox"] === "object"
-        ? { name: jumpbox, ...args["jumpbox"] }
+        ? { ...args["jumpbox"], name: entriesOf(args["jumpbox"])["name"] ?? jumpbox }
         : (args["jumpbox"] ?? { name: jumpbox }),
   };
   const named = naming(component, (setting) => names.get(setting) ?? setting);

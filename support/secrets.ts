@@ -24,7 +24,7 @@ function formsOf(value: string): string[] {
   return whole.flatMap((text) => [
     text,
     JSON.stringify(text).slice(1, -1),
-    encodeURIComponent(text),
+    encodeURIComponent(Buffer.from(text).toString()), // half a surrogate pair throws
     Buffer.from(text).toString("base64"),
     Buffer.from(text).toString("base64url"),
   ]);

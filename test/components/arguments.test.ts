@@ -235,6 +235,24 @@ describe("the arguments of the components", () => {
     }
   });
 
+  it("that are undefined are those that are not given", async () => {
+    const { resources, errors } = await perform(
+      program({
+        trust: { jumpbox: { name: undefined } },
+        pullSecret: { name: undefined, namespaces: undefined },
+        deployment: { name: undefined, namespace: undefined, app: undefined, env: undefined },
+      }),
+      { outputs: stdout },
+    );
+    assert.deepEqual(errors, []);
+    for (const [resource, name] of [
+      ["prod-jumpbox", "prod-jumpbox"],
+      ["pull-default", "pull"],
+      ["web", "web"],
+    ] as const)
+      assert.equal((named(resources, resource).inputs["metadata"] as { name: string }).name, name);
+  });
+
   describe("that come from a resource", () => {
     /** What a command prints that is made in the program; in a preview it is not known. */
     const fromResource = (value: string): pulumi.Output<string> =>
@@ -327,6 +345,27 @@ describe("the arguments of the components", () => {
       assert.deepEqual(errors, []);
       assert.match(JSON.stringify(named(resources, "web").inputs["spec"]), /\/ns1\/nginx:1"/);
       assert.ok(customNames(resources).includes("prod-removal-check"));
+    });
+
+    it("are waited for by nobody else, also where only a function tells of the resource", async () => {
+      const within = (inner: () => pulumi.Output<string>): pulumi.Output<string> =>
+        pulumi.output("").apply(inner);
+      const ofTrust = await perform(
+        () => {
+          const trust = new RegistryTrust("prod", trustArgs(world));
+          const host = within(() => trust.registries.apply(([first]) => first!.host));
+          new RegistryDeployment("web", { trust, image: pulumi.interpolate`${host}/ns1/nginx:1` });
+        },
+        { outputs: stdout },
+      );
+      assert.deepEqual(ofTrust.errors, []);
+      assert.ok(customNames(ofTrust.resources).includes("web"));
+      const unknown = await perform(
+        () => program({ deployment: { image: within(() => fromResource(image())) } })(),
+        { outputs: stdout, preview: true },
+      );
+      assert.deepEqual(unknown.errors, []);
+      assert.equal(unknown.logged.warn.length, 1);
     });
   });
 });

@@ -55,6 +55,8 @@ export interface Mocked {
   /** The stack's resources by URN, as the engine tells them to a program. */
   readonly state?: object;
   readonly preview?: boolean;
+  /** Where the engine's commands find this package; undefined: nowhere. */
+  readonly run?: string | undefined;
 }
 
 export interface Performed {
@@ -95,7 +97,7 @@ function collectErrors(): { readonly errors: Set<unknown>; stop(): void } {
 /** Runs a program against mocks until it has nothing more to do. */
 export async function perform(
   program: () => unknown,
-  { outputs = () => ({}), state = {}, preview = false }: Mocked = {},
+  { outputs = () => ({}), state = {}, preview = false, ...found }: Mocked = {},
 ): Promise<Performed> {
   const resources = new Map<string, Registered>();
   const inputsOf = new Map<string, Record<string, unknown>>();
@@ -109,9 +111,8 @@ export async function perform(
       },
       call: ({ token }) => {
         if (token === "pulumi:pulumi:readStackResourceOutputs") return { outputs: state };
-        // What the engine's commands find in the folder that they run in: this package.
         if (token === "command:local:run")
-          return { stdout: JSON.stringify({ folder: packageRoot, run: runFile }) };
+          return { stdout: JSON.stringify({ folder: packageRoot, ...{ run: runFile, ...found } }) };
         return {};
       },
     },

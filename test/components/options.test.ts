@@ -63,18 +63,32 @@ describe("the options of the components", () => {
     ...["prod-w1-ca", "prod-w1-containerd", "prod-w2-ca", "prod-w2-containerd"],
   ];
 
-  it("put them under a parent, with the check of a destroy", async () => {
+  it("put them under a parent, but not the check of a destroy", async () => {
     const made = await declared(() => {
       const parent = new Group("platform");
       return { trust: { parent }, pullSecret: { parent }, deployment: { parent: new Group("team") } };
     });
     for (const [name, type, parent] of [
       ["prod", "RegistryTrust", "platform"],
-      ["prod-removal-check", "RemovalCheck", "platform"],
+      ["prod-removal-check", "RemovalCheck", undefined],
       ["pull", "PullSecret", "platform"],
       ["web", "RegistryDeployment", "team"],
     ] as const)
       assert.equal(parentOf(made, name, type), parent);
+  });
+
+  it("let the others wait for the component that has the nodes", async () => {
+    const made = await declared(() => {
+      const platform = new Group("platform");
+      return {
+        trust: { parent: platform },
+        pullSecret: { dependsOn: platform },
+        deployment: { dependsOn: [platform] },
+      };
+    });
+    for (const name of ["pull-default", "web"])
+      assert.ok(comesAfter(made, name).includes("prod-w2-containerd"), name);
+    assert.ok(comesAfter(made, "prod-removal-check").includes("web"));
   });
 
   it("let all that they make wait for something else", async () => {
@@ -133,7 +147,7 @@ describe("the options of the components", () => {
       const cluster = new k8s.Provider("theirs", { context: "tkc-cluster-1" });
       const local = new command.Provider("local");
       return {
-        trust: { providers: [supervisor, local] },
+        trust: { providers: [supervisor], parent: new Group("platform", { providers: [local] }) },
         pullSecret: { parent: new Group("team", { providers: [cluster] }) },
         deployment: { provider: cluster },
       };
@@ -173,10 +187,8 @@ describe("the options of the components", () => {
       named(await declared(() => ({ trust: { aliases: [alias] } })), "prod-removal-check", "RemovalCheck")
         .aliases;
     assert.deepEqual(await check({ name: "old" }), [{ name: "old-removal-check", atRoot: false }]);
-    assert.deepEqual(await check({ parent: pulumi.rootStackResource }), [{ name: "", atRoot: true }]);
-    const urn = "urn:pulumi:s::p::test:index:Group$tkc-registry:index:";
-    assert.deepEqual(await check(`${urn}RegistryTrust::old`), [
-      { name: `${urn}RemovalCheck::old-removal-check`, atRoot: false },
-    ]);
+    const urn = "urn:pulumi:s::p::test:index:Group$tkc-registry:index:RegistryTrust::old";
+    assert.deepEqual(await check(urn), [{ name: "old-removal-check", atRoot: false }]);
+    assert.deepEqual(await check({ parent: pulumi.rootStackResource }), []);
   });
 });

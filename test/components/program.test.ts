@@ -59,7 +59,7 @@ describe("a program of the three components", () => {
       })
       .sort();
 
-  it("declares each thing under the component that it is of, and the check of a destroy beside them", async () => {
+  it("declares each thing under the component that it is of, and the check of a destroy at the root", async () => {
     assert.deepEqual(
       tree(await resources(whole)),
       [
@@ -197,6 +197,13 @@ describe("a program of the three components", () => {
     assert.equal(error.stack, undefined);
     assert.deepEqual(tree(made), []);
     assert.deepEqual(logged, { info: [], warn: [] });
+  });
+
+  it("declares nothing where its commands will not find the package, and says so once", async () => {
+    const { errors, resources: made } = await perform(whole, { outputs: stdout, run: undefined });
+    assert.equal(errors.length, 1, errors.map(String).join("\n---\n"));
+    assert.match((errors[0] as Error).message, /\[package-not-found\]$/);
+    assert.deepEqual(customNames(made), []);
   });
 
   describe("for two clusters whose nodes have the same names", () => {

@@ -47,6 +47,16 @@ describe("npm run check:settings", () => {
     });
   });
 
+  it("tells of a Pulumi.yaml that names no project", async () => {
+    write("Pulumi.a.yaml", good);
+    for (const text of ["runtime: nodejs\n", "name: [\n", "name: 1\n"]) {
+      write("Pulumi.yaml", text);
+      const { code, stdout, stderr } = await check();
+      assert.deepEqual([code, stdout], [2, ""]);
+      assert.match(stderr, /^Pulumi\.yaml: it is not .*\[stack-file-malformed\]\n$/);
+    }
+  });
+
   it("says of each file what a run would say, in the same words, and goes on", async () => {
     write("Pulumi.a.yaml", good.replace("c1", "NS").replace("host:", "hots:"));
     write("Pulumi.b.yaml", good.replace("tkc-registry:cluster", "tkc-registy:cluster"));

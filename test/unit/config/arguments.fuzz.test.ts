@@ -40,7 +40,8 @@ function changed(
   const copy = structuredClone(of) as Record<string, unknown>;
   let at = copy;
   for (const key of path.slice(0, -1)) at = at[key] as Record<string, unknown>;
-  Object.defineProperty(at, beside ?? path.at(-1)!, {
+  const further = Array.isArray(at) ? undefined : beside; // no program gives a list a name, such as `constructor`
+  Object.defineProperty(at, further ?? path.at(-1)!, {
     ...{ value, enumerable: true, configurable: true, writable: true },
   });
   return copy;

@@ -46,6 +46,11 @@ describe("a secret that was remembered", () => {
     }
   });
 
+  it("may be half a surrogate pair", () => {
+    rememberSecret("\ud800 half of a pair");
+    assert.equal(withoutSecrets("a \ud800 half of a pair b"), "a [secret] b");
+  });
+
   it("leaves the rest of a text as it is", () => {
     rememberSecret("correct-horse");
     assert.equal(
