@@ -1,4 +1,4 @@
-import type * as k8s from "@pulumi/kubernetes";
+import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { TrustRun } from "./trustRun";
 
@@ -52,6 +52,11 @@ export function aliasNames(opts: pulumi.ComponentResourceOptions | undefined): s
     if (typeof alias === "string") return alias.split("::").at(-1) ?? [];
     return "name" in alias && typeof alias.name === "string" ? alias.name : [];
   });
+}
+
+/** Whether a component's own options, not its parent's, give a provider of Kubernetes. */
+export function givesKubernetes({ provider, providers }: pulumi.ComponentResourceOptions = {}): boolean {
+  return [provider, ...Object.values(providers ?? {})].some((each) => k8s.Provider.isInstance(each));
 }
 
 /**

@@ -9,7 +9,14 @@ import { assertCommandsFindPackage } from "./commandFolder";
 import { Identity } from "./identity";
 import { knownValues } from "./inputs";
 import { Jumpbox } from "./jumpbox";
-import { aliasNames, dependencies, initializing, reportedElsewhere, withoutDependencies } from "./options";
+import {
+  aliasNames,
+  dependencies,
+  givesKubernetes,
+  initializing,
+  reportedElsewhere,
+  withoutDependencies,
+} from "./options";
 import { logPlan, logWhileChecking } from "./planLog";
 import type { RegistryTrustArgs, TrustedRegistry } from "./registryTrustArgs";
 import { RemovalCheck } from "./removalCheck";
@@ -39,7 +46,8 @@ async function settingsOf(name: string, args: RegistryTrustArgs): Promise<TrustS
  * What depends on it waits until every node is done. It waits for nothing of the program but its arguments and its
  * `dependsOn`; the checks do not wait for the latter, as a preview could not.
  *
- * A `kubernetes` provider among its options, or its parent's, makes the jumpbox pod, and so must be the Supervisor's.
+ * A `kubernetes` provider among its own options makes the jumpbox pod, and so must be the Supervisor's. A parent's does
+ * not, as that is mostly the workload cluster's.
  *
  * A run that the checks refuse ends with a `RunError` that has every problem, with its code and remedy
  * (`docs/errors.md`), and changes nothing.
@@ -153,7 +161,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
           { ...settings.jumpbox, namespace, cluster, owner, id, replaces: plan.jumpbox.replaces },
           {
             ...child("jumpbox"),
-            providers: this.getProvider("kubernetes:core/v1:Pod")
+            providers: givesKubernetes(this.#opts)
               ? []
               : [clusterProvider(`${name}-supervisor`, supervisorContext, namespace, child("supervisor"))],
           },

@@ -9,6 +9,7 @@ import type {
   PullSecretSettings,
   Settings,
 } from "../config/settings";
+import { configProblem } from "../config/problems";
 import { checkRights } from "../kubernetes/checks";
 import { type ControlPlane, controlPlaneOf } from "../nodes/operations/controlPlane";
 import type { Observation } from "../nodes/operations/inspection";
@@ -27,7 +28,7 @@ import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";
 import type { TrustedCa } from "../registry/types";
 import type { PreviousState } from "../state/previousState";
-import { allChecks } from "../support/errors";
+import { UserError, allChecks } from "../support/errors";
 import { readCluster } from "../vsphere/cluster";
 import { checkIdentity } from "../vsphere/identity";
 import { recordCluster } from "./cluster";
@@ -129,6 +130,29 @@ export interface Run {
   readonly unreachable: UnreachablePolicy;
 }
 
+/** Refuses an object that two components declare: whichever goes first takes it away from the other. */
+function refuseTwice({ pullSecrets, deployments }: Settings): void {
+  const objects = [
+    ...pullSecrets.flatMap(({ namespaces, name, subject }) =>
+      namespaces.map((namespace) => ({ subject, object: `Secret ${namespace}/${name}` })),
+    ),
+    ...deployments.map(({ namespace, name, subject }) => ({
+      subject,
+      object: `Deployment ${namespace}/${name}`,
+    })),
+  ];
+  const [first, ...rest] = objects
+    .filter(({ object }, at) => objects.findIndex((each) => each.object === object) < at)
+    .map(({ subject, object }) =>
+      configProblem(
+        "bad-setting",
+        { subject: subject("name"), seen: `another component declares ${object} too` },
+        "Give each a name, or namespaces, of its own",
+      ),
+    );
+  if (first) throw new UserError(first, ...rest);
+}
+
 /** What a function gives for each of a list. */
 async function each<Key, Value>(
   keys: readonly Key[],
@@ -144,6 +168,7 @@ async function each<Key, Value>(
  */
 export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
   const { trust, pullSecrets, deployments } = wanted;
+  refuseTwice(wanted);
   const { owner, parallel, unreachable } = run;
   const { namespace, cluster: name } = trust;
   let asked: Promise<PreviousState> | undefined;

@@ -166,6 +166,16 @@ describe("the arguments of the components", () => {
     assert.match(message, /^3 problems were found:\n/);
   });
 
+  it("name no object twice: whichever component went would take it away from the other", async () => {
+    const twice = (): void => {
+      const trust = new RegistryTrust("prod", trustArgs(world));
+      new PullSecret("pull", { trust, namespaces: ["default", "web"] });
+      new PullSecret("other", { trust, name: "pull", namespaces: ["web"] });
+    };
+    const message = refusal(await perform(twice, { outputs: stdout }));
+    assert.match(message, /^PullSecret other: name: another component declares Secret web\/pull too\. /);
+  });
+
   it("are named by the checks too", async () => {
     const cluster = { namespace: "ns1", name: "tkc-cluster-1", context: "nowhere" };
     assert.match(

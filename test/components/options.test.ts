@@ -141,13 +141,21 @@ describe("the options of the components", () => {
       assert.deepEqual(named(made, name).inputs["metadata"], { name: "renamed" });
   });
 
+  it("leave the jumpbox to the Supervisor's provider where only a parent gives one", async () => {
+    const made = await declared(() => {
+      const cluster = new k8s.Provider("theirs", { context: "tkc-cluster-1" });
+      return { trust: { parent: new Group("platform", { providers: [cluster] }) } };
+    });
+    assert.match(named(made, "prod-jumpbox").provider, /::prod-supervisor::/);
+  });
+
   it("give a provider, directly or by a parent: then no other is made", async () => {
     const made = await declared(() => {
       const supervisor = new k8s.Provider("supervisor", { context: "ns1" });
       const cluster = new k8s.Provider("theirs", { context: "tkc-cluster-1" });
       const local = new command.Provider("local");
       return {
-        trust: { providers: [supervisor], parent: new Group("platform", { providers: [local] }) },
+        trust: { providers: [supervisor], parent: new Group("platform", { providers: [local, cluster] }) },
         pullSecret: { parent: new Group("team", { providers: [cluster] }) },
         deployment: { provider: cluster },
       };
