@@ -244,8 +244,9 @@ describe("the lab itself", () => {
       const { host } = await fleet.bastion();
       await fleet.setFaults({ cutAfterBytes: 4, cutFirst: 1 });
       assert.equal(await banner(host), "SSH-2.0");
-      const answers = [await banner(address), await banner(address)];
-      assert.deepEqual(answers, ["ECONNRESET", "SSH-2.0"]);
+      // A cut connection is reset; where sshd notices first, it is closed.
+      assert.match(await banner(address), /^(?:ECONNRESET$|closed after )/);
+      assert.equal(await banner(address), "SSH-2.0");
       await fleet.setFaults({ lossPercent: 100 });
       assert.equal(await banner(host), "SSH-2.0");
       assert.equal(await banner(address, 5), "silence");
