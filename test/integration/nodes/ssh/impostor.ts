@@ -12,7 +12,7 @@ export class SshImpostor {
   readonly #server: Server;
 
   private constructor() {
-    const { private: key, public: shown } = utils.generateKeyPairSync("ed25519");
+    const { private: key, public: shown } = utils.generateKeyPairSync("ecdsa", { bits: 256 });
     this.fingerprint = fingerprint(Buffer.from(shown.split(" ")[1]!, "base64"));
     this.#server = new Server({ hostKeys: [key] }, (client) => {
       this.connections += 1;

@@ -28,7 +28,7 @@ async function problem(promise: Promise<unknown>): Promise<UserError["problems"]
 
 describe("credentials for nodes", () => {
   let api: FakeApi;
-  const key = utils.generateKeyPairSync("ed25519").private;
+  const key = utils.generateKeyPairSync("ecdsa", { bits: 256 }).private;
   before(async () => {
     api = await FakeApi.start();
   });

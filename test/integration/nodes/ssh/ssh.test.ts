@@ -400,7 +400,7 @@ describe("SSH with a password", () => {
   const methods: string[] = [];
   const connections = new Set<Connection>();
   before(async () => {
-    const { private: hostKey, public: shown } = utils.generateKeyPairSync("ed25519");
+    const { private: hostKey, public: shown } = utils.generateKeyPairSync("ecdsa", { bits: 256 });
     pinned = fingerprint(Buffer.from(shown.split(" ")[1]!, "base64"));
     server = new PasswordServer({ hostKeys: [hostKey] }, (client) => {
       connections.add(client);
@@ -456,7 +456,7 @@ describe("SSH with a password", () => {
       assert.equal((await failure(connect(to(password, at), quick))).code, "host-key-changed");
       assert.deepEqual(impostor.offered, []);
       // A key may be offered: it proves who we are, and stays here.
-      const privateKey = utils.generateKeyPairSync("ed25519").private;
+      const privateKey = utils.generateKeyPairSync("ecdsa", { bits: 256 }).private;
       const key = { kind: "key", privateKey, source: "a key" } as const;
       await (await connect(to(key, { ...at, hostKey: undefined }))).close();
       assert.deepEqual([...new Set(impostor.offered)], ["publickey"]);
@@ -481,7 +481,7 @@ describe("SSH with a password", () => {
 
   it("never tries a password after a refused key", async () => {
     methods.length = 0;
-    const privateKey = utils.generateKeyPairSync("ed25519").private;
+    const privateKey = utils.generateKeyPairSync("ecdsa", { bits: 256 }).private;
     const { code } = await failure(connect(to({ kind: "key", privateKey, source: "a key" })));
     assert.equal(code, "ssh-auth");
     assert.deepEqual(
