@@ -2,7 +2,7 @@
 // `npx tkc-registry COMMAND …`: the commands for people, where the package is installed.
 const process = require("node:process");
 
-const commands = { ca: "show-ca", forget: "forget", login: "login", verify: "verify" };
+const commands = { ca: "show-ca", forget: "forget", login: "login", review: "review", verify: "verify" };
 const [node, , name = "", ...words] = process.argv;
 if (!Object.hasOwn(commands, name)) {
   const help = name === "--help";

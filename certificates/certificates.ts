@@ -139,6 +139,9 @@ function asGo(certificate: X509Certificate): GoCertificate | GoRefusal {
   }
 }
 
+/** Words of the warning that a CA is none. */
+export const leafWords = "is a self-signed server certificate, not a CA";
+
 /** @param given - All that nodes are to trust beside it. */
 function concerns(certificate: X509Certificate, given: readonly X509Certificate[], now: Date): string[] {
   const name = subjectOf(certificate);
@@ -155,9 +158,7 @@ function concerns(certificate: X509Certificate, given: readonly X509Certificate[
       other !== certificate && certificate.checkIssued(other) && isSignedBy(certificate, other.publicKey),
   );
   if (!certificate.ca) {
-    list.push(
-      `the certificate ${name} is a self-signed server certificate, not a CA: nodes need its successor at each renewal`,
-    );
+    list.push(`the certificate ${name} ${leafWords}: nodes need its successor at each renewal`);
   } else if (isSelfIssued(certificate) && !selfSigned && !issuerGiven) {
     list.push(
       `the certificate ${name} is signed by another key than its own, as when a CA's key is changed (or it was altered): ` +

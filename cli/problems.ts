@@ -3,7 +3,7 @@ import { commandLine } from "../support/build";
 import { type RemedyOf, defineProblems } from "../support/errors";
 
 export const cliProblem = defineProblems(
-  "Commands: `npm run init`, `npm run ca`, `npm run login`, `npm run verify`, `npm run forget`",
+  "Commands: `npm run init`, `npm run ca`, `npm run login`, `npm run review`, `npm run verify`, `npm run forget`",
   {
     "bad-arguments": {
       cause: "A command was given options that it does not take, or not all that it needs.",
@@ -89,6 +89,28 @@ export const cliProblem = defineProblems(
         ["stack ‹name›", "pulumi said: ‹message›", "refused"],
         ["stack ‹name›", "what `pulumi stack export` printed is not JSON", "notJson"],
       ],
+    },
+    "preview-failed": {
+      cause:
+        "Pulumi failed with words that stand for nothing better known, or it is of a release that prints its engine's events in another form.",
+      remedy: {
+        refused: "Run `pulumi preview` by hand to see more",
+        notEvents: "Try it with another release of the Pulumi CLI",
+      },
+      examples: [
+        ["stack ‹name›", "pulumi said: ‹message›", "refused"],
+        ["stack ‹name›", "a line that `pulumi preview --json` printed is not JSON", "notEvents"],
+      ],
+    },
+    "plan-unreadable": {
+      cause: "The file is no plan of Pulumi's, or one of a release whose plans have another form.",
+      remedy: "Save it anew: `pulumi preview --save-plan FILE`",
+      examples: [["--plan", "‹file› is not a plan that `pulumi preview --save-plan` wrote"]],
+    },
+    "out-not-written": {
+      cause: "The folder is missing, or the user who runs this may not write there.",
+      remedy: "Correct the path, or the folder's permissions",
+      examples: [["--out", "‹file› cannot be written (ENOENT)"]],
     },
     "stack-file-exists": {
       cause: "A settings file is only written where there is none.",

@@ -1,7 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Observation } from "../nodes/operations/inspection";
 import type { UnreachablePolicy } from "../nodes/protocol/spec";
-import { silenceWarning } from "../plan/nodes";
+import { type NodePlan, silenceWarning } from "../plan/nodes";
+import { type NodeChange, formatChange, isTold, summarize } from "../plan/reasons";
+import { initializing } from "./options";
 
 /** Logs a progress message if the checks take more than two seconds. */
 export async function logWhileChecking<T>(checks: Promise<T>): Promise<T> {
@@ -12,12 +14,31 @@ export async function logWhileChecking<T>(checks: Promise<T>): Promise<T> {
   return await checks.finally(() => clearTimeout(stillChecking));
 }
 
-/** Logs the findings of the checks at once, and unreachable nodes as their inspections end. */
+/** Logs at a resource what the run does to a node, and why, where it does anything. */
+export async function logChange(change: Promise<NodeChange>, at: pulumi.Resource): Promise<void> {
+  await initializing(async () => {
+    const told = await change;
+    if (isTold(told)) await pulumi.log.info(formatChange(told), at);
+  });
+}
+
+/** Logs what the run does to all nodes. */
+async function logSummary(nodes: readonly Pick<NodePlan, "node" | "change">[]): Promise<void> {
+  await initializing(async () => {
+    const summary = summarize(
+      await Promise.all(nodes.map(async ({ node: { role }, change }) => ({ role, change: await change }))),
+    );
+    if (summary !== undefined) await pulumi.log.info(summary);
+  });
+}
+
+/** Logs the findings of the checks at once, and the nodes as their inspections end. */
 export async function logPlan(
   plan: {
     readonly facts: readonly string[];
     readonly warnings: readonly string[];
     readonly observed: readonly Promise<Observation>[];
+    readonly nodes: readonly Pick<NodePlan, "node" | "change">[];
   },
   unreachable: UnreachablePolicy,
 ): Promise<void> {
@@ -28,4 +49,5 @@ export async function logPlan(
       if (seen.kind === "silent") await pulumi.log.warn(silenceWarning(seen.problem, unreachable));
     });
   }
+  void logSummary(plan.nodes);
 }

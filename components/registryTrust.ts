@@ -4,6 +4,7 @@ import { trustArguments } from "../config/arguments";
 import type { TrustSettings } from "../config/settings";
 import { nodeScript } from "../nodes/script/script";
 import { NodeService } from "../nodes/service/service";
+import { formatChange } from "../plan/reasons";
 import { clusterProvider } from "./clusterProvider";
 import { assertCommandsFindPackage } from "./commandFolder";
 import { Identity } from "./identity";
@@ -18,6 +19,7 @@ import {
   withoutDependencies,
 } from "./options";
 import { logPlan, logWhileChecking } from "./planLog";
+import { plannedRun } from "./plannedRun";
 import type { RegistryTrustArgs, TrustedRegistry } from "./registryTrustArgs";
 import { RemovalCheck } from "./removalCheck";
 import { prepareSdk, refuse } from "./sdk";
@@ -132,9 +134,14 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
     const { cluster, namespace, supervisorContext, clusterContext } = settings;
     const { owner } = run;
     const { retainOnDelete } = this.#opts ?? {};
-    const child = (earlier: string): pulumi.CustomResourceOptions => ({
-      ...{ parent: this, aliases: this.#earlier(earlier), dependsOn: dependencies(this.#opts) },
+    const options = {
+      ...{ parent: this, dependsOn: dependencies(this.#opts) },
       ...(retainOnDelete === undefined ? {} : { retainOnDelete }),
+    };
+    const after = [...options.dependsOn, plannedRun(name, plan.digest, options)];
+    const child = (earlier: string): pulumi.CustomResourceOptions => ({
+      ...options,
+      ...{ aliases: this.#earlier(earlier), dependsOn: after },
     });
 
     const { id } = new Identity(
@@ -171,7 +178,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
     const allNodes = {
       connection: plan.connection,
       hostKeys: settings.nodes.hostKeys,
-      removal: { unreachable: settings.unreachableNodes, restart: settings.restartOnRemoval },
+      removal: plan.installation.removal,
       readyTimeoutSeconds: settings.nodes.readyTimeoutSeconds,
       owner,
       id,
@@ -182,13 +189,13 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
       {
         ...allNodes,
         nodes: plan.nodes,
-        certificates: plan.certificates,
-        trustMode: settings.trust,
+        certificates: plan.installation.certificates,
         script: nodeScript(),
         workersAtOnce: settings.nodes.workersAtOnce,
       },
-      { ...child(cluster), dependsOn: [...dependencies(this.#opts), ...(jumpbox ? [jumpbox] : [])] },
+      { ...child(cluster), dependsOn: [...after, ...(jumpbox ? [jumpbox] : [])] },
     );
+    for (const gone of plan.gone) await pulumi.log.info(formatChange(gone), trustedNodes);
 
     let provider: k8s.Provider | undefined;
     run.declare({

@@ -1,7 +1,8 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import type { RemovalArgs } from "../plan/nodeCommand";
 import { dependencies, withoutDependencies } from "./options";
-import { type AllNodesArgs, type RemovalArgs, allNodesEnvironment } from "./trustedNode";
+import { type AllNodesArgs, allNodesEnvironment } from "./trustedNode";
 
 /** Arguments of {@link RemovalCheck}. */
 export interface RemovalCheckArgs extends AllNodesArgs {

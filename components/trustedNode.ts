@@ -2,35 +2,9 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterNode } from "../kubernetes/types";
 import { parseCaReport, parseContainerdReport } from "../nodes/protocol/report";
-import {
-  type NodeConnection,
-  type NodeEnvironment,
-  type NodeTarget,
-  type TrustMode,
-  type TrustedCertificate,
-  type UnreachablePolicy,
-  connectionEnvironment,
-  nodeEnvironment,
-  defaults,
-} from "../nodes/protocol/spec";
+import { type NodeConnection, connectionEnvironment } from "../nodes/protocol/spec";
 import { serviceCommand } from "../nodes/service/serviceProtocol";
-
-/** How to remove the certificates. At `destroy` no program runs. */
-export interface RemovalArgs {
-  /** Whether an unreachable node fails the run or is skipped. */
-  readonly unreachable: UnreachablePolicy;
-  /** Whether to restart a containerd that has loaded the certificates after they are removed. */
-  readonly restart: boolean;
-}
-
-/** The delete command that the state records. Its arguments and environment hold all that it needs. */
-export function removalCommand(verb: "remove" | "sweep", { unreachable, restart }: RemovalArgs): string {
-  const options = [
-    ...(unreachable === "fail" ? [] : ["--unreachable", unreachable]),
-    ...(restart ? [] : ["--no-restart"]),
-  ];
-  return [`node -e "require('tkc-registry/run')" v1 ca ${verb}`, ...options].join(" ");
-}
+import { type NodeCommand, readyTimeoutEnvironment } from "../plan/nodeCommand";
 
 /** What a command for all nodes of the cluster needs, also for nodes that the state does not know. */
 export interface AllNodesArgs {
@@ -67,33 +41,18 @@ export function allNodesEnvironment({
   };
 }
 
-/** The environment for a timeout that differs from the default. */
-function readyTimeoutEnvironment(seconds: number): NodeEnvironment {
-  return seconds === defaults.readyTimeout ? {} : { TKC_REGISTRY_READY_TIMEOUT: String(seconds) };
-}
-
 /** Arguments of {@link TrustedNode}. */
 export interface TrustedNodeArgs {
   /** The node as the workload cluster's API shows it. */
   readonly node: ClusterNode;
-  /** How to connect to the node. */
-  readonly target: NodeTarget;
-  /** The certificates that the node is to trust. */
-  readonly certificates: readonly TrustedCertificate[];
+  /** What it runs there, and with what. */
+  readonly command: NodeCommand;
   /** Identifies the installation. A changed nonce makes Pulumi install again. */
   readonly nonce: pulumi.Input<string>;
-  /** The trust mode. */
-  readonly trustMode: TrustMode;
-  /** How to remove the certificates. */
-  readonly removal: RemovalArgs;
-  /** SHA-256 of the script that may run on the node. */
-  readonly scriptSha256: string;
-  /** The stack's readable name, which the node records with what was installed. */
-  readonly owner: string;
+  /** What its command is going to print again, where that is known. */
+  readonly repeats: pulumi.Input<string | undefined>;
   /** The stack's id, under which the node records what was installed. */
   readonly id: pulumi.Input<string>;
-  /** How long the node may take to be Ready after a restart of containerd. */
-  readonly readyTimeoutSeconds: number;
   /** What must be there before the node is touched, and outlive it. */
   readonly after: readonly pulumi.Input<pulumi.Resource>[];
 }
@@ -128,37 +87,36 @@ export class TrustedNode extends pulumi.ComponentResource {
 
   constructor(name: string, args: TrustedNodeArgs, opts?: pulumi.ComponentResourceOptions) {
     // Its commands record all the rest, and the engine writes the whole state at each step.
-    super("tkc-registry:index:TrustedNode", name, { node: args.node.name }, opts);
-    const environment = {
-      ...nodeEnvironment(args.target),
-      TKC_REGISTRY_OWNER: args.owner,
-      TKC_REGISTRY_ID: args.id,
-      TKC_REGISTRY_TRUST: JSON.stringify(args.certificates),
-      ...(args.trustMode === defaults.trustMode ? {} : { TKC_REGISTRY_TRUST_BY: args.trustMode }),
-      TKC_REGISTRY_SCRIPT_SHA256: args.scriptSha256,
-      TKC_REGISTRY_NONCE: args.nonce,
-      ...readyTimeoutEnvironment(args.readyTimeoutSeconds),
-    };
-
+    const { name: node, role } = args.node;
+    super("tkc-registry:index:TrustedNode", name, { node, role }, opts);
     // What changes runs `create` again in place; `triggers` would replace the command, whose delete runs after its
     // create, and so takes out the CA that was just installed. The delete runs with no program: all that it needs is
     // in the environment.
     const ca = new command.local.Command(
       `${name}-ca`,
       {
-        create: serviceCommand("ca apply"),
-        delete: removalCommand("remove", args.removal),
-        environment,
+        ...args.command,
+        environment: {
+          ...args.command.environment,
+          TKC_REGISTRY_ID: args.id,
+          TKC_REGISTRY_NONCE: args.nonce,
+        },
         logging: command.local.Logging.Stderr,
       },
       { parent: this, dependsOn: [...args.after] },
     );
+    // The engine knows in no preview what a command that it runs will print. By the URN, so that the SDK knows the source.
+    const printed = pulumi
+      .all([ca.urn, args.repeats])
+      .apply(([, repeats]) =>
+        pulumi.runtime.isDryRun() && repeats !== undefined ? pulumi.output(repeats) : ca.stdout,
+      );
     // No delete: the CA's own takes it out, restarts containerd and waits, in that order.
     const containerd = new command.local.Command(
       `${name}-containerd`,
       {
         create: serviceCommand("containerd restart"),
-        environment: { TKC_REGISTRY_ID: args.id, TKC_REGISTRY_CA: ca.stdout },
+        environment: { TKC_REGISTRY_ID: args.id, TKC_REGISTRY_CA: printed },
         logging: command.local.Logging.Stderr,
       },
       { parent: this },

@@ -1,17 +1,12 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { TrustMode, TrustedCertificate } from "../nodes/protocol/spec";
+import type { TrustedCertificate } from "../nodes/protocol/spec";
 import { planLanes } from "../plan/lanes";
 import type { NodePlan } from "../plan/nodes";
+import { type RemovalArgs, removalCommand } from "../plan/nodeCommand";
 import { dependencies, withoutDependencies } from "./options";
-import {
-  type AllNodesArgs,
-  type NodeTrust,
-  type RemovalArgs,
-  TrustedNode,
-  allNodesEnvironment,
-  removalCommand,
-} from "./trustedNode";
+import { logChange } from "./planLog";
+import { type AllNodesArgs, type NodeTrust, TrustedNode, allNodesEnvironment } from "./trustedNode";
 
 /** Arguments of {@link TrustedNodes}. */
 export interface TrustedNodesArgs extends AllNodesArgs {
@@ -19,8 +14,6 @@ export interface TrustedNodesArgs extends AllNodesArgs {
   readonly nodes: readonly NodePlan[];
   /** What each of them is to trust. */
   readonly certificates: readonly TrustedCertificate[];
-  /** The trust mode. */
-  readonly trustMode: TrustMode;
   /** How to remove the certificates. */
   readonly removal: RemovalArgs;
   /** The node script. `preview --diff` shows its changes; each command runs only the script with this SHA-256. */
@@ -42,9 +35,10 @@ export class TrustedNodes extends pulumi.ComponentResource {
   readonly nodes: pulumi.Output<readonly NodeTrust[]>;
 
   constructor(name: string, args: TrustedNodesArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { certificates, trustMode, removal, script, owner, id, readyTimeoutSeconds } = args;
+    const { certificates, removal, script, id, workersAtOnce } = args;
     // Only what a reviewer of the preview needs. Nodes are resources and appear by themselves.
-    super("tkc-registry:index:TrustedNodes", name, { script, certificates }, withoutDependencies(opts));
+    const shown = { script, certificates, workersAtOnce };
+    super("tkc-registry:index:TrustedNodes", name, shown, withoutDependencies(opts));
 
     const plans = new Map(args.nodes.map((plan) => [plan.node.name, plan]));
     // Created before all nodes and so deleted after them: a killed run may have changed nodes that the state lacks.
@@ -61,21 +55,16 @@ export class TrustedNodes extends pulumi.ComponentResource {
     const trusted = new Map<string, TrustedNode>();
     const lanes = planLanes(
       args.nodes.map(({ node }) => node),
-      args.workersAtOnce,
+      workersAtOnce,
     );
     for (const { node, after } of lanes) {
+      const plan = plans.get(node.name)!;
       const short = nodeName(node.name, args.connection.cluster?.name);
       const trustedNode = new TrustedNode(
         `${name}-${short}`,
         {
-          ...plans.get(node.name)!,
-          certificates,
-          trustMode,
-          removal,
-          scriptSha256: script.sha256,
-          owner,
+          ...plan,
           id,
-          readyTimeoutSeconds,
           // Those after others wait for what these waited for.
           after: after.length === 0 ? [sweep] : after.map((name) => trusted.get(name)!.done),
         },
@@ -83,6 +72,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
         { parent: this, aliases: short === node.name ? [{ name: node.name }] : [] },
       );
       trusted.set(node.name, trustedNode);
+      void logChange(plan.change, trustedNode);
     }
 
     this.nodes = pulumi.all([...trusted.values()].map((node) => node.trust));

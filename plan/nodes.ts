@@ -7,7 +7,6 @@ import { type Observation, inspectNodes } from "../nodes/operations/inspection";
 import {
   type NodeTarget,
   type NodeConnection,
-  type TrustedCertificate,
   type UnreachablePolicy,
   isSkipped,
   pinOf,
@@ -20,7 +19,9 @@ import type { PreviousState, RecordedNode } from "../state/previousState";
 import type { RecordedIdentity } from "../state/records";
 import { type Problem, UserError, describeProblem } from "../support/errors";
 import { counted } from "../support/text";
-import { nonceOf } from "./drift";
+import { changeOf, nonceOf, repeatedReport } from "./drift";
+import { type Installation, type NodeCommand, nodeCommand } from "./nodeCommand";
+import { type NodeChange, reason } from "./reasons";
 
 /** One of the nodes that are to trust the registries. */
 export interface NodePlan {
@@ -32,6 +33,12 @@ export interface NodePlan {
   readonly hostKey?: string | undefined;
   /** Identifies the installation. A changed nonce makes Pulumi install again. */
   readonly nonce: string | Promise<string>;
+  /** What it runs there, and with what. */
+  readonly command: NodeCommand;
+  /** What the run does to the node, and why. */
+  readonly change: Promise<NodeChange>;
+  /** What its command is going to print again, where that is known. */
+  readonly repeats: Promise<string | undefined>;
   /** The owner under which a release that made no ids recorded what this stack has on the node. */
   readonly former?: string | undefined;
 }
@@ -146,23 +153,38 @@ export function planNodes(
   previous: PreviousState,
   observed: ReadonlyMap<string, Promise<Observation>> | undefined,
   wanted: {
-    readonly certificates: readonly TrustedCertificate[];
+    readonly installation: Installation;
     readonly unreachable: UnreachablePolicy;
     readonly identity: RecordedIdentity | undefined;
   },
 ): readonly NodePlan[] {
+  const { installation, unreachable, identity } = wanted;
   return nodes.map((node, index) => {
-    const before = recordOf(previous, node);
-    const answer = observed?.get(node.name);
-    // A new node is installed whatever it reports.
-    const nonce =
-      answer && before
-        ? answer.then((observation) => nonceOf(node.uid, before, observation, wanted))
-        : nonceOf(node.uid, before, undefined, wanted);
+    const { name, uid } = node;
+    const recorded = recordOf(previous, node);
     const target = targets[index]!;
     const hostKey = pinnedKey(target, previous);
-    return { node, target, hostKey, nonce, former: formerOf(before, wanted.identity, previous) };
+    const command = nodeCommand(target, installation);
+    const to = { ...installation, unreachable, command, id: identity?.id, pinned: hostKey !== undefined };
+    const replaces = recorded === undefined && previous.nodes.has(name);
+    const known = (answer: Observation | undefined) => ({ name, uid, recorded, replaces, observed: answer });
+    const answer = Promise.resolve(observed?.get(name));
+    return {
+      ...{ node, target, hostKey, command, former: formerOf(recorded, identity, previous) },
+      // A new node is installed whatever it reports.
+      nonce: recorded ? answer.then((seen) => nonceOf(known(seen), to)) : nonceOf(known(undefined), to),
+      change: answer.then((seen) => changeOf(known(seen), to)),
+      repeats: answer.then((seen) => repeatedReport(known(seen), to)),
+    };
   });
+}
+
+/** Nodes that the stack has and the cluster no longer. */
+export function goneNodes(nodes: readonly ClusterNode[], previous: PreviousState): readonly NodeChange[] {
+  return [...previous.nodes.keys()]
+    .filter((name) => !nodes.some((node) => node.name === name))
+    .sort()
+    .map((node) => ({ node, reasons: [reason("no-longer-in-cluster")], action: "none", restart: false }));
 }
 
 /** How many nodes there are, of which role and system: `5 nodes (1 control plane, 4 workers): VMware Photon OS/Linux`. */
@@ -173,11 +195,10 @@ export function nodesFact(nodes: readonly ClusterNode[]): string {
 }
 
 /** Nodes that the stack has and the cluster no longer: their `ca remove` has nothing to do. */
-export function goneFacts(nodes: readonly ClusterNode[], previous: PreviousState): readonly string[] {
-  const gone = [...previous.nodes.keys()].filter((name) => !nodes.some((node) => node.name === name)).sort();
+export function goneFacts(gone: readonly NodeChange[]): readonly string[] {
   return gone.length > 0
     ? [
-        `no longer in the cluster, so that nothing is removed from ${gone.length === 1 ? "it" : "them"}: ${gone.join(", ")}`,
+        `no longer in the cluster, so that nothing is removed from ${gone.length === 1 ? "it" : "them"}: ${gone.map(({ node }) => node).join(", ")}`,
       ]
     : [];
 }
@@ -222,6 +243,9 @@ export function cloneWarnings(nodes: readonly ClusterNode[]): readonly string[] 
   );
 }
 
+/** Words of the warning that a run does not see what was changed on nodes. */
+export const notAskedWords = "the nodes were not asked what they trust";
+
 /** Host keys of no node, nodes that were not asked, and nodes that are not Ready. */
 export function nodeWarnings(
   nodes: readonly ClusterNode[],
@@ -236,7 +260,7 @@ export function nodeWarnings(
       ? [`${setting("nodes.hostKeys")} names no node of the cluster: ${unknown.join(", ")}`]
       : []),
     ...(inspect && !asked && previous.nodes.size > 0
-      ? ["the nodes were not asked what they trust: the jumpbox pod is not running yet"]
+      ? [`${notAskedWords}: the jumpbox pod is not running yet`]
       : []),
     ...(notReady.length > 0 ? [`not Ready at the moment: ${notReady.join(", ")}`] : []),
   ];

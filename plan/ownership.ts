@@ -13,7 +13,7 @@ const managedBy = "tkc-registry";
 export const ourSelector = `${managedByLabel}=${managedBy}`;
 const stackLabel = "tkc-registry/stack";
 /** On objects that existed before the stack and were taken over with `adopt: true`. */
-const adoptedAnnotation = "tkc-registry/adopted";
+export const adoptedAnnotation = "tkc-registry/adopted";
 
 /** The readable name of a stack, short enough for a label and safe in file names on nodes. */
 export function stackOwner(project: string, stack: string): string {

@@ -16,12 +16,8 @@ import type { Observation } from "../nodes/operations/inspection";
 import { writePin } from "../kubernetes/pins";
 import { type NodeReader, nodeReader } from "../nodes/operations/ready";
 import type { PinWriter } from "../nodes/operations/operations";
-import {
-  type NodeConnection,
-  type TrustedCertificate,
-  type UnreachablePolicy,
-  pinName,
-} from "../nodes/protocol/spec";
+import { type NodeConnection, type UnreachablePolicy, pinName } from "../nodes/protocol/spec";
+import { nodeScript } from "../nodes/script/script";
 import { throughPod } from "../nodes/routes/relay";
 import { transportFor } from "../nodes/routes/transportFor";
 import { readCredentials, secretReader } from "../nodes/ssh/key";
@@ -33,8 +29,10 @@ import { readCluster } from "../vsphere/cluster";
 import { checkIdentity } from "../vsphere/identity";
 import { recordCluster } from "./cluster";
 import { loginTime, openContexts } from "./contexts";
+import { planDigest } from "./digest";
 import { type DeploymentPlan, planDeployment, podTemplate, resolveDeployment, tryPod } from "./deployment";
 import { replacedPod, resolveJumpbox } from "./jumpbox";
+import { type Installation } from "./nodeCommand";
 import { type MissingObject, missingObjects, wantedObjects } from "./missing";
 import {
   type NodePlan,
@@ -42,6 +40,7 @@ import {
   cloneWarnings,
   findNodes,
   goneFacts,
+  goneNodes,
   inspect,
   nodeTargets,
   nodeWarnings,
@@ -49,6 +48,7 @@ import {
   parallelWarnings,
   planNodes,
 } from "./nodes";
+import type { NodeChange } from "./reasons";
 import { type PullSecretPlace, resolvePullSecrets } from "./pullSecrets";
 import {
   certificatesBySha256,
@@ -79,14 +79,18 @@ export interface Planned<Part> {
 /** What the parts consist of. */
 export interface Plan {
   readonly nodes: readonly NodePlan[];
+  /** Nodes that the stack has and the cluster no longer. */
+  readonly gone: readonly NodeChange[];
+  /** What is the same for all nodes. */
+  readonly installation: Installation;
+  /** SHA-256 of all that the run plans, but for the parts that are planned by themselves. */
+  readonly digest: Promise<string>;
   /** How to connect to the nodes. */
   readonly connection: NodeConnection;
   /** The owner under which a release that made no ids recorded what the stack has on nodes. */
   readonly former: string | undefined;
   readonly cas: readonly TrustedCa[];
-  /** What each node is to trust. */
-  readonly certificates: readonly TrustedCertificate[];
-  /** The same certificates themselves, by SHA-256. */
+  /** The certificates that nodes are to trust, by SHA-256. */
   readonly certificatesBySha256: ReadonlyMap<string, CaCertificate>;
   /** The observations of the nodes that are inspected. */
   readonly observed: readonly Promise<Observation>[];
@@ -245,7 +249,11 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
       ),
     ),
   );
-  const certificates = trustedCertificates(registries, trust);
+  const installation = {
+    ...{ certificates: trustedCertificates(registries, trust), trustMode: trust.trust, owner },
+    removal: { unreachable: trust.unreachableNodes, restart: trust.restartOnRemoval },
+    ...{ scriptSha256: nodeScript().sha256, readyTimeoutSeconds: trust.nodes.readyTimeoutSeconds },
+  };
   const dockerConfig = dockerConfigOf(registries);
   const secretsOf = (of: readonly PullSecretPlace[]): readonly PlannedSecret[] =>
     of.map(({ namespace: place, adopted, merged }) => ({
@@ -282,12 +290,13 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
   const logins = [supervisor, cluster].map((context) =>
     loginTime(context, contexts.login(supervisor.server)),
   );
-  return {
-    nodes: planNodes(targets, nodes, previous, observed, { certificates, unreachable, identity }),
+  const gone = goneNodes(nodes, previous);
+  const plan = {
+    nodes: planNodes(targets, nodes, previous, observed, { installation, unreachable, identity }),
+    ...{ gone, installation },
     connection,
     former: identity?.former,
     cas: registries.map(({ ca }) => ca),
-    certificates,
     certificatesBySha256: certificatesBySha256(registries),
     observed: [...(observed?.values() ?? [])],
     sessions,
@@ -324,7 +333,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
     facts: [
       ...logins.flatMap(({ fact }) => fact ?? []),
       nodesFact(nodes),
-      ...goneFacts(nodes, previous),
+      ...goneFacts(gone),
       ...registryFacts(registries),
       ...[...planned.values()].flatMap(({ facts }) => facts),
     ],
@@ -339,5 +348,6 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
       ...[...planned.values()].flatMap(({ warnings }) => warnings),
       ...nodeWarnings(nodes, trust, previous, observed !== undefined),
     ],
-  };
+  } satisfies Omit<Plan, "digest">;
+  return { ...plan, digest: planDigest(plan, trust) };
 }

@@ -256,10 +256,13 @@ function firstUsed(
   );
 }
 
+/** Words of the warning that nothing vouches for a CA. */
+export const firstUseWords = "is trusted on first use";
+
 function firstUse(certificates: readonly CaCertificate[], { subject, address }: PinnedCaQuery): string {
   const named = certificates.map((certificate) => `${certificate.sha256} (${certificate.subject})`);
   return (
-    `${subject}: the CA of ${address.host} is trusted on first use, as nothing vouches for it: SHA-256 ${named.join(" and ")}. ` +
+    `${subject}: the CA of ${address.host} ${firstUseWords}, as nothing vouches for it: SHA-256 ${named.join(" and ")}. ` +
     "Compare that with the fingerprint that the registry's administrator tells you, by another way than this connection"
   );
 }

@@ -9,6 +9,7 @@ import { UserError } from "../support/errors";
 import { idLabel } from "../support/names";
 import {
   type RecordedIdentity,
+  commandOf,
   environmentOf,
   formerOwner,
   identityOf,
@@ -33,6 +34,18 @@ export interface RecordedNode {
   readonly skipped: boolean;
   /** The owner under which a release that made no ids installed it. */
   readonly former: string | undefined;
+  /** Its command, as the state has it. */
+  readonly command: {
+    readonly create: string | undefined;
+    readonly delete: string | undefined;
+    readonly environment: Readonly<Record<string, string>>;
+  };
+  /** What it was to trust; nothing where that cannot be read. */
+  readonly certificates: readonly TrustedCertificate[];
+  /** What its installation printed. */
+  readonly report: string;
+  /** Whether its containerd was looked after since that installation. */
+  readonly settled: boolean;
 }
 
 /** A Kubernetes object that the state holds. */
@@ -107,6 +120,7 @@ export function readPreviousState(answer: unknown, { names, alone }: NodeSet): P
   const isOfSet = (id: unknown): boolean => alone || (id !== undefined && id === identity?.id);
   const nodes = new Map<string, RecordedNode>();
   const notRestarted = new Set<string>();
+  const settled = new Set<string>();
   const objects: RecordedObject[] = [];
   const ofNodes = new Map<RegistryHost, Set<string>>();
   let ofStack: Map<RegistryHost, Set<string>> | undefined;
@@ -118,17 +132,22 @@ export function readPreviousState(answer: unknown, { names, alone }: NodeSet): P
       if (!isOfSet(environment["TKC_REGISTRY_ID"])) continue;
       const { TKC_REGISTRY_NONCE: nonce, TKC_REGISTRY_CA: ca } = environment;
       const stdout = stdoutOf(outputs) ?? "";
+      const certificates = unlessUnreadable(() => readTrust(environment).certificates) ?? [];
       const installed = nonce === undefined ? undefined : unlessUnreadable(() => parseCaReport(stdout));
       if (installed && nonce !== undefined) {
         const { node, uid, hostKey } = installed;
         const former = formerOwner(environment);
-        nodes.set(node, { uid, hostKey, nonce, skipped: "skipped" in installed, former });
+        nodes.set(node, {
+          ...{ uid, hostKey, nonce, skipped: "skipped" in installed, former, certificates },
+          ...{ command: commandOf(outputs), report: stdout, settled: false },
+        });
       }
       const cluster = unlessUnreadable(() => readRecordedCluster(environment));
       if (cluster) clusters.set(JSON.stringify(cluster), cluster);
-      addCertificates(ofNodes, unlessUnreadable(() => readTrust(environment).certificates) ?? []);
+      addCertificates(ofNodes, certificates);
       const loaded = ca === undefined ? undefined : unlessUnreadable(() => parseContainerdReport(stdout));
       if (loaded && "skipped" in loaded) notRestarted.add(loaded.uid);
+      if (ca !== undefined) settled.add(ca);
     } else if (type === resourceTypes.nodes) {
       const found = trustedNodesRecord.safeParse(outputs).data;
       if (found && (alone || names.includes(nameOf(urn))))
@@ -143,7 +162,8 @@ export function readPreviousState(answer: unknown, { names, alone }: NodeSet): P
     }
   }
   for (const [name, node] of nodes) {
-    if (notRestarted.has(node.uid)) nodes.set(name, { ...node, skipped: true });
+    const skipped = node.skipped || notRestarted.has(node.uid);
+    nodes.set(name, { ...node, skipped, settled: settled.has(node.report) });
   }
   // An interrupted run may have changed nodes before it registered the certificates of the stack.
   const trusted = [...(ofStack ?? ofNodes)].map(([registry, sha256]) => [registry, [...sha256]] as const);

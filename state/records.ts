@@ -14,6 +14,7 @@ export const resourceTypes = {
   stack: "pulumi:pulumi:Stack",
   trust: "tkc-registry:index:RegistryTrust",
   nodes: "tkc-registry:index:TrustedNodes",
+  node: "tkc-registry:index:TrustedNode",
   registryDeployment: "tkc-registry:index:RegistryDeployment",
   command: "command:local:Command",
   pod: "kubernetes:core/v1:Pod",
@@ -84,6 +85,18 @@ export function environmentOf(properties: unknown): Readonly<Record<string, stri
   return Object.fromEntries(
     Object.entries(values).flatMap(([name, value]) => (typeof value === "string" ? [[name, value]] : [])),
   );
+}
+
+const commandRecord = z.object({ create: z.string().optional(), delete: z.string().optional() });
+
+/** What a command runs, and in which environment, as far as that is not encrypted. */
+export function commandOf(properties: unknown): {
+  readonly create: string | undefined;
+  readonly delete: string | undefined;
+  readonly environment: Readonly<Record<string, string>>;
+} {
+  const { create, delete: remove } = commandRecord.safeParse(properties).data ?? {};
+  return { create, delete: remove, environment: environmentOf(properties) };
 }
 
 /** Whether a command is one for a node, by its environment: also where the node's name is encrypted. */

@@ -49,6 +49,9 @@ export const cases = {
   "last run": 500,
   "stack state": 500,
   findings: 200,
+  previews: 500,
+  "preview lines": 300,
+  "saved plans": 300,
   // real shells
   "quoted words": 1000,
   "script parameters": 160,

@@ -16,7 +16,7 @@ import {
   readNonce,
   readTrust,
 } from "../protocol/environment";
-import { type CaReport, formatReport } from "../protocol/report";
+import { type CaReport, type InstalledReport, formatReport, parseCaReport } from "../protocol/report";
 import { type NodeTarget, type UnreachablePolicy, isSkipped, pinName } from "../protocol/spec";
 import { nodeScript } from "../script/script";
 import type { InSession } from "../ssh/pool";
@@ -133,6 +133,22 @@ export async function onNode<T extends object>(
   }
 }
 
+/** The input of an installation. */
+export interface InstallationInput extends CommandInput {
+  /** What an earlier run printed, where the node is to stay as it is and only the state is to change. */
+  readonly repeats?: Promise<string | undefined> | undefined;
+}
+
+/**
+ * A report of `ca apply`, or that of an earlier run which says the same but for its nonce: as it is an input of what looks
+ * after containerd, which then has nothing to do.
+ */
+function sameReport(report: InstalledReport, earlier: string | undefined): string {
+  const printed = formatReport(report);
+  const contents = (text: string): string => formatReport({ ...parseCaReport(text), nonce: "" });
+  return earlier !== undefined && contents(earlier) === contents(printed) ? earlier : printed;
+}
+
 /**
  * Makes the node trust the certificates, and no longer those of an earlier run of the same stack.
  *
@@ -141,7 +157,7 @@ export async function onNode<T extends object>(
  * @throws UserError for the input, the connection to the node, and the operation itself.
  */
 export async function applyCa(
-  input: CommandInput,
+  input: InstallationInput,
   environment: Environment,
   known: CertificatesBySha256,
   context: OperationContext,
@@ -200,15 +216,19 @@ export async function applyCa(
       ...(report.changed ? [] : ["nothing written"]),
     ].join("; "),
   );
-  return formatReport({
-    ...common,
-    hostKey: report.hostKey,
-    os: report.os,
-    trust: report.trust,
-    sha256: wantedHere,
-    alsoTrustedBy: report.alsoTrustedBy,
-    nonce: randomUUID(), // a changed output makes Pulumi run the restart check after each installation
-  });
+  const asBefore = !report.changed && report.loaded === true;
+  return sameReport(
+    {
+      ...common,
+      hostKey: report.hostKey,
+      os: report.os,
+      trust: report.trust,
+      sha256: wantedHere,
+      alsoTrustedBy: report.alsoTrustedBy,
+      nonce: randomUUID(), // a changed output makes Pulumi run the restart check after each other installation
+    },
+    asBefore ? await input.repeats : undefined,
+  );
 }
 
 /**

@@ -24,14 +24,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../support/errors";
 import { defectText } from "../../support/secrets";
 import type { ControlPlane } from "../operations/controlPlane";
-import { applyCa, restartContainerd, type OperationContext, type PinWriter } from "../operations/operations";
-import type { NodeReader } from "../operations/ready";
 import {
-  type CertificatesBySha256,
-  type CommandInput,
-  readCaOutput,
-  readNodeIdentity,
-} from "../protocol/environment";
+  type InstallationInput,
+  type OperationContext,
+  type PinWriter,
+  applyCa,
+  restartContainerd,
+} from "../operations/operations";
+import type { NodeReader } from "../operations/ready";
+import { type CertificatesBySha256, readCaOutput, readNodeIdentity } from "../protocol/environment";
 import type { NodeTarget, StackIdentity, UnreachablePolicy } from "../protocol/spec";
 import { packagedShell } from "../script/packaged";
 import type { InSession } from "../ssh/pool";
@@ -46,6 +47,8 @@ export interface ServedNode {
   readonly hostKey?: string | undefined;
   /** The owner under which a release that made no ids recorded what this stack has on the node. */
   readonly former?: string | undefined;
+  /** What its command printed in an earlier run and is going to print again, where that is known. */
+  readonly repeats?: Promise<string | undefined>;
 }
 
 /** Options of {@link NodeService}. */
@@ -254,10 +257,13 @@ export class NodeService {
   }
 
   /** The targets come from the program; those in the environment are for deletes. */
-  #inputFor({ node, uid }: { readonly node: string; readonly uid: string }): CommandInput {
+  #inputFor({ node, uid }: { readonly node: string; readonly uid: string }): InstallationInput {
     const { nodes, stack, readyTimeout } = this.options;
     const found = nodes.find(({ target }) => target.name === node && target.uid === uid);
-    if (found) return { target: found.target, former: found.former, stack, readyTimeout };
+    if (found) {
+      const { target, former, repeats } = found;
+      return { target, former, stack, readyTimeout, repeats };
+    }
     throw kubernetesProblem.error(
       "bad-environment",
       { subject: `node ${node}`, seen: "this run is not about it" },

@@ -7,8 +7,11 @@ import type { ClusterNode } from "../../kubernetes/types";
 import { readSweepInput } from "../../nodes/protocol/environment";
 import { parseCaReport } from "../../nodes/protocol/report";
 import type { NodeConnection } from "../../nodes/protocol/spec";
+import { type Installation, nodeCommand } from "../../plan/nodeCommand";
+import type { NodePlan } from "../../plan/nodes";
+import { type NodeChange, formatChange, reason } from "../../plan/reasons";
 import { jumpboxAccess } from "../integration/nodes/routes/jumpboxAccess";
-import { comesAfter, named, record } from "./mocks";
+import { comesAfter, named, perform, record } from "./mocks";
 import { sha256, stdout } from "./world";
 
 const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
@@ -32,24 +35,39 @@ const connection: NodeConnection = {
   clusterContext: "tkc-cluster-1",
   cluster: { supervisor: "ns1", namespace: "ns1", name: "tkc-cluster-1" },
 };
-const nodesArgs = (nodes: ClusterNode[], workersAtOnce = 2): TrustedNodesArgs => ({
-  connection,
-  hostKeys: {},
+const installation: Installation = {
+  certificates: [{ registry: "10.213.208.67", sha256 }],
   trustMode: "system",
   removal: { unreachable: "fail", restart: true },
-  nodes: nodes.map((each) => ({
-    node: each,
-    target: {
-      name: each.name,
-      uid: each.uid,
-      machineId: each.machineId,
-      address: each.address,
-      ...connection,
-      hostKey: `SHA256:${"A".repeat(43)}`,
-    },
-    nonce: `nonce-of-${each.name}`,
-  })),
-  certificates: [{ registry: "10.213.208.67", sha256 }],
+  scriptSha256: "cd".repeat(32),
+  owner: "tkc-registry.test",
+  readyTimeoutSeconds: 300,
+};
+const inOrder = (name: string): NodeChange => ({
+  node: name,
+  reasons: [reason("in-order")],
+  action: "none",
+  restart: false,
+});
+const nodesArgs = (
+  nodes: ClusterNode[],
+  workersAtOnce = 2,
+  change: Partial<NodePlan> = {},
+): TrustedNodesArgs => ({
+  connection,
+  hostKeys: {},
+  removal: { unreachable: "fail", restart: true },
+  nodes: nodes.map((each) => {
+    const { name, uid, machineId, address } = each;
+    const target = { name, uid, machineId, address, ...connection, hostKey: `SHA256:${"A".repeat(43)}` };
+    return {
+      ...{ node: each, target, command: nodeCommand(target, installation), nonce: `nonce-of-${name}` },
+      change: Promise.resolve(inOrder(name)),
+      repeats: Promise.resolve(undefined),
+      ...change,
+    };
+  }),
+  certificates: installation.certificates,
   script: { text: "main", sha256: "cd".repeat(32) },
   workersAtOnce,
   readyTimeoutSeconds: 300,
@@ -244,11 +262,14 @@ test("the check of a destroy comes after everything, so that it is asked first, 
 });
 
 test("how nodes are left is in the words of the commands, for which no program runs", async () => {
-  const args = {
-    ...nodesArgs([node("w1", "worker")]),
-    removal: { unreachable: "skip", restart: false },
-  } as const;
-  const registered = await record(() => new TrustedNodes("c", args), stdout);
+  const removal = { unreachable: "skip", restart: false } as const;
+  const args = nodesArgs([node("w1", "worker")]);
+  const { target } = args.nodes[0]!;
+  const command = nodeCommand(target, { ...installation, removal });
+  const registered = await record(
+    () => new TrustedNodes("c", { ...args, removal, nodes: [{ ...args.nodes[0]!, command }] }),
+    stdout,
+  );
   for (const name of ["c-w1-ca", "c-sweep"])
     assert.match(named(registered, name).inputs["delete"] as string, / --unreachable skip --no-restart$/);
 });
@@ -262,6 +283,43 @@ test("a pod that is made in place of one that is gone differs in its container, 
   };
   assert.equal((await containerOf()).env, undefined);
   assert.deepEqual((await containerOf("uid-1")).env, [{ name: "TKC_REGISTRY_REPLACES_POD", value: "uid-1" }]);
+});
+
+test("what is done to a node is logged at its resource, and nothing at those in order", async () => {
+  const told: NodeChange = {
+    node: "w1",
+    reasons: [reason("containerd-older")],
+    action: "install",
+    restart: true,
+  };
+  const { loggedAt, errors } = await perform(
+    () => {
+      const nodes = [node("w1", "worker"), node("w2", "worker")];
+      const args = nodesArgs(nodes);
+      const [first, ...others] = args.nodes;
+      return new TrustedNodes("c", {
+        ...args,
+        nodes: [{ ...first!, change: Promise.resolve(told) }, ...others],
+      });
+    },
+    { outputs: stdout },
+  );
+  assert.deepEqual(errors, []);
+  assert.deepEqual(loggedAt, { "c-w1": [formatChange(told)] });
+});
+
+test("a preview shows what a node's command is going to print again, where that is known, and an update what it printed", async () => {
+  const given = async (preview: boolean, repeats?: string): Promise<unknown> => {
+    const args = nodesArgs([node("w1", "worker")], 2, { repeats: Promise.resolve(repeats) });
+    const { resources } = await perform(() => new TrustedNodes("c", args), { outputs: stdout, preview });
+    const { dependencies, inputs } = named(resources, "c-w1-containerd");
+    assert.ok(dependencies.some((urn) => urn.endsWith("::c-w1-ca")));
+    return (inputs["environment"] as Record<string, unknown>)["TKC_REGISTRY_CA"];
+  };
+  const printed = await given(false);
+  const earlier = String(printed).replace("nonce=n", "nonce=earlier");
+  assert.equal(await given(true, earlier), earlier);
+  assert.equal(await given(false, earlier), printed);
 });
 
 test("a node that was skipped is named with the reason, and needs nothing else to be known", async () => {

@@ -65,14 +65,20 @@ export interface Performed {
   readonly errors: readonly unknown[];
   /** What was logged, by severity. */
   readonly logged: Readonly<Record<"info" | "warn", readonly string[]>>;
+  /** What of it was logged at a resource, by the resource's name. */
+  readonly loggedAt: Readonly<Record<string, readonly string[]>>;
 }
 
 let logged: Record<"info" | "warn", string[]> = { info: [], warn: [] };
+let loggedAt: Record<string, string[]> = {};
 const log = pulumi.log as Pick<typeof pulumi.log, "info" | "warn">;
 for (const severity of ["info", "warn"] as const) {
-  log[severity] = (message) => {
+  log[severity] = async (message, resource) => {
     logged[severity].push(message);
-    return Promise.resolve();
+    if (!resource) return;
+    const at = loggedAt;
+    const urn = await new Promise<string>((resolve) => resource.urn.apply(resolve));
+    (at[urn.split("::").at(-1)!] ??= []).push(message);
   };
 }
 
@@ -102,6 +108,7 @@ export async function perform(
   const resources = new Map<string, Registered>();
   const inputsOf = new Map<string, Record<string, unknown>>();
   const ours = (logged = { info: [], warn: [] });
+  const oursAt = (loggedAt = {});
   await pulumi.runtime.setMocks(
     {
       newResource: ({ type, name, inputs: given }) => {
@@ -156,7 +163,7 @@ export async function perform(
     collected.stop();
     monitor.registerResource = original;
   }
-  return { resources, errors: [...collected.errors], logged: ours };
+  return { resources, errors: [...collected.errors], logged: ours, loggedAt: oursAt };
 }
 
 /** Runs a program that nothing ends early, and gives back what was registered. */

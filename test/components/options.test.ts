@@ -56,6 +56,7 @@ describe("the options of the components", () => {
       "prod-cluster",
       "prod-identity",
       "prod-jumpbox",
+      "prod-plan",
       "prod-removal-check",
       "prod-supervisor",
       "prod-sweep",

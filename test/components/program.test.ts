@@ -65,6 +65,7 @@ describe("a program of the three components", () => {
       [
         "Command other",
         "RegistryTrust prod",
+        "RegistryTrust prod > Command prod-plan",
         "RegistryTrust prod > Command prod-identity",
         "RegistryTrust prod > kubernetes prod-supervisor",
         "RegistryTrust prod > kubernetes prod-cluster",

@@ -22,7 +22,7 @@ interface Earlier {
 /** The last commit before the stack's resources got a component above them. */
 const beforeComponents: Earlier = {
   commit: "cff1acd07beb60f6345dc281a099fcbe675da285",
-  adds: ["tkc-registry:index:RegistryTrust::trust"],
+  adds: ["command:local:Command::trust-plan", "tkc-registry:index:RegistryTrust::trust"],
 };
 /** The last commit before stacks had ids. */
 const beforeIds: Earlier = {

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
+import { riskCodes } from "../../cli/review/findings";
 import type { StackOutputs } from "../../components/stackOutputs";
 import { errorsFile, errorsPage } from "../../docs/errors";
+import { reviewJsonSchema, reviewSchemaFile } from "../../docs/reviewSchema";
 import { schemaFile, settingsFile, settingsJsonSchema, settingsPage } from "../../docs/settings";
 import { UserError } from "../../support/errors";
 
@@ -36,6 +38,17 @@ test("docs/settings.md and settings.schema.json are of the settings that there a
     [schemaFile, settingsJsonSchema()],
   ] as const)
     assert.ok(readFileSync(file, "utf8") === text, `${file} is not of these settings: run \`npm run docs\``);
+});
+
+test("review.schema.json is of what a review finds", () => {
+  assert.ok(readFileSync(reviewSchemaFile, "utf8") === reviewJsonSchema(), "run `npm run docs`");
+});
+
+test("docs/review.md has each risk that a review names", () => {
+  const page = readFileSync(path.join(root, "docs", "review.md"), "utf8");
+  const [, table] = page.split("| Risk | When |\n|---|---|\n");
+  const named = [...table!.split("\n\n")[0]!.matchAll(/^\| `([\w-]+)` \|/gm)].map(([, code]) => code);
+  assert.deepEqual(named, [...riskCodes]);
 });
 
 test("docs/outputs.md has each output of a stack, and each thing that it says of a node", () => {

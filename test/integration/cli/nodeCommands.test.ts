@@ -155,11 +155,13 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       readyTimeout = 300,
       unreachable = "fail",
       former,
+      repeats,
     }: {
       known?: readonly Certificate[];
       readyTimeout?: number;
       unreachable?: UnreachablePolicy;
       former?: string | undefined;
+      repeats?: string | undefined;
     } = {},
   ): Promise<void> => {
     await stop();
@@ -170,7 +172,11 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       connect: { attempts: 2, delay: 1 },
     });
     service = await NodeService.start({
-      ...{ stack: { owner, id }, nodes: [{ target: served, former }], readyTimeout },
+      ...{
+        stack: { owner, id },
+        nodes: [{ target: served, former, repeats: Promise.resolve(repeats) }],
+        readyTimeout,
+      },
       certificates: new Map(known.map((each) => [each.sha256, each])),
       ...{
         inSession: pool.use,
@@ -225,6 +231,22 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     assert.deepEqual(root.snapshot(), before);
     for (const text of [installed.stdout, installed.stderr, removed.stdout, removed.stderr])
       assert.doesNotMatch(text, /PRIVATE KEY/);
+  });
+
+  it("print what a run said earlier where they were to change nothing, and did not", async () => {
+    const first = (await succeed(apply())).stdout.trimEnd();
+    await succeed(restart(first));
+    await serve(target(), { repeats: first });
+    assert.equal((await succeed(apply({ TKC_REGISTRY_READY_TIMEOUT: "60" }))).stdout, first);
+    // Since it was asked, the node has lost what it had.
+    const file = `${certificateFileName("harbor.example:8443", certificate.sha256)}.pem`;
+    fs.rmSync(root.at(`/etc/ssl/certs/${file}`));
+    const repaired = (await succeed(apply())).stdout;
+    assert.notEqual(parseCaReport(repaired).nonce, parseCaReport(first).nonce);
+    // As is what differs in anything but the nonce.
+    await serve(target(), { repeats: first.replace("os=photon", "os=debian") });
+    await succeed(restart(repaired));
+    assert.match((await succeed(apply())).stdout, /^os=photon$/m);
   });
 
   it("leave a node alone that is gone or was replaced, without going there", async () => {

@@ -50,7 +50,7 @@ test("an installed package has the commands for people, which call themselves as
     for (const part of ["bin.js", "dist", "package.json"])
       cpSync(path.join(packageRoot, part), path.join(folder, part), { recursive: true });
     symlinkSync(path.join(packageRoot, "node_modules"), path.join(folder, "node_modules"));
-    for (const name of ["ca", "forget", "login", "verify"]) {
+    for (const name of ["ca", "forget", "login", "review", "verify"]) {
       const [code, said] = await run(name, "--help");
       assert.equal(code, 0, said);
       assert.match(said, new RegExp(`^Usage: npx tkc-registry ${name} `));
@@ -65,7 +65,7 @@ test("an installed package has the commands for people, which call themselves as
     ] as const)
       assert.deepEqual(await run(word), [
         code,
-        "Usage: npx tkc-registry ca|forget|login|verify [options]; each has --help\n",
+        "Usage: npx tkc-registry ca|forget|login|review|verify [options]; each has --help\n",
       ]);
   } finally {
     rmSync(folder, { recursive: true });

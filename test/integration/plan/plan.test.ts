@@ -3,8 +3,10 @@ import { type AddressInfo, createServer } from "node:net";
 import { after, before, beforeEach, describe, it } from "node:test";
 import type { Settings } from "../../../config/settings";
 import { pinName } from "../../../nodes/protocol/spec";
+import { planDigest } from "../../../plan/digest";
 import { type Plan, makePlan } from "../../../plan/plan";
 import type { PreviousState, RecordedNode } from "../../../state/previousState";
+import { recordedNode } from "../../unit/state/state";
 import type { RecordedIdentity } from "../../../state/records";
 import { UserError, describeProblem } from "../../../support/errors";
 import { type TestServer, unusedPort } from "../net/server";
@@ -117,7 +119,7 @@ describe("the plan", () => {
     });
 
     it("tells the nodes of an earlier release under which name they were installed", async () => {
-      const node = { uid: "uid-of-w1", hostKey: undefined, nonce: "n", skipped: false, former: "p.old" };
+      const node = recordedNode({ uid: "uid-of-w1", former: "p.old" });
       const formers = async (change: Partial<RecordedNode>, of: RecordedIdentity): Promise<unknown[]> => {
         const last = state({ ...identities(of), nodes: new Map([["w1", { ...node, ...change }]]) });
         return (await run(settings(), last)).nodes.map(({ former }) => former);
@@ -360,7 +362,7 @@ describe("the plan", () => {
         node("w2", "198.18.1.12"),
         node("w3", "198.18.1.13"),
       );
-      const recorded = { uid: "uid-of-w2", hostKey, nonce: "n", skipped: false, former: undefined };
+      const recorded = recordedNode({ uid: "uid-of-w2", hostKey });
       const last = { ...nothing, nodes: new Map([["w2", recorded]]) };
       const problems = await refused(settings(), last);
       assert.deepEqual(problems.length, 1, problems.join("\n"));
@@ -513,6 +515,49 @@ describe("the plan", () => {
     );
   });
 
+  it("has one digest for the same plan, whatever its secrets are, and others for any other", async () => {
+    const { trust } = settings();
+    const plan = await run();
+    const first = await plan.digest;
+    assert.match(first, /^[0-9a-f]{64}$/);
+    assert.equal(await (await run()).digest, first);
+    const withPods = (change: object): Plan => ({
+      ...plan,
+      deployments: new Map(
+        [...plan.deployments].map(([key, of]) => [key, { ...of, pod: { ...of.pod, ...change } }]),
+      ),
+    });
+    const env = (value: string): Promise<string> => planDigest(withPods({ env: { A: value } }), trust);
+    assert.equal(await env("hunter2"), await env("hunter3"));
+    const otherLogin = new Map(
+      [...plan.pullSecrets].map(([key, places]) => [
+        key,
+        places.map((place) => ({ ...place, dockerConfigJson: "{}" })),
+      ]),
+    );
+    for (const same of [
+      { ...plan, pullSecrets: otherLogin },
+      { ...plan, nodes: [...plan.nodes].reverse() },
+    ])
+      assert.equal(await planDigest(same, trust), first);
+    const [node] = plan.nodes;
+    const others = [
+      { ...plan, nodes: plan.nodes.slice(1) },
+      { ...plan, nodes: [{ ...node!, nonce: "other" }, ...plan.nodes.slice(1)] },
+      { ...plan, jumpbox: { create: true, replaces: "uid-of-pod" } },
+      { ...plan, pullSecrets: new Map() },
+      withPods({ image: "other" }),
+      withPods({ env: { OTHER: "" } }),
+    ];
+    const digests = [
+      first,
+      ...(await Promise.all(others.map((other) => planDigest(other, trust)))),
+      await (await run(settings({ nodes: { readyTimeoutSeconds: 60 } }))).digest,
+      await (await run(settings({ trust: "auto" }))).digest,
+    ];
+    assert.equal(new Set(digests).size, digests.length);
+  });
+
   it("holds a registry to the CA of its first use, until another is accepted by its fingerprint", async () => {
     const given = (accepted: object = {}): Settings => {
       const ca = { from: "chain", trustOnFirstUse: true, ...accepted };
@@ -520,7 +565,7 @@ describe("the plan", () => {
     };
     const first = await run(given());
     assert.deepEqual(
-      first.certificates.map(({ sha256 }) => sha256),
+      first.installation.certificates.map(({ sha256 }) => sha256),
       [world.ca.sha256],
     );
     assert.match(first.warnings.join("\n"), new RegExp(world.ca.sha256));
@@ -528,12 +573,13 @@ describe("the plan", () => {
       ...nothing,
       trusted: new Map([[registry.host, [sha256]]]),
     });
-    assert.equal((await run(given(), trusted(world.ca.sha256))).certificates.length, 1);
+    assert.equal((await run(given(), trusted(world.ca.sha256))).installation.certificates.length, 1);
     const [changed, ...others] = await refused(given(), trusted(world.supervisorCa.sha256));
     assert.deepEqual(others, []);
     assert.match(changed!, /^\[ca-changed\] setting tkc-registry:registries\[0\]\.ca: /);
     assert.equal(
-      (await run(given({ sha256: world.ca.sha256 }), trusted(world.supervisorCa.sha256))).certificates.length,
+      (await run(given({ sha256: world.ca.sha256 }), trusted(world.supervisorCa.sha256))).installation
+        .certificates.length,
       1,
     );
   });

@@ -42,6 +42,7 @@ describe("a node whose command fails", { skip }, () => {
       import * as pulumi from "@pulumi/pulumi";
       import { local } from "@pulumi/command";
       import { RemovalCheck } from ${JSON.stringify(path.join(projectRoot, "components", "removalCheck"))};
+      import { nodeCommand } from ${JSON.stringify(path.join(projectRoot, "plan", "nodeCommand"))};
       import { TrustedNodes } from ${JSON.stringify(path.join(projectRoot, "components", "trustedNodes"))};
       pulumi.runtime.registerStackTransformation(({ type, props, opts }) => ({
         opts,
@@ -56,12 +57,15 @@ describe("a node whose command fails", { skip }, () => {
       };
       const node = (name: string, role: string) => {
         const known = { name, uid: "uid-" + name, machineId: "m", address: "10.0.0.1" };
+        const target = { ...known, ...connection };
         return {
-          node: { ...known, role, osImage: "o", ready: true, pins: {} },
-          target: { ...known, ...connection },
-          nonce: "n",
+          ...{ node: { ...known, role, osImage: "o", ready: true, pins: {} }, target, nonce: "n" },
+          command: nodeCommand(target, { ...common, certificates, trustMode: "system", scriptSha256: "s" }),
+          change: Promise.resolve({ node: name, reasons: [], action: "none", restart: false }),
+          repeats: Promise.resolve(undefined),
         };
       };
+      const certificates = [{ registry: "r.example", sha256: ${JSON.stringify(sha256)} }];
       const common = {
         ...{ connection, hostKeys: {}, removal: { unreachable: "fail", restart: true } },
         ...{ readyTimeoutSeconds: 300, owner: "o", id: ${JSON.stringify(id)} },
@@ -69,8 +73,7 @@ describe("a node whose command fails", { skip }, () => {
       const nodes = new TrustedNodes("c1", {
         ...common,
         nodes: [node("cp-1", "control-plane"), node("bad-1", "worker"), node("w-1", "worker")],
-        certificates: [{ registry: "r.example", sha256: ${JSON.stringify(sha256)} }],
-        ...{ trustMode: "system", script: { text: "s", sha256: "s" }, workersAtOnce: 8 },
+        ...{ certificates, script: { text: "s", sha256: "s" }, workersAtOnce: 8 },
       });
       const later = new local.Command("later", { create: "echo later" }, { dependsOn: [nodes] });
       new RemovalCheck("removal-check", common, { dependsOn: [nodes, later] });

@@ -14,6 +14,8 @@ export const skip: string | false = toolsAreBuilt(["pulumi"])
 
 export interface Project {
   readonly folder: string;
+  /** In which the CLI works on the project's stacks. */
+  readonly env: NodeJS.ProcessEnv;
   /** Replaces the program. */
   write(program: string): Promise<void>;
   /** Runs the CLI; its failure is a failure of the test, unless `allowFailure`. */
@@ -44,7 +46,13 @@ export async function makeProject(): Promise<Project> {
   await writeFile(path.join(program, "Pulumi.yaml"), "name: standins\nruntime: nodejs\n");
   await writeFile(path.join(program, "package.json"), JSON.stringify({ name: "standins", main: "index.ts" }));
   const tsconfig = {
-    compilerOptions: { module: "commonjs", target: "ES2022", noCheck: true, skipLibCheck: true },
+    compilerOptions: {
+      module: "commonjs",
+      target: "ES2022",
+      noCheck: true,
+      skipLibCheck: true,
+      esModuleInterop: true,
+    },
   };
   await writeFile(path.join(program, "tsconfig.json"), JSON.stringify(tsconfig));
   const env = pulumiEnvironment(labTools(), { folder: path.join(folder, "pulumi") });
@@ -52,7 +60,7 @@ export async function makeProject(): Promise<Project> {
     pulumi(args, { env: { ...env, ...further }, cwd: program, timeout: 240, ...options });
   await run(["stack", "init", "test"]);
   return {
-    folder: program,
+    ...{ folder: program, env },
     write: (text) => writeFile(path.join(program, "index.ts"), text),
     run,
     outputs: async () =>

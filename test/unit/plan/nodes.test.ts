@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { ClusterNode } from "../../../kubernetes/types";
-import { goneFacts, nodesFact, silenceWarning } from "../../../plan/nodes";
+import { goneFacts, goneNodes, nodesFact, silenceWarning } from "../../../plan/nodes";
 import type { PreviousState } from "../../../state/previousState";
+import { recordedNode } from "../state/state";
 
 const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   ...{
@@ -27,18 +28,18 @@ describe("what is said of nodes", () => {
   });
 
   it("names those that the stack has and the cluster no longer, from which nothing is removed", () => {
-    const recorded = { uid: "u", hostKey: undefined, nonce: "n", skipped: false, former: undefined };
     const previous = (...names: string[]) =>
-      ({ nodes: new Map(names.map((name) => [name, recorded])) }) as Pick<
+      ({ nodes: new Map(names.map((name) => [name, recordedNode()])) }) as Pick<
         PreviousState,
         "nodes"
       > as PreviousState;
     const there = [node("w1", "worker")];
-    assert.deepEqual(goneFacts(there, previous("w1")), []);
-    assert.deepEqual(goneFacts(there, previous("w1", "w2")), [
+    const facts = (last: PreviousState): readonly string[] => goneFacts(goneNodes(there, last));
+    assert.deepEqual(facts(previous("w1")), []);
+    assert.deepEqual(facts(previous("w1", "w2")), [
       "no longer in the cluster, so that nothing is removed from it: w2",
     ]);
-    assert.deepEqual(goneFacts(there, previous("w3", "w2")), [
+    assert.deepEqual(facts(previous("w3", "w2")), [
       "no longer in the cluster, so that nothing is removed from them: w2, w3",
     ]);
   });

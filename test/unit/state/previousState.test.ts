@@ -18,6 +18,9 @@ const stdout = formatReport({
 const command = (outputs: unknown) => ({ type: "command:local:Command", outputs });
 const environment = { TKC_REGISTRY_NONCE: "of-the-installation" };
 
+const ca = (printed: string) =>
+  command({ stdout: printed, environment, create: "install", delete: "remove" });
+
 const metadata = { namespace: "ns1", name: "jumpbox-ubuntu", uid: "uid-of-pod" };
 const pod = (env?: object[]) => ({
   type: "kubernetes:core/v1:Pod",
@@ -29,6 +32,10 @@ const w1 = {
   nonce: "of-the-installation",
   skipped: false,
   former: undefined,
+  command: { create: "install", delete: "remove", environment },
+  certificates: [],
+  report: stdout,
+  settled: false,
 };
 const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
 
@@ -42,7 +49,7 @@ describe("what the state holds", () => {
     const secret = { namespace: "default", name: "harbor-svc-pull-secret", uid: "uid-of-secret" };
     const { nodes, jumpbox, objects } = read({
       "urn:stack": { type: "pulumi:pulumi:Stack", outputs: { jumpbox: "other" } },
-      "urn:w1-ca": command({ stdout, environment }),
+      "urn:w1-ca": ca(stdout),
       "urn:pod": pod(),
       "urn:secret": {
         type: "kubernetes:core/v1:Secret",
@@ -70,13 +77,26 @@ describe("what the state holds", () => {
   it("tells which nodes were skipped, before or after their installation", () => {
     const skippedCa = "version=1\nreport=ca\nnode=w1\nuid=uid-1\nskipped=ssh-timeout\nnonce=n";
     const skippedRestart = "version=1\nreport=containerd\nnode=w1\nuid=uid-1\nskipped=ssh-lost";
-    const never = read({ "urn:w1-ca": command({ stdout: skippedCa, environment }) });
-    assert.deepEqual(never.nodes.get("w1"), { ...w1, hostKey: undefined, skipped: true });
+    const never = read({ "urn:w1-ca": ca(skippedCa) });
+    assert.deepEqual(never.nodes.get("w1"), {
+      ...w1,
+      ...{ hostKey: undefined, skipped: true, report: skippedCa },
+    });
     const later = read({
       "urn:w1-containerd": command({ stdout: skippedRestart, environment: { TKC_REGISTRY_CA: stdout } }),
-      "urn:w1-ca": command({ stdout, environment }),
+      "urn:w1-ca": ca(stdout),
     });
-    assert.deepEqual(later.nodes.get("w1"), { ...w1, skipped: true });
+    assert.deepEqual(later.nodes.get("w1"), { ...w1, skipped: true, settled: true });
+  });
+
+  it("tells which nodes' containerds were looked after since their installation", () => {
+    const settled = (given: string): boolean | undefined =>
+      read({
+        "urn:w1-ca": ca(stdout),
+        "urn:w1-containerd": command({ stdout: "", environment: { TKC_REGISTRY_CA: given } }),
+      }).nodes.get("w1")?.settled;
+    assert.equal(settled(stdout), true);
+    assert.equal(settled(stdout.replace("of-the-run", "of-an-earlier-run")), false);
   });
 
   it("is the certificates that nodes were to trust, even of a run that was cut off", () => {

@@ -1,5 +1,6 @@
 /** Exported states for the tests of `npm run verify`. */
 import { formatReport } from "../../../nodes/protocol/report";
+import type { RecordedNode } from "../../../state/previousState";
 import { type NodeTarget, nodeEnvironment } from "../../../nodes/protocol/spec";
 
 export const hostKey = `SHA256:${"A".repeat(43)}`;
@@ -16,6 +17,14 @@ export const target = (change: Partial<NodeTarget> = {}): NodeTarget => ({
   access: { kind: "direct" },
   sshKey: { from: "supervisor", context: "ns1", namespace: "ns1", cluster: "tkc-cluster-1" },
   clusterContext: "tkc-cluster-1",
+  ...change,
+});
+
+/** What a state holds of a node that is in order. */
+export const recordedNode = (change: Partial<RecordedNode> = {}): RecordedNode => ({
+  ...{ uid: "uid", hostKey: undefined, nonce: "recorded", skipped: false, former: undefined },
+  ...{ command: { create: undefined, delete: undefined, environment: {} }, certificates: [] },
+  ...{ report: "", settled: true },
   ...change,
 });
 

@@ -10,7 +10,7 @@ import { after, describe, it } from "node:test";
 import { text as textOf } from "node:stream/consumers";
 import { promisify } from "node:util";
 import fc from "fast-check";
-import { removalCommand } from "../../../../components/trustedNode";
+import { removalCommand } from "../../../../plan/nodeCommand";
 import { nodeVariables, trustModes, trustedCertificateSchema } from "../../../../nodes/protocol/spec";
 import { type JumpboxAccess, throughJumpbox } from "../../../../nodes/routes/transport";
 import { certificateFileName, nodeScript, remoteCommand, shellQuote } from "../../../../nodes/script/script";

@@ -1,0 +1,113 @@
+/**
+ * What a preview says of nodes: what the engine does with each, why, and when it is its turn.
+ * It never guesses a reason: the program gives them, at the node's resource.
+ */
+import { z } from "zod";
+import { planLanes } from "../../plan/lanes";
+import { type NodeChange, type NodeReason, parseChange, reason } from "../../plan/reasons";
+import { environmentOf, resourceTypes } from "../../state/records";
+import type { NodeReview } from "./findings";
+import { type Preview, type Step, changes } from "./preview";
+
+const nodeRecord = z.object({ node: z.string(), role: z.enum(["control-plane", "worker"]).optional() });
+const nodesRecord = z.object({ workersAtOnce: z.int().positive() });
+
+/** What the program says of nodes: at the resource of each, or of one that is gone, at that of all. */
+function changesSaid({ diagnostics }: Preview): (urn: string, node: string) => readonly NodeChange[] {
+  const said = diagnostics.flatMap(({ urn, message }) => {
+    const change = parseChange(message);
+    return change ? [{ urn, change }] : [];
+  });
+  return (urn, node) =>
+    said.filter(({ urn: at, change }) => at === urn && change.node === node).map(({ change }) => change);
+}
+
+/** The names of nodes, by the URNs of their resources. */
+export function nodeNames({ steps }: Pick<Preview, "steps">): ReadonlyMap<string, string> {
+  return new Map(
+    steps.flatMap(({ urn, type, before, after }) => {
+      const record =
+        type === resourceTypes.node ? nodeRecord.safeParse((after ?? before)?.inputs).data : undefined;
+      return record ? [[urn, record.node] as const] : [];
+    }),
+  );
+}
+
+/** The variables of a command that differ, by name: their values may be anything. */
+function changedVariables(before: unknown, after: unknown): string[] {
+  const [old, now] = [environmentOf(before), environmentOf(after)];
+  return [...new Set([...Object.keys(old), ...Object.keys(now)])]
+    .filter((name) => name.startsWith("TKC_REGISTRY_") && old[name] !== now[name])
+    .sort();
+}
+
+/** The reason of a node that is touched, where the program gives none: as of a program of an earlier release. */
+function plainReason(node: Step, commands: readonly Step[]): NodeReason {
+  if (!node.before) return reason("new");
+  const names = commands.flatMap(({ before, after }) => changedVariables(before?.inputs, after?.inputs));
+  const what = names.length > 0 ? `: ${[...new Set(names)].join(", ")}` : "";
+  return reason("settings-changed", { text: `what its commands are given changes${what}` });
+}
+
+function reviewNode(
+  node: Step,
+  set: Step,
+  commands: readonly Step[],
+  saidOf: ReturnType<typeof changesSaid>,
+): Omit<NodeReview, "step"> {
+  const record = nodeRecord.safeParse((node.after ?? node.before)?.inputs).data;
+  const common = { cluster: set.name, name: record?.node ?? node.name, role: record?.role ?? null };
+  const said = [node, set].flatMap(({ urn }) => saidOf(urn, common.name));
+  const shown = (reasons: readonly NodeReason[]): NodeReview["reasons"] =>
+    reasons.map(({ code, host, text }) => ({ code, host: host ?? null, text }));
+  const reasons = said.flatMap((change) => change.reasons);
+  if (!node.after) {
+    const given = reasons.length > 0 ? reasons : [reason("no-longer-in-cluster")];
+    return set.after
+      ? { ...{ ...common, action: "remove", restart: false }, reasons: shown(given) }
+      : {
+          ...{ ...common, action: "remove", restart: null },
+          reasons: shown([reason("settings-changed", { text: "its cluster leaves the stack" })]),
+        };
+  }
+  if (commands.some(changes))
+    return {
+      ...{ ...common, action: "install" },
+      reasons: shown(reasons.length > 0 ? reasons : [plainReason(node, commands)]),
+      restart: said.find(({ action }) => action === "install")?.restart ?? null,
+    };
+  const action = said.some((change) => change.action === "skip") ? "skip" : "none";
+  return { ...common, action, reasons: shown(reasons), restart: false };
+}
+
+/** When it is whose turn, by name: nodes that are left alone take no time. */
+function turns(nodes: readonly Omit<NodeReview, "step">[], width: number): ReadonlyMap<string, number> {
+  const found = new Map<string, number>();
+  const live = nodes.flatMap(({ name, role, action }) =>
+    action === "remove" || role === null ? [] : [{ name, role, action }],
+  );
+  for (const { node, after } of planLanes(live, width)) {
+    const earlier = Math.max(0, ...after.map((name) => found.get(name)!));
+    found.set(node.name, earlier + (node.action === "install" ? 1 : 0));
+  }
+  return found;
+}
+
+/** All nodes, those that are touched first, in the order of their turns. */
+export function reviewNodes(preview: Preview): NodeReview[] {
+  const said = changesSaid(preview);
+  const childrenOf = (parent: string, type: string): Step[] =>
+    preview.steps.filter((step) => step.parent === parent && step.type === type);
+  return preview.steps
+    .filter(({ type }) => type === resourceTypes.nodes)
+    .flatMap((set) => {
+      const nodes = childrenOf(set.urn, resourceTypes.node).map((node) =>
+        reviewNode(node, set, childrenOf(node.urn, resourceTypes.command), said),
+      );
+      const width = nodesRecord.safeParse(set.after?.inputs).data?.workersAtOnce;
+      const turn = width === undefined ? new Map<string, number>() : turns(nodes, width);
+      return nodes
+        .map((node) => ({ ...node, step: node.action === "install" ? (turn.get(node.name) ?? null) : null }))
+        .sort((a, b) => (a.step ?? Infinity) - (b.step ?? Infinity) || (a.name < b.name ? -1 : 1));
+    });
+}
