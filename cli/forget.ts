@@ -24,7 +24,7 @@ import { type Problem, UserError, describeProblem } from "../support/errors";
 import { labelValue } from "../support/names";
 import { printable } from "../support/text";
 import { checkStackName, chosenSets, commandForPeople, readArguments, seeHelp } from "./arguments";
-import { withOwnSessions } from "./nodeCommands";
+import { removalContext, withOwnSessions } from "./nodeCommands";
 import { cliProblem } from "./problems";
 import { withProgress } from "./progress";
 import { exportState } from "./verify/stackExport";
@@ -279,15 +279,14 @@ export async function forget(args: readonly string[]): Promise<void> {
   }
   for (const sharing of clusters) {
     if (clusters.length > 1) say(`${sharing.map(({ trust }) => trust).join(", ")}:`);
-    await withOwnSessions({ unreachable, restart: true }, async (context) => {
-      const forgotten = forgetOn(request, sharing, context).catch((error: unknown) => {
-        if (!(error instanceof UserError)) throw error;
-        process.stderr.write(`${error.message}\n`);
-        return 1;
-      });
-      codes.push(await forgotten);
-      return "";
+    const forgotten = withOwnSessions((run) =>
+      forgetOn(request, sharing, removalContext(run, { unreachable, restart: true })),
+    ).catch((error: unknown) => {
+      if (!(error instanceof UserError)) throw error;
+      process.stderr.write(`${error.message}\n`);
+      return 1;
     });
+    codes.push(await forgotten);
   }
   process.exitCode = Math.max(...codes);
 }

@@ -6,12 +6,8 @@ import * as readline from "node:readline";
 import { Writable } from "node:stream";
 import type { Command } from "commander";
 import { checkCertificates } from "../certificates/certificates";
-import {
-  kubeconfigFiles,
-  mergeKubeconfig,
-  updateKubeconfig,
-  type KubeconfigEntry,
-} from "../kubernetes/kubeconfig";
+import { mergeKubeconfig, updateKubeconfig, type KubeconfigEntry } from "../kubernetes/kubeconfig";
+import { kubeconfigFiles } from "../kubernetes/kubeconfigFiles";
 import { parseRegistryHost } from "../registry/host";
 import { type Problem, UserError } from "../support/errors";
 import { commandForPeople, readArguments, seeHelp } from "./arguments";

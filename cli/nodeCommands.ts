@@ -1,55 +1,78 @@
 /**
- * The commands that the stack runs on nodes, each in a process of its own. stdout is what the stack keeps; stderr is
- * for people. Their names, arguments and environment are in state: an interface.
+ * The commands that the stack runs on nodes. stdout is what the stack keeps; stderr is for people. Their names, arguments
+ * and environment are in state: an interface.
  */
-import { namedContexts } from "../kubernetes/client";
 import { listNodes } from "../kubernetes/nodes";
 import { writePin } from "../kubernetes/pins";
-import { controlPlaneOf } from "../nodes/operations/controlPlane";
 import { nodeReader } from "../nodes/operations/ready";
 import { type RemovalContext, removeCa, sweep } from "../nodes/operations/removal";
-import { unreachablePolicy } from "../nodes/protocol/environment";
+import { type Environment, unreachablePolicy } from "../nodes/protocol/environment";
 import { callService } from "../nodes/service/client";
-import type { SessionPool } from "../nodes/ssh/pool";
 import { proveCluster } from "../vsphere/cluster";
 import { nodeProblem } from "../nodes/problems";
 import { commandInStates, parseArguments } from "./arguments";
-import { openPool } from "./sessions";
+import { Sessions } from "./sessions";
 
-/** Runs a removal with sessions of this process, and closes them afterwards. */
-export async function withOwnSessions(
+/** What a command of a removal is given, by its own process or by one that serves several. */
+export interface RemovalRun {
+  readonly environment: Environment;
+  readonly sessions: Sessions;
+  /** Says one line to people. */
+  readonly log: (line: string) => void;
+  /** Aborts when the command that waits for this has ended. Nothing is begun on a node then. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A command of a removal: gives what it prints. */
+export type RemovalCommand = (args: readonly string[], run: RemovalRun) => Promise<string>;
+
+export const logToStderr = (line: string): void => void process.stderr.write(`${line}\n`);
+
+/** What the removal from nodes is given. */
+export function removalContext(
+  { sessions, log, signal }: Omit<RemovalRun, "environment">,
   options: Pick<RemovalContext, "unreachable" | "restart">,
-  act: (context: RemovalContext) => Promise<string>,
-): Promise<string> {
-  const openContext = namedContexts();
-  let opened: Promise<SessionPool> | undefined;
+): RemovalContext {
+  const { open, controlPlane } = sessions;
+  return {
+    ...options,
+    ...(signal ? { signal } : {}),
+    inSession: async (target, hostKey, act) => {
+      const pool = await sessions.pool(target);
+      return await pool.use(target, hostKey, (session) => {
+        signal?.throwIfAborted();
+        return act(session);
+      });
+    },
+    readNode: nodeReader(open),
+    notePin: async (target, stack, hostKey) =>
+      writePin(await open(target.clusterContext), target, stack, hostKey),
+    controlPlane,
+    skipRefusals: true,
+    listNodes: async (name) => listNodes(await open(name)),
+    proveCluster: (name, cluster) =>
+      proveCluster(
+        () => open(name),
+        ({ supervisor }) => open(supervisor),
+        cluster,
+      ),
+    log,
+  };
+}
+
+/** Runs a removal with sessions of its own, and closes them afterwards. */
+export async function withOwnSessions<T>(act: (run: RemovalRun) => Promise<T>): Promise<T> {
+  const sessions = new Sessions();
   try {
-    return await act({
-      ...options,
-      inSession: async (target, hostKey, run) =>
-        (await (opened ??= openPool(target, openContext))).use(target, hostKey, run),
-      readNode: nodeReader(openContext),
-      notePin: async (target, stack, hostKey) =>
-        writePin(await openContext(target.clusterContext), target, stack, hostKey),
-      controlPlane: controlPlaneOf(openContext),
-      skipRefusals: true,
-      listNodes: async (name) => listNodes(await openContext(name)),
-      proveCluster: (name, cluster) =>
-        proveCluster(
-          () => openContext(name),
-          ({ supervisor }) => openContext(supervisor),
-          cluster,
-        ),
-      log: (line) => void process.stderr.write(`${line}\n`),
-    });
+    return await act({ environment: process.env, sessions, log: logToStderr });
   } finally {
-    await (await opened?.catch(() => undefined))?.close();
+    await sessions.close();
   }
 }
 
 type Verb = () => Promise<string>;
 
-async function dispatch(name: string, verbs: Readonly<Record<string, Verb>>, verb: string): Promise<void> {
+function dispatch(name: string, verbs: Readonly<Record<string, Verb>>, verb: string): Promise<string> {
   const run = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
   if (!run) {
     throw nodeProblem.error(
@@ -59,7 +82,7 @@ async function dispatch(name: string, verbs: Readonly<Record<string, Verb>>, ver
       Object.keys(verbs),
     );
   }
-  process.stdout.write(await run());
+  return run();
 }
 
 /**
@@ -68,7 +91,7 @@ async function dispatch(name: string, verbs: Readonly<Record<string, Verb>>, ver
  * for passing over nodes that can't be reached, which the variable TKC_REGISTRY_UNREACHABLE_NODES overrides, and
  * `--no-restart` for leaving containerd alone.
  */
-export async function ca(args: readonly string[]): Promise<void> {
+export const ca: RemovalCommand = async (args, run) => {
   const command = commandInStates()
     .argument("[VERB...]")
     .option("--unreachable <POLICY>")
@@ -80,25 +103,26 @@ export async function ca(args: readonly string[]): Promise<void> {
     ]),
   )!;
   const { unreachable: policy = "fail", restart }: { unreachable?: string; restart?: boolean } = values;
+  const { environment } = run;
   const removal = (act: typeof removeCa): Promise<string> => {
-    const unreachable = unreachablePolicy(process.env, policy);
-    return withOwnSessions({ unreachable, restart: restart !== false }, (context) =>
-      act(process.env, context),
-    );
+    const unreachable = unreachablePolicy(environment, policy);
+    return act(environment, removalContext(run, { unreachable, restart: restart !== false }));
   };
   const verbs: Record<string, Verb> = {
-    apply: () => callService("ca apply", process.env),
+    apply: () => callService("ca apply", environment),
     remove: () => removal(removeCa),
     sweep: () => removal(sweep),
   };
-  await dispatch("ca", verbs, words[0] ?? "");
+  return await dispatch("ca", verbs, words[0] ?? "");
+};
+
+/** The same in a process of its own. */
+export async function caAlone(args: readonly string[]): Promise<void> {
+  process.stdout.write(await withOwnSessions((run) => ca(args, run)));
 }
 
 /** `containerd restart`: has the running program restart containerd where it has not loaded the certificates. */
 export async function containerd(args: readonly string[]): Promise<void> {
-  await dispatch(
-    "containerd",
-    { restart: () => callService("containerd restart", process.env) },
-    args[0] ?? "",
-  );
+  const verbs: Record<string, Verb> = { restart: () => callService("containerd restart", process.env) };
+  process.stdout.write(await dispatch("containerd", verbs, args[0] ?? ""));
 }

@@ -3,7 +3,7 @@
  * before an `up` ask, and refuses while everything is still there. It changes nothing.
  */
 import { type Right, checkRights, missingRights } from "../kubernetes/checks";
-import { type KubeContext, type OpenContext, namedContexts } from "../kubernetes/client";
+import { type KubeContext, type OpenContext } from "../kubernetes/client";
 import { openBoth } from "../kubernetes/contexts";
 import { listNodes } from "../kubernetes/nodes";
 import type { ClusterNode } from "../kubernetes/types";
@@ -20,13 +20,11 @@ import { proveCluster, proveSupervisor } from "../vsphere/cluster";
 import { nodeProblem } from "../nodes/problems";
 import { commandInStates, parseArguments } from "./arguments";
 import { withProgress } from "./progress";
-import { openPool, openTransport } from "./sessions";
-
-const log = (line: string): void => void process.stderr.write(`${line}\n`);
+import { type RemovalCommand, type RemovalRun, logToStderr } from "./nodeCommands";
+import { Sessions } from "./sessions";
 
 /** The contexts of the state, whose messages name the login that renews them. */
-function recordedContexts({ clusterContext, cluster }: NodeConnection): OpenContext {
-  const others = namedContexts();
+function recordedContexts({ clusterContext, cluster }: NodeConnection, others: OpenContext): OpenContext {
   if (!cluster) return others;
   const { supervisor: over, namespace, name } = cluster;
   const both = openBoth(
@@ -105,6 +103,7 @@ async function checkNodes(
   { connection, hostKeys, stack }: SweepInput,
   pool: SessionPool,
   unreachable: UnreachablePolicy,
+  log: RemovalRun["log"],
 ): Promise<void> {
   const targets = sweptTargets(nodes, connection, hostKeys, pinName(stack)).map((target) => ({
     target,
@@ -123,26 +122,31 @@ async function checkNodes(
   await withProgress(
     Promise.all(all),
     () => `Reaching the nodes: ${answered} of ${nodes.length} have answered`,
+    log,
   );
   const [first, ...rest] = problems;
   if (first) throw new UserError(first, ...rest);
 }
 
-async function check(input: SweepInput, unreachable: UnreachablePolicy): Promise<void> {
+async function check(
+  input: SweepInput,
+  unreachable: UnreachablePolicy,
+  { sessions, log }: RemovalRun,
+): Promise<void> {
   const { connection } = input;
   const { clusterContext, cluster: recorded } = connection;
-  const open = recordedContexts(connection);
+  const open = recordedContexts(connection, sessions.open);
   const cluster = open(clusterContext);
   const standing = proveCluster(
     () => cluster,
     ({ supervisor }) => open(supervisor),
     recorded,
   );
-  const transport = openTransport(connection, open);
+  const transport = sessions.transport(connection, open);
   const checks = allChecks([
     standing,
     cluster.then(checkCluster),
-    openPool(connection, open, transport),
+    sessions.pool(connection, open),
     checkSupervisor(connection, open),
     checkWay(connection, open, transport),
   ]);
@@ -155,14 +159,14 @@ async function check(input: SweepInput, unreachable: UnreachablePolicy): Promise
     return;
   }
   const [, nodes, pool] = await checks;
-  await checkNodes(nodes, input, pool, unreachable);
+  await checkNodes(nodes, input, pool, unreachable, log);
   log(
     `checked before anything is taken down: ${counted(nodes.length, "node")} of ${recorded?.name ?? clusterContext}`,
   );
 }
 
 /** Takes `--unreachable skip` as the removal does. */
-export async function checkRemoval(args: readonly string[]): Promise<void> {
+export const checkForRemoval: RemovalCommand = async (args, run) => {
   const command = commandInStates().option("--unreachable <POLICY>");
   const { values } = parseArguments(command, args, (seen) =>
     nodeProblem.error("unknown-command", { subject: 'command "check-removal"', seen }, "installed", [
@@ -170,14 +174,20 @@ export async function checkRemoval(args: readonly string[]): Promise<void> {
     ]),
   )!;
   const { unreachable: policy = "fail" }: { unreachable?: string } = values;
-  const unreachable = unreachablePolicy(process.env, policy);
-  const input = readSweepInput(process.env);
-  const done = withProgress(check(input, unreachable), () => "Checking before anything is taken down");
-  const exitCode = await done.then(
+  const unreachable = unreachablePolicy(run.environment, policy);
+  const input = readSweepInput(run.environment);
+  await withProgress(check(input, unreachable, run), () => "Checking before anything is taken down", run.log);
+  return "";
+};
+
+/** The same in a process of its own. */
+export async function checkRemoval(args: readonly string[]): Promise<void> {
+  const run = { environment: process.env, sessions: new Sessions(), log: logToStderr };
+  const exitCode = await checkForRemoval(args, run).then(
     () => 0,
     (error: unknown) => {
       if (!(error instanceof UserError)) throw error;
-      log(error.message);
+      logToStderr(error.message);
       return 1;
     },
   );

@@ -2,42 +2,10 @@
  * The commands that a stack's resources run, and those that people run by `npm run`.
  * It never imports the program of the stack. The names and arguments are in
  * state, where `destroy` finds them with no program running: `v1` is the version of that interface.
+ *
+ * All commands are another bundle: one that another process serves does without.
  */
-import { UserError } from "../support/errors";
-import { defectText } from "../support/secrets";
-import { nodeProblem } from "../nodes/problems";
-
-type Command = (args: readonly string[]) => Promise<void>;
-
-const commands: Record<string, () => Promise<Command>> = {
-  "v1 ca": async () => (await import("./nodeCommands.js")).ca,
-  "v1 check-removal": async () => (await import("./removalCheck.js")).checkRemoval,
-  "v1 check-settings": async () => (await import("./checkSettings.js")).checkSettings,
-  "v1 containerd": async () => (await import("./nodeCommands.js")).containerd,
-  "v1 service-account": async () => (await import("./serviceAccountCommand.js")).serviceAccount,
-  "v1 forget": async () => (await import("./forget.js")).forget,
-  "v1 init": async () => (await import("./init/init.js")).init,
-  "v1 login": async () => (await import("./loginCommand.js")).loginCommand,
-  "v1 review": async () => (await import("./review/review.js")).review,
-  "v1 show-ca": async () => (await import("./ca/showCa.js")).showCa,
-  "v1 verify": async () => (await import("./verify/verify.js")).verify,
-};
-
-async function main(argv: readonly string[]): Promise<void> {
-  const [version = "", name = "", ...args] = argv;
-  const load = commands[`${version} ${name}`];
-  if (!load) {
-    throw nodeProblem.error(
-      "unknown-command",
-      { subject: `command "${version} ${name}"`, seen: "this release of tkc-registry does not know it" },
-      "installed",
-      Object.keys(commands),
-    );
-  }
-  await (
-    await load()
-  )(args);
-}
+import { borrow, isRemoval } from "./removals/client";
 
 // The reader of stdout may stop early, as `head` does. The result has no reader then. stderr has only messages: to lose one
 // never ends the work on a node.
@@ -48,15 +16,10 @@ process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
 });
 process.stderr.on("error", () => undefined);
 
-const report = (error: unknown): void =>
-  void process.stderr.write(`${error instanceof UserError ? error.message : defectText(error)}\n`);
+async function run(argv: readonly string[]): Promise<void> {
+  const code = isRemoval(argv) ? await borrow(argv) : undefined;
+  if (code !== undefined) process.exit(code);
+  await (await import("./allCommands.js")).runCommand(argv);
+}
 
-// A defect in a callback: there is nobody else to print it.
-process.on("uncaughtException", (error) => {
-  report(error);
-  process.exit(process.exitCode ?? 1);
-});
-main(process.argv.slice(1)).catch((error: unknown) => {
-  report(error);
-  process.exitCode ??= 1;
-});
+void run(process.argv.slice(1));

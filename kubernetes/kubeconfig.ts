@@ -4,21 +4,12 @@
  */
 import { randomBytes } from "node:crypto";
 import { chown, lstat, mkdir, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
-import { homedir } from "node:os";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { type Problem, UserError } from "../support/errors";
 import { printable } from "../support/text";
 import { kubernetesProblem } from "./problems";
-
-/** The files that kubectl reads, in its order of precedence: those of `KUBECONFIG`, or else `~/.kube/config`. */
-export function kubeconfigFiles(
-  environment: NodeJS.ProcessEnv = process.env,
-): readonly [string, ...string[]] {
-  const [first, ...rest] = (environment.KUBECONFIG ?? "").split(path.delimiter).filter((file) => file !== "");
-  return first === undefined ? [path.join(homedir(), ".kube", "config")] : [first, ...rest];
-}
 
 /** A context with its cluster and its user, as `login` writes them. */
 export interface KubeconfigEntry {

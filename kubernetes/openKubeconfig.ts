@@ -9,7 +9,8 @@ import { z } from "zod";
 import { UserError } from "../support/errors";
 import { rememberSecret } from "../support/secrets";
 import { printable } from "../support/text";
-import { kubeconfigFiles, parseKubeconfigYaml } from "./kubeconfig";
+import { parseKubeconfigYaml } from "./kubeconfig";
+import { kubeconfigFiles } from "./kubeconfigFiles";
 import { type KubernetesCode, kubernetesProblem } from "./problems";
 
 /** What client-go reads of a user and the client's own loader does not (`clientcmd/api/v1/types.go`, Kubernetes 1.33). */

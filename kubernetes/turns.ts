@@ -117,7 +117,8 @@ export class Turns {
   }
 
   async #once<T>(options: TurnOptions, end: number, act: (turn: Turn) => Promise<T>): Promise<T> {
-    const { node, fence, log } = options;
+    const { node, fence, log, signal } = options;
+    signal?.throwIfAborted(); // it waited for another turn of this process
     const lease = await this.#acquire(options, end);
     if (lease === undefined) {
       await fence(undefined);

@@ -5,7 +5,8 @@
 import { request } from "node:http";
 import { text } from "node:stream/consumers";
 import type { Environment } from "../protocol/environment";
-import { formatEnvironment, link, separator, shortestPath } from "./serviceProtocol";
+import { shortestPath } from "./privateFolder";
+import { formatEnvironment, link, separator } from "./serviceProtocol";
 import { nodeProblem } from "../problems";
 
 /**

@@ -7,8 +7,6 @@ import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   existsSync,
-  lstatSync,
-  mkdirSync,
   readdirSync,
   readlinkSync,
   renameSync,
@@ -18,7 +16,6 @@ import {
   writeFileSync,
 } from "node:fs";
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
-import { createConnection } from "node:net";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../support/errors";
@@ -36,7 +33,8 @@ import { type CertificatesBySha256, readCaOutput, readNodeIdentity } from "../pr
 import type { NodeTarget, StackIdentity, UnreachablePolicy } from "../protocol/spec";
 import { packagedShell } from "../script/packaged";
 import type { InSession } from "../ssh/pool";
-import { link, parseCommand, separator, serviceFolder, shortestPath } from "./serviceProtocol";
+import { isServed, makePrivateFolder, shortestPath, socketPath, unlessGone } from "./privateFolder";
+import { link, parseCommand, separator, serviceFolder } from "./serviceProtocol";
 import { nodeProblem } from "../problems";
 import { kubernetesProblem } from "../../kubernetes/problems";
 
@@ -67,50 +65,6 @@ export interface NodeServiceOptions {
   readonly controlPlane: ControlPlane;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
-}
-
-/** The limit for a socket's path on Linux and macOS. */
-const socketPathLimit = 103;
-
-/** Creates a folder for this user only. Refuses one that belongs to another user. */
-function makePrivateFolder(folder: string): void {
-  const refuse = (seen: string): never => {
-    throw nodeProblem.error("service-folder", { subject: folder, seen }, "shared");
-  };
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const found = lstatSync(folder);
-    if (!found.isDirectory()) refuse("it is not a folder");
-    if (found.uid !== process.geteuid?.()) refuse("it belongs to another user");
-    chmodSync(folder, 0o700);
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return; // a program that ends takes it away; tried again
-    refuse(`it cannot be used: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
-  }
-}
-
-/** Whether a program listens at a socket: a killed one leaves the file behind. Its queue may be full. */
-function isServed(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const connection = createConnection(socket);
-    connection.on("error", ({ code }: NodeJS.ErrnoException) =>
-      resolve(code !== "ECONNREFUSED" && code !== "ENOENT"),
-    );
-    connection.on("connect", () => {
-      connection.destroy();
-      resolve(true);
-    });
-  });
-}
-
-/** Does what fails where another program has done it, or has left something there. */
-function unlessGone(act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    if (!["ENOENT", "ENOTEMPTY", "EEXIST"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-  }
 }
 
 /** What a program listens at: a name that no other ever has. */
@@ -174,15 +128,7 @@ export class NodeService {
   /** @returns Whether it listens: another program may have taken the folder away, or the socket. */
   async #listen(): Promise<boolean> {
     this.#socket = newSocketName();
-    const socket = this.#path(this.#socket);
-    // The kernel cuts a longer one off, which may then be in another folder.
-    if (Buffer.byteLength(socket) > socketPathLimit) {
-      throw nodeProblem.error(
-        "service-folder",
-        { subject: this.folder, seen: `its path is too long for a socket (${socketPathLimit} bytes)` },
-        "path",
-      );
-    }
+    const socket = socketPath(this.folder, this.#socket);
     const server = createServer((request, response) => void this.#serve(request, response));
     try {
       await new Promise<void>((resolve, reject) => {

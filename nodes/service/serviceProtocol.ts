@@ -34,13 +34,6 @@ export function serviceFolder(id: string, { PULUMI_HOME, HOME }: Environment): s
 /** Leads to the socket of the program that serves: the only one that clients look for. */
 export const link = "socket";
 
-/** The shorter of a file's absolute and relative path: a socket's path is limited in bytes. */
-export function shortestPath(folder: string, name: string): string {
-  const absolute = path.resolve(folder, name);
-  const relative = path.relative(process.cwd(), absolute);
-  return Buffer.byteLength(relative) < Buffer.byteLength(absolute) ? relative : absolute;
-}
-
 /** Writes a command's environment as the client does: as a form. */
 export function formatEnvironment(environment: Environment): string {
   return new URLSearchParams(

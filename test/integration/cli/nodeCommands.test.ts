@@ -62,9 +62,9 @@ async function run(program: string, args: readonly string[], environment: NodeJS
   return { code, stdout, stderr };
 }
 
-/** A command that is a process of its own, as `destroy` runs it. */
+/** A command that is a process of its own, and works alone as it has no place for a socket. */
 const command = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
-  run(process.execPath, [...nodeArguments, ...words.split(" ")], environment);
+  run(process.execPath, [...nodeArguments, ...words.split(" ")], { ...environment, PULUMI_HOME: undefined });
 
 const owner = "demo.dev";
 const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";

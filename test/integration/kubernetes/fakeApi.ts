@@ -37,6 +37,8 @@ export class FakeApi {
   readonly kubeconfig = path.join(this.pki.folder, "kubeconfig");
   /** `CONTEXT METHOD PATH` of all requests. */
   readonly requests: string[] = [];
+  /** How often a client connected, with a handshake. */
+  connections = 0;
   /** The bodies of patches. */
   readonly patches: unknown[] = [];
   /** Verbs on Leases that are refused. */
@@ -78,6 +80,7 @@ export class FakeApi {
         }
       });
     });
+    this.#server.on("secureConnection", () => (this.connections += 1));
     this.pod = new PodServer(this.#server);
   }
 

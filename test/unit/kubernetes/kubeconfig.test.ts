@@ -14,12 +14,12 @@ import { homedir, tmpdir } from "node:os";
 import * as path from "node:path";
 import { after, before, describe, it } from "node:test";
 import {
-  kubeconfigFiles,
   mergeKubeconfig,
   parseKubeconfigYaml,
   updateKubeconfig,
   type KubeconfigEntry,
 } from "../../../kubernetes/kubeconfig";
+import { kubeconfigFiles } from "../../../kubernetes/kubeconfigFiles";
 import { problem } from "../../integration/net/server";
 
 const entry: KubeconfigEntry = {
