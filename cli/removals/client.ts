@@ -101,7 +101,8 @@ function converse(socket: Socket, call: Call): Promise<Outcome> {
       clearTimeout(timer);
       resolve(taken ? "cut-off" : "not-taken");
     });
-    onMessages<Message>(socket, (message) => {
+    onMessages(socket, (each) => {
+      const message = each as Message;
       switch (message.kind) {
         case "ready":
           clearTimeout(timer);

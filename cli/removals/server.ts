@@ -77,7 +77,7 @@ class RemovalServer {
       this.#wait();
     });
     send(socket, { kind: "ready" });
-    onMessages<Call>(socket, (call) => void this.#answer(socket, call, gone.signal));
+    onMessages(socket, (call) => void this.#answer(socket, call as Call, gone.signal));
   }
 
   async #answer(socket: Socket, call: Call, signal: AbortSignal): Promise<void> {

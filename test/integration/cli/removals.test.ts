@@ -231,6 +231,28 @@ exec '${root.enter}' "$@"
     assert.deepEqual(fs.readdirSync(home), []);
   });
 
+  it("load one small file in their own processes", async () => {
+    setNodes(["w1", "w2"]);
+    const hook = path.join(programs, "loaded.cjs");
+    const loaded = path.join(programs, "loaded");
+    fs.writeFileSync(
+      hook,
+      `process.on("exit", () => require("node:fs").appendFileSync(${JSON.stringify(loaded)},
+        process.pid + " " + Object.keys(require.cache).filter((file) => file !== __filename).join(" ") + "\\n"));\n`,
+    );
+    const options = { NODE_OPTIONS: `--require=${hook}` };
+    const runs = [startRemove("w1", {}, options), startRemove("w2", {}, options)];
+    for (const { child, done } of runs) {
+      assert.equal((await done).code, 0);
+      const line = read(loaded)
+        .split("\n")
+        .find((each) => each.startsWith(`${child.pid} `));
+      assert.equal(line, `${child.pid} ${path.join(packageRoot, "dist", "run.js")}`);
+    }
+    assert.ok(fs.statSync(path.join(packageRoot, "dist", "run.js")).size < 64 * 1024);
+    assert.equal(seen.size, 1);
+  });
+
   it("share the way to the nodes: one session on a bastion", async () => {
     const names = ["w1", "w2", "w3"];
     setNodes(names);
@@ -462,7 +484,7 @@ exec '${root.enter}' "$@"
       { PULUMI_HOME: long },
       { PULUMI_HOME: __filename },
       { PULUMI_HOME: "" },
-      { TKC_REGISTRY_ID: "" },
+      { TKC_REGISTRY_ID: undefined },
     ])
       assert.match(
         (await remove("w1", {}, environment)).stderr,
