@@ -12,7 +12,7 @@ import { makePrivateFolder, socketPath } from "../../nodes/service/privateFolder
 import { type Call, type Message, onMessages, send } from "./messages";
 import { ambientVariables, ownVariables, places, removalsFolder, surroundings } from "./place";
 
-/** What came of a call. Of what was not taken, nothing was done. */
+/** What came of a call. One that is not taken is to be tried again, and of one that is cut off nobody knows the end. */
 type Outcome = "refused" | "not-taken" | "cut-off" | { readonly code: number; readonly stdout: string };
 
 /** Milliseconds for a server to be there: one that has just been started loads everything first. */
@@ -92,11 +92,11 @@ async function connected(folder: string, place: string): Promise<Socket | undefi
 function converse(socket: Socket, call: Call): Promise<Outcome> {
   return new Promise((resolve) => {
     let taken = false;
-    const timer = setTimeout(() => socket.destroy(), patience);
     const end = (outcome: Outcome): void => {
       resolve(outcome);
       socket.destroy();
     };
+    const timer = setTimeout(() => end("cut-off"), patience);
     socket.on("close", () => {
       clearTimeout(timer);
       resolve(taken ? "cut-off" : "not-taken");
