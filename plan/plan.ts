@@ -24,9 +24,11 @@ import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";
 import type { TrustedCa } from "../registry/types";
 import type { PreviousState } from "../state/previousState";
+import type { CanaryPuller } from "../nodes/service/service";
 import { UserError, allChecks } from "../support/errors";
 import { readCluster } from "../vsphere/cluster";
 import { checkIdentity } from "../vsphere/identity";
+import { type CanaryPlan, canaryPuller, canaryPulls, planCanary } from "./canary";
 import { recordCluster } from "./cluster";
 import { loginTime, openContexts } from "./contexts";
 import { planDigest } from "./digest";
@@ -85,6 +87,9 @@ export interface Plan {
   readonly installation: Installation;
   /** SHA-256 of all that the run plans, but for the parts that are planned by themselves. */
   readonly digest: Promise<string>;
+  /** Which node goes first, and what it pulls; known when all nodes were asked. */
+  readonly canary: Promise<CanaryPlan>;
+  readonly pullOnCanary: CanaryPuller;
   /** How to connect to the nodes. */
   readonly connection: NodeConnection;
   /** The owner under which a release that made no ids recorded what the stack has on nodes. */
@@ -291,8 +296,14 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
     loginTime(context, contexts.login(supervisor.server)),
   );
   const gone = goneNodes(nodes, previous);
+  const nodePlans = planNodes(targets, nodes, previous, observed, { installation, unreachable, identity });
+  const pulls = canaryPulls(trust, planned, pullSecrets, registries);
+  const canary = planCanary(trust, nodePlans, previous.canary, installation, pulls, cluster);
+  canary.catch(() => undefined); // whoever declares the nodes tells of it
   const plan = {
-    nodes: planNodes(targets, nodes, previous, observed, { installation, unreachable, identity }),
+    nodes: nodePlans,
+    canary,
+    pullOnCanary: canaryPuller(cluster, pulls.place),
     ...{ gone, installation },
     connection,
     former: identity?.former,

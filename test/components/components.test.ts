@@ -70,6 +70,7 @@ const nodesArgs = (
   certificates: installation.certificates,
   script: { text: "main", sha256: "cd".repeat(32) },
   workersAtOnce,
+  canary: {},
   readyTimeoutSeconds: 300,
   owner: "tkc-registry.test",
   id,
