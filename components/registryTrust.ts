@@ -193,7 +193,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
         nodes: plan.nodes,
         certificates: plan.installation.certificates,
         script: nodeScript(),
-        workersAtOnce: settings.nodes.workersAtOnce,
+        order: await plan.order,
         canary,
       },
       { ...child(cluster), dependsOn: [...after, ...(jumpbox ? [jumpbox] : [])] },

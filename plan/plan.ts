@@ -14,6 +14,7 @@ import { checkRights } from "../kubernetes/checks";
 import { type ControlPlane, controlPlaneOf } from "../nodes/operations/controlPlane";
 import type { Observation } from "../nodes/operations/inspection";
 import { writePin } from "../kubernetes/pins";
+import type { ClusterNode } from "../kubernetes/types";
 import { type NodeReader, nodeReader } from "../nodes/operations/ready";
 import type { PinWriter } from "../nodes/operations/operations";
 import { type NodeConnection, type UnreachablePolicy, pinName } from "../nodes/protocol/spec";
@@ -34,6 +35,7 @@ import { loginTime, openContexts } from "./contexts";
 import { planDigest } from "./digest";
 import { type DeploymentPlan, planDeployment, podTemplate, resolveDeployment, tryPod } from "./deployment";
 import { replacedPod, resolveJumpbox } from "./jumpbox";
+import { type Turn, planLanes } from "./lanes";
 import { type Installation } from "./nodeCommand";
 import { type MissingObject, missingObjects, wantedObjects } from "./missing";
 import {
@@ -49,6 +51,7 @@ import {
   nodesFact,
   parallelWarnings,
   planNodes,
+  withTurns,
 } from "./nodes";
 import type { NodeChange } from "./reasons";
 import { type PullSecretPlace, resolvePullSecrets } from "./pullSecrets";
@@ -81,6 +84,8 @@ export interface Planned<Part> {
 /** What the parts consist of. */
 export interface Plan {
   readonly nodes: readonly NodePlan[];
+  /** The order in which they are done; known when all were asked. */
+  readonly order: Promise<readonly Turn<ClusterNode>[]>;
   /** Nodes that the stack has and the cluster no longer. */
   readonly gone: readonly NodeChange[];
   /** What is the same for all nodes. */
@@ -296,12 +301,16 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
     loginTime(context, contexts.login(supervisor.server)),
   );
   const gone = goneNodes(nodes, previous);
-  const nodePlans = planNodes(targets, nodes, previous, observed, { installation, unreachable, identity });
+  const decided = planNodes(targets, nodes, previous, observed, { installation, unreachable, identity });
   const pulls = canaryPulls(trust, planned, pullSecrets, registries);
-  const canary = planCanary(trust, nodePlans, previous.canary, installation, pulls, cluster);
-  canary.catch(() => undefined); // whoever declares the nodes tells of it
+  const canary = planCanary(trust, decided, previous.canary, installation, pulls, cluster);
+  // Where the canary is refused, whoever declares the nodes tells of it.
+  const order = canary
+    .catch((): CanaryPlan => ({}))
+    .then(({ first }) => planLanes(nodes, trust.nodes.workersAtOnce, first));
   const plan = {
-    nodes: nodePlans,
+    nodes: withTurns(decided, order),
+    order,
     canary,
     pullOnCanary: canaryPuller(cluster, pulls.place),
     ...{ gone, installation },

@@ -7,8 +7,10 @@ import type { ClusterNode } from "../../kubernetes/types";
 import { readSweepInput } from "../../nodes/protocol/environment";
 import { parseCaReport } from "../../nodes/protocol/report";
 import type { NodeConnection } from "../../nodes/protocol/spec";
+import type { CanaryPlan } from "../../plan/canary";
 import { type Installation, nodeCommand } from "../../plan/nodeCommand";
 import type { NodePlan } from "../../plan/nodes";
+import { planLanes } from "../../plan/lanes";
 import { type NodeChange, formatChange, reason } from "../../plan/reasons";
 import { jumpboxAccess } from "../integration/nodes/routes/jumpboxAccess";
 import { comesAfter, named, perform, record } from "./mocks";
@@ -53,6 +55,7 @@ const nodesArgs = (
   nodes: ClusterNode[],
   workersAtOnce = 2,
   change: Partial<NodePlan> = {},
+  canary: CanaryPlan = {},
 ): TrustedNodesArgs => ({
   connection,
   hostKeys: {},
@@ -69,8 +72,8 @@ const nodesArgs = (
   }),
   certificates: installation.certificates,
   script: { text: "main", sha256: "cd".repeat(32) },
-  workersAtOnce,
-  canary: {},
+  order: planLanes(nodes, workersAtOnce, canary.first),
+  canary,
   readyTimeoutSeconds: 300,
   owner: "tkc-registry.test",
   id,
