@@ -11,6 +11,7 @@ import type { Canary } from "../nodes/protocol/spec";
 import type { CanaryPuller } from "../nodes/service/service";
 import { parseImageReference } from "../registry/host";
 import type { RecordedCanary } from "../state/records";
+import { counted } from "../support/text";
 import type { DeploymentPlan } from "./deployment";
 import type { Installation } from "./nodeCommand";
 import type { NodePlan } from "./nodes";
@@ -88,8 +89,8 @@ export function canaryPulls(
 /** Checks that a pull can be made, before anything is touched. */
 async function checkPull(
   cluster: KubeContext,
-  { node, images }: Canary,
-  place: Omit<PullPlace, "labels">,
+  node: string,
+  { images, place }: CanaryPulls,
   { subject, setting }: TrustSettings,
 ): Promise<void> {
   const there = { ...place, labels: {} };
@@ -115,7 +116,7 @@ export async function planCanary(
   nodes: readonly NodePlan[],
   recorded: RecordedCanary,
   { certificates, trustMode }: Installation,
-  { images, place }: CanaryPulls,
+  pulls: CanaryPulls,
   cluster: KubeContext,
 ): Promise<CanaryPlan> {
   if (settings.rollout.canary === false) return {};
@@ -127,6 +128,7 @@ export async function planCanary(
   const chosen = chooseCanary(candidates, unproven);
   if (!chosen) return { pull: pulled };
   const { name: node, uid } = chosen.node;
+  const { images } = pulls;
   if (images.length === 0) {
     const what = `there is no Deployment yet whose image it could pull (\`${settings.setting("rollout.canary.image")}\` gives one)`;
     return { first: node, fact: `${node} goes first, and pulls nothing: ${what}` };
@@ -135,19 +137,18 @@ export async function planCanary(
     .filter(({ change }) => change.action === "install")
     .map(({ node, nonce }) => [node.name, nonce])
     .sort();
-  const proof = JSON.stringify([installed, certificates, trustMode]);
+  const proof = JSON.stringify([installed, certificates, trustMode, images]);
   const nonce = createHash("sha256").update(proof).digest("hex").slice(0, 16);
-  const pull: Canary = { node, uid, images: [...images], nonce };
-  await checkPull(cluster, pull, place, settings);
+  await checkPull(cluster, node, pulls, settings);
   return {
-    ...{ first: node, pull },
+    ...{ first: node, pull: { node, uid, nonce } },
     fact: `${node} goes first: no other node is touched before it has pulled ${images.join(", ")}`,
   };
 }
 
 /** Pulls on the canary, by short-lived pods. */
-export function canaryPuller(cluster: KubeContext, place: Omit<PullPlace, "labels">): CanaryPuller {
-  return async ({ node, images }, stack, { signal, log }) => {
+export function canaryPuller(cluster: KubeContext, { images, place }: CanaryPulls): CanaryPuller {
+  return async ({ node }, stack, { signal, log }) => {
     const results = await tryPulls(
       cluster,
       images.map((image) => ({ node, image })),
@@ -156,7 +157,7 @@ export function canaryPuller(cluster: KubeContext, place: Omit<PullPlace, "label
     );
     const failed = results.find(({ ok }) => !ok);
     if (!failed) {
-      log(`${node}: pulled ${images.join(", ")}`);
+      log(`${node}: pulled ${counted(images.length, "image")}`); // the state keeps it
       return;
     }
     const said = failed.message ?? "no reason was given";

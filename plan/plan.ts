@@ -312,7 +312,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
     nodes: withTurns(decided, order),
     order,
     canary,
-    pullOnCanary: canaryPuller(cluster, pulls.place),
+    pullOnCanary: canaryPuller(cluster, pulls),
     ...{ gone, installation },
     connection,
     former: identity?.former,

@@ -271,7 +271,7 @@ export function readRecordedCluster(environment: Environment): ClusterName | und
 const canaryVariable = z.object({ TKC_REGISTRY_CANARY: json(canarySchema) });
 
 /**
- * Reads the node that goes first, and what it pulls.
+ * Reads the node that goes first.
  *
  * @throws UserError `bad-environment`
  */

@@ -180,7 +180,6 @@ export interface CanaryReport {
   readonly report: "canary";
   readonly node: string;
   readonly uid: string;
-  readonly image: readonly string[];
 }
 
 /** Writes a report as key=value lines, a list as repeated keys. */

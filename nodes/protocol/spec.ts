@@ -114,13 +114,12 @@ export const trustedCertificateSchema = z.object({
 export type TrustedCertificate = z.infer<typeof trustedCertificateSchema>;
 
 /**
- * The node that a run does first, and what it pulls there before any other node is touched. The state has it twice: with
- * what the run plans, and, in the same words, once the pull succeeded.
+ * The node that a run does first, and that has to pull before any other node is touched. The state has it twice: with what
+ * the run plans, and, in the same words, once the pull succeeded. Not the image, which may be a secret of the program.
  */
 export const canarySchema = z.object({
   node: objectName,
   uid,
-  images: z.array(z.string().min(1)).min(1),
   /** Identifies what is to be proved: another value makes Pulumi pull again. */
   nonce: z.string().regex(/^[0-9A-Za-z-]{1,64}$/),
 });

@@ -316,10 +316,10 @@ export class NodeService {
       }
       case "canary pull": {
         const canary = readCanary(environment);
-        const { node, uid, images } = canary;
+        const { node, uid } = canary;
         const { stack } = this.#inputFor(canary);
         await this.options.pullOnCanary(canary, stack, context);
-        return formatReport({ version: "1", report: "canary", node, uid, image: images });
+        return formatReport({ version: "1", report: "canary", node, uid });
       }
       default:
         throw nodeProblem.error(
