@@ -306,7 +306,7 @@ export const settingFields = z.strictObject({
               image: image(
                 "Give the image with its registry: host[:port]/repository[:tag][@digest]",
               ).describe(
-                "The image that the first node pulls, of one of the registries; by default the Deployment's",
+                "The image that the first node pulls, of one of the registries; by default those of the Deployments",
               ),
             }),
           ],
@@ -314,7 +314,7 @@ export const settingFields = z.strictObject({
         )
         .default(true)
         .describe(
-          "Whether a run with something to install does one worker first, and touches no other node before that one has pulled an image, by a short-lived pod",
+          "Whether a run with something to install does one worker first, and touches no other node before that one has pulled an image, by a short-lived pod; by default it does",
         ),
     })
     .prefault({})
