@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -83,7 +83,10 @@ describe("a review says what the engine will do to each node and why, and a save
     assert.equal(found.code, code, found.stderr + found.stdout);
     const shown = comparable(found.stdout);
     const file = path.join(golden, `${name}.md`);
-    if (process.env["TKC_WRITE_REVIEWS"] === "1") writeFileSync(file, shown);
+    if (process.env["TKC_WRITE_REVIEWS"] === "1") {
+      mkdirSync(golden, { recursive: true });
+      writeFileSync(file, shown);
+    }
     assert.ok(existsSync(file), `${file} is not there; this is what it would be:\n${shown}`);
     assert.equal(shown, readFileSync(file, "utf8"));
   };
@@ -160,7 +163,7 @@ describe("a review says what the engine will do to each node and why, and a save
     );
     await fleet.onNode(
       node(4),
-      `for each in /var/lib/tkc-registry/changed; do echo "$(cat /proc/sys/kernel/random/boot_id) 99999999999" >"$each"; done`,
+      `echo "$(cat /proc/sys/kernel/random/boot_id) $(sed 's/ .*//; s/[.]//' /proc/uptime)" >/var/lib/tkc-registry/changed`,
     );
     await fleet.stop(node(5));
     await expectReview("drift", 1);
