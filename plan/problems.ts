@@ -133,7 +133,7 @@ export const planProblem = defineProblems("Objects of the stack", {
       absent: (host: string) => `Push the image to ${host}, or correct its name. ${thenAgain}`,
       unreached: (host: string) =>
         `Give the nodes a way to ${host}: name, route, and the proxy of their containerd. ${thenAgain}`,
-      other: (_host: string) => `Look at what it says. ${thenAgain}`,
+      other: (host: string) => `Look at what it says of ${host}. ${thenAgain}`,
     },
     examples: (["authority", "certificate", "login", "absent", "unreached", "other"] as const).map(
       (fault) => ["node ‹name›", "the canary could not pull ‹image›: ‹message›", fault, "‹host›"] as const,

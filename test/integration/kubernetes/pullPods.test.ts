@@ -8,7 +8,7 @@ import { Pki } from "../certificates/pki";
 import { type Handler, type TestServer, startServer } from "../net/server";
 
 interface Kept {
-  metadata: { name: string; labels: Record<string, string>; generateName?: string };
+  metadata: { name?: string; labels: Record<string, string> };
   spec?: { nodeName: string; imagePullSecrets: { name: string }[]; containers: { image: string }[] };
   type?: string;
   data?: Record<string, string>;

@@ -103,7 +103,8 @@ describe("runs one after another", () => {
             const order = planLanes(nodes, width, first);
             assert.deepEqual([order[0]!.node.name, order[0]!.after], [first, []]);
             for (const { after } of order.slice(1)) assert.ok(after.length > 0, "a node waits for nobody");
-            planned = `${first} ${nodes.filter(({ installed }) => !installed).map(({ name }) => name)}`;
+            const wanted = nodes.filter(({ installed }) => !installed).map(({ name }) => name);
+            planned = `${first} ${wanted.join(",")}`;
             const own = nodes.find(({ name }) => name === first)!;
             if (fate.killedAt === 0 || !fate.install) return;
             own.installed = true;
