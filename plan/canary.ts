@@ -138,7 +138,9 @@ export async function planCanary(
     .map(({ node, nonce }) => [node.name, nonce])
     .sort();
   const proof = JSON.stringify([installed, certificates, trustMode, images]);
-  const nonce = createHash("sha256").update(proof).digest("hex").slice(0, 16);
+  const digest = createHash("sha256").update(proof).digest("hex").slice(0, 16);
+  // Where nothing else is to be done, what was planned is still to be pulled.
+  const nonce = installed.length === 0 && unproven ? unproven.nonce : digest;
   await checkPull(cluster, node, pulls, settings);
   return {
     ...{ first: node, pull: { node, uid, nonce } },

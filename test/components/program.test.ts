@@ -173,7 +173,8 @@ describe("a program of the three components", () => {
       assert.equal(node, "w1");
       assert.ok(comesAfter(again, "prod-w2-ca").includes("prod-canary"));
       const alone = await resources(withDeployment(), stateAfter(first, ["prod-canary"]));
-      assert.equal((canaryOf(alone) as { node: string }).node, "w1");
+      assert.deepEqual(canaryOf(alone), canaryOf(first));
+      assert.deepEqual(named(alone, "prod-plan").inputs, named(first, "prod-plan").inputs);
       assert.ok(comesAfter(alone, "web").includes("prod-canary"));
       const joined = stateAfter(first, ["prod-w2-ca", "prod-w2-containerd"]); // it had pulled
       assert.equal((canaryOf(await resources(withDeployment(), joined)) as { node: string }).node, "w2");
