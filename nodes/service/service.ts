@@ -36,6 +36,7 @@ import { type CertificatesBySha256, readCaOutput, readNodeIdentity } from "../pr
 import type { NodeTarget, StackIdentity, UnreachablePolicy } from "../protocol/spec";
 import { packagedShell } from "../script/packaged";
 import type { InSession } from "../ssh/pool";
+import type { Outcomes } from "./outcomes";
 import { link, parseCommand, separator, serviceFolder, shortestPath } from "./serviceProtocol";
 import { nodeProblem } from "../problems";
 import { kubernetesProblem } from "../../kubernetes/problems";
@@ -67,6 +68,8 @@ export interface NodeServiceOptions {
   readonly controlPlane: ControlPlane;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
+  /** Keeps what becomes of each node. */
+  readonly outcomes: Outcomes;
 }
 
 /** The limit for a socket's path on Linux and macOS. */
@@ -280,17 +283,26 @@ export class NodeService {
         "otherRun",
       );
     }
+    const { certificates, outcomes } = this.options;
     switch (words) {
-      case "ca apply":
-        return await applyCa(
-          this.#inputFor(readNodeIdentity(environment)),
-          environment,
-          this.options.certificates,
+      case "ca apply": {
+        const input = this.#inputFor(readNodeIdentity(environment));
+        return await outcomes.follow(
+          input.target,
           context,
+          (following) => applyCa(input, environment, certificates, following),
+          async (stdout) => stdout === (await input.repeats), // or else its containerd is looked after
         );
+      }
       case "containerd restart": {
         const ca = readCaOutput(environment);
-        return await restartContainerd(this.#inputFor(ca), ca, context);
+        const input = this.#inputFor(ca);
+        return await outcomes.follow(
+          input.target,
+          context,
+          (following) => restartContainerd(input, ca, following),
+          () => true,
+        );
       }
       default:
         throw nodeProblem.error(
