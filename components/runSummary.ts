@@ -2,6 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 
 const untold = new Set<() => Promise<void>>();
+let watching = false;
 
 async function tellAll(): Promise<void> {
   // In a program of the Automation API there is no engine any more when its process ends.
@@ -28,7 +29,8 @@ export function tellAtTheEnd(
   summary: () => Promise<string | undefined>,
   at: pulumi.Resource,
 ): () => Promise<void> {
-  if (untold.size === 0) {
+  if (!watching) {
+    watching = true;
     process.on("beforeExit", () => void tellAll());
     process.once("SIGINT", tellWhenInterrupted);
   }
