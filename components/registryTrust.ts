@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { trustArguments } from "../config/arguments";
 import type { TrustSettings } from "../config/settings";
 import { nodeScript } from "../nodes/script/script";
+import { Outcomes } from "../nodes/service/outcomes";
 import { NodeService } from "../nodes/service/service";
 import { formatChange } from "../plan/reasons";
 import { clusterProvider } from "./clusterProvider";
@@ -22,6 +23,7 @@ import { logPlan, logWhileChecking } from "./planLog";
 import { plannedRun } from "./plannedRun";
 import type { RegistryTrustArgs, TrustedRegistry } from "./registryTrustArgs";
 import { RemovalCheck } from "./removalCheck";
+import { tellAtTheEnd } from "./runSummary";
 import { prepareSdk, refuse } from "./sdk";
 import type { NodeTrust } from "./trustedNode";
 import { TrustedNodes } from "./trustedNodes";
@@ -145,6 +147,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
       ...{ aliases: this.#earlier(earlier), dependsOn: after },
     });
 
+    const outcomes = new Outcomes();
     const { id } = new Identity(
       name,
       async (known) => {
@@ -159,6 +162,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
           controlPlane: plan.controlPlane,
           pullOnCanary: plan.pullOnCanary,
           unreachable,
+          outcomes,
         });
       },
       child(`${cluster}-identity`),
@@ -199,6 +203,10 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
       { ...child(cluster), dependsOn: [...after, ...(jumpbox ? [jumpbox] : [])] },
     );
     if (canary.fact !== undefined) await pulumi.log.info(canary.fact, trustedNodes);
+    if (!pulumi.runtime.isDryRun()) {
+      const changes = Promise.all(plan.nodes.map(({ change }) => change));
+      trustedNodes.nodes.apply(tellAtTheEnd(async () => outcomes.summary(await changes), this));
+    }
     for (const gone of plan.gone) await pulumi.log.info(formatChange(gone), trustedNodes);
 
     let provider: k8s.Provider | undefined;

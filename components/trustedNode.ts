@@ -110,15 +110,16 @@ export class TrustedNode extends pulumi.ComponentResource {
       .apply(([, repeats]) =>
         pulumi.runtime.isDryRun() && repeats !== undefined ? pulumi.output(repeats) : ca.stdout,
       );
-    // No delete: the CA's own takes it out, restarts containerd and waits, in that order.
+    // No delete: the CA's own takes it out, restarts containerd and waits, in that order. Its name is short, as the
+    // engine's table shows what became of it behind the longest name.
     const containerd = new command.local.Command(
-      `${name}-containerd`,
+      `${name}-up`,
       {
         create: serviceCommand("containerd restart"),
         environment: { TKC_REGISTRY_ID: args.id, TKC_REGISTRY_CA: printed },
         logging: command.local.Logging.Stderr,
       },
-      { parent: this },
+      { parent: this, aliases: [{ name: `${name}-containerd` }] },
     );
     this.done = containerd;
 

@@ -110,9 +110,11 @@ function pathsInWords(paths: readonly string[]): string {
 
 /** The URN of the node that a URN is of, or of whose commands it is one. */
 function nodeUrnOf(urn: string): string | undefined {
-  const [, before, , after] =
+  const [, before, command, after] =
     /^(.*tkc-registry:index:TrustedNode)(\$[^:]+(?::[^:]+)*)?(::.*)$/.exec(urn) ?? [];
-  return before === undefined ? undefined : `${before}${after!.replace(/-(?:ca|containerd)$/, "")}`;
+  if (before === undefined || after === undefined) return undefined;
+  // The last is what earlier releases called it.
+  return before + (command === undefined ? after : after.replace(/-(?:ca|up|containerd)$/, ""));
 }
 
 const nothing: ResourcePlan = {};

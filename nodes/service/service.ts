@@ -42,6 +42,7 @@ import { formatReport } from "../protocol/report";
 import type { Canary, NodeTarget, StackIdentity, UnreachablePolicy } from "../protocol/spec";
 import { packagedShell } from "../script/packaged";
 import type { InSession } from "../ssh/pool";
+import type { Outcomes } from "./outcomes";
 import { link, parseCommand, separator, serviceFolder, shortestPath } from "./serviceProtocol";
 import { nodeProblem } from "../problems";
 import { kubernetesProblem } from "../../kubernetes/problems";
@@ -85,6 +86,8 @@ export interface NodeServiceOptions {
   readonly pullOnCanary: CanaryPuller;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
+  /** Keeps what becomes of each node. */
+  readonly outcomes: Outcomes;
 }
 
 /** The limit for a socket's path on Linux and macOS. */
@@ -302,17 +305,26 @@ export class NodeService {
         "otherRun",
       );
     }
+    const { certificates, outcomes } = this.options;
     switch (words) {
-      case "ca apply":
-        return await applyCa(
-          this.#inputFor(readNodeIdentity(environment)),
-          environment,
-          this.options.certificates,
+      case "ca apply": {
+        const input = this.#inputFor(readNodeIdentity(environment));
+        return await outcomes.follow(
+          input.target,
           context,
+          (following) => applyCa(input, environment, certificates, following),
+          async (stdout) => stdout === (await input.repeats), // or else its containerd is looked after
         );
+      }
       case "containerd restart": {
         const ca = readCaOutput(environment);
-        return await restartContainerd(this.#inputFor(ca), ca, context);
+        const input = this.#inputFor(ca);
+        return await outcomes.follow(
+          input.target,
+          context,
+          (following) => restartContainerd(input, ca, following),
+          () => true,
+        );
       }
       case "canary pull": {
         const canary = readCanary(environment);

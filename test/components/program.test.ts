@@ -47,7 +47,7 @@ describe("a program of the three components", () => {
     new RegistryDeployment("web", { trust, pullSecret, image: image(), port: 8080 });
     new command.local.Command("other", { create: "other" }, { dependsOn: trust });
   };
-  const nodeCommands = ["prod-w1-ca", "prod-w1-containerd", "prod-w2-ca", "prod-w2-containerd"];
+  const nodeCommands = ["prod-w1-ca", "prod-w1-up", "prod-w2-ca", "prod-w2-up"];
 
   /** `parent > type name` of each resource. */
   const tree = (of: Resources): string[] =>
@@ -77,7 +77,7 @@ describe("a program of the three components", () => {
         ...["w1", "w2"].flatMap((node) => [
           `TrustedNodes prod > TrustedNode prod-${node}`,
           `TrustedNode prod-${node} > Command prod-${node}-ca`,
-          `TrustedNode prod-${node} > Command prod-${node}-containerd`,
+          `TrustedNode prod-${node} > Command prod-${node}-up`,
         ]),
         "PullSecret pull",
         "PullSecret pull > Secret pull-default",

@@ -99,7 +99,7 @@ describe("a node whose command fails", { skip }, () => {
       assert.match(others[0]!, /exit status 1/);
       // What comes after the nodes has not been made.
       const { stdout: state } = await project.run(["stack", "export"]);
-      assert.match(state, /::c1-cp-1-containerd/);
+      assert.match(state, /::c1-cp-1-up/);
       assert.doesNotMatch(state, /check-removal|::c1-bad-1-ca|echo later/);
     });
 });

@@ -95,7 +95,7 @@ export function node(
     ...resource(urn, { op: component, parent: nodesUrn, ...old, ...now }),
     ...(line ? [line] : []),
     ...command("ca"),
-    ...command("containerd"),
+    ...command("up"),
   ];
 }
 
