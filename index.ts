@@ -6,7 +6,7 @@ import { PullSecret } from "./components/pullSecret";
 import { RegistryDeployment } from "./components/registryDeployment";
 import { RegistryTrust } from "./components/registryTrust";
 import { printableError } from "./components/sdk";
-import type { ProgramOutputs } from "./components/stackOutputs";
+import { type ProgramOutputs, keepingKnown } from "./components/stackOutputs";
 import { readSettings } from "./config/readSettings";
 import { assertBuildIsFresh } from "./support/build";
 
@@ -32,7 +32,7 @@ function stack(): ProgramOutputs {
 
 export = () => {
   try {
-    return stack();
+    return keepingKnown(stack());
   } catch (error) {
     throw printableError(error);
   }

@@ -121,6 +121,12 @@ export async function caAlone(args: readonly string[]): Promise<void> {
   process.stdout.write(await withOwnSessions((run) => ca(args, run)));
 }
 
+/** `canary pull`: has the running program pull on the node that goes first. */
+export async function canary(args: readonly string[]): Promise<void> {
+  const verbs: Record<string, Verb> = { pull: () => callService("canary pull", process.env) };
+  process.stdout.write(await dispatch("canary", verbs, args[0] ?? ""));
+}
+
 /** `containerd restart`: has the running program restart containerd where it has not loaded the certificates. */
 export async function containerd(args: readonly string[]): Promise<void> {
   const verbs: Record<string, Verb> = { restart: () => callService("containerd restart", process.env) };

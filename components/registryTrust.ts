@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { trustArguments } from "../config/arguments";
 import type { TrustSettings } from "../config/settings";
 import { nodeScript } from "../nodes/script/script";
+import { Outcomes } from "../nodes/service/outcomes";
 import { NodeService } from "../nodes/service/service";
 import { formatChange } from "../plan/reasons";
 import { clusterProvider } from "./clusterProvider";
@@ -22,6 +23,7 @@ import { logPlan, logWhileChecking } from "./planLog";
 import { plannedRun } from "./plannedRun";
 import type { RegistryTrustArgs, TrustedRegistry } from "./registryTrustArgs";
 import { RemovalCheck } from "./removalCheck";
+import { tellAtTheEnd } from "./runSummary";
 import { prepareSdk, refuse } from "./sdk";
 import type { NodeTrust } from "./trustedNode";
 import { TrustedNodes } from "./trustedNodes";
@@ -138,12 +140,14 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
       ...{ parent: this, dependsOn: dependencies(this.#opts) },
       ...(retainOnDelete === undefined ? {} : { retainOnDelete }),
     };
-    const after = [...options.dependsOn, plannedRun(name, plan.digest, options)];
+    const canary = await plan.canary.catch(refuse);
+    const after = [...options.dependsOn, plannedRun(name, plan.digest, canary.pull, options)];
     const child = (earlier: string): pulumi.CustomResourceOptions => ({
       ...options,
       ...{ aliases: this.#earlier(earlier), dependsOn: after },
     });
 
+    const outcomes = new Outcomes();
     const { id } = new Identity(
       name,
       async (known) => {
@@ -156,7 +160,9 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
           readNode: plan.readNode,
           notePin: plan.notePin,
           controlPlane: plan.controlPlane,
+          pullOnCanary: plan.pullOnCanary,
           unreachable,
+          outcomes,
         });
       },
       child(`${cluster}-identity`),
@@ -191,10 +197,16 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
         nodes: plan.nodes,
         certificates: plan.installation.certificates,
         script: nodeScript(),
-        workersAtOnce: settings.nodes.workersAtOnce,
+        order: await plan.order,
+        canary,
       },
       { ...child(cluster), dependsOn: [...after, ...(jumpbox ? [jumpbox] : [])] },
     );
+    if (canary.fact !== undefined) await pulumi.log.info(canary.fact, trustedNodes);
+    if (!pulumi.runtime.isDryRun()) {
+      const changes = Promise.all(plan.nodes.map(({ change }) => change));
+      trustedNodes.nodes.apply(tellAtTheEnd(async () => outcomes.summary(await changes), this));
+    }
     for (const gone of plan.gone) await pulumi.log.info(formatChange(gone), trustedNodes);
 
     let provider: k8s.Provider | undefined;

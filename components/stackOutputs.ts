@@ -1,5 +1,5 @@
 /** The stack's outputs: an interface to other stacks and to scripts. docs/outputs.md describes it. */
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import type { TrustedRegistry } from "./registryTrustArgs";
 import type { NodeTrust } from "./trustedNode";
 
@@ -23,3 +23,20 @@ export interface StackOutputs {
 export type ProgramOutputs = {
   readonly [Name in keyof StackOutputs]: pulumi.Input<StackOutputs[Name]>;
 };
+
+/**
+ * Keeps, where a run fails, what the state says of outputs that the run does not come to know. The engine keeps an output
+ * of a failed run that the program leaves out, and takes one whose value is unknown for removed. It keeps none of a
+ * program that it ends before any were registered, or shows them as removed; so an empty set is registered first.
+ */
+export async function keepingKnown(outputs: ProgramOutputs): Promise<Partial<ProgramOutputs>> {
+  const stack = pulumi.runtime.getStackResource();
+  if (stack) pulumi.runtime.registerResourceOutputs(stack, {});
+  if (pulumi.runtime.isDryRun()) return outputs;
+  // What rejects is the SDK's to report.
+  const values = await pulumi.runtime.serializeProperties("outputs", outputs).catch(() => ({}));
+  const known = Object.entries(outputs).filter(
+    ([name]) => (values as Record<string, unknown>)[name] !== pulumi.runtime.unknownValue,
+  );
+  return Object.fromEntries(known);
+}

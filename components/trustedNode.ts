@@ -87,8 +87,7 @@ export class TrustedNode extends pulumi.ComponentResource {
 
   constructor(name: string, args: TrustedNodeArgs, opts?: pulumi.ComponentResourceOptions) {
     // Its commands record all the rest, and the engine writes the whole state at each step.
-    const { name: node, role } = args.node;
-    super("tkc-registry:index:TrustedNode", name, { node, role }, opts);
+    super("tkc-registry:index:TrustedNode", name, { node: args.node.name }, opts);
     // What changes runs `create` again in place; `triggers` would replace the command, whose delete runs after its
     // create, and so takes out the CA that was just installed. The delete runs with no program: all that it needs is
     // in the environment.
@@ -111,15 +110,16 @@ export class TrustedNode extends pulumi.ComponentResource {
       .apply(([, repeats]) =>
         pulumi.runtime.isDryRun() && repeats !== undefined ? pulumi.output(repeats) : ca.stdout,
       );
-    // No delete: the CA's own takes it out, restarts containerd and waits, in that order.
+    // No delete: the CA's own takes it out, restarts containerd and waits, in that order. Its name is short, as the
+    // engine's table shows what became of it behind the longest name.
     const containerd = new command.local.Command(
-      `${name}-containerd`,
+      `${name}-up`,
       {
         create: serviceCommand("containerd restart"),
         environment: { TKC_REGISTRY_ID: args.id, TKC_REGISTRY_CA: printed },
         logging: command.local.Logging.Stderr,
       },
-      { parent: this },
+      { parent: this, aliases: [{ name: `${name}-containerd` }] },
     );
     this.done = containerd;
 

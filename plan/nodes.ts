@@ -21,6 +21,7 @@ import { type Problem, UserError, describeProblem } from "../support/errors";
 import { counted } from "../support/text";
 import { changeOf, nonceOf, repeatedReport } from "./drift";
 import { type Installation, type NodeCommand, nodeCommand } from "./nodeCommand";
+import { type Turn, turnsOf } from "./lanes";
 import { type NodeChange, reason } from "./reasons";
 
 /** One of the nodes that are to trust the registries. */
@@ -35,7 +36,7 @@ export interface NodePlan {
   readonly nonce: string | Promise<string>;
   /** What it runs there, and with what. */
   readonly command: NodeCommand;
-  /** What the run does to the node, and why. */
+  /** What the run does to the node, why, and when. */
   readonly change: Promise<NodeChange>;
   /** What its command is going to print again, where that is known. */
   readonly repeats: Promise<string | undefined>;
@@ -143,7 +144,7 @@ export function inspect(
 }
 
 /**
- * What is to be done on each node.
+ * What is to be done on each node, and why.
  *
  * @param observed - Observations by node name; undefined if nodes are not inspected.
  */
@@ -177,6 +178,24 @@ export function planNodes(
       repeats: answer.then((seen) => repeatedReport(known(seen), to)),
     };
   });
+}
+
+/** Adds to what is done to nodes when it is the turn of each. */
+export function withTurns(
+  nodes: readonly NodePlan[],
+  order: Promise<readonly Turn<ClusterNode>[]>,
+): readonly NodePlan[] {
+  const turns = Promise.all([order, ...nodes.map(({ change }) => change)]).then(([ordered, ...changes]) => {
+    const touched = new Set(changes.flatMap(({ node, action }) => (action === "install" ? node : [])));
+    return turnsOf(ordered, (name) => touched.has(name));
+  });
+  return nodes.map((plan) => ({
+    ...plan,
+    change: Promise.all([plan.change, turns]).then(([change, turn]) => {
+      const { name, role } = plan.node;
+      return { ...change, role, ...(turn.has(name) ? { turn: turn.get(name)! } : {}) };
+    }),
+  }));
 }
 
 /** Nodes that the stack has and the cluster no longer. */

@@ -110,15 +110,19 @@ function pathsInWords(paths: readonly string[]): string {
 
 /** The URN of the node that a URN is of, or of whose commands it is one. */
 function nodeUrnOf(urn: string): string | undefined {
-  const [, before, , after] =
+  const [, before, command, after] =
     /^(.*tkc-registry:index:TrustedNode)(\$[^:]+(?::[^:]+)*)?(::.*)$/.exec(urn) ?? [];
-  return before === undefined ? undefined : `${before}${after!.replace(/-(?:ca|containerd)$/, "")}`;
+  if (before === undefined || after === undefined) return undefined;
+  // The last is what earlier releases called it.
+  return before + (command === undefined ? after : after.replace(/-(?:ca|up|containerd)$/, ""));
 }
 
 const nothing: ResourcePlan = {};
 
-/** Whether all that differs is the digest of what the run would do, which differs wherever anything does. */
-const isDigest = (paths: readonly string[]): boolean => paths.join() === "environment.TKC_REGISTRY_PLAN";
+/** Variables that differ wherever anything does. */
+const digestPaths = ["environment.TKC_REGISTRY_CANARY", "environment.TKC_REGISTRY_PLAN"];
+const isDigest = (paths: readonly string[]): boolean =>
+  paths.length > 0 && paths.every((path) => digestPaths.includes(path));
 
 /**
  * What the engine would not do now as a plan says: node by node, and resource by resource.

@@ -65,7 +65,7 @@ export async function inTurn<T>(
       node: { name: target.name, uid: target.uid },
       limit: readyTimeout + longestWork,
       fence: (unsettled) => fence(input, context, unsettled),
-      log: (message) => context.log(`${target.name}: ${message}`),
+      log: (message) => context.log(`${message}: ${target.name}`),
       signal: context.signal,
     },
     act,
@@ -97,14 +97,14 @@ async function fence(
     const others = all.filter(({ uid }) => uid !== target.uid);
     const its = others.find(({ uid }) => uid === before?.uid);
     if (its) {
-      context.log(`${target.name}: waiting until ${its.name}, on which another run ended, is Ready`);
+      context.log(`waiting until ${its.name}, on which another run ended, is Ready: ${target.name}`);
       await settle(its, sharedMachineIds(all).get(its.name), input, context);
       before = undefined;
     }
     const notReady = others.filter(({ ready }) => !ready).map(({ name }) => name);
     if (notReady.length === 0) return undefined;
     const names = notReady.join(", ");
-    if (told !== names) context.log(`${target.name}: waiting until the control plane is Ready: ${names}`);
+    if (told !== names) context.log(`waiting until ${names} of the control plane is Ready: ${target.name}`);
     told = names;
     return nodeProblem.error("control-plane-not-ready", {
       subject: `node ${target.name}`,
@@ -141,6 +141,6 @@ async function settle(
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     if (!isSkipped(error.problems[0]!.code, context)) throw error;
-    context.log(`${own.name}: ${name} is skipped, on which another run ended: ${error.message}`);
+    context.log(`skipped: ${name}, on which another run ended, before ${own.name}: ${error.message}`);
   }
 }

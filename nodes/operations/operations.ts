@@ -3,7 +3,7 @@
  * Each returns the report that the stack keeps, as key=value lines.
  */
 import { randomUUID } from "node:crypto";
-import type { Clock } from "../../support/clock";
+import { type Clock, systemClock } from "../../support/clock";
 import { UserError } from "../../support/errors";
 import { counted } from "../../support/text";
 import {
@@ -62,7 +62,7 @@ async function changePin(
   if (hostKey === target.notedKey) return;
   await notePin(target, pinName(stack), hostKey).catch((error: unknown) => {
     const why = error instanceof UserError ? error.message : String(error);
-    log(`${target.name}: the note of its host key on the Node object was not changed: ${why}`);
+    log(`the note of its host key on the Node object of ${target.name} was not changed: ${why}`);
   });
 }
 
@@ -100,6 +100,9 @@ interface Skipped {
   readonly skipped: string;
 }
 
+/** A line for people: first what happened, as terminals cut lines off, then on which node. */
+export const told = (what: string, { name }: Pick<NodeTarget, "name">): string => `${what}: ${name}`;
+
 /** What a run says of the host key of a node that it goes to for the first time. */
 const firstContact = (hostKey: string): string => `first contact: trusting its host key ${hostKey}`;
 
@@ -121,14 +124,14 @@ export async function onNode<T extends object>(
   const { inSession, log } = context;
   try {
     return await inSession(target, hostKey, async (session) => {
-      if (hostKey === undefined) log(`${target.name}: ${unknown(session.hostKey)}`);
+      if (hostKey === undefined) log(told(unknown(session.hostKey), target));
       return await act(session);
     });
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     const { code } = error.problems[0]!;
     if (!isSkipped(code, context)) throw error;
-    log(`${target.name}: skipped, ${left}: ${error.message}`);
+    log(`skipped: ${target.name}, ${left}: ${error.message}`);
     return { skipped: code };
   }
 }
@@ -163,7 +166,7 @@ export async function applyCa(
   context: OperationContext,
 ): Promise<string> {
   const { target } = input;
-  const log = (message: string): void => context.log(`${target.name}: ${message}`);
+  const log = (message: string): void => context.log(told(message, target));
   checkScript(environment, nodeScript().sha256);
   const wanted = readTrust(environment);
   const certificates = certificatesFor(wanted.certificates, known);
@@ -243,14 +246,16 @@ export async function restartContainerd(
   context: OperationContext,
 ): Promise<string> {
   const { target, readyTimeout } = input;
-  const log = (message: string): void => context.log(`${target.name}: ${message}`);
+  const { clock = systemClock } = context;
   const common = { version: "1", report: "containerd", node: target.name, uid: target.uid } as const;
   if ("skipped" in ca) return formatReport({ ...common, skipped: ca.skipped });
   const left = "its containerd is to be restarted by the first run that reaches it";
   const { controlPlane } = await nodeInCluster(target, readyTimeout, context);
   return await inTurn(input, controlPlane, context, async (turn) => {
+    let began = 0;
     const report = await onNode(context, target, target.hostKey ?? ca.hostKey, left, async (session) => {
       await turn.begin();
+      began = clock.now();
       return await runOnNode(session, { op: "restart", ...identity(input) });
     });
     if ("skipped" in report) return formatReport({ ...common, skipped: report.skipped });
@@ -264,12 +269,11 @@ export async function restartContainerd(
             : "containerd has not loaded the node's trust store",
       });
     }
-    const restarted = report.restarted
-      ? "containerd restarted"
-      : "containerd has loaded the CA already; not restarted";
     await waitReady(target, readyTimeout, context, report.containerdStarted);
     turn.settled();
-    log(`${restarted}; Ready`);
+    const seconds = Math.round((clock.now() - began) / 1000);
+    const what = report.restarted ? `restarted, Ready after ${seconds} s` : "not restarted, Ready";
+    context.log(told(what, target));
     return formatReport({
       ...common,
       bootId: report.bootId,

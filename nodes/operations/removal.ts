@@ -23,7 +23,7 @@ import {
 import type { Session } from "../ssh/session";
 import { inTurn } from "./controlPlane";
 import { identity, runOnNode } from "./node";
-import { type OperationContext, keepingPin, onNode } from "./operations";
+import { type OperationContext, keepingPin, onNode, told } from "./operations";
 import { waitReady } from "./ready";
 
 /** What a removal is given besides its input. */
@@ -87,7 +87,7 @@ async function removeFromNode(
 ): Promise<boolean | undefined> {
   const { target, readyTimeout } = input;
   const { restart } = context;
-  const log = (message: string): void => context.log(`${target.name}: ${message}`);
+  const log = (message: string): void => context.log(told(message, target));
   const left = "our CA, if it is there, stays on it";
   return await inTurn(input, controlPlane && restart, context, async (turn) => {
     const remove = async (session: Session): Promise<ScriptSuccess> => {
@@ -99,9 +99,11 @@ async function removeFromNode(
     const report = await onNode(context, target, hostKey, left, remove, unknownKey);
     if ("skipped" in report) return undefined;
     for (const path of report.alsoTrustedBy) log(`still trusted by ${path}, which is not ours and stays`);
-    if (report.changed) log("removed our CA");
-    if (report.restarted) log("containerd restarted");
     const removed = report.changed || report.restarted;
+    if (removed) {
+      const [changed, restarted] = [report.changed && "removed our CA", report.restarted && "restarted"];
+      log([changed, restarted].filter((each) => each !== false).join(", "));
+    }
     if (!removed && tellsNothing) log("nothing of ours was left");
     if (removed || tellsNothing)
       for (const other of report.records) log(`what ${describeStack(other)} installed stays`);
@@ -120,9 +122,9 @@ async function removeFromNode(
 export async function removeCa(environment: Environment, context: RemovalContext): Promise<string> {
   const { target: named, ...rest } = readCommandInput(environment);
   const { name, uid, address, clusterContext, cluster } = named;
-  const log = (message: string): void => context.log(`${name}: ${message}`);
+  const log = (message: string): void => context.log(told(message, named));
   if ((await context.proveCluster(clusterContext, cluster)) === "gone") {
-    log(`its cluster is gone; nothing to remove`);
+    log("nothing to remove, as its cluster is gone");
     return "";
   }
   const node = await context.readNode(clusterContext, name);
@@ -131,9 +133,8 @@ export async function removeCa(environment: Environment, context: RemovalContext
     const holder = others.find((other) => other.address === address && other.uid !== uid)?.name;
     log(
       [
-        node ? "was replaced by another node of this name" : "is gone",
+        `nothing to remove, as ${node ? "it was replaced" : "it is gone"}`,
         ...(holder === undefined || holder === name ? [] : [`its address ${address} is now ${holder}'s`]),
-        "nothing to remove",
       ].join("; "),
     );
   } else {

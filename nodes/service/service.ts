@@ -29,10 +29,17 @@ import {
   restartContainerd,
 } from "../operations/operations";
 import type { NodeReader } from "../operations/ready";
-import { type CertificatesBySha256, readCaOutput, readNodeIdentity } from "../protocol/environment";
-import type { NodeTarget, StackIdentity, UnreachablePolicy } from "../protocol/spec";
+import {
+  type CertificatesBySha256,
+  readCanary,
+  readCaOutput,
+  readNodeIdentity,
+} from "../protocol/environment";
+import { formatReport } from "../protocol/report";
+import type { Canary, NodeTarget, StackIdentity, UnreachablePolicy } from "../protocol/spec";
 import { packagedShell } from "../script/packaged";
 import type { InSession } from "../ssh/pool";
+import type { Outcomes } from "./outcomes";
 import { isServed, makePrivateFolder, shortestPath, socketPath, unlessGone } from "./privateFolder";
 import { link, parseCommand, separator, serviceFolder } from "./serviceProtocol";
 import { nodeProblem } from "../problems";
@@ -49,6 +56,17 @@ export interface ServedNode {
   readonly repeats?: Promise<string | undefined>;
 }
 
+/**
+ * Pulls on a node what proves that it trusts the registries.
+ *
+ * @throws UserError where a pull fails, or cannot be tried.
+ */
+export type CanaryPuller = (
+  canary: Canary,
+  stack: StackIdentity,
+  options: { readonly signal: AbortSignal; readonly log: (line: string) => void },
+) => Promise<void>;
+
 /** Options of {@link NodeService}. */
 export interface NodeServiceOptions {
   /** The stack's identity. The socket's path is derived from its id. */
@@ -63,8 +81,11 @@ export interface NodeServiceOptions {
   readonly readNode: NodeReader;
   readonly notePin: PinWriter;
   readonly controlPlane: ControlPlane;
+  readonly pullOnCanary: CanaryPuller;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
+  /** Keeps what becomes of each node. */
+  readonly outcomes: Outcomes;
 }
 
 /** What a program listens at: a name that no other ever has. */
@@ -181,7 +202,7 @@ export class NodeService {
     const disconnected = new AbortController();
     response.on("close", () => disconnected.abort());
     const { inSession, readNode, notePin, controlPlane, nodes, unreachable } = this.options;
-    const context: OperationContext = {
+    const context = {
       inSession,
       readNode,
       notePin,
@@ -190,7 +211,7 @@ export class NodeService {
       unreachable,
       log: (line) => void lines.push(`${line}\n`),
       signal: disconnected.signal,
-    };
+    } satisfies OperationContext;
     let [status, stdout] = [200, ""];
     try {
       stdout = await this.#run(request.url ?? "", await text(request), context);
@@ -217,7 +238,11 @@ export class NodeService {
     );
   }
 
-  async #run(url: string, body: string, context: OperationContext): Promise<string> {
+  async #run(
+    url: string,
+    body: string,
+    context: OperationContext & { readonly signal: AbortSignal },
+  ): Promise<string> {
     const { words, environment } = parseCommand(url, body);
     if (environment["TKC_REGISTRY_ID"] !== this.options.stack.id) {
       throw kubernetesProblem.error(
@@ -226,17 +251,33 @@ export class NodeService {
         "otherRun",
       );
     }
+    const { certificates, outcomes } = this.options;
     switch (words) {
-      case "ca apply":
-        return await applyCa(
-          this.#inputFor(readNodeIdentity(environment)),
-          environment,
-          this.options.certificates,
+      case "ca apply": {
+        const input = this.#inputFor(readNodeIdentity(environment));
+        return await outcomes.follow(
+          input.target,
           context,
+          (following) => applyCa(input, environment, certificates, following),
+          async (stdout) => stdout === (await input.repeats), // or else its containerd is looked after
         );
+      }
       case "containerd restart": {
         const ca = readCaOutput(environment);
-        return await restartContainerd(this.#inputFor(ca), ca, context);
+        const input = this.#inputFor(ca);
+        return await outcomes.follow(
+          input.target,
+          context,
+          (following) => restartContainerd(input, ca, following),
+          () => true,
+        );
+      }
+      case "canary pull": {
+        const canary = readCanary(environment);
+        const { node, uid } = canary;
+        const { stack } = this.#inputFor(canary);
+        await this.options.pullOnCanary(canary, stack, context);
+        return formatReport({ version: "1", report: "canary", node, uid });
       }
       default:
         throw nodeProblem.error(

@@ -319,7 +319,7 @@ describe("the arguments of the components", () => {
         /^RegistryDeployment web: image: .*\[image-not-found\]$/,
       );
       // What it has to do with nothing is made.
-      assert.ok(customNames(missing.resources).includes("prod-w2-containerd"));
+      assert.ok(customNames(missing.resources).includes("prod-w2-up"));
       assert.ok(!customNames(missing.resources).includes("web"));
     });
 

@@ -7,8 +7,10 @@ import type { ClusterNode } from "../../kubernetes/types";
 import { readSweepInput } from "../../nodes/protocol/environment";
 import { parseCaReport } from "../../nodes/protocol/report";
 import type { NodeConnection } from "../../nodes/protocol/spec";
+import type { CanaryPlan } from "../../plan/canary";
 import { type Installation, nodeCommand } from "../../plan/nodeCommand";
 import type { NodePlan } from "../../plan/nodes";
+import { planLanes } from "../../plan/lanes";
 import { type NodeChange, formatChange, reason } from "../../plan/reasons";
 import { jumpboxAccess } from "../integration/nodes/routes/jumpboxAccess";
 import { comesAfter, named, perform, record } from "./mocks";
@@ -53,6 +55,7 @@ const nodesArgs = (
   nodes: ClusterNode[],
   workersAtOnce = 2,
   change: Partial<NodePlan> = {},
+  canary: CanaryPlan = {},
 ): TrustedNodesArgs => ({
   connection,
   hostKeys: {},
@@ -69,7 +72,8 @@ const nodesArgs = (
   }),
   certificates: installation.certificates,
   script: { text: "main", sha256: "cd".repeat(32) },
-  workersAtOnce,
+  order: planLanes(nodes, workersAtOnce, canary.first),
+  canary,
   readyTimeoutSeconds: 300,
   owner: "tkc-registry.test",
   id,
@@ -143,8 +147,8 @@ test("nodes wait for the way in, control-plane nodes for each other, workers for
     return new TrustedNodes("c", nodesArgs(nodes), { dependsOn: [jumpbox] });
   }, stdout);
   const of = (name: string): string[] =>
-    comesAfter(registered, name).filter((other) => /-(ca|containerd)$/.test(other));
-  const [cp1, cp2, w1] = ["cp1", "cp2", "w1"].map((name) => [`c-${name}-ca`, `c-${name}-containerd`]) as [
+    comesAfter(registered, name).filter((other) => /-(ca|up)$/.test(other));
+  const [cp1, cp2, w1] = ["cp1", "cp2", "w1"].map((name) => [`c-${name}-ca`, `c-${name}-up`]) as [
     string[],
     string[],
     string[],
@@ -155,7 +159,7 @@ test("nodes wait for the way in, control-plane nodes for each other, workers for
   assert.deepEqual(of("c-w2-ca"), [...cp1, ...cp2]);
   assert.deepEqual(of("c-w3-ca"), [...cp1, ...cp2, ...w1]);
   for (const { name } of nodes) {
-    assert.ok(of(`c-${name}-containerd`).includes(`c-${name}-ca`));
+    assert.ok(of(`c-${name}-up`).includes(`c-${name}-ca`));
     for (const part of ["ca", "containerd"]) {
       const pod = comesAfter(registered, `c-${name}-${part}`).includes("jumpbox");
       assert.ok(pod, `${name}-${part} does not wait for the jumpbox pod`);
@@ -178,19 +182,19 @@ test("a node command carries where its node is and what to trust, and no secret"
 
 test("the containerd command is given what the CA's reported, so that it follows each of its runs", async () => {
   const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
-  const environment = named(registered, "c-w1-containerd").inputs["environment"] as Record<string, string>;
+  const environment = named(registered, "c-w1-up").inputs["environment"] as Record<string, string>;
   assert.deepEqual(Object.keys(environment).sort(), ["TKC_REGISTRY_CA", "TKC_REGISTRY_ID"]);
   assert.equal(parseCaReport(environment["TKC_REGISTRY_CA"]!).node, "w1");
 });
 
 test("a changed node is updated in place: replacing would remove the CA after installing it", async () => {
   const registered = await record(() => new TrustedNodes("c", nodesArgs([node("w1", "worker")])), stdout);
-  for (const name of ["c-w1-ca", "c-w1-containerd"]) {
+  for (const name of ["c-w1-ca", "c-w1-up"]) {
     const { inputs } = named(registered, name);
     // Without an update of its own, a command's create is run again.
     for (const input of ["update", "triggers"]) assert.equal(inputs[input], undefined);
   }
-  assert.equal(named(registered, "c-w1-containerd").inputs["delete"], undefined);
+  assert.equal(named(registered, "c-w1-up").inputs["delete"], undefined);
   assert.match(named(registered, "c-w1-ca").inputs["delete"] as string, /v1 ca remove$/);
 });
 
@@ -312,7 +316,7 @@ test("a preview shows what a node's command is going to print again, where that 
   const given = async (preview: boolean, repeats?: string): Promise<unknown> => {
     const args = nodesArgs([node("w1", "worker")], 2, { repeats: Promise.resolve(repeats) });
     const { resources } = await perform(() => new TrustedNodes("c", args), { outputs: stdout, preview });
-    const { dependencies, inputs } = named(resources, "c-w1-containerd");
+    const { dependencies, inputs } = named(resources, "c-w1-up");
     assert.ok(dependencies.some((urn) => urn.endsWith("::c-w1-ca")));
     return (inputs["environment"] as Record<string, unknown>)["TKC_REGISTRY_CA"];
   };
@@ -364,6 +368,7 @@ test("a node's resource has the node's name without the cluster's, and the name 
   const registered = await record(() => new TrustedNodes("c", nodesArgs(nodes)), stdout);
   assert.deepEqual(named(registered, "c-cp1").aliases, []);
   assert.deepEqual(named(registered, "c-w1").aliases, [{ name: "w1", atRoot: false }]);
+  assert.deepEqual(named(registered, "c-cp1-up").aliases, [{ name: "c-cp1-containerd", atRoot: false }]);
   const { TKC_REGISTRY_NODE: of } = named(registered, "c-cp1-ca").inputs["environment"] as Record<
     string,
     string

@@ -53,6 +53,7 @@ describe("the options of the components", () => {
     of.get(named(of, name, type).parent)?.name;
   const ofTrust = [
     ...[
+      "prod-canary",
       "prod-cluster",
       "prod-identity",
       "prod-jumpbox",
@@ -61,7 +62,7 @@ describe("the options of the components", () => {
       "prod-supervisor",
       "prod-sweep",
     ],
-    ...["prod-w1-ca", "prod-w1-containerd", "prod-w2-ca", "prod-w2-containerd"],
+    ...["prod-w1-ca", "prod-w1-up", "prod-w2-ca", "prod-w2-up"],
   ];
 
   it("put them under a parent, but not the check of a destroy", async () => {
@@ -88,7 +89,7 @@ describe("the options of the components", () => {
       };
     });
     for (const name of ["pull-default", "web"])
-      assert.ok(comesAfter(made, name).includes("prod-w2-containerd"), name);
+      assert.ok(comesAfter(made, name).includes("prod-w2-up"), name);
     assert.ok(comesAfter(made, "prod-removal-check").includes("web"));
   });
 

@@ -14,6 +14,7 @@ import { controlPlaneOf } from "../../../nodes/operations/controlPlane";
 import { nodeReader } from "../../../nodes/operations/ready";
 import { type InstalledReport, parseCaReport } from "../../../nodes/protocol/report";
 import {
+  type Canary,
   type NodeTarget,
   type UnreachablePolicy,
   nodeEnvironment,
@@ -23,10 +24,13 @@ import {
 import { throughPod } from "../../../nodes/routes/relay";
 import { transportFor } from "../../../nodes/routes/transportFor";
 import { certificateFileName, nodeScript } from "../../../nodes/script/script";
-import { NodeService } from "../../../nodes/service/service";
+import { Outcomes } from "../../../nodes/service/outcomes";
+import { type CanaryPuller, NodeService } from "../../../nodes/service/service";
 import { serviceCommand, serviceFolder } from "../../../nodes/service/serviceProtocol";
 import { readCredentials, secretReader } from "../../../nodes/ssh/key";
 import { SessionPool } from "../../../nodes/ssh/pool";
+import { planProblem } from "../../../plan/problems";
+import { UserError } from "../../../support/errors";
 import { caFingerprints } from "../../../vsphere/identity";
 import { packageRoot } from "../../../support/build";
 import { nodeArguments } from "../command";
@@ -183,9 +187,20 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
         readNode: nodeReader(context),
         notePin,
         controlPlane: controlPlaneOf(context),
+        pullOnCanary,
       },
       unreachable,
+      outcomes: new Outcomes(),
     });
+  };
+  /** What was pulled, or is to be refused. */
+  const pulled: Canary[] = [];
+  let noPull: UserError | undefined;
+  const pullOnCanary: CanaryPuller = (canary, _, { log }) => {
+    if (noPull) return Promise.reject(noPull);
+    pulled.push(canary);
+    log("pulled it");
+    return Promise.resolve();
   };
   const stop = async (): Promise<void> => {
     await service?.close();
@@ -210,7 +225,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const file = `${certificateFileName("harbor.example:8443", certificate.sha256)}.pem`;
     assert.equal(fs.existsSync(root.at(`/etc/ssl/certs/${file}`)), true);
     assert.match(installed.stderr, /first contact: trusting its host key/);
-    assert.match(installed.stderr, /: installed 1 CA certificate in the trust store$/m);
+    assert.match(installed.stderr, /^installed 1 CA certificate in the trust store: node-1$/m);
 
     const restarted = await succeed(restart(installed.stdout));
     assert.match(restarted.stdout, new RegExp(`^loaded=${certificate.sha256}$`, "m"));
@@ -219,7 +234,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const files = root.snapshot(true);
     const again = await succeed(apply({ PULUMI_COMMAND_STDOUT: installed.stdout.trimEnd() }));
     assert.notEqual(parseCaReport(again.stdout).nonce, ca.nonce);
-    assert.match(again.stderr, /: 1 CA certificate in the trust store already; nothing written$/m);
+    assert.match(again.stderr, /^1 CA certificate in the trust store already; nothing written: node-1$/m);
     assert.equal((await succeed(restart(installed.stdout))).stdout, restarted.stdout);
     assert.deepEqual(root.snapshot(true), files);
     assert.equal(root.lines("lab/restarts"), 1);
@@ -227,7 +242,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const removed = await succeed(
       command("v1 ca remove", { ...environment(), PULUMI_COMMAND_STDOUT: again.stdout }),
     );
-    assert.match(removed.stderr, /containerd restarted/);
+    assert.match(removed.stderr, /^removed our CA, restarted: node-1$/m);
     assert.deepEqual(root.snapshot(), before);
     for (const text of [installed.stdout, installed.stderr, removed.stdout, removed.stderr])
       assert.doesNotMatch(text, /PRIVATE KEY/);
@@ -281,15 +296,15 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const more = await succeed(apply({ TKC_REGISTRY_TRUST: JSON.stringify(trust) }));
     assert.match(
       more.stderr,
-      /: installed 2 CA certificates in the trust store; 1 CA certificate in the trust store already$/m,
+      /^installed 2 CA certificates in the trust store; 1 CA certificate in the trust store already: node-1$/m,
     );
   });
 
   it("begin no trust at a removal of a node whose host key is not known", async () => {
     const removed = await succeed(command("v1 ca remove", environment()));
     assert.doesNotMatch(removed.stderr, /first contact|trusting/);
-    assert.match(removed.stderr, /node-1: its host key is not known, and it shows SHA256:.* machine id$/m);
-    assert.match(removed.stderr, /node-1: nothing of ours was left$/m);
+    assert.match(removed.stderr, /^its host key is not known, and it shows SHA256:.* machine id: node-1$/m);
+    assert.match(removed.stderr, /^nothing of ours was left: node-1$/m);
   });
 
   it("insist on the host key of last time on the same node, and only there", async () => {
@@ -377,6 +392,31 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     await succeed(apply());
   });
 
+  it("have the program pull on the node that goes first, of this run, and fail with what it says", async () => {
+    const canary = { node: "node-1", uid: "uid-1", nonce: "n" };
+    const pull = (change: object = {}): Promise<Run> =>
+      borrowed("canary pull", { TKC_REGISTRY_CANARY: JSON.stringify({ ...canary, ...change }) });
+    const { stdout, stderr } = await succeed(pull());
+    assert.deepEqual([stdout, stderr], ["version=1\nreport=canary\nnode=node-1\nuid=uid-1\n", "pulled it\n"]);
+    assert.throws(() => parseCaReport(stdout), UserError); // it is no node's installation
+    assert.deepEqual(pulled, [canary]);
+    for (const other of [{ uid: "uid-2" }, { node: "node-2" }, { nonce: "" }]) {
+      const { code, stderr: said } = await pull(other);
+      assert.deepEqual([code, /\[bad-environment\]/.test(said)], [1, true], said);
+    }
+    noPull = planProblem.error(
+      "canary-failed",
+      { subject: "node node-1", seen: "no" },
+      "absent",
+      "a.example",
+    );
+    const refused = await pull();
+    noPull = undefined;
+    assert.deepEqual([refused.code, refused.stdout], [1, ""]);
+    assert.match(refused.stderr, /^node node-1: no\. Push the image .* \[canary-failed\]\n$/);
+    assert.equal(pulled.length, 1);
+  });
+
   it("are served to nobody else, and for one run of a stack at a time", async () => {
     const folder = serviceFolder(id, process.env);
     const mode = (file: string): number => fs.statSync(path.join(folder, file)).mode & 0o777;
@@ -385,7 +425,8 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       NodeService.start({
         ...{ stack: { owner, id }, nodes: [], readyTimeout: 1, certificates: new Map() },
         ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), notePin, unreachable: "fail" },
-        controlPlane: controlPlaneOf(namedContexts()),
+        ...{ controlPlane: controlPlaneOf(namedContexts()), pullOnCanary },
+        outcomes: new Outcomes(),
       });
     await assert.rejects(again(), /another run of it is going on/);
     await stop();
@@ -404,7 +445,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const skipped = await succeed(apply());
     assert.match(
       skipped.stderr,
-      /node-1: skipped, to be installed by the first run that reaches it: .*refused/,
+      /^skipped: node-1, to be installed by the first run that reaches it: .*refused/m,
     );
     assert.match(skipped.stdout, /^skipped=ssh-refused$/m);
     const restarted = await succeed(restart(skipped.stdout));
@@ -448,7 +489,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       command("v1 ca remove --unreachable skip", away),
       command("v1 ca remove", { ...away, TKC_REGISTRY_UNREACHABLE_NODES: "skip" }),
     ]) {
-      assert.match((await succeed(run)).stderr, /skipped, our CA, if it is there, stays on it/);
+      assert.match((await succeed(run)).stderr, /^skipped: node-1, our CA, if it is there, stays on it/m);
     }
     const overridden = { ...away, TKC_REGISTRY_UNREACHABLE_NODES: "fail" };
     assert.equal((await command("v1 ca remove --unreachable skip", overridden)).code, 1);
@@ -468,7 +509,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       /node-1: .*Account or password is expired.*chage --maxdays -1 root.*\[ssh-account\]/,
     );
     const skipped = await succeed(command("v1 ca remove --unreachable skip", environment()));
-    assert.match(skipped.stderr, /node-1: skipped, our CA, if it is there, stays on it: .*expired/);
+    assert.match(skipped.stderr, /^skipped: node-1, our CA, if it is there, stays on it: .*expired/m);
     await serve(target(), { unreachable: "skip" });
     const applied = await apply();
     assert.deepEqual([applied.code, /\[ssh-account\]/.test(applied.stderr)], [1, true], applied.stderr);
@@ -547,7 +588,10 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     api.node("node-1", undefined);
     api.object("tkc-cluster-1", "/api/v1/nodes", { items: [nodeObject("node-2", "uid-2", "198.18.1.7")] });
     const { stderr } = await succeed(command("v1 ca remove", environment({ address: "198.18.1.7" })));
-    assert.match(stderr, /node-1: is gone; its address 198\.18\.1\.7 is now node-2's; nothing to remove/);
+    assert.match(
+      stderr,
+      /^nothing to remove, as it is gone; its address 198\.18\.1\.7 is now node-2's: node-1$/m,
+    );
     assert.deepEqual(root.snapshot(true), files);
   });
 
@@ -556,7 +600,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const sweep = { ...connectionEnvironment(target()), TKC_REGISTRY_OWNER: owner, TKC_REGISTRY_ID: id };
     api.change({ "tkc-cluster-1": away });
     const gone = await succeed(command("v1 ca remove", environment()));
-    assert.match(gone.stderr, /its cluster is gone; nothing to remove/);
+    assert.match(gone.stderr, /^nothing to remove, as its cluster is gone: node-1$/m);
     assert.match((await succeed(command("v1 ca sweep", sweep))).stderr, /cluster is gone/);
 
     for (const group of ["run.tanzu.vmware.com", "cluster.x-k8s.io"] as const) {
@@ -617,7 +661,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     api.pod.addresses.set("198.18.1.7", "127.0.0.1").set("198.18.1.8", "127.0.0.2");
     const failed = await command("v1 ca sweep", sweep);
     assert.equal(failed.code, 1);
-    assert.match(failed.stderr, /node-1: removed our CA$/m);
+    assert.match(failed.stderr, /^removed our CA.*: node-1$/m);
     assert.match(failed.stderr, /node node-0/);
     assert.deepEqual(root.snapshot(), before);
     assert.doesNotMatch((await succeed(command("v1 ca sweep --unreachable skip", sweep))).stderr, /removed/);
@@ -652,7 +696,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     api.pod.addresses.set("198.18.1.7", "127.0.0.1");
     const theirs = `what the stack ${owner} \\(without an id\\) installed stays`;
     const removed = await succeed(command("v1 ca remove", environment()));
-    assert.match(removed.stderr, new RegExp(`node-1: nothing of ours was left\nnode-1: ${theirs}\n`));
+    assert.match(removed.stderr, new RegExp(`nothing of ours was left: node-1\n${theirs}: node-1\n`));
     assert.doesNotMatch((await succeed(command("v1 ca sweep", sweep))).stderr, /stays/);
     const { trusted, records } = await root.succeed({ op: "status", owner: "o" });
     assert.deepEqual([trusted, records], [[], [{ id: undefined, owner }]]);
@@ -750,7 +794,10 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     await serve(target());
     api.fail("tkc-cluster-1", 403, "Forbidden", 'nodes "node-1" is forbidden');
     const installed = await succeed(apply());
-    assert.match(installed.stderr, /node-1: the note of its host key .* \[no-rights\]/);
+    assert.match(
+      installed.stderr,
+      /^the note of its host key on the Node object of node-1 .* \[no-rights\]/m,
+    );
   });
 
   it("sweep with the host key that the removal knew, though they have no report, and take the note off", async () => {

@@ -1,5 +1,6 @@
 /** A program that starts and stops a node service as it is told by the lines of its stdin, for service.test.ts. */
 import { createInterface } from "node:readline";
+import { Outcomes } from "../../../../nodes/service/outcomes";
 import { NodeService } from "../../../../nodes/service/service";
 import { UserError } from "../../../../support/errors";
 
@@ -15,11 +16,18 @@ async function obey(line: string): Promise<string> {
   try {
     service = await NodeService.start({
       stack: { owner: "demo.dev", id: process.env["TKC_REGISTRY_ID"]! },
-      ...{ nodes: [], readyTimeout: 1, certificates: new Map(), unreachable: "fail" },
+      ...{
+        nodes: [],
+        readyTimeout: 1,
+        certificates: new Map(),
+        unreachable: "fail",
+        outcomes: new Outcomes(),
+      },
       ...{
         inSession: never,
         readNode: never,
         notePin: never,
+        pullOnCanary: never,
         controlPlane: { list: never, takeTurn: never },
       },
     });
