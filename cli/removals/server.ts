@@ -107,7 +107,7 @@ class RemovalServer {
       return stdout;
     } catch (error) {
       // The operator may put right what failed: the next command reads and opens everything anew.
-      if (this.#lent === lent) this.#lent = undefined;
+      if (this.#lent === lent && !signal.aborted) this.#lent = undefined;
       throw error;
     } finally {
       lent.users -= 1;
