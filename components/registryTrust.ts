@@ -156,6 +156,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
           readNode: plan.readNode,
           notePin: plan.notePin,
           controlPlane: plan.controlPlane,
+          reach: plan.reach,
           unreachable,
         });
       },

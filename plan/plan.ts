@@ -50,6 +50,7 @@ import {
 } from "./nodes";
 import type { NodeChange } from "./reasons";
 import { type PullSecretPlace, resolvePullSecrets } from "./pullSecrets";
+import { RegistryReach, wantedRegistries } from "./reach";
 import {
   certificatesBySha256,
   dockerConfigOf,
@@ -95,6 +96,8 @@ export interface Plan {
   readonly certificatesBySha256: ReadonlyMap<string, CaCertificate>;
   /** The observations of the nodes that are inspected. */
   readonly observed: readonly Promise<Observation>[];
+  /** Whether the nodes reach the registries. Those that are inspected have been asked. */
+  readonly reach: RegistryReach;
   /** The sessions on nodes; inspection has opened some of them. */
   readonly sessions: SessionPool;
   /** Reads a Node of the workload cluster. */
@@ -261,7 +264,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
       ...{ namespace: place, adopted },
       dockerConfigJson: merged(dockerConfig),
     }));
-  // Last, since the engine records this read: a run that the checks refuse must leave the state unchanged.
+  // After what needs no state, since the engine records this read: a run that these checks refuse leaves it unchanged.
   const previous = await previousState();
   const { identity } = previous;
   const missingOf = (objects: ReturnType<typeof wantedObjects>): readonly MissingObject[] =>
@@ -292,12 +295,17 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
     loginTime(context, contexts.login(supervisor.server)),
   );
   const gone = goneNodes(nodes, previous);
+  const nodePlans = planNodes(targets, nodes, previous, observed, {
+    ...{ installation, unreachable, identity },
+    workersAtOnce: trust.nodes.workersAtOnce,
+  });
+  const reach = new RegistryReach(nodePlans, wantedRegistries(registries, trust), observed, {
+    inSession: sessions.use,
+    stack: { owner, id: identity?.id },
+  });
+  const unreached = observed ? await reach.all() : [];
   const plan = {
-    nodes: planNodes(targets, nodes, previous, observed, {
-      ...{ installation, unreachable, identity },
-      workersAtOnce: trust.nodes.workersAtOnce,
-    }),
-    ...{ gone, installation },
+    ...{ nodes: nodePlans, reach, gone, installation },
     connection,
     former: identity?.former,
     cas: registries.map(({ ca }) => ca),
@@ -351,6 +359,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
       ...cloneWarnings(nodes),
       ...[...planned.values()].flatMap(({ warnings }) => warnings),
       ...nodeWarnings(nodes, trust, previous, observed !== undefined),
+      ...unreached,
     ],
   } satisfies Omit<Plan, "digest">;
   return { ...plan, digest: planDigest(plan, trust) };

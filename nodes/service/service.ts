@@ -28,6 +28,7 @@ import {
   type InstallationInput,
   type OperationContext,
   type PinWriter,
+  type ReachGuard,
   applyCa,
   restartContainerd,
 } from "../operations/operations";
@@ -65,6 +66,7 @@ export interface NodeServiceOptions {
   readonly readNode: NodeReader;
   readonly notePin: PinWriter;
   readonly controlPlane: ControlPlane;
+  readonly reach: ReachGuard;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
 }
@@ -258,11 +260,11 @@ export class NodeService {
 
   /** The targets come from the program; those in the environment are for deletes. */
   #inputFor({ node, uid }: { readonly node: string; readonly uid: string }): InstallationInput {
-    const { nodes, stack, readyTimeout } = this.options;
+    const { nodes, stack, readyTimeout, reach } = this.options;
     const found = nodes.find(({ target }) => target.name === node && target.uid === uid);
     if (found) {
       const { target, former, repeats } = found;
-      return { target, former, stack, readyTimeout, repeats };
+      return { target, former, stack, readyTimeout, repeats, reach: reach.one };
     }
     throw kubernetesProblem.error(
       "bad-environment",
@@ -281,13 +283,11 @@ export class NodeService {
       );
     }
     switch (words) {
-      case "ca apply":
-        return await applyCa(
-          this.#inputFor(readNodeIdentity(environment)),
-          environment,
-          this.options.certificates,
-          context,
-        );
+      case "ca apply": {
+        const input = this.#inputFor(readNodeIdentity(environment));
+        await this.options.reach.all();
+        return await applyCa(input, environment, this.options.certificates, context);
+      }
       case "containerd restart": {
         const ca = readCaOutput(environment);
         return await restartContainerd(this.#inputFor(ca), ca, context);

@@ -9,7 +9,7 @@ import * as path from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { namedContexts } from "../../../kubernetes/client";
 import { writePin } from "../../../kubernetes/pins";
-import type { PinWriter } from "../../../nodes/operations/operations";
+import type { PinWriter, ReachGuard } from "../../../nodes/operations/operations";
 import { controlPlaneOf } from "../../../nodes/operations/controlPlane";
 import { nodeReader } from "../../../nodes/operations/ready";
 import { type InstalledReport, parseCaReport } from "../../../nodes/protocol/report";
@@ -74,6 +74,9 @@ const stack = pinName({ owner, id });
 
 const notePin: PinWriter = async (target, name, hostKey) =>
   writePin(await namedContexts()(target.clusterContext), target, name, hostKey);
+
+/** Nodes that reach all registries. */
+const reached: ReachGuard = { all: () => Promise.resolve(), one: () => Promise.resolve([]) };
 
 /** A command that the program serves, as the engine runs it. */
 const borrowed = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
@@ -156,12 +159,14 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       unreachable = "fail",
       former,
       repeats,
+      reach = reached,
     }: {
       known?: readonly Certificate[];
       readyTimeout?: number;
       unreachable?: UnreachablePolicy;
       former?: string | undefined;
       repeats?: string | undefined;
+      reach?: ReachGuard;
     } = {},
   ): Promise<void> => {
     await stop();
@@ -183,6 +188,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
         readNode: nodeReader(context),
         notePin,
         controlPlane: controlPlaneOf(context),
+        reach,
       },
       unreachable,
     });
@@ -385,7 +391,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       NodeService.start({
         ...{ stack: { owner, id }, nodes: [], readyTimeout: 1, certificates: new Map() },
         ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), notePin, unreachable: "fail" },
-        controlPlane: controlPlaneOf(namedContexts()),
+        ...{ controlPlane: controlPlaneOf(namedContexts()), reach: reached },
       });
     await assert.rejects(again(), /another run of it is going on/);
     await stop();

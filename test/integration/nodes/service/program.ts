@@ -21,6 +21,7 @@ async function obey(line: string): Promise<string> {
         readNode: never,
         notePin: never,
         controlPlane: { list: never, takeTurn: never },
+        reach: { all: never, one: never },
       },
     });
     return "started";

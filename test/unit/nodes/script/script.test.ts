@@ -12,7 +12,7 @@ const files = readdirSync(path.join(packageRoot, folder)).filter((name) => !name
 const textOf = (name: string): string => readFileSync(path.join(packageRoot, folder, name), "utf8");
 
 /** Stacks pin this. A change of the script changes it, and every node command of a stack is updated for it. */
-const released = "d7527241143eba8dd323c48338b1b5369937c9097556fcf71d172d6d84757291";
+const released = "3fe2187c8fd7ffd8ecea5dd55bc79dc14986531b09d1f7fb9b88672bda231965";
 
 describe("the script for nodes", () => {
   it("is, byte for byte, the one that stacks pin", () => {
