@@ -9,6 +9,7 @@ import * as path from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { namedContexts } from "../../../kubernetes/client";
 import { writePin } from "../../../kubernetes/pins";
+import { reachProblem } from "../../../nodes/operations/problems";
 import type { PinWriter, ReachGuard } from "../../../nodes/operations/operations";
 import { controlPlaneOf } from "../../../nodes/operations/controlPlane";
 import { nodeReader } from "../../../nodes/operations/ready";
@@ -29,6 +30,7 @@ import { readCredentials, secretReader } from "../../../nodes/ssh/key";
 import { SessionPool } from "../../../nodes/ssh/pool";
 import { caFingerprints } from "../../../vsphere/identity";
 import { packageRoot } from "../../../support/build";
+import { UserError } from "../../../support/errors";
 import { nodeArguments } from "../command";
 import { FakeApi } from "../kubernetes/fakeApi";
 import { unusedPort } from "../net/server";
@@ -367,6 +369,28 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     } finally {
       fs.rmSync(folder, { recursive: true });
     }
+  });
+
+  it("write nothing on a node where any of the run's does not reach the registry, or this one does not", async () => {
+    const problem = reachProblem(
+      "node-registry-unreachable",
+      { subject: "nodes node-1, node-2", seen: "there is no route to harbor.example:8443 from there" },
+      ...(["direct", "registries[0].requireReachable"] as const),
+    );
+    const refuse = (): Promise<never> => Promise.reject(new UserError(problem));
+    const before = root.snapshot(true);
+    for (const reach of [
+      { ...reached, all: refuse },
+      { ...reached, one: refuse },
+    ]) {
+      await serve(target(), { reach });
+      const { code, stdout, stderr } = await apply();
+      assert.deepEqual([code, stdout], [1, ""]);
+      assert.match(stderr, /nodes node-1, node-2: there is no route to .*\[node-registry-unreachable\]/);
+      assert.deepEqual(root.snapshot(true), before);
+    }
+    await serve(target(), { reach: { ...reached, one: () => Promise.resolve(["it may come later"]) } });
+    assert.match((await succeed(apply())).stderr, /^it may come later$/m);
   });
 
   it("say so when the program is no longer there", async () => {
