@@ -169,7 +169,7 @@ const reachSuccess = z
       const [, registry, outcome, status, proxy] = sightLine.exec(line)!;
       const bodies: string[] = [];
       for (const piece of chain) {
-        const [, of, number, text] = pieceLine.exec(piece)!;
+        const [, of, number, text = ""] = pieceLine.exec(piece)!;
         if (of === registry) bodies[Number(number)] = (bodies[Number(number)] ?? "") + text;
       }
       return {
