@@ -161,6 +161,7 @@ knock() {
       if [ "$code" -eq 124 ]; then outcome=slow; elif [ -n "${3-}" ]; then outcome=denied; fi
       ;;
     *refused*) outcome=refused ;;
+    *'ervice not known'* | *'name resolution'*) outcome=unresolved ;;
     *'o route to host'* | *'etwork is unreachable'*) outcome=no-route ;;
     # A bash that was built without it takes it for a file.
     *'No such file'*) ;;

@@ -191,6 +191,8 @@ describeOn(
       root.drop("usr/bin/curl");
       assert.equal((await one(root, `registry.test:${port}`)).outcome, "unseen");
       assert.equal((await one(root, "nowhere.invalid")).outcome, "unresolved");
+      root.drop("usr/bin/getent");
+      assert.equal((await one(root, "nowhere.invalid")).outcome, "unresolved");
     });
 
     it("is bounded by what a report may have, whatever the server shows", async () => {
