@@ -161,6 +161,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
           notePin: plan.notePin,
           controlPlane: plan.controlPlane,
           pullOnCanary: plan.pullOnCanary,
+          reach: plan.reach,
           unreachable,
           outcomes,
         });

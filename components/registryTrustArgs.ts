@@ -85,6 +85,11 @@ export interface RegistryArgs {
   readonly ca: CaArgs;
   /** Default: docker's config. */
   readonly credentials?: CredentialsArgs;
+  /**
+   * Whether a run is refused where a node that it is to install does not reach the registry. Default: true; `false`, for
+   * a registry that comes later, makes that a warning.
+   */
+  readonly requireReachable?: boolean;
 }
 
 /** A bastion, through which nodes are reached by SSH. */

@@ -127,6 +127,11 @@ const registrySchema = z
     credentials: credentialsSchema
       .prefault({ from: "dockerConfig" })
       .describe("What the cluster pulls with, for the pull secret"),
+    requireReachable: flag()
+      .default(true)
+      .describe(
+        "Whether a run is refused where a node that it is to install does not reach the registry; `false`, for a registry that comes later, makes that a warning",
+      ),
   })
   .refine((registry) => registry.kind === "harbor" || registry.ca.from !== "harbor", {
     path: ["ca", "from"],

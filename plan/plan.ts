@@ -55,6 +55,7 @@ import {
 } from "./nodes";
 import type { NodeChange } from "./reasons";
 import { type PullSecretPlace, resolvePullSecrets } from "./pullSecrets";
+import { RegistryReach, wantedRegistries } from "./reach";
 import {
   certificatesBySha256,
   dockerConfigOf,
@@ -104,6 +105,8 @@ export interface Plan {
   readonly certificatesBySha256: ReadonlyMap<string, CaCertificate>;
   /** The observations of the nodes that are inspected. */
   readonly observed: readonly Promise<Observation>[];
+  /** Whether the nodes reach the registries. Those that are inspected have been asked. */
+  readonly reach: RegistryReach;
   /** The sessions on nodes; inspection has opened some of them. */
   readonly sessions: SessionPool;
   /** Reads a Node of the workload cluster. */
@@ -270,7 +273,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
       ...{ namespace: place, adopted },
       dockerConfigJson: merged(dockerConfig),
     }));
-  // Last, since the engine records this read: a run that the checks refuse must leave the state unchanged.
+  // After what needs no state, since the engine records this read: a run that these checks refuse leaves it unchanged.
   const previous = await previousState();
   const { identity } = previous;
   const missingOf = (objects: ReturnType<typeof wantedObjects>): readonly MissingObject[] =>
@@ -302,6 +305,11 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
   );
   const gone = goneNodes(nodes, previous);
   const decided = planNodes(targets, nodes, previous, observed, { installation, unreachable, identity });
+  const reach = new RegistryReach(decided, wantedRegistries(registries, trust), observed, {
+    inSession: sessions.use,
+    stack: { owner, id: identity?.id },
+  });
+  const unreached = observed ? await reach.all() : [];
   const pulls = canaryPulls(trust, planned, pullSecrets, registries);
   const canary = planCanary(trust, decided, previous.canary, installation, pulls, cluster);
   // Where the canary is refused, whoever declares the nodes tells of it.
@@ -313,7 +321,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
     order,
     canary,
     pullOnCanary: canaryPuller(cluster, pulls),
-    ...{ gone, installation },
+    ...{ reach, gone, installation },
     connection,
     former: identity?.former,
     cas: registries.map(({ ca }) => ca),
@@ -367,6 +375,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
       ...cloneWarnings(nodes),
       ...[...planned.values()].flatMap(({ warnings }) => warnings),
       ...nodeWarnings(nodes, trust, previous, observed !== undefined),
+      ...unreached,
     ],
   } satisfies Omit<Plan, "digest">;
   return { ...plan, digest: planDigest(plan, trust) };

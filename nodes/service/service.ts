@@ -28,6 +28,7 @@ import {
   type InstallationInput,
   type OperationContext,
   type PinWriter,
+  type ReachGuard,
   applyCa,
   restartContainerd,
 } from "../operations/operations";
@@ -84,6 +85,7 @@ export interface NodeServiceOptions {
   readonly notePin: PinWriter;
   readonly controlPlane: ControlPlane;
   readonly pullOnCanary: CanaryPuller;
+  readonly reach: ReachGuard;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
   /** Keeps what becomes of each node. */
@@ -279,11 +281,11 @@ export class NodeService {
 
   /** The targets come from the program; those in the environment are for deletes. */
   #inputFor({ node, uid }: { readonly node: string; readonly uid: string }): InstallationInput {
-    const { nodes, stack, readyTimeout } = this.options;
+    const { nodes, stack, readyTimeout, reach } = this.options;
     const found = nodes.find(({ target }) => target.name === node && target.uid === uid);
     if (found) {
       const { target, former, repeats } = found;
-      return { target, former, stack, readyTimeout, repeats };
+      return { target, former, stack, readyTimeout, repeats, reach: reach.one };
     }
     throw kubernetesProblem.error(
       "bad-environment",
@@ -312,7 +314,10 @@ export class NodeService {
         return await outcomes.follow(
           input.target,
           context,
-          (following) => applyCa(input, environment, certificates, following),
+          async (following) => {
+            await this.options.reach.all();
+            return await applyCa(input, environment, certificates, following);
+          },
           async (stdout) => stdout === (await input.repeats), // or else its containerd is looked after
         );
       }

@@ -9,6 +9,7 @@ import { LabStack, type Run } from "../../lab/stack";
 import { fleet as fleetPlace, supervisor } from "../../lab/topology";
 import { all } from "../all";
 import { Pki } from "../integration/certificates/pki";
+import { startServer } from "../integration/net/server";
 import * as lab from "./lab";
 
 /**
@@ -38,19 +39,20 @@ describe("many nodes", () => {
     await lab.fleetDown();
   });
 
-  /** Registries that this machine doesn't reach: those of the lab get other CAs from tests that run beside these. */
+  /** Registries that neither this machine nor a node reaches: those of the lab get other CAs from tests that run beside these. */
   const pki = new Pki();
   const registries = {
     first: { host: "127.0.0.1:1", ca: pki.ca("First CA") },
     second: { host: "127.0.0.1:2", ca: pki.ca("Second CA") },
   } as const;
   type RegistryName = keyof typeof registries;
-  const caOf = (name: RegistryName): { host: string; ca: object; credentials: object } => {
+  const caOf = (name: RegistryName): Record<string, unknown> & { readonly host: string } => {
     const { host, ca } = registries[name];
     return {
       host,
       ca: { from: "file", path: pki.file(`${name}.crt`, ca.cert) },
       credentials: { from: "none" },
+      requireReachable: false,
     };
   };
   const sha256Of = (name: RegistryName): string => registries[name].ca.sha256;
@@ -192,6 +194,36 @@ describe("many nodes", () => {
     assert.match(output, /bastion .*its host key was to be SHA256:A+, and is SHA256:/);
     assert.equal(await fleet.handshakes(), earlier);
     assert.equal(await stack.resourceCount(), 0);
+  });
+
+  test("a registry that only this machine reaches: refused with no node touched, from here or by the jumpbox", async () => {
+    await fleet.reset();
+    const ca = pki.ca("CA of a registry here");
+    const leaf = pki.server("registry", "IP:127.0.0.1", ca);
+    await using registry = await startServer(leaf, (_, response) => response.end());
+    const only = {
+      ...{ host: registry.host, kind: "generic", credentials: { from: "none" } },
+      ca: { from: "file", path: pki.file("here.crt", ca.cert) },
+    };
+    const refusal = new RegExp(
+      `nodes (\\S+, ){4}\\S+: the connection to ${registry.host} is refused there.*\\[node-registry-unreachable\\]`,
+    );
+    for (const access of ["direct", "jumpbox"]) {
+      await stack.configure(settings({ access, registries: [only] }));
+      const since = now();
+      const { code, output } = await stack.up();
+      assert.notEqual(code, 0);
+      assert.match(output, refusal);
+      await assertTrust([]);
+      assert.deepEqual(
+        await counts(since),
+        each(() => 0),
+      );
+      await succeed(stack.destroy());
+    }
+    await stack.configure(settings({ registries: [{ ...only, requireReachable: false }] }));
+    assert.match(await up(), refusal);
+    await succeed(stack.destroy());
   });
 
   test("containerd is left alone at the end where that was asked for", async () => {

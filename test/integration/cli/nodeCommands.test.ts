@@ -9,7 +9,8 @@ import * as path from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { namedContexts } from "../../../kubernetes/client";
 import { writePin } from "../../../kubernetes/pins";
-import type { PinWriter } from "../../../nodes/operations/operations";
+import { reachProblem } from "../../../nodes/operations/problems";
+import type { PinWriter, ReachGuard } from "../../../nodes/operations/operations";
 import { controlPlaneOf } from "../../../nodes/operations/controlPlane";
 import { nodeReader } from "../../../nodes/operations/ready";
 import { type InstalledReport, parseCaReport } from "../../../nodes/protocol/report";
@@ -30,9 +31,9 @@ import { serviceCommand, serviceFolder } from "../../../nodes/service/servicePro
 import { readCredentials, secretReader } from "../../../nodes/ssh/key";
 import { SessionPool } from "../../../nodes/ssh/pool";
 import { planProblem } from "../../../plan/problems";
-import { UserError } from "../../../support/errors";
 import { caFingerprints } from "../../../vsphere/identity";
 import { packageRoot } from "../../../support/build";
+import { UserError } from "../../../support/errors";
 import { nodeArguments } from "../command";
 import { FakeApi } from "../kubernetes/fakeApi";
 import { unusedPort } from "../net/server";
@@ -78,6 +79,9 @@ const stack = pinName({ owner, id });
 
 const notePin: PinWriter = async (target, name, hostKey) =>
   writePin(await namedContexts()(target.clusterContext), target, name, hostKey);
+
+/** Nodes that reach all registries. */
+const reached: ReachGuard = { all: () => Promise.resolve(), one: () => Promise.resolve([]) };
 
 /** A command that the program serves, as the engine runs it. */
 const borrowed = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
@@ -160,12 +164,14 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       unreachable = "fail",
       former,
       repeats,
+      reach = reached,
     }: {
       known?: readonly Certificate[];
       readyTimeout?: number;
       unreachable?: UnreachablePolicy;
       former?: string | undefined;
       repeats?: string | undefined;
+      reach?: ReachGuard;
     } = {},
   ): Promise<void> => {
     await stop();
@@ -188,6 +194,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
         notePin,
         controlPlane: controlPlaneOf(context),
         pullOnCanary,
+        reach,
       },
       unreachable,
       outcomes: new Outcomes(),
@@ -378,6 +385,28 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     }
   });
 
+  it("write nothing on a node where any of the run's does not reach the registry, or this one does not", async () => {
+    const problem = reachProblem(
+      "node-registry-unreachable",
+      { subject: "nodes node-1, node-2", seen: "there is no route to harbor.example:8443 from there" },
+      ...(["direct", "registries[0].requireReachable"] as const),
+    );
+    const refuse = (): Promise<never> => Promise.reject(new UserError(problem));
+    const before = root.snapshot(true);
+    for (const reach of [
+      { ...reached, all: refuse },
+      { ...reached, one: refuse },
+    ]) {
+      await serve(target(), { reach });
+      const { code, stdout, stderr } = await apply();
+      assert.deepEqual([code, stdout], [1, ""]);
+      assert.match(stderr, /nodes node-1, node-2: there is no route to .*\[node-registry-unreachable\]/);
+      assert.deepEqual(root.snapshot(true), before);
+    }
+    await serve(target(), { reach: { ...reached, one: () => Promise.resolve(["it may come later"]) } });
+    assert.match((await succeed(apply())).stderr, /^it may come later$/m);
+  });
+
   it("say so when the program is no longer there", async () => {
     const folder = serviceFolder(id, process.env);
     const client = fs.readFileSync(path.join(folder, "client"));
@@ -425,7 +454,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       NodeService.start({
         ...{ stack: { owner, id }, nodes: [], readyTimeout: 1, certificates: new Map() },
         ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), notePin, unreachable: "fail" },
-        ...{ controlPlane: controlPlaneOf(namedContexts()), pullOnCanary },
+        ...{ controlPlane: controlPlaneOf(namedContexts()), reach: reached, pullOnCanary },
         outcomes: new Outcomes(),
       });
     await assert.rejects(again(), /another run of it is going on/);

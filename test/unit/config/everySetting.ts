@@ -31,6 +31,7 @@ export const everySetting = {
       host: "[fd00::1]:5000",
       ca: { from: "inline", pem: "-----BEGIN", sha256 },
       credentials: { from: "none" },
+      requireReachable: false,
     },
   ],
   passwords: { "10.0.0.1:8443": "hunter2-in-settings" },

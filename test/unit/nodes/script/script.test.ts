@@ -12,7 +12,7 @@ const files = readdirSync(path.join(packageRoot, folder)).filter((name) => !name
 const textOf = (name: string): string => readFileSync(path.join(packageRoot, folder, name), "utf8");
 
 /** Stacks pin this. A change of the script changes it, and every node command of a stack is updated for it. */
-const released = "d7527241143eba8dd323c48338b1b5369937c9097556fcf71d172d6d84757291";
+const released = "0cffdad3005c3d3ba20296e93aa73bb8351da55fa2a1e3fa964d26ea01c8981a";
 
 describe("the script for nodes", () => {
   it("is, byte for byte, the one that stacks pin", () => {
