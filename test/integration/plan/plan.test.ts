@@ -397,14 +397,19 @@ describe("the plan", () => {
     );
   });
 
-  it("refuses nodes of a system that it doesn't know, each by name, and warns of those that aren't Ready", async () => {
+  it("refuses nodes that are no Linux, each by name, and warns of those that aren't Ready", async () => {
     world.listNodes(
       node("w1", "198.18.1.11", { os: "Windows Server 2022" }),
-      node("w2", "198.18.1.12", { os: "Talos" }),
+      node("w2", "198.18.1.12", { os: "Windows Server 2019" }),
+      node("w3", "198.18.1.13", { os: "Rocky Linux 9.4 (Blue Onyx)" }),
+      node("w4", "198.18.1.14", { os: "Talos" }),
     );
     assert.deepEqual(
       (await refused()).map((line) => line.replace(/, and .*/, "")),
-      ['[node-os] node w1: it runs "Windows Server 2022"', '[node-os] node w2: it runs "Talos"'],
+      [
+        '[node-os] node w1: it runs "Windows Server 2022"',
+        '[node-os] node w2: it runs "Windows Server 2019"',
+      ],
     );
     world.listNodes(node("w1", "198.18.1.11", { ready: false }), node("w2", "198.18.1.12"));
     assert.deepEqual((await run()).warnings, ["not Ready at the moment: w1"]);
@@ -413,14 +418,14 @@ describe("the plan", () => {
   it("refuses nodes whose container runtime is not containerd, each by name", async () => {
     world.listNodes(
       node("w1", "198.18.1.11", { runtime: "docker://20.10.7" }),
-      node("w2", "198.18.1.12", { runtime: "cri-o://1.24.1", os: "Talos" }),
+      node("w2", "198.18.1.12", { runtime: "cri-o://1.24.1", os: "Windows Server 2019" }),
       node("w3", "198.18.1.13"),
     );
     assert.deepEqual(
       (await refused()).map((line) => line.replace(/, and .*/, "")),
       [
         '[node-runtime] node w1: its container runtime is "docker://20.10.7"',
-        '[node-os] node w2: it runs "Talos"',
+        '[node-os] node w2: it runs "Windows Server 2019"',
         '[node-runtime] node w2: its container runtime is "cri-o://1.24.1"',
       ],
     );
