@@ -654,6 +654,39 @@ describe("the plan", () => {
     );
   });
 
+  it("refuses a jumpbox whose pull secret is not there, or has no login for its image", async () => {
+    const jumpbox = {
+      image: `mirror.example:5000/tools/relay@sha256:${"a".repeat(64)}`,
+      pullSecret: "mirror",
+    };
+    const secret = "GET /api/v1/namespaces/ns1/secrets/mirror";
+    const config = (host: string): object => ({
+      type: "kubernetes.io/dockerconfigjson",
+      data: { ".dockerconfigjson": base64(JSON.stringify({ auths: { [host]: { auth: base64("a:b") } } })) },
+    });
+    const wanted = (): Settings => settings({ jumpbox });
+    const table: [object | undefined, RegExp][] = [
+      [undefined, /there is no secret ns1\/mirror .*--docker-server=mirror\.example:5000/],
+      [{ type: "Opaque", data: {} }, /is of the type Opaque/],
+      [config("mirror.example"), /has no login for mirror\.example:5000/],
+      [config("mirror.example:5000/other"), /has no login for/],
+    ];
+    for (const [body, expected] of table) {
+      if (body !== undefined) world.ofSupervisor[secret] = { body };
+      const [problem, ...others] = await refused(wanted());
+      assert.match(problem!, /^\[jumpbox-pull-secret\] setting tkc-registry:jumpbox\.pullSecret: /);
+      assert.match(problem!, expected);
+      assert.deepEqual(others, []);
+    }
+    for (const host of ["mirror.example:5000", "https://mirror.example:5000/v2/", "*.example:5000"]) {
+      world.ofSupervisor[secret] = { body: config(host) };
+      await run(wanted());
+    }
+    // Who may not read it is told by the kubelet.
+    world.ofSupervisor[secret] = { status: 403, body: { kind: "Status", message: "no" } };
+    await run(wanted());
+  });
+
   it("refuses a Secret or Deployment that no update makes what is wanted", async () => {
     const secret = "GET /api/v1/namespaces/default/secrets/harbor-svc-pull-secret";
     const data = { ".dockerconfigjson": base64('{"auths":{}}') };
