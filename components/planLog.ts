@@ -23,11 +23,9 @@ export async function logChange(change: Promise<NodeChange>, at: pulumi.Resource
 }
 
 /** Logs what the run does to all nodes. */
-async function logSummary(nodes: readonly Pick<NodePlan, "node" | "change">[]): Promise<void> {
+async function logSummary(nodes: readonly Pick<NodePlan, "change">[]): Promise<void> {
   await initializing(async () => {
-    const summary = summarize(
-      await Promise.all(nodes.map(async ({ node: { role }, change }) => ({ role, change: await change }))),
-    );
+    const summary = summarize(await Promise.all(nodes.map(({ change }) => change)));
     if (summary !== undefined) await pulumi.log.info(summary);
   });
 }
@@ -38,7 +36,7 @@ export async function logPlan(
     readonly facts: readonly string[];
     readonly warnings: readonly string[];
     readonly observed: readonly Promise<Observation>[];
-    readonly nodes: readonly Pick<NodePlan, "node" | "change">[];
+    readonly nodes: readonly Pick<NodePlan, "change">[];
   },
   unreachable: UnreachablePolicy,
 ): Promise<void> {

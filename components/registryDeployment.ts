@@ -200,7 +200,7 @@ export class RegistryDeployment extends pulumi.ComponentResource<Made> {
       image,
       ...(command ? { command: hidden(command) } : {}),
       ...(args ? { args: hidden(args) } : {}),
-      env: env.map(({ name, value }) => ({ name, value: hidden(value) })),
+      ...(env ? { env: env.map(({ name, value }) => ({ name, value: hidden(value) })) } : {}),
     }));
     const labels = podLabels(plan.pod);
     const owned = ownerMetadata({ owner: run.owner, id }, plan.adopted);

@@ -191,7 +191,6 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
         nodes: plan.nodes,
         certificates: plan.installation.certificates,
         script: nodeScript(),
-        workersAtOnce: settings.nodes.workersAtOnce,
       },
       { ...child(cluster), dependsOn: [...after, ...(jumpbox ? [jumpbox] : [])] },
     );

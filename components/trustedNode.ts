@@ -87,8 +87,7 @@ export class TrustedNode extends pulumi.ComponentResource {
 
   constructor(name: string, args: TrustedNodeArgs, opts?: pulumi.ComponentResourceOptions) {
     // Its commands record all the rest, and the engine writes the whole state at each step.
-    const { name: node, role } = args.node;
-    super("tkc-registry:index:TrustedNode", name, { node, role }, opts);
+    super("tkc-registry:index:TrustedNode", name, { node: args.node.name }, opts);
     // What changes runs `create` again in place; `triggers` would replace the command, whose delete runs after its
     // create, and so takes out the CA that was just installed. The delete runs with no program: all that it needs is
     // in the environment.

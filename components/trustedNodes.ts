@@ -1,7 +1,6 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { TrustedCertificate } from "../nodes/protocol/spec";
-import { planLanes } from "../plan/lanes";
 import type { NodePlan } from "../plan/nodes";
 import { type RemovalArgs, removalCommand } from "../plan/nodeCommand";
 import { dependencies, withoutDependencies } from "./options";
@@ -10,7 +9,7 @@ import { type AllNodesArgs, type NodeTrust, TrustedNode, allNodesEnvironment } f
 
 /** Arguments of {@link TrustedNodes}. */
 export interface TrustedNodesArgs extends AllNodesArgs {
-  /** The cluster's nodes; at least one. A plain list, as it decides how many resources there are. */
+  /** The cluster's nodes, each after those that it waits for. A plain list, as it decides how many resources there are. */
   readonly nodes: readonly NodePlan[];
   /** What each of them is to trust. */
   readonly certificates: readonly TrustedCertificate[];
@@ -18,8 +17,6 @@ export interface TrustedNodesArgs extends AllNodesArgs {
   readonly removal: RemovalArgs;
   /** The node script. `preview --diff` shows its changes; each command runs only the script with this SHA-256. */
   readonly script: { readonly text: string; readonly sha256: string };
-  /** How many workers are done at once. Control-plane nodes always go one at a time. */
-  readonly workersAtOnce: number;
 }
 
 /** A node's name without the cluster's, with which those of one cluster begin. */
@@ -35,12 +32,10 @@ export class TrustedNodes extends pulumi.ComponentResource {
   readonly nodes: pulumi.Output<readonly NodeTrust[]>;
 
   constructor(name: string, args: TrustedNodesArgs, opts?: pulumi.ComponentResourceOptions) {
-    const { certificates, removal, script, id, workersAtOnce } = args;
+    const { certificates, removal, script, id } = args;
     // Only what a reviewer of the preview needs. Nodes are resources and appear by themselves.
-    const shown = { script, certificates, workersAtOnce };
-    super("tkc-registry:index:TrustedNodes", name, shown, withoutDependencies(opts));
+    super("tkc-registry:index:TrustedNodes", name, { script, certificates }, withoutDependencies(opts));
 
-    const plans = new Map(args.nodes.map((plan) => [plan.node.name, plan]));
     // Created before all nodes and so deleted after them: a killed run may have changed nodes that the state lacks.
     const sweep = new command.local.Command(
       `${name}-sweep`,
@@ -53,12 +48,8 @@ export class TrustedNodes extends pulumi.ComponentResource {
       { parent: this, dependsOn: dependencies(opts) },
     );
     const trusted = new Map<string, TrustedNode>();
-    const lanes = planLanes(
-      args.nodes.map(({ node }) => node),
-      workersAtOnce,
-    );
-    for (const { node, after } of lanes) {
-      const plan = plans.get(node.name)!;
+    for (const plan of args.nodes) {
+      const { node, after } = plan;
       const short = nodeName(node.name, args.connection.cluster?.name);
       const trustedNode = new TrustedNode(
         `${name}-${short}`,

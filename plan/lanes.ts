@@ -1,3 +1,11 @@
+import type { ClusterNode } from "../kubernetes/types";
+
+/** A node, and the names of those that it must wait for. */
+export interface Turn<N> {
+  readonly node: N;
+  readonly after: readonly string[];
+}
+
 /**
  * The order in which nodes are done: each node's predecessors. Control-plane nodes go one at a time, so that never
  * two of them restart at once; then the workers in lanes, each lane one node at a time, so that a failed worker
@@ -7,10 +15,10 @@
  * @returns the nodes in an order in which every predecessor comes before its successors, with the names of those
  *   that each must wait for.
  */
-export function planLanes<N extends { readonly name: string; readonly role: "control-plane" | "worker" }>(
+export function planLanes<N extends Pick<ClusterNode, "name" | "role">>(
   nodes: readonly N[],
   width: number,
-): { readonly node: N; readonly after: readonly string[] }[] {
+): Turn<N>[] {
   const sorted = [...nodes].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   const controlPlane = sorted.filter((node) => node.role === "control-plane");
   const workers = sorted.filter((node) => node.role === "worker");
@@ -25,4 +33,21 @@ export function planLanes<N extends { readonly name: string; readonly role: "con
       return { node, after: before ? [before.name] : [] };
     }),
   ];
+}
+
+/**
+ * When it is whose turn, from 1 on, by name. Nodes that are left alone take no time, and have no turn.
+ *
+ * @param order As {@link planLanes} returns it.
+ */
+export function turnsOf(
+  order: readonly Turn<{ readonly name: string }>[],
+  isTouched: (name: string) => boolean,
+): ReadonlyMap<string, number> {
+  const ends = new Map<string, number>();
+  for (const { node, after } of order) {
+    const earlier = Math.max(0, ...after.map((name) => ends.get(name)!));
+    ends.set(node.name, earlier + (isTouched(node.name) ? 1 : 0));
+  }
+  return new Map([...ends].filter(([name]) => isTouched(name)));
 }

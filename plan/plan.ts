@@ -78,6 +78,7 @@ export interface Planned<Part> {
 
 /** What the parts consist of. */
 export interface Plan {
+  /** In an order in which each comes after those that it waits for. */
   readonly nodes: readonly NodePlan[];
   /** Nodes that the stack has and the cluster no longer. */
   readonly gone: readonly NodeChange[];
@@ -292,7 +293,10 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
   );
   const gone = goneNodes(nodes, previous);
   const plan = {
-    nodes: planNodes(targets, nodes, previous, observed, { installation, unreachable, identity }),
+    nodes: planNodes(targets, nodes, previous, observed, {
+      ...{ installation, unreachable, identity },
+      workersAtOnce: trust.nodes.workersAtOnce,
+    }),
     ...{ gone, installation },
     connection,
     former: identity?.former,

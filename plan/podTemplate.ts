@@ -29,6 +29,17 @@ export function podLabels(template: PodTemplate): Record<string, string> {
   return { app: template.app };
 }
 
+/**
+ * A list under its name, unless it is empty. The Kubernetes provider drops empty lists once all of an object is known: a
+ * plan that was saved before that would not hold.
+ */
+function unlessEmpty<Name extends string, Item>(
+  name: Name,
+  list: readonly Item[],
+): { readonly [name in Name]?: Item[] } {
+  return list.length > 0 ? ({ [name]: [...list] } as Record<Name, Item[]>) : {};
+}
+
 /** A pod spec that Pod Security's `restricted` profile admits. */
 export function podSpec(template: PodTemplate) {
   return {
@@ -47,20 +58,29 @@ export function podSpec(template: PodTemplate) {
       {
         name: template.app,
         image: template.image,
-        ...(template.command.length > 0 ? { command: [...template.command] } : {}),
-        ...(template.args.length > 0 ? { args: [...template.args] } : {}),
+        ...unlessEmpty("command", template.command),
+        ...unlessEmpty("args", template.args),
         ports: [{ containerPort: template.port }],
-        env: Object.entries(template.env).map(([name, value]) => ({ name, value })),
+        ...unlessEmpty(
+          "env",
+          Object.entries(template.env).map(([name, value]) => ({ name, value })),
+        ),
         resources: template.resources,
         ...(template.probe === "tcp" ? { readinessProbe: { tcpSocket: { port: template.port } } } : {}),
         securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
-        volumeMounts: template.writablePaths.map((mountPath, index) => ({
-          name: `writable-${index}`,
-          mountPath,
-        })),
+        ...unlessEmpty(
+          "volumeMounts",
+          template.writablePaths.map((mountPath, index) => ({ name: `writable-${index}`, mountPath })),
+        ),
       },
     ],
-    volumes: template.writablePaths.map((_, index) => ({ name: `writable-${index}`, emptyDir: {} })),
-    imagePullSecrets: template.imagePullSecrets.map((name) => ({ name })),
+    ...unlessEmpty(
+      "volumes",
+      template.writablePaths.map((_, index) => ({ name: `writable-${index}`, emptyDir: {} })),
+    ),
+    ...unlessEmpty(
+      "imagePullSecrets",
+      template.imagePullSecrets.map((name) => ({ name })),
+    ),
   };
 }

@@ -38,6 +38,10 @@ export interface NodeReason {
 /** What a run does to a node, and why. */
 export interface NodeChange {
   readonly node: string;
+  /** Undefined of a node that is gone. */
+  readonly role?: ClusterNode["role"];
+  /** When it is its turn, from 1 on: nodes of one turn go side by side. Undefined where it is left alone. */
+  readonly turn?: number;
   /** At least one. */
   readonly reasons: readonly NodeReason[];
   readonly action: "install" | "none" | "skip";
@@ -64,21 +68,25 @@ const actions = {
 } as const;
 const actionKeys = Object.keys(actions) as (keyof typeof actions)[];
 
-/** A line for people, which {@link parseChange} reads: `w1: HOST: its CA file is missing or altered → … [file-missing HOST]`. */
-export function formatChange({ node, reasons, action, restart }: NodeChange): string {
+/**
+ * A line for people, which {@link parseChange} reads:
+ * `w1 (worker, turn 2): HOST: its CA file is missing or altered → … [file-missing HOST]`.
+ */
+export function formatChange({ node, role, turn, reasons, action, restart }: NodeChange): string {
+  const who = [...(role === undefined ? [] : [role]), ...(turn === undefined ? [] : [`turn ${turn}`])];
   const why = reasons.map(({ host, text }) => (host === undefined ? text : `${host}: ${text}`)).join("; ");
   const codes = reasons.map(({ code, host }) => (host === undefined ? code : `${code} ${host}`)).join(", ");
-  return `${node}: ${why} → ${actions[`${action} ${restart}` as keyof typeof actions]} [${codes}]`;
+  return `${node}${who.length > 0 ? ` (${who.join(", ")})` : ""}: ${why} → ${actions[`${action} ${restart}` as keyof typeof actions]} [${codes}]`;
 }
 
 const codePattern = `(?:${reasonCodes.join("|")})(?: [^\\s,]+)?`;
 const linePattern = new RegExp(
-  `^([a-z0-9.-]+): (.*) → (${Object.values(actions).join("|")}) \\[(${codePattern}(?:, ${codePattern})*)\\]$`,
+  `^([a-z0-9.-]+)(?: \\((?:(control-plane|worker)(?:, |(?=\\))))?(?:turn (\\d{1,6}))?\\))?: (.*) → (${Object.values(actions).join("|")}) \\[(${codePattern}(?:, ${codePattern})*)\\]$`,
 );
 
 /** Reads what {@link formatChange} wrote; undefined for any other line. */
 export function parseChange(line: string): NodeChange | undefined {
-  const [, node, why, words, codes] = linePattern.exec(line) ?? [];
+  const [, node, role, turn, why, words, codes] = linePattern.exec(line) ?? [];
   if (node === undefined || why === undefined || codes === undefined) return undefined;
   const said = why.split("; ");
   const named = codes.split(", ");
@@ -92,23 +100,23 @@ export function parseChange(line: string): NodeChange | undefined {
   }
   const key = actionKeys.find((each) => actions[each] === words)!;
   const [action, restart] = key.split(" ") as [NodeChange["action"], string];
-  return { node, reasons, action, restart: JSON.parse(restart) as boolean | null };
+  return {
+    node,
+    ...(role === undefined ? {} : { role: role as ClusterNode["role"] }),
+    ...(turn === undefined ? {} : { turn: Number(turn) }),
+    ...{ reasons, action, restart: JSON.parse(restart) as boolean | null },
+  };
 }
 
 /** Whether a node's change is told: nodes that are as they should be are passed over. */
 export const isTold = ({ action }: NodeChange): boolean => action !== "none";
 
 /** All changes in one line, in the order in which they come: undefined where nothing is to be done. */
-export function summarize(
-  changes: readonly { readonly change: NodeChange; readonly role: ClusterNode["role"] }[],
-): string | undefined {
-  if (!changes.some(({ change }) => isTold(change))) return undefined;
-  const failing = ({ change: { reasons } }: (typeof changes)[number]): boolean =>
-    reasons.some(({ code }) => code === "unreachable");
+export function summarize(changes: readonly NodeChange[]): string | undefined {
+  if (!changes.some(isTold)) return undefined;
+  const failing = ({ reasons }: NodeChange): boolean => reasons.some(({ code }) => code === "unreachable");
   const which = (action: NodeChange["action"], restart: boolean | null): typeof changes =>
-    changes.filter(
-      (each) => each.change.action === action && each.change.restart === restart && !failing(each),
-    );
+    changes.filter((each) => each.action === action && each.restart === restart && !failing(each));
   const roles = (of: typeof changes): string => {
     const workers = of.filter(({ role }) => role === "worker").length;
     return [

@@ -9,6 +9,7 @@ const command = (): Command =>
       "Runs `pulumi preview` and says for a pull request, in Markdown, what `pulumi up` would do to which node and why, and what a reviewer should know of. Changes nothing. Needs what `pulumi preview` needs.",
     )
     .option("--stack <NAME>", "the stack, as pulumi has it")
+    .option("--config-file <FILE>", "the stack's settings (default: Pulumi.NAME.yaml)")
     .option("--out <FILE>", "write it to a file in place of stdout")
     .option(
       "--json",
@@ -26,6 +27,7 @@ const command = (): Command =>
 
 export interface Request {
   readonly stack: string;
+  readonly configFile: string | undefined;
   readonly out: string | undefined;
   readonly json: boolean;
   readonly isProtected: boolean;
@@ -34,6 +36,7 @@ export interface Request {
 
 interface Values {
   readonly stack?: string;
+  readonly configFile?: string;
   readonly out?: string;
   readonly json?: boolean;
   readonly protected?: boolean;
@@ -44,8 +47,8 @@ interface Values {
 export function readRequest(args: readonly string[]): Request | undefined {
   const read = readArguments("review", command(), args);
   if (!read) return undefined;
-  const { stack = "", out, json = false, protected: isProtected = false, plan }: Values = read.values;
+  const { stack = "", configFile, out, json = false, plan, ...values }: Values = read.values;
   const problem = checkStackName("review", stack);
   if (problem) throw new UserError(problem);
-  return { stack, out, json, isProtected, plan };
+  return { stack, configFile, out, json, isProtected: values.protected ?? false, plan };
 }

@@ -28,7 +28,10 @@ const reason = z.object({
 const node = z.object({
   cluster: z.string().describe("The name of the cluster's resource"),
   name: z.string(),
-  role: z.enum(["control-plane", "worker"]).nullable().describe("null where the state does not have it"),
+  role: z
+    .enum(["control-plane", "worker"])
+    .nullable()
+    .describe("null where the program says nothing of the node"),
   action: z
     .enum(["install", "remove", "none", "skip"])
     .describe("What the engine will do; `remove`: the node leaves the stack"),

@@ -3,14 +3,12 @@
  * It never guesses a reason: the program gives them, at the node's resource.
  */
 import { z } from "zod";
-import { planLanes } from "../../plan/lanes";
 import { type NodeChange, type NodeReason, parseChange, reason } from "../../plan/reasons";
 import { environmentOf, resourceTypes } from "../../state/records";
 import type { NodeReview } from "./findings";
 import { type Preview, type Step, changes } from "./preview";
 
-const nodeRecord = z.object({ node: z.string(), role: z.enum(["control-plane", "worker"]).optional() });
-const nodesRecord = z.object({ workersAtOnce: z.int().positive() });
+const nodeRecord = z.object({ node: z.string() });
 
 /** What the program says of nodes: at the resource of each, or of one that is gone, at that of all. */
 function changesSaid({ diagnostics }: Preview): (urn: string, node: string) => readonly NodeChange[] {
@@ -54,10 +52,12 @@ function reviewNode(
   set: Step,
   commands: readonly Step[],
   saidOf: ReturnType<typeof changesSaid>,
-): Omit<NodeReview, "step"> {
-  const record = nodeRecord.safeParse((node.after ?? node.before)?.inputs).data;
-  const common = { cluster: set.name, name: record?.node ?? node.name, role: record?.role ?? null };
-  const said = [node, set].flatMap(({ urn }) => saidOf(urn, common.name));
+): NodeReview {
+  const name = nodeRecord.safeParse((node.after ?? node.before)?.inputs).data?.node ?? node.name;
+  const said = [node, set].flatMap(({ urn }) => saidOf(urn, name));
+  const of = <What extends "role" | "turn">(what: What): NonNullable<NodeChange[What]> | null =>
+    said.find((change) => change[what] !== undefined)?.[what] ?? null;
+  const common = { cluster: set.name, name, role: of("role"), step: null };
   const shown = (reasons: readonly NodeReason[]): NodeReview["reasons"] =>
     reasons.map(({ code, host, text }) => ({ code, host: host ?? null, text }));
   const reasons = said.flatMap((change) => change.reasons);
@@ -72,25 +72,12 @@ function reviewNode(
   }
   if (commands.some(changes))
     return {
-      ...{ ...common, action: "install" },
+      ...{ ...common, action: "install", step: of("turn") },
       reasons: shown(reasons.length > 0 ? reasons : [plainReason(node, commands)]),
       restart: said.find(({ action }) => action === "install")?.restart ?? null,
     };
   const action = said.some((change) => change.action === "skip") ? "skip" : "none";
   return { ...common, action, reasons: shown(reasons), restart: false };
-}
-
-/** When it is whose turn, by name: nodes that are left alone take no time. */
-function turns(nodes: readonly Omit<NodeReview, "step">[], width: number): ReadonlyMap<string, number> {
-  const found = new Map<string, number>();
-  const live = nodes.flatMap(({ name, role, action }) =>
-    action === "remove" || role === null ? [] : [{ name, role, action }],
-  );
-  for (const { node, after } of planLanes(live, width)) {
-    const earlier = Math.max(0, ...after.map((name) => found.get(name)!));
-    found.set(node.name, earlier + (node.action === "install" ? 1 : 0));
-  }
-  return found;
 }
 
 /** All nodes, those that are touched first, in the order of their turns. */
@@ -104,10 +91,6 @@ export function reviewNodes(preview: Preview): NodeReview[] {
       const nodes = childrenOf(set.urn, resourceTypes.node).map((node) =>
         reviewNode(node, set, childrenOf(node.urn, resourceTypes.command), said),
       );
-      const width = nodesRecord.safeParse(set.after?.inputs).data?.workersAtOnce;
-      const turn = width === undefined ? new Map<string, number>() : turns(nodes, width);
-      return nodes
-        .map((node) => ({ ...node, step: node.action === "install" ? (turn.get(node.name) ?? null) : null }))
-        .sort((a, b) => (a.step ?? Infinity) - (b.step ?? Infinity) || (a.name < b.name ? -1 : 1));
+      return nodes.sort((a, b) => (a.step ?? Infinity) - (b.step ?? Infinity) || (a.name < b.name ? -1 : 1));
     });
 }

@@ -154,10 +154,14 @@ export class PreviewRefused extends Error {}
 /**
  * Runs a preview.
  *
- * @param savePlan - Where the engine is to save its plan.
+ * @param files.configFile - The stack's settings, where they are not where Pulumi looks for them.
+ * @param files.savePlan - Where the engine is to save its plan.
  * @throws UserError, {@link PreviewRefused}
  */
-export async function runPreview(stack: string, savePlan?: string): Promise<Preview> {
+export async function runPreview(
+  stack: string,
+  files: { readonly configFile: string | undefined; readonly savePlan?: string },
+): Promise<Preview> {
   const reader = new PreviewReader(stack);
   let unreadable: unknown;
   const take = (line: string): void => {
@@ -168,8 +172,10 @@ export async function runPreview(stack: string, savePlan?: string): Promise<Prev
     }
   };
   const args = ["preview", "--json", "--stack", stack];
+  if (files.configFile !== undefined) args.push("--config-file", files.configFile);
+  if (files.savePlan !== undefined) args.push("--save-plan", files.savePlan);
   const result = await withProgress(
-    capturePulumi([...args, ...(savePlan === undefined ? [] : ["--save-plan", savePlan])], take, {
+    capturePulumi(args, take, {
       PULUMI_ENABLE_STREAMING_JSON_PREVIEW: "true", // the one document that it prints without has no new outputs
     }),
     () => `Previewing: the engine has come to ${counted(reader.count, "resource")}`,

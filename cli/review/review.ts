@@ -16,16 +16,16 @@ import { nodeNames } from "./nodes";
 import { PreviewRefused, runPreview } from "./preview";
 import { comparePlans, parseSavedPlan, readSavedPlan } from "./savedPlan";
 
-async function findOut({ stack, isProtected, plan }: Request): Promise<Review> {
+async function findOut({ stack, configFile, isProtected, plan }: Request): Promise<Review> {
   if (plan === undefined) {
-    const preview = await runPreview(stack);
+    const preview = await runPreview(stack, { configFile });
     return judge(preview, { stack, isProtected, now: new Date(), differences: undefined });
   }
   const saved = await readSavedPlan(plan);
   const folder = await mkdtemp(path.join(tmpdir(), "tkc-registry-review-"));
   try {
     const file = path.join(folder, "plan.json");
-    const preview = await runPreview(stack, file);
+    const preview = await runPreview(stack, { configFile, savePlan: file });
     const now = parseSavedPlan(await readFile(file, "utf8"), "what it wrote now");
     const differences = comparePlans(saved, now, nodeNames(preview));
     return judge(preview, { stack, isProtected, now: new Date(), differences });

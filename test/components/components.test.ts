@@ -10,6 +10,7 @@ import { parseCaReport } from "../../nodes/protocol/report";
 import type { NodeConnection } from "../../nodes/protocol/spec";
 import { type Installation, nodeCommand } from "../../plan/nodeCommand";
 import type { NodePlan } from "../../plan/nodes";
+import { planLanes } from "../../plan/lanes";
 import { type NodeChange, formatChange, reason } from "../../plan/reasons";
 import { jumpboxAccess } from "../integration/nodes/routes/jumpboxAccess";
 import { comesAfter, named, perform, record } from "./mocks";
@@ -58,11 +59,11 @@ const nodesArgs = (
   connection,
   hostKeys: {},
   removal: { unreachable: "fail", restart: true },
-  nodes: nodes.map((each) => {
+  nodes: planLanes(nodes, workersAtOnce).map(({ node: each, after }) => {
     const { name, uid, machineId, address } = each;
     const target = { name, uid, machineId, address, ...connection, hostKey: `SHA256:${"A".repeat(43)}` };
     return {
-      ...{ node: each, target, command: nodeCommand(target, installation), nonce: `nonce-of-${name}` },
+      ...{ node: each, after, target, command: nodeCommand(target, installation), nonce: `nonce-of-${name}` },
       change: Promise.resolve(inOrder(name)),
       repeats: Promise.resolve(undefined),
       ...change,
@@ -70,7 +71,6 @@ const nodesArgs = (
   }),
   certificates: installation.certificates,
   script: { text: "main", sha256: "cd".repeat(32) },
-  workersAtOnce,
   readyTimeoutSeconds: 300,
   owner: "tkc-registry.test",
   id,

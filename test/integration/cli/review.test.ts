@@ -49,12 +49,12 @@ describe("npm run review", () => {
 
   it("ends with 0 where there is nothing to do, and asks pulumi for the events of a preview", async () => {
     pulumi(inOrder);
-    const { code, stdout, stderr } = await review("--stack prod");
+    const { code, stdout, stderr } = await review("--stack prod --config-file other.yaml");
     assert.deepEqual([code, stderr], [0, ""]);
     assert.match(stdout, /^# Review of the stack `prod`\n\n\*\*Nothing to do\.\*\*\n/);
     assert.equal(
       fs.readFileSync(inFolder("called"), "utf8"),
-      "true preview --json --stack prod --non-interactive --color never\n",
+      "true preview --json --stack prod --config-file other.yaml --non-interactive --color never\n",
     );
   });
 

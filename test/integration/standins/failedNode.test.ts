@@ -55,11 +55,11 @@ describe("a node whose command fails", { skip }, () => {
         ...{ port: 22, user: "u", access: { kind: "direct" }, clusterContext: "c" },
         sshKey: { from: "file", path: "k" },
       };
-      const node = (name: string, role: string) => {
+      const node = (name: string, role: string, after: string[] = []) => {
         const known = { name, uid: "uid-" + name, machineId: "m", address: "10.0.0.1" };
         const target = { ...known, ...connection };
         return {
-          ...{ node: { ...known, role, osImage: "o", ready: true, pins: {} }, target, nonce: "n" },
+          ...{ node: { ...known, role, osImage: "o", ready: true, pins: {} }, after, target, nonce: "n" },
           command: nodeCommand(target, { ...common, certificates, trustMode: "system", scriptSha256: "s" }),
           change: Promise.resolve({ node: name, reasons: [], action: "none", restart: false }),
           repeats: Promise.resolve(undefined),
@@ -72,8 +72,8 @@ describe("a node whose command fails", { skip }, () => {
       } as const;
       const nodes = new TrustedNodes("c1", {
         ...common,
-        nodes: [node("cp-1", "control-plane"), node("bad-1", "worker"), node("w-1", "worker")],
-        ...{ certificates, script: { text: "s", sha256: "s" }, workersAtOnce: 8 },
+        nodes: [node("cp-1", "control-plane"), node("bad-1", "worker", ["cp-1"]), node("w-1", "worker", ["cp-1"])],
+        ...{ certificates, script: { text: "s", sha256: "s" } },
       });
       const later = new local.Command("later", { create: "echo later" }, { dependsOn: [nodes] });
       new RemovalCheck("removal-check", common, { dependsOn: [nodes, later] });

@@ -11,6 +11,8 @@ import { makeProject, skip, type Project } from "./project";
 
 const change: NodeChange = {
   node: "w1",
+  role: "worker",
+  turn: 1,
   reasons: [{ code: "file-missing", host: "harbor.example.com", text: "its CA file is missing" }],
   action: "install",
   restart: true,
@@ -30,11 +32,10 @@ describe("a review of what the engine itself previews", { skip }, () => {
         new pulumi.ComponentResource("tkc-registry:index:" + type, name, inputs, { parent });
       const certificates = [{ registry: "harbor.example.com", sha256: (is("ca") ? "b" : "a").repeat(64) }];
       const trust = make("RegistryTrust", "trust", {});
-      const nodes = make("TrustedNodes", "trust", { certificates, workersAtOnce: 2 }, trust);
+      const nodes = make("TrustedNodes", "trust", { certificates }, trust);
       let earlier: pulumi.Resource | undefined;
       for (const name of ["cp1", "w1", ...(is("joined") ? ["w2"] : [])]) {
-        const role = name === "cp1" ? "control-plane" : "worker";
-        const node = make("TrustedNode", "trust-" + name, { node: name, role }, nodes);
+        const node = make("TrustedNode", "trust-" + name, { node: name }, nodes);
         if (name === "w1" && is("drift")) pulumi.log.info(${JSON.stringify(formatChange(change))}, node);
         const environment = {
           TKC_REGISTRY_NODE: name,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { planLanes } from "../../../plan/lanes";
+import { planLanes, turnsOf } from "../../../plan/lanes";
 
 const role = fc.constantFrom("control-plane" as const, "worker" as const);
 const cluster = fc.uniqueArray(fc.record({ name: fc.string({ minLength: 1 }), role }), {
@@ -126,4 +126,31 @@ test("a failed worker stops its own lane only", () => {
   const nodes = ["a", "b", "c", "d"].map((name) => ({ name, role: "worker" as const }));
   const after = new Map(planLanes(nodes, 2).map((entry) => [entry.node.name, entry.after]));
   assert.deepEqual(Object.fromEntries(after), { a: [], b: [], c: ["a"], d: ["b"] });
+});
+
+test("a node's turn comes after those that it waits for, and those that are left alone take none", () => {
+  const nodes = ["cp1", "cp2", "w1", "w2", "w3", "w4"].map((name) => ({
+    name,
+    role: name.startsWith("cp") ? ("control-plane" as const) : ("worker" as const),
+  }));
+  const order = planLanes(nodes, 2);
+  assert.deepEqual(
+    [...turnsOf(order, () => true)],
+    [
+      ["cp1", 1],
+      ["cp2", 2],
+      ["w1", 3],
+      ["w2", 3],
+      ["w3", 4],
+      ["w4", 4],
+    ],
+  );
+  assert.deepEqual(
+    [...turnsOf(order, (name) => ["cp2", "w1", "w4"].includes(name))],
+    [
+      ["cp2", 1],
+      ["w1", 2],
+      ["w4", 2],
+    ],
+  );
 });

@@ -30,6 +30,10 @@ describe("the line of a node", () => {
         "→ install, restart containerd where it has not loaded the CA [new, first-contact]",
     );
     assert.match(
+      formatChange(change("w1", ["new-ca"], { role: "worker", turn: 2 })),
+      /^w1 \(worker, turn 2\): its CA is new to the node → /,
+    );
+    assert.match(
       formatChange(change("w1", ["script-changed"], { restart: false })),
       / → install, no restart of /,
     );
@@ -55,15 +59,22 @@ describe("the line of a node", () => {
     );
   const changes: fc.Arbitrary<NodeChange> = fc
     .tuple(
+      fc.record(
+        {
+          role: fc.constantFrom(...(["control-plane", "worker"] as const)),
+          turn: fc.integer({ min: 1, max: 999_999 }),
+        },
+        { requiredKeys: [] },
+      ),
       fc.stringMatching(/^[a-z0-9]([-a-z0-9.]{0,20}[a-z0-9])?$/),
       fc.array(reasons, { minLength: 1, maxLength: 6 }),
       fc.constantFrom(
         ...(["install true", "install false", "install null", "none false", "skip false"] as const),
       ),
     )
-    .map(([node, why, what]) => {
+    .map(([who, node, why, what]) => {
       const [action, restart] = what.split(" ") as [NodeChange["action"], string];
-      return { node, reasons: why, action, restart: JSON.parse(restart) as boolean | null };
+      return { ...who, node, reasons: why, action, restart: JSON.parse(restart) as boolean | null };
     });
 
   it("is read as it was written, whatever is said in it", () => {
@@ -99,7 +110,7 @@ describe("the line of a node", () => {
 
 describe("the line of all nodes", () => {
   const of = (role: "control-plane" | "worker", ...all: NodeChange[]) =>
-    all.map((each) => ({ change: each, role }));
+    all.map((each) => ({ ...each, role }));
   const well = change("w9", ["in-order"], { action: "none", restart: false });
 
   it("counts what restarts, in the order in which it does, and what stays as it is", () => {

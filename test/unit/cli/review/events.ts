@@ -1,7 +1,7 @@
 /** What `pulumi preview --json` prints of a stack with PULUMI_ENABLE_STREAMING_JSON_PREVIEW, in the shape of v3.259.0. */
 import { PreviewReader } from "../../../../cli/review/preview";
 import type { Preview } from "../../../../cli/review/preview";
-import { type NodeChange, formatChange } from "../../../../plan/reasons";
+import { type NodeChange, formatChange, reason } from "../../../../plan/reasons";
 
 export const stackUrn = "urn:pulumi:prod::tkc-registry::pulumi:pulumi:Stack::tkc-registry-prod";
 const prefix = "urn:pulumi:prod::tkc-registry::";
@@ -62,13 +62,12 @@ export function node(
   name: string,
   options: {
     readonly op?: "same" | "create" | "update" | "delete";
-    readonly role?: string;
     readonly change?: Partial<NodeChange>;
   } = {},
 ): object[] {
-  const { op = "same", role = "worker", change } = options;
+  const { op = "same", change } = options;
   const urn = nodeUrn(name);
-  const own = { inputs: { node: name, role } };
+  const own = { inputs: { node: name } };
   const environment = (nonce: string) => ({
     inputs: {
       create: "…",
@@ -87,7 +86,7 @@ export function node(
   const line = change && {
     diagnosticEvent: {
       urn,
-      message: `${formatChange({ node: name, reasons: [], action: "install", restart: change.action === undefined || change.action === "install", ...change })}\n`,
+      message: `${formatChange({ node: name, role: "worker", turn: 1, reasons: [reason("new-ca")], action: "install", restart: change.action === undefined || change.action === "install", ...change })}\n`,
       color: "never",
       severity: "info",
     },
@@ -101,16 +100,12 @@ export function node(
 }
 
 /** The set of nodes, with the certificates before and after. */
-export function nodes(
-  before: readonly object[] | undefined,
-  after: readonly object[],
-  workersAtOnce = 2,
-): object[] {
+export function nodes(before: readonly object[] | undefined, after: readonly object[]): object[] {
   return resource(nodesUrn, {
     op: before ? "same" : "create",
     parent: trustUrn,
     ...(before ? { before: { inputs: { certificates: before } } } : {}),
-    after: { inputs: { certificates: after, workersAtOnce } },
+    after: { inputs: { certificates: after } },
   });
 }
 

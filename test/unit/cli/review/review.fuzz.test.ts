@@ -34,8 +34,11 @@ const good = events
     events.resource(events.trustUrn, { after: { outputs: { registries: [events.told(events.ca("a"))] } } }),
     events.nodes([events.ca("a")], [events.ca("b")]),
     events.node("cp1", {
-      ...{ op: "update", role: "control-plane" },
-      change: { reasons: [{ code: "new-ca", host: "a.example", text: "its CA is new" }] },
+      op: "update",
+      change: {
+        role: "control-plane",
+        reasons: [{ code: "new-ca", host: "a.example", text: "its CA is new" }],
+      },
     }),
     events.node("w1", { op: "create" }),
     events.deployment({ before: "a.example/web:1", after: "a.example/web:2" }),

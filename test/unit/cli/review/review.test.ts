@@ -21,8 +21,8 @@ const markdown = (preview: Preview, more?: Partial<Parameters<typeof judge>[1]>)
 const codes = ({ risks }: Review): string[] => risks.map(({ code }) => code);
 
 const harbor = "harbor.example.com";
-const set = (workersAtOnce = 2): object[] => events.nodes([events.ca("a")], [events.ca("a")], workersAtOnce);
-const inOrder = [set(), events.node("cp1", { role: "control-plane" }), events.node("w1")];
+const set = (): object[] => events.nodes([events.ca("a")], [events.ca("a")]);
+const inOrder = [set(), events.node("cp1"), events.node("w1")];
 
 /** What is done for each reason, and how it is told in a table of one node. */
 const reasons: Readonly<Record<ReasonCode, readonly ["install" | "skip", string]>> = {
@@ -90,26 +90,23 @@ describe("a review", () => {
     assert.equal(fresh!.reasons[0]!.code, "new");
   });
 
-  it("gives the order of the nodes that are touched: control plane one by one, then workers in lanes", () => {
-    const touched = ["w4", "w3", "w2", "w1"].map((name) => events.node(name, { op: "update" }));
-    const first = ["cp2", "cp1", "cp3"].map((name) =>
-      events.node(name, { op: name === "cp3" ? "same" : "update", role: "control-plane" }),
+  it("gives the nodes that are touched in the order that the program says", () => {
+    const touched = ["w3", "w2", "w1"].map((name, at) =>
+      events.node(name, { op: "update", change: { turn: 4 - at } }),
     );
-    const { nodes } = review(events.preview(set(2), ...touched, ...first));
+    const first = events.node("cp1", { op: "update", change: { role: "control-plane", turn: 1 } });
+    const { nodes } = review(
+      events.preview(set(), ...touched, events.node("w0"), events.node("w9", { op: "update" }), first),
+    );
     assert.deepEqual(
-      nodes.map(({ name, step }) => [name, step]),
+      nodes.map(({ name, role, step }) => [name, role, step]),
       [
-        ...([
-          ["cp1", 1],
-          ["cp2", 2],
-        ] as const),
-        ...([
-          ["w1", 3],
-          ["w2", 3],
-          ["w3", 4],
-          ["w4", 4],
-        ] as const),
-        ["cp3", null],
+        ["cp1", "control-plane", 1],
+        ["w1", "worker", 2],
+        ["w2", "worker", 3],
+        ["w3", "worker", 4],
+        ["w0", null, null],
+        ["w9", null, null],
       ],
     );
   });
@@ -119,7 +116,7 @@ describe("a review", () => {
     const text = markdown(
       events.preview(
         set(),
-        events.node("cp1", { role: "control-plane", op: "update", change: restart }),
+        events.node("cp1", { op: "update", change: { ...restart, role: "control-plane" } }),
         events.node("w1", { op: "update", change: restart }),
         events.node("w2", { op: "create", change: { ...restart, restart: null } }),
         events.node("w3", { op: "delete" }),
@@ -130,7 +127,7 @@ describe("a review", () => {
       text,
       /\*\*Changes\.\*\* 3 nodes installed; containerd restarts on 1 control plane, then 1 worker; containerd may restart on 1 worker; 1 node out of the stack; 1 node untouched\.\n/,
     );
-    assert.match(text, /`w3` \| worker \| leave the stack \| it is no longer in the cluster, .* \| no \|/);
+    assert.match(text, /`w3` \| {2}\| leave the stack \| it is no longer in the cluster, .* \| no \|/);
   });
 
   it("tells of a node that left the cluster what the program says of it, at the resource of all nodes", () => {
@@ -231,12 +228,12 @@ describe("a review", () => {
   });
 
   it("names risks: first use, leaf, control plane, replaced, first contact, unreachable, no drift check", () => {
-    const because = (code: ReasonCode) =>
-      ({ op: "update", change: { reasons: [{ code, text: "x" }] } }) as const;
+    const because = (code: ReasonCode, role: NodeChange["role"] = "worker") =>
+      ({ op: "update", change: { role, reasons: [{ code, text: "x" }] } }) as const;
     const found = review(
       events.preview(
         set(),
-        events.node("cp1", { ...because("new-ca"), role: "control-plane" }),
+        events.node("cp1", because("new-ca", "control-plane")),
         events.node("w1", because("replaced")),
         events.node("w2", because("first-contact")),
         events.node("w3", { change: { action: "skip", reasons: [{ code: "unreachable", text: "x" }] } }),
