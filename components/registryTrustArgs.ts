@@ -141,8 +141,12 @@ export interface RolloutArgs {
 export interface JumpboxPodArgs {
   /** The pod's name. Default: the component's with `-jumpbox`. */
   readonly name?: string;
-  /** An image with bash, nc or socat. Default: `ubuntu:latest`. */
+  /** An image with bash, nc or socat, best by digest. Default: `ubuntu:latest`. */
   readonly image?: pulumi.Input<string>;
+  /** The Secret of the Supervisor namespace by which the image is pulled. Default: none. */
+  readonly pullSecret?: string;
+  /** Whether an SSH client is installed in the pod, for people. The stack needs none. Default: true. */
+  readonly install?: boolean;
 }
 
 /** Arguments of `RegistryTrust`. */

@@ -61,7 +61,7 @@ export interface TrustedNodeArgs {
 export interface NodeTrust extends Pick<ClusterNode, "name" | "role" | "address" | "osImage"> {
   /** Why the node was left as it was, as an error's code: it could not be reached. The rest is then unknown. */
   readonly skipped?: string;
-  /** `photon` or `debian`: how the node's trust store is kept. */
+  /** `photon`, `debian` or `rhel`: how the node's trust store is kept. */
   readonly trustStore?: string;
   /** `system`: by the trust store. `certs.d`: by containerd's folder for the registry. */
   readonly trust?: string | undefined;

@@ -267,7 +267,15 @@ export const settingFields = z.strictObject({
       name: dnsLabel("the pod's name").default("jumpbox-ubuntu").describe("The pod's name"),
       image: image("Give an image with bash, nc or socat")
         .prefault("ubuntu:latest")
-        .describe("Its image; any with bash, nc or socat works"),
+        .describe("Its image, best by digest (`host/repository@sha256:…`); any with bash, nc or socat works"),
+      pullSecret: objectName("the secret's name")
+        .optional()
+        .describe("The Secret of the Supervisor namespace by which the image is pulled; it must be there"),
+      install: flag()
+        .default(true)
+        .describe(
+          "Whether the pod installs an SSH client by apt when it starts, for people who log in to nodes by hand. With `false` its root file system is read-only",
+        ),
     })
     .prefault({})
     .describe("The pod in the Supervisor namespace by which the nodes are reached, for `access: jumpbox`"),

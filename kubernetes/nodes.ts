@@ -12,8 +12,8 @@ import { kubernetesProblem } from "./problems";
 /** Ranges that no node's address is in: SSH to them would reach this machine, or no single host. */
 const forbiddenRanges = ["unspecified", "loopback", "linkLocal", "multicast", "broadcast", "ipv4Mapped"];
 
-/** The systems whose trust stores the node script knows, as kubelets name them. */
-const knownSystems = /\b(?:photon|ubuntu|debian)\b/i;
+/** All systems but those that are no Linux, as kubelets name them: the node script judges by what the node has. */
+const knownSystems = /^(?!.*\bwindows\b)/i;
 
 /**
  * Refuses nodes whose operating system has a trust store that is not known here, or whose container runtime is not

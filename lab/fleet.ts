@@ -377,6 +377,13 @@ export class Fleet {
     });
   }
 
+  /** Makes a node one of RHEL or a derivative, by its trust store and by what the API says of it, until {@link reset}. */
+  async layOutAsRhel(node: FleetNode): Promise<void> {
+    await this.onNode(node, `exec sh ${place("rhel.sh")}`);
+    const patch = JSON.stringify({ status: { nodeInfo: { osImage: "Rocky Linux 9.4 (Blue Onyx)" } } });
+    await this.admin.kubectl(["patch", "node", node.name, "--subresource", "status", "--patch", patch]);
+  }
+
   /** Has nodes' containerd fail when it is started the next time, or start again; the one that runs goes on. */
   async breakContainerd(nodes: Nodes, outcome: "fails" | "works"): Promise<void> {
     const file = "/etc/lab/containerd-fails";
@@ -433,10 +440,10 @@ export class Fleet {
     return Number(await this.run(script));
   }
 
-  /** The certificate files of each node beside the image's: their SHA-256, by the node's name. */
+  /** The certificate files of each node's store beside the image's: their SHA-256, by the node's name. */
   async addedFiles(): Promise<ReadonlyMap<string, readonly string[]>> {
     const script =
-      "cd /srv/fleet/nodes; find */written/etc/ssl/certs -type f -exec sha256sum {} + 2>/dev/null || :";
+      "cd /srv/fleet/nodes; find */written/etc/ssl/certs */written/etc/pki/ca-trust/source -type f -exec sha256sum {} + 2>/dev/null || :";
     return readAddedFiles(await this.run(script));
   }
 
@@ -463,7 +470,7 @@ export function readEvents(output: string): FleetEvent[] {
   );
 }
 
-/** Reads lines `SHA256  NODE/written/etc/ssl/certs/FILE`. */
+/** Reads lines `SHA256  NODE/written/FILE`. */
 export function readAddedFiles(output: string): ReadonlyMap<string, readonly string[]> {
   const found = new Map<string, string[]>();
   for (const [, hash, node] of output.matchAll(/^([0-9a-f]{64}) [ *]([^/\n]+)\//gm)) {

@@ -48,7 +48,7 @@ const path = z
   .max(300);
 const nodeName = z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/);
 const uid = z.string().regex(/^[0-9A-Za-z-]{1,64}$/);
-const osFamily = z.enum(["photon", "debian"]);
+const osFamily = z.enum(["photon", "debian", "rhel"]);
 const trustWay = z.enum(["system", "certs.d"]);
 
 /** The most certificates for one node: the reports about them must stay under 8 KiB. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { Jumpbox } from "../../components/jumpbox";
 import { RemovalCheck } from "../../components/removalCheck";
@@ -276,6 +277,37 @@ test("how nodes are left is in the words of the commands, for which no program r
   );
   for (const name of ["c-w1-ca", "c-sweep"])
     assert.match(named(registered, name).inputs["delete"] as string, / --unreachable skip --no-restart$/);
+});
+
+test("a jumpbox in which nothing is installed can change nothing of its image, and is pulled by the secret that is named", async () => {
+  const args = { name: "j", namespace: "ns1", image: "i", cluster: "c", owner: "o", id };
+  interface Spec {
+    imagePullSecrets?: object[];
+    containers: [{ command: string[]; securityContext: object }];
+  }
+  const specOf = async (more: object): Promise<Spec> => {
+    const registered = await record(() => new Jumpbox("jumpbox", { ...args, ...more }));
+    return [...registered.values()].find(({ type }) => type === "kubernetes:core/v1:Pod")!.inputs[
+      "spec"
+    ] as Spec;
+  };
+  const usual = await specOf({ install: true });
+  assert.deepEqual(await specOf({}), usual);
+  assert.ok(!("imagePullSecrets" in usual));
+  // A pod of the release before is the same, or it would be made anew.
+  assert.equal(
+    createHash("sha256").update(usual.containers[0].command[2]!).digest("hex"),
+    "5a48c63eb285fef90babb45dd100e716c49f1d40f10fe06915218f996eb5afb9",
+  );
+  const { imagePullSecrets, containers } = await specOf({ install: false, pullSecret: "mirror" });
+  assert.deepEqual(imagePullSecrets, [{ name: "mirror" }]);
+  assert.doesNotMatch(containers[0].command[2]!, /apt/);
+  assert.deepEqual(containers[0].securityContext, {
+    runAsUser: 0,
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ["ALL"] },
+    readOnlyRootFilesystem: true,
+  });
 });
 
 test("a pod that is made in place of one that is gone differs in its container, and so replaces it", async () => {

@@ -238,6 +238,36 @@ describe("many nodes", () => {
     );
   });
 
+  test("a node laid out as RHEL's: trusts, shows what others took away, and is left as it was", async () => {
+    await fleet.reset();
+    const node = fleet.nodes.at(-1)!;
+    await fleet.layOutAsRhel(node);
+    const bundle = await fleet.bundle(node);
+    await stack.configure(settings());
+    await up();
+    await assertTrust(["first"]);
+    const { nodes } = (await stack.outputs()) as { nodes: { name: string; trustStore: string }[] };
+    assert.deepEqual(
+      Object.fromEntries(nodes.map(({ name, trustStore }) => [name, trustStore])),
+      each(({ name }) => (name === node.name ? "rhel" : "photon")),
+    );
+    await fleet.onNode(node, "update-ca-trust");
+    await unchanged();
+    await fleet.onNode(node, "rm /etc/pki/ca-trust/source/anchors/tkc-registry-*; update-ca-trust extract");
+    const since = now();
+    await up();
+    assert.deepEqual(
+      await counts(since),
+      each(({ name }) => (name === node.name ? 1 : 0)),
+    );
+    await assertTrust(["first"]);
+    await fleet.onNode(node, "update-ca-trust");
+    await succeed(stack.destroy());
+    await assertTrust([]);
+    assert.equal(await fleet.bundle(node), bundle);
+    await fleet.reset();
+  });
+
   test("an upgrade that replaces all nodes at once: one up brings every one to trust, and gives the old ones up", async () => {
     await stack.configure(settings());
     await up();

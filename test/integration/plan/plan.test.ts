@@ -397,14 +397,19 @@ describe("the plan", () => {
     );
   });
 
-  it("refuses nodes of a system that it doesn't know, each by name, and warns of those that aren't Ready", async () => {
+  it("refuses nodes that are no Linux, each by name, and warns of those that aren't Ready", async () => {
     world.listNodes(
       node("w1", "198.18.1.11", { os: "Windows Server 2022" }),
-      node("w2", "198.18.1.12", { os: "Talos" }),
+      node("w2", "198.18.1.12", { os: "Windows Server 2019" }),
+      node("w3", "198.18.1.13", { os: "Rocky Linux 9.4 (Blue Onyx)" }),
+      node("w4", "198.18.1.14", { os: "Talos" }),
     );
     assert.deepEqual(
       (await refused()).map((line) => line.replace(/, and .*/, "")),
-      ['[node-os] node w1: it runs "Windows Server 2022"', '[node-os] node w2: it runs "Talos"'],
+      [
+        '[node-os] node w1: it runs "Windows Server 2022"',
+        '[node-os] node w2: it runs "Windows Server 2019"',
+      ],
     );
     world.listNodes(node("w1", "198.18.1.11", { ready: false }), node("w2", "198.18.1.12"));
     assert.deepEqual((await run()).warnings, ["not Ready at the moment: w1"]);
@@ -413,14 +418,14 @@ describe("the plan", () => {
   it("refuses nodes whose container runtime is not containerd, each by name", async () => {
     world.listNodes(
       node("w1", "198.18.1.11", { runtime: "docker://20.10.7" }),
-      node("w2", "198.18.1.12", { runtime: "cri-o://1.24.1", os: "Talos" }),
+      node("w2", "198.18.1.12", { runtime: "cri-o://1.24.1", os: "Windows Server 2019" }),
       node("w3", "198.18.1.13"),
     );
     assert.deepEqual(
       (await refused()).map((line) => line.replace(/, and .*/, "")),
       [
         '[node-runtime] node w1: its container runtime is "docker://20.10.7"',
-        '[node-os] node w2: it runs "Talos"',
+        '[node-os] node w2: it runs "Windows Server 2019"',
         '[node-runtime] node w2: its container runtime is "cri-o://1.24.1"',
       ],
     );
@@ -647,6 +652,39 @@ describe("the plan", () => {
       (await refused()).join("\n"),
       /^\[jumpbox-refused\] setting tkc-registry:access: .*no pods here.*`access: bastion`/,
     );
+  });
+
+  it("refuses a jumpbox whose pull secret is not there, or has no login for its image", async () => {
+    const jumpbox = {
+      image: `mirror.example:5000/tools/relay@sha256:${"a".repeat(64)}`,
+      pullSecret: "mirror",
+    };
+    const secret = "GET /api/v1/namespaces/ns1/secrets/mirror";
+    const config = (host: string): object => ({
+      type: "kubernetes.io/dockerconfigjson",
+      data: { ".dockerconfigjson": base64(JSON.stringify({ auths: { [host]: { auth: base64("a:b") } } })) },
+    });
+    const wanted = (): Settings => settings({ jumpbox });
+    const table: [object | undefined, RegExp][] = [
+      [undefined, /there is no secret ns1\/mirror .*--docker-server=mirror\.example:5000/],
+      [{ type: "Opaque", data: {} }, /is of the type Opaque/],
+      [config("mirror.example"), /has no login for mirror\.example:5000/],
+      [config("mirror.example:5000/other"), /has no login for/],
+    ];
+    for (const [body, expected] of table) {
+      if (body !== undefined) world.ofSupervisor[secret] = { body };
+      const [problem, ...others] = await refused(wanted());
+      assert.match(problem!, /^\[jumpbox-pull-secret\] setting tkc-registry:jumpbox\.pullSecret: /);
+      assert.match(problem!, expected);
+      assert.deepEqual(others, []);
+    }
+    for (const host of ["mirror.example:5000", "https://mirror.example:5000/v2/", "*.example:5000"]) {
+      world.ofSupervisor[secret] = { body: config(host) };
+      await run(wanted());
+    }
+    // Who may not read it is told by the kubelet.
+    world.ofSupervisor[secret] = { status: 403, body: { kind: "Status", message: "no" } };
+    await run(wanted());
   });
 
   it("refuses a Secret or Deployment that no update makes what is wanted", async () => {

@@ -13,7 +13,10 @@ export const everySetting = {
   unreachableNodes: "skip",
   trust: "auto",
   restartOnRemoval: false,
-  jumpbox: { name: "box", image: "registry.example.com/tools/ubuntu:24.04" },
+  jumpbox: {
+    ...{ name: "box", image: `registry.example.com/tools/ubuntu@sha256:${sha256}` },
+    ...{ pullSecret: "mirror", install: false },
+  },
   nodes: {
     ...{ user: "root", sshKeyFile: "key", hostKeys: { "node-1": hostKey }, workersAtOnce: 2 },
     ...{ inspect: false, readyTimeoutSeconds: 60 },

@@ -36,7 +36,7 @@ test("three settings are enough, and the defaults are those of the manual proced
   const { trust, pullSecrets, deployments } = parse();
   assert.equal(trust.supervisorContext, "ns1");
   assert.equal(trust.clusterContext, "tkc-cluster-1");
-  assert.deepEqual(trust.jumpbox, { name: "jumpbox-ubuntu", image: "ubuntu:latest" });
+  assert.deepEqual(trust.jumpbox, { name: "jumpbox-ubuntu", image: "ubuntu:latest", install: true });
   assert.equal(trust.nodes.user, "vmware-system-user");
   assert.equal(pullSecrets.length, 1);
   const { name, namespaces, defaultServiceAccount } = pullSecrets[0]!;
