@@ -140,7 +140,8 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
       ...{ parent: this, dependsOn: dependencies(this.#opts) },
       ...(retainOnDelete === undefined ? {} : { retainOnDelete }),
     };
-    const after = [...options.dependsOn, plannedRun(name, plan.digest, options)];
+    const canary = await plan.canary.catch(refuse);
+    const after = [...options.dependsOn, plannedRun(name, plan.digest, canary.pull, options)];
     const child = (earlier: string): pulumi.CustomResourceOptions => ({
       ...options,
       ...{ aliases: this.#earlier(earlier), dependsOn: after },
@@ -159,6 +160,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
           readNode: plan.readNode,
           notePin: plan.notePin,
           controlPlane: plan.controlPlane,
+          pullOnCanary: plan.pullOnCanary,
           unreachable,
           outcomes,
         });
@@ -195,9 +197,12 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
         nodes: plan.nodes,
         certificates: plan.installation.certificates,
         script: nodeScript(),
+        order: await plan.order,
+        canary,
       },
       { ...child(cluster), dependsOn: [...after, ...(jumpbox ? [jumpbox] : [])] },
     );
+    if (canary.fact !== undefined) await pulumi.log.info(canary.fact, trustedNodes);
     if (!pulumi.runtime.isDryRun()) {
       const changes = Promise.all(plan.nodes.map(({ change }) => change));
       trustedNodes.nodes.apply(tellAtTheEnd(async () => outcomes.summary(await changes), this));
