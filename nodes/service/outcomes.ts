@@ -21,7 +21,7 @@ export class Outcomes {
     isLast: (stdout: string) => boolean | Promise<boolean>,
   ): Promise<string> {
     const { name } = node;
-    let last = told("done", node);
+    let last = this.#ended.get(name)?.line ?? told("done", node);
     const log = (line: string): void => {
       last = line;
       context.log(line);

@@ -335,8 +335,11 @@ export class NodeService {
         const canary = readCanary(environment);
         const { node, uid } = canary;
         const { stack } = this.#inputFor(canary);
-        await this.options.pullOnCanary(canary, stack, context);
-        return formatReport({ version: "1", report: "canary", node, uid });
+        const pull = async (following: OperationContext): Promise<string> => {
+          await this.options.pullOnCanary(canary, stack, { ...following, signal: context.signal });
+          return formatReport({ version: "1", report: "canary", node, uid });
+        };
+        return await outcomes.follow({ name: node }, context, pull, () => true);
       }
       default:
         throw nodeProblem.error(

@@ -161,7 +161,7 @@ test("nodes wait for the way in, control-plane nodes for each other, workers for
   assert.deepEqual(of("c-w3-ca"), [...cp1, ...cp2, ...w1]);
   for (const { name } of nodes) {
     assert.ok(of(`c-${name}-up`).includes(`c-${name}-ca`));
-    for (const part of ["ca", "containerd"]) {
+    for (const part of ["ca", "up"]) {
       const pod = comesAfter(registered, `c-${name}-${part}`).includes("jumpbox");
       assert.ok(pod, `${name}-${part} does not wait for the jumpbox pod`);
     }
