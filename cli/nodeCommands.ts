@@ -94,6 +94,11 @@ export async function ca(args: readonly string[]): Promise<void> {
   await dispatch("ca", verbs, words[0] ?? "");
 }
 
+/** `canary pull`: has the running program pull on the node that goes first. */
+export async function canary(args: readonly string[]): Promise<void> {
+  await dispatch("canary", { pull: () => callService("canary pull", process.env) }, args[0] ?? "");
+}
+
 /** `containerd restart`: has the running program restart containerd where it has not loaded the certificates. */
 export async function containerd(args: readonly string[]): Promise<void> {
   await dispatch(

@@ -11,6 +11,7 @@ type Command = (args: readonly string[]) => Promise<void>;
 
 const commands: Record<string, () => Promise<Command>> = {
   "v1 ca": async () => (await import("./nodeCommands.js")).ca,
+  "v1 canary": async () => (await import("./nodeCommands.js")).canary,
   "v1 check-removal": async () => (await import("./removalCheck.js")).checkRemoval,
   "v1 check-settings": async () => (await import("./checkSettings.js")).checkSettings,
   "v1 containerd": async () => (await import("./nodeCommands.js")).containerd,

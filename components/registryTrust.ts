@@ -138,7 +138,8 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
       ...{ parent: this, dependsOn: dependencies(this.#opts) },
       ...(retainOnDelete === undefined ? {} : { retainOnDelete }),
     };
-    const after = [...options.dependsOn, plannedRun(name, plan.digest, options)];
+    const canary = await plan.canary.catch(refuse);
+    const after = [...options.dependsOn, plannedRun(name, plan.digest, canary.pull, options)];
     const child = (earlier: string): pulumi.CustomResourceOptions => ({
       ...options,
       ...{ aliases: this.#earlier(earlier), dependsOn: after },
@@ -157,6 +158,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
           notePin: plan.notePin,
           controlPlane: plan.controlPlane,
           reach: plan.reach,
+          pullOnCanary: plan.pullOnCanary,
           unreachable,
         });
       },
@@ -192,9 +194,12 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
         nodes: plan.nodes,
         certificates: plan.installation.certificates,
         script: nodeScript(),
+        order: await plan.order,
+        canary,
       },
       { ...child(cluster), dependsOn: [...after, ...(jumpbox ? [jumpbox] : [])] },
     );
+    if (canary.fact !== undefined) await pulumi.log.info(canary.fact, trustedNodes);
     for (const gone of plan.gone) await pulumi.log.info(formatChange(gone), trustedNodes);
 
     let provider: k8s.Provider | undefined;

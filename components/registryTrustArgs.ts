@@ -122,6 +122,21 @@ export interface NodesArgs {
   readonly readyTimeoutSeconds?: number;
 }
 
+/** What the first node pulls. */
+export interface CanaryArgs {
+  /** An image of one of the registries. */
+  readonly image: pulumi.Input<string>;
+}
+
+/** In which order nodes are done. */
+export interface RolloutArgs {
+  /**
+   * Whether a run with something to install does one worker first, and touches no other node before that one has pulled
+   * this image, or those of the Deployments that are declared with the `RegistryTrust`. Default: true.
+   */
+  readonly canary?: boolean | CanaryArgs;
+}
+
 /** The pod through which nodes are reached. */
 export interface JumpboxPodArgs {
   /** The pod's name. Default: the component's with `-jumpbox`. */
@@ -144,6 +159,8 @@ export interface RegistryTrustArgs {
   readonly jumpbox?: JumpboxPodArgs;
   /** How nodes are reached and done. */
   readonly nodes?: NodesArgs;
+  /** In which order nodes are done. */
+  readonly rollout?: RolloutArgs;
   /** By the system's trust store, by containerd's folder for the registry, or the latter where there is one. Default: `system`. */
   readonly trust?: TrustMode;
   /** What a node that can't be reached does to the run. Default: `fail`. */

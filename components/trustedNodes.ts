@@ -1,15 +1,20 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import type { ClusterNode } from "../kubernetes/types";
 import type { TrustedCertificate } from "../nodes/protocol/spec";
+import { serviceCommand } from "../nodes/service/serviceProtocol";
+import type { CanaryPlan } from "../plan/canary";
+import type { Turn } from "../plan/lanes";
 import type { NodePlan } from "../plan/nodes";
 import { type RemovalArgs, removalCommand } from "../plan/nodeCommand";
 import { dependencies, withoutDependencies } from "./options";
 import { logChange } from "./planLog";
+import { canaryEnvironment } from "./plannedRun";
 import { type AllNodesArgs, type NodeTrust, TrustedNode, allNodesEnvironment } from "./trustedNode";
 
 /** Arguments of {@link TrustedNodes}. */
 export interface TrustedNodesArgs extends AllNodesArgs {
-  /** The cluster's nodes, each after those that it waits for. A plain list, as it decides how many resources there are. */
+  /** The cluster's nodes; at least one. A plain list, as it decides how many resources there are. */
   readonly nodes: readonly NodePlan[];
   /** What each of them is to trust. */
   readonly certificates: readonly TrustedCertificate[];
@@ -17,6 +22,10 @@ export interface TrustedNodesArgs extends AllNodesArgs {
   readonly removal: RemovalArgs;
   /** The node script. `preview --diff` shows its changes; each command runs only the script with this SHA-256. */
   readonly script: { readonly text: string; readonly sha256: string };
+  /** The order in which they are done, each after those that it waits for. */
+  readonly order: readonly Turn<Pick<ClusterNode, "name">>[];
+  /** The node that goes first, and what it pulls before the others. */
+  readonly canary: CanaryPlan;
 }
 
 /** A node's name without the cluster's, with which those of one cluster begin. */
@@ -33,6 +42,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
 
   constructor(name: string, args: TrustedNodesArgs, opts?: pulumi.ComponentResourceOptions) {
     const { certificates, removal, script, id } = args;
+    const { first, pull } = args.canary;
     // Only what a reviewer of the preview needs. Nodes are resources and appear by themselves.
     super("tkc-registry:index:TrustedNodes", name, { script, certificates }, withoutDependencies(opts));
 
@@ -48,8 +58,24 @@ export class TrustedNodes extends pulumi.ComponentResource {
       { parent: this, dependsOn: dependencies(opts) },
     );
     const trusted = new Map<string, TrustedNode>();
-    for (const plan of args.nodes) {
-      const { node, after } = plan;
+    const plans = new Map(args.nodes.map((plan) => [plan.node.name, plan]));
+    let canary: pulumi.Resource | undefined;
+    // No delete: what it did left nothing. A run with nothing to do declares it as the state has it.
+    const pullAfter = (after: pulumi.Resource): pulumi.Resource =>
+      new command.local.Command(
+        `${name}-canary`,
+        {
+          create: serviceCommand("canary pull"),
+          environment: { TKC_REGISTRY_ID: id, ...canaryEnvironment(pull) },
+          logging: command.local.Logging.Stderr,
+        },
+        { parent: this, dependsOn: [after] },
+      );
+    const doneOf = (name: string): pulumi.Resource =>
+      name === first && canary ? canary : trusted.get(name)!.done;
+    for (const { node: turn, after } of args.order) {
+      const plan = plans.get(turn.name)!;
+      const { node } = plan;
       const short = nodeName(node.name, args.connection.cluster?.name);
       const trustedNode = new TrustedNode(
         `${name}-${short}`,
@@ -57,14 +83,16 @@ export class TrustedNodes extends pulumi.ComponentResource {
           ...plan,
           id,
           // Those after others wait for what these waited for.
-          after: after.length === 0 ? [sweep] : after.map((name) => trusted.get(name)!.done),
+          after: after.length === 0 ? [sweep] : after.map(doneOf),
         },
         // Before sets of nodes had names of their own, the node's whole name was the resource's.
         { parent: this, aliases: short === node.name ? [{ name: node.name }] : [] },
       );
       trusted.set(node.name, trustedNode);
       void logChange(plan.change, trustedNode);
+      if (node.name === pull?.node) canary = pullAfter(trustedNode.done);
     }
+    if (pull && !canary) pullAfter(sweep);
 
     this.nodes = pulumi.all([...trusted.values()].map((node) => node.trust));
     // A small state matters, as the engine writes all of it at each step: the nodes are only in the stack's outputs. A

@@ -11,7 +11,7 @@ export function checkAgreement(settings: SettingFields, context: z.RefinementCtx
   checkRegistries(settings, context);
   checkNamespaces(settings, context);
   const { enabled, image } = settings.deployment;
-  if (enabled && image !== undefined) checkImageHost(image, settings, context);
+  if (enabled && image !== undefined) checkImageHost(image, ["deployment", "image"], settings, context);
   const { namespaces } = settings.pullSecret;
   if (enabled && wantsLogin(settings) && namespaces && !namespaces.includes(settings.deployment.namespace)) {
     context.addIssue({
@@ -30,6 +30,7 @@ export const wantsLogin = ({ registries }: Pick<SettingFields, "registries">): b
 /** An image can only come from a registry that the nodes trust. */
 export function checkImageHost(
   image: string,
+  path: string[],
   { registries }: Pick<SettingFields, "registries">,
   context: z.RefinementCtx,
 ): void {
@@ -38,7 +39,7 @@ export function checkImageHost(
   if (hosts.includes(host)) return;
   context.addIssue({
     code: "custom",
-    path: ["deployment", "image"],
+    path,
     message: `Use an image of one of the stack's registries, port included (${hosts.join(", ")}), or add a registry with host ${host}`,
     params: { seen: `its registry, ${host}, is none of the stack's` },
   });
@@ -81,6 +82,9 @@ export function checkRegistries(
       message: "Give the bastion's host, user and hostKey, as `access` is bastion",
     });
   }
+  const { canary } = settings.rollout;
+  if (typeof canary === "object")
+    checkImageHost(canary.image, ["rollout", "canary", "image"], settings, context);
   const seen = new Set<string>();
   settings.registries.forEach((registry, index) => {
     if (seen.has(registry.host)) {

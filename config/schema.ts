@@ -301,6 +301,29 @@ export const settingFields = z.strictObject({
     })
     .prefault({})
     .describe("How nodes are logged in to, and how many at once"),
+  rollout: z
+    .strictObject({
+      canary: z
+        .union(
+          [
+            flag(),
+            z.strictObject({
+              image: image(
+                "Give the image with its registry: host[:port]/repository[:tag][@digest]",
+              ).describe(
+                "The image that the first node pulls, of one of the registries; by default those of the Deployments",
+              ),
+            }),
+          ],
+          { error: "Give true, false, or the `image` that the first node is to pull" },
+        )
+        .default(true)
+        .describe(
+          "Whether a run with something to install does one worker first, and touches no other node before that one has pulled an image, by a short-lived pod; by default it does",
+        ),
+    })
+    .prefault({})
+    .describe("In which order nodes are done"),
   registries: shaped((p) => z.array(registrySchema, p), "Give a list of registries, each with host and ca")
     .min(1, {
       error: "Give at least one registry",
@@ -355,7 +378,8 @@ export const deploymentSchemaOf = (registries: SettingFields["registries"] | und
   settingFields
     .pick({ deployment: true, adopt: true, deleteAdopted: true })
     .superRefine(({ deployment: { image } }, context) => {
-      if (image !== undefined && registries) checkImageHost(image, { registries }, context);
+      if (image !== undefined && registries)
+        checkImageHost(image, ["deployment", "image"], { registries }, context);
     });
 
 /** Settings that are plain text in the configuration; all others are JSON. */

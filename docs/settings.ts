@@ -20,7 +20,7 @@ interface Schema {
   readonly additionalProperties?: Schema | false;
   readonly items?: Schema;
   readonly oneOf?: readonly Schema[];
-  readonly anyOf?: readonly object[];
+  readonly anyOf?: readonly Schema[];
   readonly $ref?: string;
 }
 
@@ -33,6 +33,9 @@ const settings = Object.entries(written.properties!);
 const isRequired = (name: string): boolean => written.required!.includes(name);
 
 const encrypted: Schema = { $ref: "#/$defs/encrypted" };
+
+/** The types of which a setting may be any. A setting of one type has further conditions there. */
+const choicesOf = ({ type, anyOf }: Schema): readonly Schema[] => (type === undefined ? (anyOf ?? []) : []);
 
 /** The schema of a setting, or of a part of it, where Pulumi takes an encrypted value for each text. */
 function withEncrypted(schema: Schema): Schema {
@@ -53,6 +56,7 @@ function withEncrypted(schema: Schema): Schema {
     ...(schema.additionalProperties && { additionalProperties: withEncrypted(schema.additionalProperties) }),
     ...(schema.items && { items: withEncrypted(schema.items) }),
     ...(schema.oneOf && { oneOf: schema.oneOf.map(withEncrypted) }),
+    ...(choicesOf(schema).length > 0 && { anyOf: choicesOf(schema).map(withEncrypted) }),
   };
 }
 
@@ -139,7 +143,10 @@ const code = (text: string): string => `\`${text}\``;
 const either = (words: readonly string[]): string =>
   words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)!}`;
 
-function typeOf({ type, enum: words, minimum, maximum, items, additionalProperties, oneOf }: Schema): string {
+function typeOf(schema: Schema): string {
+  const { type, enum: words, minimum, maximum, items, additionalProperties, oneOf } = schema;
+  const choices = choicesOf(schema);
+  if (choices.length > 0) return `${choices.flatMap((each) => typeOf(each) || []).join(", ")}, or settings`;
   if (oneOf) return `by ${code("from")}: ${either(oneOf.map((option) => code(fromOf(option))))}`;
   if (words) return either(words.map(code));
   if (type === "boolean") return "`true` or `false`";
@@ -175,13 +182,19 @@ function rowsOf(setting: string, schema: Schema, required: boolean, note = ""): 
     default: defaultOf(schema, required),
     description,
   };
-  const inner = schema.items?.properties ? schema.items : schema;
-  const place = inner === schema ? setting : `${setting}[]`;
+  const inner = schema.items?.properties
+    ? schema.items
+    : (choicesOf(schema).find((each) => each.properties) ?? schema);
+  const place = inner === schema.items ? `${setting}[]` : setting;
   if (inner.properties)
     return [
       own,
       ...Object.entries(inner.properties).flatMap(([name, part]) =>
-        rowsOf(`${place}.${name}`, part, inner.required?.includes(name) ?? false),
+        rowsOf(
+          `${place}.${name}`,
+          part,
+          choicesOf(schema).length === 0 && (inner.required?.includes(name) ?? false),
+        ),
       ),
     ];
   if (!schema.oneOf) return [own];

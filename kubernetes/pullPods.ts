@@ -7,7 +7,7 @@ import type { V1Pod } from "@kubernetes/client-node";
 import { transientCodes } from "./problems";
 import { UserError, allChecks, describeProblem } from "../support/errors";
 import { printable } from "../support/text";
-import { type PodManifest, checkRights, dryRunPod } from "./checks";
+import { type PodManifest, type Right, checkRights, dryRunPod } from "./checks";
 import type { KubeContext } from "./client";
 
 /** A pull to be tried. */
@@ -25,7 +25,8 @@ export interface PullResult extends PullTrial {
 
 export interface PullPlace {
   readonly namespace: string;
-  readonly pullSecret: string | undefined;
+  /** What pods pull with: a pull secret that is there, or a docker config, in a Secret that is there as long as they are. */
+  readonly login?: { readonly pullSecret: string } | { readonly dockerConfigJson: string } | undefined;
   /** Tell whose pods these are. Those that a killed run left are found by them. */
   readonly labels: Readonly<Record<string, string>>;
 }
@@ -41,8 +42,49 @@ const refusedLogin = /\b(401|403)\b|unauthorized|authorization failed|denied/i;
 const purpose = { "tkc-registry/purpose": "verify-pull" };
 const runLabel = "tkc-registry/run";
 
+/** Why a pull failed, as far as its message tells. */
+export type PullFault = "authority" | "certificate" | "login" | "absent" | "unreached" | "other";
+const faults: readonly (readonly [PullFault, RegExp])[] = [
+  ["authority", /unknown authority/i],
+  ["certificate", /x509: |tls: /i],
+  ["login", refusedLogin],
+  ["absent", /not found|manifest unknown|does not exist|\b404\b/i],
+  [
+    "unreached",
+    /no such host|dial tcp|timeout|timed out|connection (?:refused|reset)|no route|unreachable|deadline exceeded|proxyconnect|no end in/i,
+  ],
+];
+export const pullFault = (message: string): PullFault =>
+  faults.find(([, pattern]) => pattern.test(message))?.[0] ?? "other";
+
+/** The rights that pulls take. */
+export const pullRights = ({ namespace, login }: PullPlace): Right[] => [
+  ...["create", "get", "list", "delete"].map((verb) => ({ verb, resource: "pods", namespace })),
+  ...(login && "dockerConfigJson" in login
+    ? ["create", "list", "delete"].map((verb) => ({ verb, resource: "secrets", namespace }))
+    : []),
+];
+
+/**
+ * Asks the API server whether it would admit the pod of a pull.
+ *
+ * @throws UserError as {@link dryRunPod}.
+ */
+export async function dryRunPull(
+  cluster: KubeContext,
+  trial: PullTrial,
+  place: PullPlace,
+  options?: { readonly subject: string },
+): Promise<void> {
+  await dryRunPod(cluster, place.namespace, podOf(trial, place, undefined), options);
+}
+
 /** A pod that Pod Security's `restricted` profile takes, and that does nothing. */
-function podOf({ node, image }: PullTrial, { pullSecret, labels }: PullPlace): PodManifest {
+function podOf(
+  { node, image }: PullTrial,
+  { labels }: PullPlace,
+  pullSecret: string | undefined,
+): PodManifest {
   return {
     metadata: { labels: { ...labels, ...purpose } },
     spec: {
@@ -128,6 +170,7 @@ export function readPull({ status }: Pick<V1Pod, "status">): PullState {
 /** The pods of one run. */
 class Trials {
   readonly #run = randomBytes(8).toString("hex");
+  #login: Promise<string | undefined> | undefined;
 
   constructor(
     private readonly cluster: KubeContext,
@@ -137,6 +180,29 @@ class Trials {
 
   get #action(): { resource: string; namespace: string } {
     return { resource: "pods", namespace: this.place.namespace };
+  }
+
+  /** The name of the Secret that pods pull with. */
+  async #pullSecret(): Promise<string | undefined> {
+    const { login } = this.place;
+    return login && "dockerConfigJson" in login
+      ? await (this.#login ??= this.#makeSecret(login.dockerConfigJson))
+      : login?.pullSecret;
+  }
+
+  async #makeSecret(dockerConfigJson: string): Promise<string> {
+    const { cluster } = this;
+    const { namespace, labels } = this.place;
+    const name = `tkc-registry-pull-${this.#run}`;
+    const body = {
+      metadata: { name, labels: { ...labels, ...purpose, [runLabel]: this.#run } },
+      type: "kubernetes.io/dockerconfigjson",
+      data: { ".dockerconfigjson": Buffer.from(dockerConfigJson).toString("base64") },
+    };
+    await cluster.request({ verb: "create", resource: "secrets", namespace, name }, () =>
+      cluster.core.createNamespacedSecret({ namespace, body }),
+    );
+    return name;
   }
 
   async try(trial: PullTrial): Promise<PullResult> {
@@ -169,7 +235,7 @@ class Trials {
     const { cluster } = this;
     const { namespace } = this.place;
     this.signal.throwIfAborted();
-    const { metadata, spec } = podOf(trial, this.place);
+    const { metadata, spec } = podOf(trial, this.place, await this.#pullSecret());
     const labels = { ...metadata?.labels, [runLabel]: this.#run };
     const body = { metadata: { generateName: "tkc-registry-verify-", labels }, spec } as V1Pod;
     let pod = await cluster.request({ verb: "create", ...this.#action }, () =>
@@ -235,24 +301,38 @@ class Trials {
     );
   }
 
-  /** Removes the pods of this run, or those of all runs for the stack, one that was killed among them. */
+  /** Removes what this run made, or all runs for the stack, one that was killed among them. */
   async removeAll(whose: "this run's" | "all"): Promise<void> {
     const { cluster } = this;
-    const { namespace, labels } = this.place;
+    const { namespace, labels, login } = this.place;
     const wanted = { ...labels, ...purpose, ...(whose === "all" ? {} : { [runLabel]: this.#run }) };
     const labelSelector = Object.entries(wanted)
       .map((pair) => pair.join("="))
       .join(",");
-    const { items } = await cluster.request({ verb: "list", ...this.#action }, () =>
-      cluster.core.listNamespacedPod({ namespace, labelSelector }),
-    );
-    const there = items.filter(({ metadata }) => !metadata?.deletionTimestamp);
-    await allChecks(there.map((pod) => this.#remove(pod)));
+    const pods = async (): Promise<void> => {
+      const { items } = await cluster.request({ verb: "list", ...this.#action }, () =>
+        cluster.core.listNamespacedPod({ namespace, labelSelector }),
+      );
+      const there = items.filter(({ metadata }) => !metadata?.deletionTimestamp);
+      await allChecks(there.map((pod) => this.#remove(pod)));
+    };
+    const secrets = async (): Promise<void> => {
+      const { items } = await cluster.request({ verb: "list", resource: "secrets", namespace }, () =>
+        cluster.core.listNamespacedSecret({ namespace, labelSelector }),
+      );
+      const remove = async (name: string): Promise<unknown> =>
+        cluster.find({ verb: "delete", resource: "secrets", namespace, name }, () =>
+          cluster.core.deleteNamespacedSecret({ namespace, name }),
+        );
+      await allChecks(items.map(({ metadata }) => remove(metadata!.name!)));
+    };
+    await allChecks([pods(), ...(login && "dockerConfigJson" in login ? [secrets()] : [])]);
   }
 }
 
 /**
- * Tries pulls, several at once and each bounded in time; whatever happens, the pods are deleted when it ends.
+ * Tries pulls, several at once and each bounded in time; whatever happens, the pods, and a Secret that was made for them,
+ * are deleted when it ends.
  *
  * @param signal - Ends it early.
  * @param onResult - Is called for each pull as it is known.
@@ -265,12 +345,8 @@ export async function tryPulls(
   place: PullPlace,
   { signal, onResult }: { readonly signal: AbortSignal; readonly onResult: () => void },
 ): Promise<PullResult[]> {
-  const { namespace } = place;
-  await checkRights(
-    cluster,
-    ["create", "get", "list", "delete"].map((verb) => ({ verb, resource: "pods", namespace })),
-  );
-  if (trials[0]) await dryRunPod(cluster, namespace, podOf(trials[0], place));
+  await checkRights(cluster, pullRights(place));
+  if (trials[0]) await dryRunPull(cluster, trials[0], place);
   const pods = new Trials(cluster, place, signal);
   await pods.removeAll("all");
   const limit = pLimit(atOnce);

@@ -12,24 +12,30 @@ export interface Turn<N> {
  * stops its own lane only.
  *
  * @param width how many workers at once.
+ * @param first the node that goes before all others, which wait for it.
  * @returns the nodes in an order in which every predecessor comes before its successors, with the names of those
  *   that each must wait for.
  */
 export function planLanes<N extends Pick<ClusterNode, "name" | "role">>(
   nodes: readonly N[],
   width: number,
+  first?: string,
 ): Turn<N>[] {
   const sorted = [...nodes].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  const controlPlane = sorted.filter((node) => node.role === "control-plane");
-  const workers = sorted.filter((node) => node.role === "worker");
-  const lastControlPlane = controlPlane.at(-1);
+  const others = sorted.filter(({ name }) => name !== first);
+  const oneByOne = [
+    ...sorted.filter(({ name }) => name === first),
+    ...others.filter((node) => node.role === "control-plane"),
+  ];
+  const workers = others.filter((node) => node.role === "worker");
+  const last = oneByOne.at(-1);
   return [
-    ...controlPlane.map((node, index) => ({
+    ...oneByOne.map((node, index) => ({
       node,
-      after: index === 0 ? [] : [controlPlane[index - 1]!.name],
+      after: index === 0 ? [] : [oneByOne[index - 1]!.name],
     })),
     ...workers.map((node, index) => {
-      const before = index < width ? lastControlPlane : workers[index - width];
+      const before = index < width ? last : workers[index - width];
       return { node, after: before ? [before.name] : [] };
     }),
   ];

@@ -21,7 +21,7 @@ import { type Problem, UserError, describeProblem } from "../support/errors";
 import { counted } from "../support/text";
 import { changeOf, nonceOf, repeatedReport } from "./drift";
 import { type Installation, type NodeCommand, nodeCommand } from "./nodeCommand";
-import { planLanes, turnsOf } from "./lanes";
+import { type Turn, turnsOf } from "./lanes";
 import { type NodeChange, reason } from "./reasons";
 
 /** One of the nodes that are to trust the registries. */
@@ -36,8 +36,6 @@ export interface NodePlan {
   readonly nonce: string | Promise<string>;
   /** What it runs there, and with what. */
   readonly command: NodeCommand;
-  /** The nodes that must be done before it is touched, by name. */
-  readonly after: readonly string[];
   /** What the run does to the node, why, and when. */
   readonly change: Promise<NodeChange>;
   /** What its command is going to print again, where that is known. */
@@ -146,7 +144,7 @@ export function inspect(
 }
 
 /**
- * What is to be done on each node, in an order in which each comes after those that it waits for.
+ * What is to be done on each node, and why.
  *
  * @param observed - Observations by node name; undefined if nodes are not inspected.
  */
@@ -159,16 +157,13 @@ export function planNodes(
     readonly installation: Installation;
     readonly unreachable: UnreachablePolicy;
     readonly identity: RecordedIdentity | undefined;
-    readonly workersAtOnce: number;
   },
 ): readonly NodePlan[] {
-  const { installation, unreachable, identity, workersAtOnce } = wanted;
-  const targetOf = new Map(targets.map((target) => [target.name, target]));
-  const order = planLanes(nodes, workersAtOnce);
-  const decided = order.map(({ node, after }) => {
+  const { installation, unreachable, identity } = wanted;
+  return nodes.map((node, index) => {
     const { name, uid } = node;
     const recorded = recordOf(previous, node);
-    const target = targetOf.get(name)!;
+    const target = targets[index]!;
     const hostKey = pinnedKey(target, previous);
     const command = nodeCommand(target, installation);
     const to = { ...installation, unreachable, command, id: identity?.id, pinned: hostKey !== undefined };
@@ -176,21 +171,28 @@ export function planNodes(
     const known = (answer: Observation | undefined) => ({ name, uid, recorded, replaces, observed: answer });
     const answer = Promise.resolve(observed?.get(name));
     return {
-      ...{ node, after, target, hostKey, command, former: formerOf(recorded, identity, previous) },
+      ...{ node, target, hostKey, command, former: formerOf(recorded, identity, previous) },
       // A new node is installed whatever it reports.
       nonce: recorded ? answer.then((seen) => nonceOf(known(seen), to)) : nonceOf(known(undefined), to),
       change: answer.then((seen) => changeOf(known(seen), to)),
       repeats: answer.then((seen) => repeatedReport(known(seen), to)),
     };
   });
-  const turns = Promise.all(decided.map(({ change }) => change)).then((changes) => {
+}
+
+/** Adds to what is done to nodes when it is the turn of each. */
+export function withTurns(
+  nodes: readonly NodePlan[],
+  order: Promise<readonly Turn<ClusterNode>[]>,
+): readonly NodePlan[] {
+  const turns = Promise.all([order, ...nodes.map(({ change }) => change)]).then(([ordered, ...changes]) => {
     const touched = new Set(changes.flatMap(({ node, action }) => (action === "install" ? node : [])));
-    return turnsOf(order, (name) => touched.has(name));
+    return turnsOf(ordered, (name) => touched.has(name));
   });
-  return decided.map((each) => ({
-    ...each,
-    change: Promise.all([each.change, turns]).then(([change, turn]) => {
-      const { name, role } = each.node;
+  return nodes.map((plan) => ({
+    ...plan,
+    change: Promise.all([plan.change, turns]).then(([change, turn]) => {
+      const { name, role } = plan.node;
       return { ...change, role, ...(turn.has(name) ? { turn: turn.get(name)! } : {}) };
     }),
   }));

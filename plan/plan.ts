@@ -14,6 +14,7 @@ import { checkRights } from "../kubernetes/checks";
 import { type ControlPlane, controlPlaneOf } from "../nodes/operations/controlPlane";
 import type { Observation } from "../nodes/operations/inspection";
 import { writePin } from "../kubernetes/pins";
+import type { ClusterNode } from "../kubernetes/types";
 import { type NodeReader, nodeReader } from "../nodes/operations/ready";
 import type { PinWriter } from "../nodes/operations/operations";
 import { type NodeConnection, type UnreachablePolicy, pinName } from "../nodes/protocol/spec";
@@ -24,14 +25,17 @@ import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";
 import type { TrustedCa } from "../registry/types";
 import type { PreviousState } from "../state/previousState";
+import type { CanaryPuller } from "../nodes/service/service";
 import { UserError, allChecks } from "../support/errors";
 import { readCluster } from "../vsphere/cluster";
 import { checkIdentity } from "../vsphere/identity";
+import { type CanaryPlan, canaryPuller, canaryPulls, planCanary } from "./canary";
 import { recordCluster } from "./cluster";
 import { loginTime, openContexts } from "./contexts";
 import { planDigest } from "./digest";
 import { type DeploymentPlan, planDeployment, podTemplate, resolveDeployment, tryPod } from "./deployment";
 import { replacedPod, resolveJumpbox } from "./jumpbox";
+import { type Turn, planLanes } from "./lanes";
 import { type Installation } from "./nodeCommand";
 import { type MissingObject, missingObjects, wantedObjects } from "./missing";
 import {
@@ -47,6 +51,7 @@ import {
   nodesFact,
   parallelWarnings,
   planNodes,
+  withTurns,
 } from "./nodes";
 import type { NodeChange } from "./reasons";
 import { type PullSecretPlace, resolvePullSecrets } from "./pullSecrets";
@@ -79,14 +84,18 @@ export interface Planned<Part> {
 
 /** What the parts consist of. */
 export interface Plan {
-  /** In an order in which each comes after those that it waits for. */
   readonly nodes: readonly NodePlan[];
+  /** The order in which they are done; known when all were asked. */
+  readonly order: Promise<readonly Turn<ClusterNode>[]>;
   /** Nodes that the stack has and the cluster no longer. */
   readonly gone: readonly NodeChange[];
   /** What is the same for all nodes. */
   readonly installation: Installation;
   /** SHA-256 of all that the run plans, but for the parts that are planned by themselves. */
   readonly digest: Promise<string>;
+  /** Which node goes first, and what it pulls; known when all nodes were asked. */
+  readonly canary: Promise<CanaryPlan>;
+  readonly pullOnCanary: CanaryPuller;
   /** How to connect to the nodes. */
   readonly connection: NodeConnection;
   /** The owner under which a release that made no ids recorded what the stack has on nodes. */
@@ -295,17 +304,24 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
     loginTime(context, contexts.login(supervisor.server)),
   );
   const gone = goneNodes(nodes, previous);
-  const nodePlans = planNodes(targets, nodes, previous, observed, {
-    ...{ installation, unreachable, identity },
-    workersAtOnce: trust.nodes.workersAtOnce,
-  });
-  const reach = new RegistryReach(nodePlans, wantedRegistries(registries, trust), observed, {
+  const decided = planNodes(targets, nodes, previous, observed, { installation, unreachable, identity });
+  const reach = new RegistryReach(decided, wantedRegistries(registries, trust), observed, {
     inSession: sessions.use,
     stack: { owner, id: identity?.id },
   });
   const unreached = observed ? await reach.all() : [];
+  const pulls = canaryPulls(trust, planned, pullSecrets, registries);
+  const canary = planCanary(trust, decided, previous.canary, installation, pulls, cluster);
+  // Where the canary is refused, whoever declares the nodes tells of it.
+  const order = canary
+    .catch((): CanaryPlan => ({}))
+    .then(({ first }) => planLanes(nodes, trust.nodes.workersAtOnce, first));
   const plan = {
-    ...{ nodes: nodePlans, reach, gone, installation },
+    nodes: withTurns(decided, order),
+    order,
+    canary,
+    pullOnCanary: canaryPuller(cluster, pulls),
+    ...{ reach, gone, installation },
     connection,
     former: identity?.former,
     cas: registries.map(({ ca }) => ca),

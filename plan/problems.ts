@@ -1,6 +1,9 @@
 /** What keeps a run from being planned. */
 import { defineProblems } from "../support/errors";
 
+const thenAgain =
+  "Then run again: the same node goes first. No other node was touched; `destroy` takes out what this one has";
+
 export const planProblem = defineProblems("Objects of the stack", {
   "object-exists": {
     cause:
@@ -118,6 +121,30 @@ export const planProblem = defineProblems("Objects of the stack", {
     remedy: (image: string) =>
       `Run where the registry is reached, or write the digest into \`deployment.image\` (${image}@sha256:…)`,
     examples: [["deployment.pinDigest", "the digest of ‹image› can't be found out from here", "‹image›"]],
+  },
+  "canary-failed": {
+    cause:
+      "The first node has the CA, and a containerd that has loaded it, and yet does not pull: nor would the others.",
+    remedy: {
+      authority: (host: string) =>
+        `The certificate that the node is shown is of another CA than ${host} shows here: see whether a proxy is in between, or the name means another machine there. ${thenAgain}`,
+      certificate: (host: string) => `Have the certificate of ${host} put right. ${thenAgain}`,
+      login: (host: string) => `Give credentials for ${host} by which this image may be pulled. ${thenAgain}`,
+      absent: (host: string) => `Push the image to ${host}, or correct its name. ${thenAgain}`,
+      unreached: (host: string) =>
+        `Give the nodes a way to ${host}: name, route, and the proxy of their containerd. ${thenAgain}`,
+      other: (host: string) => `Look at what it says of ${host}. ${thenAgain}`,
+    },
+    examples: (["authority", "certificate", "login", "absent", "unreached", "other"] as const).map(
+      (fault) => ["node ‹name›", "the canary could not pull ‹image›: ‹message›", fault, "‹host›"] as const,
+    ),
+  },
+  "canary-rights": {
+    cause:
+      "The first node is to prove that it pulls, by a pod that is deleted again, and a Secret with its login; the user of the context may not make these.",
+    remedy: (setting: string) =>
+      `Have these rights given, or use a context of a user who has them; or do without that proof: \`${setting}: false\``,
+    examples: [["context ‹name›", "the user may not ‹rights›", "rollout.canary"]],
   },
   "too-many-certificates": {
     cause:

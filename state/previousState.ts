@@ -8,6 +8,7 @@ import type { RegistryHost } from "../registry/types";
 import { UserError } from "../support/errors";
 import { idLabel } from "../support/names";
 import {
+  type RecordedCanary,
   type RecordedIdentity,
   commandOf,
   environmentOf,
@@ -16,6 +17,7 @@ import {
   nameOf,
   objectRecord,
   readIdentities,
+  readRecordedCanary,
   replacedUid,
   resourceTypes,
   stdoutOf,
@@ -75,6 +77,7 @@ export interface NodeSet {
 export interface PreviousState {
   /** The set's own identity; undefined before its first run. */
   readonly identity: RecordedIdentity | undefined;
+  readonly canary: RecordedCanary;
   /** The stack's own jumpbox pod. */
   readonly jumpbox: RecordedPod | undefined;
   /** What the stack has in workload clusters, of all sets. */
@@ -126,8 +129,10 @@ export function readPreviousState(answer: unknown, { names, alone }: NodeSet): P
   let ofStack: Map<RegistryHost, Set<string>> | undefined;
   let jumpbox: RecordedPod | undefined;
   const clusters = new Map<string, ClusterName>();
+  let canary: RecordedCanary = {};
   for (const [urn, { type, outputs }] of Object.entries(parsed.data)) {
     if (type === resourceTypes.command) {
+      canary = { ...canary, ...readRecordedCanary({ urn, outputs }, names) };
       const environment = environmentOf(outputs);
       if (!isOfSet(environment["TKC_REGISTRY_ID"])) continue;
       const { TKC_REGISTRY_NONCE: nonce, TKC_REGISTRY_CA: ca } = environment;
@@ -168,7 +173,7 @@ export function readPreviousState(answer: unknown, { names, alone }: NodeSet): P
   // An interrupted run may have changed nodes before it registered the certificates of the stack.
   const trusted = [...(ofStack ?? ofNodes)].map(([registry, sha256]) => [registry, [...sha256]] as const);
   return {
-    ...{ jumpbox, objects, nodes, identity, identities, clusters: [...clusters.values()] },
+    ...{ canary, jumpbox, objects, nodes, identity, identities, clusters: [...clusters.values()] },
     trusted: new Map(trusted),
   };
 }

@@ -3,8 +3,8 @@
  * It never asks for a state: the readers beside it do.
  */
 import { z } from "zod";
-import { stackId } from "../nodes/protocol/environment";
-import { trustedCertificateSchema } from "../nodes/protocol/spec";
+import { readCanary, stackId } from "../nodes/protocol/environment";
+import { type Canary, trustedCertificateSchema } from "../nodes/protocol/spec";
 import { UserError } from "../support/errors";
 import { stateProblem } from "./problems";
 import { replacesVariable } from "../support/names";
@@ -107,6 +107,31 @@ export function isNodeCommand(inputs: unknown): boolean {
 /** What a command printed when it last ran. */
 export function stdoutOf(outputs: unknown): string | undefined {
   return outputRecord.safeParse(outputs).data?.stdout;
+}
+
+/** What the state has of the node that the last run with something to install did first. */
+export interface RecordedCanary {
+  /** What it was to pull. */
+  readonly planned?: Canary | undefined;
+  /** What it has pulled: another, or nothing, where the last run did not come so far. */
+  readonly pulled?: Canary | undefined;
+}
+
+/** Reads what a command says of the canary; undefined where it is another's, or cannot be read. */
+export function readRecordedCanary(
+  { urn, outputs }: { readonly urn: string; readonly outputs: unknown },
+  sets: readonly string[],
+): RecordedCanary | undefined {
+  const { TKC_REGISTRY_CANARY: text } = environmentOf(outputs);
+  const [, set, role] = /^(.*)-(plan|canary)$/.exec(nameOf(urn)) ?? [];
+  if (text === undefined || set === undefined || !sets.includes(set)) return undefined;
+  try {
+    const canary = readCanary({ TKC_REGISTRY_CANARY: text });
+    return role === "plan" ? { planned: canary } : { pulled: canary };
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
 }
 
 /** The name of a resource, which is the last part of its URN. */

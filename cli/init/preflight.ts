@@ -19,7 +19,7 @@ export interface Preflight {
 }
 
 const nothingYet: PreviousState = {
-  ...{ identity: undefined, jumpbox: undefined, objects: [], clusters: [] },
+  ...{ identity: undefined, canary: {}, jumpbox: undefined, objects: [], clusters: [] },
   ...{ nodes: new Map(), identities: new Map(), trusted: new Map() },
 };
 
@@ -49,6 +49,7 @@ export async function preflight({ settings, project, stack, unset }: NewStack): 
     );
     const [first, ...rest] = silent.filter(({ code }) => !isSkipped(code, { unreachable }));
     if (first) throw new UserError(first, ...rest);
+    await plan.canary;
     const skipped = silent.map((problem) => silenceWarning(problem, unreachable));
     return { facts: plan.facts, warnings: [...plan.warnings, ...skipped] };
   } finally {

@@ -72,7 +72,9 @@ function restartInWords({ restart }: NodeReview): string {
 }
 
 function nodesTable(nodes: readonly NodeReview[]): string {
-  const shown = nodes.filter(({ action, reasons }) => action !== "none" || reasons.length > 0);
+  const shown = nodes.filter(
+    ({ action, reasons, canary }) => action !== "none" || reasons.length > 0 || canary,
+  );
   if (shown.length === 0) return "";
   const several = new Set(nodes.map(({ cluster }) => cluster)).size > 1;
   const heads = ["order", "node", "role", "action", "why", "containerd restarts"];
@@ -81,14 +83,16 @@ function nodesTable(nodes: readonly NodeReview[]): string {
     ...(several ? [code(node.cluster)] : []),
     code(node.name),
     node.role?.replace("-", " ") ?? "",
-    actions[node.action],
+    `${actions[node.action]}${node.canary ? ", then pull" : ""}`,
     node.reasons
       .map(({ host, text }) => (host === null ? plain(text) : `${code(host)}: ${plain(text)}`))
       .join("; "),
     restartInWords(node),
   ]);
-  const note =
-    "Nodes of one number in `order` go side by side: control-plane nodes one by one, then workers in lanes.";
+  const first = shown.some(({ canary }) => canary)
+    ? " No other node is touched before the first has pulled an image."
+    : "";
+  const note = `Nodes of one number in \`order\` go side by side: control-plane nodes one by one, then workers in lanes.${first}`;
   return `${table(several ? ["order", "cluster", ...heads.slice(1)] : heads, rows)}\n\n${note}`;
 }
 

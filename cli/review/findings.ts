@@ -36,6 +36,9 @@ const node = z.object({
     .enum(["install", "remove", "none", "skip"])
     .describe("What the engine will do; `remove`: the node leaves the stack"),
   reasons: z.array(reason),
+  canary: z
+    .boolean()
+    .describe("Whether it goes first, and has to pull an image before any other node is touched"),
   restart: z
     .boolean()
     .nullable()

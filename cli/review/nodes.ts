@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { type NodeChange, type NodeReason, parseChange, reason } from "../../plan/reasons";
-import { environmentOf, resourceTypes } from "../../state/records";
+import { environmentOf, readRecordedCanary, resourceTypes } from "../../state/records";
 import type { NodeReview } from "./findings";
 import { type Preview, type Step, changes } from "./preview";
 
@@ -57,7 +57,7 @@ function reviewNode(
   const said = [node, set].flatMap(({ urn }) => saidOf(urn, name));
   const of = <What extends "role" | "turn">(what: What): NonNullable<NodeChange[What]> | null =>
     said.find((change) => change[what] !== undefined)?.[what] ?? null;
-  const common = { cluster: set.name, name, role: of("role"), step: null };
+  const common = { cluster: set.name, name, role: of("role"), step: null, canary: false };
   const shown = (reasons: readonly NodeReason[]): NodeReview["reasons"] =>
     reasons.map(({ code, host, text }) => ({ code, host: host ?? null, text }));
   const reasons = said.flatMap((change) => change.reasons);
@@ -80,6 +80,14 @@ function reviewNode(
   return { ...common, action, reasons: shown(reasons), restart: false };
 }
 
+/** The node that goes first and has to pull, where one does: its command is a child of the nodes' component. */
+const canaryOf = (set: Step, commands: readonly Step[]): string | undefined =>
+  commands.flatMap(({ urn, after, ...step }) =>
+    after && changes(step)
+      ? (readRecordedCanary({ urn, outputs: after.inputs }, [set.name])?.pulled?.node ?? [])
+      : [],
+  )[0];
+
 /** All nodes, those that are touched first, in the order of their turns. */
 export function reviewNodes(preview: Preview): NodeReview[] {
   const said = changesSaid(preview);
@@ -91,6 +99,9 @@ export function reviewNodes(preview: Preview): NodeReview[] {
       const nodes = childrenOf(set.urn, resourceTypes.node).map((node) =>
         reviewNode(node, set, childrenOf(node.urn, resourceTypes.command), said),
       );
-      return nodes.sort((a, b) => (a.step ?? Infinity) - (b.step ?? Infinity) || (a.name < b.name ? -1 : 1));
+      const canary = canaryOf(set, childrenOf(set.urn, resourceTypes.command));
+      return nodes
+        .map((node) => ({ ...node, canary: node.name === canary }))
+        .sort((a, b) => (a.step ?? Infinity) - (b.step ?? Infinity) || (a.name < b.name ? -1 : 1));
     });
 }

@@ -117,8 +117,10 @@ function nodeUrnOf(urn: string): string | undefined {
 
 const nothing: ResourcePlan = {};
 
-/** Whether all that differs is the digest of what the run would do, which differs wherever anything does. */
-const isDigest = (paths: readonly string[]): boolean => paths.join() === "environment.TKC_REGISTRY_PLAN";
+/** Variables that differ wherever anything does. */
+const digestPaths = ["environment.TKC_REGISTRY_CANARY", "environment.TKC_REGISTRY_PLAN"];
+const isDigest = (paths: readonly string[]): boolean =>
+  paths.length > 0 && paths.every((path) => digestPaths.includes(path));
 
 /**
  * What the engine would not do now as a plan says: node by node, and resource by resource.

@@ -2,6 +2,7 @@
  * Judges what the clusters and the nodes reported: which certificates, nodes and pulls are in order, and why not.
  * It never asks anything; the evidence is given to it.
  */
+import { pullFault } from "../../kubernetes/pullPods";
 import type { ClusterNode } from "../../kubernetes/types";
 import type { Observation } from "../../nodes/operations/inspection";
 import type { ScriptSuccess } from "../../nodes/protocol/report";
@@ -281,7 +282,7 @@ function judgeNode(name: string, evidence: Evidence, said: Said): NodeFinding {
     };
     const { host } = parseImageReference(image, { subject: "image" });
     mine.push(
-      /unknown authority/i.test(message ?? "")
+      pullFault(message ?? "") === "authority"
         ? cliProblem("pull-failed", what, "authority", host)
         : cliProblem("pull-failed", what, "other"),
     );

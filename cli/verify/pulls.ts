@@ -35,7 +35,7 @@ export async function pullOnNodes(
     let done = 0;
     const place = {
       namespace: set.pulls.namespace,
-      pullSecret: set.pulls.secret,
+      login: set.pulls.secret === undefined ? undefined : { pullSecret: set.pulls.secret },
       labels: ownerMetadata(set.identity).labels,
     };
     const options = { signal: interruption.signal, onResult: () => void (done += 1) };

@@ -16,7 +16,9 @@ import {
   type TrustMode,
   type TrustedCertificate,
   type UnreachablePolicy,
+  type Canary,
   accessSchema,
+  canarySchema,
   clusterSchema,
   sshKeySchema,
   trustModes,
@@ -264,6 +266,17 @@ export function readRecordedCluster(environment: Environment): ClusterName | und
   const schema = connectionSchema.pick({ TKC_REGISTRY_CLUSTER: true, TKC_REGISTRY_SUPERVISOR_CA: true });
   const { TKC_REGISTRY_CLUSTER: cluster, TKC_REGISTRY_SUPERVISOR_CA: ca } = read(schema, environment);
   return withSupervisorCa(cluster, ca);
+}
+
+const canaryVariable = z.object({ TKC_REGISTRY_CANARY: json(canarySchema) });
+
+/**
+ * Reads the node that goes first.
+ *
+ * @throws UserError `bad-environment`
+ */
+export function readCanary(environment: Environment): Canary {
+  return read(canaryVariable, environment).TKC_REGISTRY_CANARY;
 }
 
 /**

@@ -237,8 +237,16 @@ export type CaReport = InstalledReport | SkippedReport;
 /** stdout of `containerd restart`. It does not change until containerd restarts again. */
 export type ContainerdReport = z.output<typeof containerdReport> | z.output<typeof skippedContainerdReport>;
 
+/** stdout of `canary pull`. Nothing reads it. */
+export interface CanaryReport {
+  readonly version: "1";
+  readonly report: "canary";
+  readonly node: string;
+  readonly uid: string;
+}
+
 /** Writes a report as key=value lines, a list as repeated keys. */
-export function formatReport(report: CaReport | ContainerdReport): string {
+export function formatReport(report: CaReport | ContainerdReport | CanaryReport): string {
   return Object.entries(report)
     .flatMap(([key, value]: [string, string | readonly string[] | undefined]) =>
       (value === undefined ? [] : [value].flat()).map((item) => `${key}=${item}\n`),

@@ -113,6 +113,18 @@ export const trustedCertificateSchema = z.object({
 });
 export type TrustedCertificate = z.infer<typeof trustedCertificateSchema>;
 
+/**
+ * The node that a run does first, and that has to pull before any other node is touched. The state has it twice: with what
+ * the run plans, and, in the same words, once the pull succeeded. Not the image, which may be a secret of the program.
+ */
+export const canarySchema = z.object({
+  node: objectName,
+  uid,
+  /** Identifies what is to be proved: another value makes Pulumi pull again. */
+  nonce: z.string().regex(/^[0-9A-Za-z-]{1,64}$/),
+});
+export type Canary = z.infer<typeof canarySchema>;
+
 /** Whose the certificates on nodes are. */
 export interface StackIdentity {
   /** `project.stack`, for people. It is the identity itself where there is no id. */
@@ -204,6 +216,7 @@ export const nodeVariables = [
   "TKC_REGISTRY_TRUST_BY",
   "TKC_REGISTRY_NONCE",
   "TKC_REGISTRY_CA",
+  "TKC_REGISTRY_CANARY",
   "PULUMI_COMMAND_STDOUT",
 ] as const;
 

@@ -33,8 +33,14 @@ import {
   restartContainerd,
 } from "../operations/operations";
 import type { NodeReader } from "../operations/ready";
-import { type CertificatesBySha256, readCaOutput, readNodeIdentity } from "../protocol/environment";
-import type { NodeTarget, StackIdentity, UnreachablePolicy } from "../protocol/spec";
+import {
+  type CertificatesBySha256,
+  readCanary,
+  readCaOutput,
+  readNodeIdentity,
+} from "../protocol/environment";
+import { formatReport } from "../protocol/report";
+import type { Canary, NodeTarget, StackIdentity, UnreachablePolicy } from "../protocol/spec";
 import { packagedShell } from "../script/packaged";
 import type { InSession } from "../ssh/pool";
 import { link, parseCommand, separator, serviceFolder, shortestPath } from "./serviceProtocol";
@@ -52,6 +58,17 @@ export interface ServedNode {
   readonly repeats?: Promise<string | undefined>;
 }
 
+/**
+ * Pulls on a node what proves that it trusts the registries.
+ *
+ * @throws UserError where a pull fails, or cannot be tried.
+ */
+export type CanaryPuller = (
+  canary: Canary,
+  stack: StackIdentity,
+  options: { readonly signal: AbortSignal; readonly log: (line: string) => void },
+) => Promise<void>;
+
 /** Options of {@link NodeService}. */
 export interface NodeServiceOptions {
   /** The stack's identity. The socket's path is derived from its id. */
@@ -67,6 +84,7 @@ export interface NodeServiceOptions {
   readonly notePin: PinWriter;
   readonly controlPlane: ControlPlane;
   readonly reach: ReachGuard;
+  readonly pullOnCanary: CanaryPuller;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
 }
@@ -237,7 +255,7 @@ export class NodeService {
     const disconnected = new AbortController();
     response.on("close", () => disconnected.abort());
     const { inSession, readNode, notePin, controlPlane, nodes, unreachable } = this.options;
-    const context: OperationContext = {
+    const context = {
       inSession,
       readNode,
       notePin,
@@ -246,7 +264,7 @@ export class NodeService {
       unreachable,
       log: (line) => void lines.push(`${line}\n`),
       signal: disconnected.signal,
-    };
+    } satisfies OperationContext;
     let [status, stdout] = [200, ""];
     try {
       stdout = await this.#run(request.url ?? "", await text(request), context);
@@ -273,7 +291,11 @@ export class NodeService {
     );
   }
 
-  async #run(url: string, body: string, context: OperationContext): Promise<string> {
+  async #run(
+    url: string,
+    body: string,
+    context: OperationContext & { readonly signal: AbortSignal },
+  ): Promise<string> {
     const { words, environment } = parseCommand(url, body);
     if (environment["TKC_REGISTRY_ID"] !== this.options.stack.id) {
       throw kubernetesProblem.error(
@@ -291,6 +313,13 @@ export class NodeService {
       case "containerd restart": {
         const ca = readCaOutput(environment);
         return await restartContainerd(this.#inputFor(ca), ca, context);
+      }
+      case "canary pull": {
+        const canary = readCanary(environment);
+        const { node, uid } = canary;
+        const { stack } = this.#inputFor(canary);
+        await this.options.pullOnCanary(canary, stack, context);
+        return formatReport({ version: "1", report: "canary", node, uid });
       }
       default:
         throw nodeProblem.error(

@@ -7,6 +7,7 @@ import type { ClusterNode } from "../../kubernetes/types";
 import { readSweepInput } from "../../nodes/protocol/environment";
 import { parseCaReport } from "../../nodes/protocol/report";
 import type { NodeConnection } from "../../nodes/protocol/spec";
+import type { CanaryPlan } from "../../plan/canary";
 import { type Installation, nodeCommand } from "../../plan/nodeCommand";
 import type { NodePlan } from "../../plan/nodes";
 import { planLanes } from "../../plan/lanes";
@@ -54,15 +55,16 @@ const nodesArgs = (
   nodes: ClusterNode[],
   workersAtOnce = 2,
   change: Partial<NodePlan> = {},
+  canary: CanaryPlan = {},
 ): TrustedNodesArgs => ({
   connection,
   hostKeys: {},
   removal: { unreachable: "fail", restart: true },
-  nodes: planLanes(nodes, workersAtOnce).map(({ node: each, after }) => {
+  nodes: nodes.map((each) => {
     const { name, uid, machineId, address } = each;
     const target = { name, uid, machineId, address, ...connection, hostKey: `SHA256:${"A".repeat(43)}` };
     return {
-      ...{ node: each, after, target, command: nodeCommand(target, installation), nonce: `nonce-of-${name}` },
+      ...{ node: each, target, command: nodeCommand(target, installation), nonce: `nonce-of-${name}` },
       change: Promise.resolve(inOrder(name)),
       repeats: Promise.resolve(undefined),
       ...change,
@@ -70,6 +72,8 @@ const nodesArgs = (
   }),
   certificates: installation.certificates,
   script: { text: "main", sha256: "cd".repeat(32) },
+  order: planLanes(nodes, workersAtOnce, canary.first),
+  canary,
   readyTimeoutSeconds: 300,
   owner: "tkc-registry.test",
   id,

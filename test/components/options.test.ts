@@ -53,6 +53,7 @@ describe("the options of the components", () => {
     of.get(named(of, name, type).parent)?.name;
   const ofTrust = [
     ...[
+      "prod-canary",
       "prod-cluster",
       "prod-identity",
       "prod-jumpbox",

@@ -73,6 +73,7 @@ describe("a program of the three components", () => {
         "Jumpbox prod-jumpbox > Pod prod-jumpbox",
         "RegistryTrust prod > TrustedNodes prod",
         "TrustedNodes prod > Command prod-sweep",
+        "TrustedNodes prod > Command prod-canary",
         ...["w1", "w2"].flatMap((node) => [
           `TrustedNodes prod > TrustedNode prod-${node}`,
           `TrustedNode prod-${node} > Command prod-${node}-ca`,
@@ -103,6 +104,114 @@ describe("a program of the three components", () => {
     const waiting = [...made.values()].filter(({ name }) => name !== "prod-removal-check");
     for (const { name, dependencies } of waiting)
       assert.ok(!dependencies.some((urn) => urn.includes("removal-check")), name);
+  });
+
+  describe("with something to install", () => {
+    const environmentOf = (of: Resources, name: string): Record<string, string | undefined> =>
+      named(of, name).inputs["environment"] as Record<string, string>;
+    const canaryOf = (of: Resources, name = "prod-canary"): unknown =>
+      JSON.parse(environmentOf(of, name)["TKC_REGISTRY_CANARY"] ?? "null");
+    const withDeployment = (change?: Partial<RegistryTrustArgs>) => (): void => {
+      const trust = new RegistryTrust("prod", args(change));
+      new RegistryDeployment("web", { trust, image: image() });
+    };
+    const hasCanary = (of: Resources): boolean => customNames(of).includes("prod-canary");
+    /** The state that a run leaves, but for some of its commands. */
+    const stateAfter = (made: Resources, without: readonly string[] = []): object => {
+      const itsId = environmentOf(made, "prod-w1-ca")["TKC_REGISTRY_ID"];
+      return Object.fromEntries(
+        [...made.values()]
+          .filter(({ name, type }) => type === commandType && !without.includes(name))
+          .map(({ urn: of, type, name, inputs }) => {
+            const printed = name === "prod-identity" ? { stdout: itsId } : stdout(type, inputs);
+            return [of, { type, outputs: { ...inputs, ...printed } }];
+          }),
+      );
+    };
+
+    it("does one worker first, has it pull, and nothing else before", async () => {
+      const { resources: made, logged } = await performed(withDeployment());
+      assert.deepEqual(waitsFor(made, "prod-canary"), ["prod-identity", "prod-w1-containerd"]);
+      for (const name of ["prod-w2-ca", "web", "prod-removal-check"])
+        assert.ok(comesAfter(made, name).includes("prod-canary"), name);
+      const { create, update, delete: remove, environment } = named(made, "prod-canary").inputs;
+      assert.match(String(create), /client" canary pull$/);
+      assert.deepEqual([update, remove], [undefined, undefined]);
+      const { nonce, ...node } = canaryOf(made) as { nonce: string };
+      assert.deepEqual(node, { node: "w1", uid: "uid-of-w1" });
+      assert.match(nonce, /^[0-9a-f]{16}$/);
+      assert.deepEqual(canaryOf(made, "prod-plan"), canaryOf(made));
+      assert.deepEqual(Object.keys(environment as object).sort(), ["TKC_REGISTRY_CANARY", "TKC_REGISTRY_ID"]);
+      const line = `w1 goes first: no other node is touched before it has pulled ${image()}`;
+      assert.ok(logged.info.includes(line), logged.info.join("\n"));
+    });
+
+    it("is the same afterwards, where there is nothing to do, and nobody waits for the pull", async () => {
+      const first = await resources(withDeployment());
+      const { resources: again, logged } = await performed(withDeployment(), stateAfter(first));
+      assert.deepEqual(named(again, "prod-plan").inputs, named(first, "prod-plan").inputs);
+      const [recorded, declared] = [first, again].map((of) => environmentOf(of, "prod-canary"));
+      assert.equal(declared!["TKC_REGISTRY_CANARY"], recorded!["TKC_REGISTRY_CANARY"]);
+      assert.ok(!comesAfter(again, "prod-w2-ca").includes("prod-canary"));
+      assert.ok(!logged.info.some((line) => line.includes("goes first")));
+    });
+
+    it("has none in a stack of an earlier release, where there is nothing to do", async () => {
+      const first = await resources(withDeployment({ rollout: { canary: false } }));
+      assert.ok(!hasCanary(first));
+      assert.equal(environmentOf(first, "prod-plan")["TKC_REGISTRY_CANARY"], undefined);
+      const again = await resources(withDeployment(), stateAfter(first));
+      assert.ok(!hasCanary(again));
+      assert.deepEqual(named(again, "prod-plan").inputs, named(first, "prod-plan").inputs);
+    });
+
+    it("tries the same node again after a pull that failed, also where nothing else is to be done", async () => {
+      const first = await resources(withDeployment());
+      const failed = stateAfter(first, ["prod-canary", "prod-w2-ca", "prod-w2-containerd"]);
+      const again = await resources(withDeployment(), failed);
+      const { node } = canaryOf(again) as { node: string };
+      assert.equal(node, "w1");
+      assert.ok(comesAfter(again, "prod-w2-ca").includes("prod-canary"));
+      const alone = await resources(withDeployment(), stateAfter(first, ["prod-canary"]));
+      assert.deepEqual(canaryOf(alone), canaryOf(first));
+      assert.deepEqual(named(alone, "prod-plan").inputs, named(first, "prod-plan").inputs);
+      assert.ok(comesAfter(alone, "web").includes("prod-canary"));
+      const joined = stateAfter(first, ["prod-w2-ca", "prod-w2-containerd"]); // it had pulled
+      assert.equal((canaryOf(await resources(withDeployment(), joined)) as { node: string }).node, "w2");
+    });
+
+    it("pulls the image of the arguments in place of the Deployments', and is left out where it is told so", async () => {
+      const other = `${world.registry.host}/ns1/canary:1`;
+      const rollout = { canary: { image: pulumi.output(other) } };
+      const { resources: made, logged } = await performed(() => new RegistryTrust("prod", args({ rollout })));
+      assert.ok(hasCanary(made));
+      assert.ok(logged.info.some((line) => line.endsWith(`has pulled ${other}`)));
+      const off = await resources(withDeployment({ rollout: { canary: false } }));
+      assert.ok(!hasCanary(off));
+      assert.ok(!comesAfter(off, "prod-w2-ca").includes("prod-w1-ca"));
+    });
+
+    it("does one node first and says that there was nothing to pull, where it knows no image", async () => {
+      const { resources: made, logged } = await performed(() => new RegistryTrust("prod", args()));
+      assert.ok(!hasCanary(made));
+      assert.ok(comesAfter(made, "prod-w2-ca").includes("prod-w1-containerd"));
+      const [line] = logged.info.filter((each) => each.startsWith("w1 goes first"));
+      assert.match(line!, /^w1 goes first, and pulls nothing: .*`rollout\.canary\.image`/);
+    });
+
+    it("is refused before anything is made where the pull could not be, and not where there is none to make", async () => {
+      world.forbidden = ["delete pods"];
+      const direct = { access: "direct" } as const;
+      const { errors, resources: made } = await perform(withDeployment(direct), { outputs: stdout });
+      assert.equal(errors.length, 1, errors.map(String).join("\n"));
+      assert.match(
+        String(errors[0]),
+        /may not delete pods in namespace default.*`rollout\.canary: false` \[canary-rights\]/,
+      );
+      assert.deepEqual(customNames(made), []);
+      const first = await resources(withDeployment({ ...direct, rollout: { canary: false } }));
+      await resources(withDeployment(direct), stateAfter(first));
+    });
   });
 
   it("makes the pods that its arguments describe, by the pull secret's name", async () => {

@@ -312,7 +312,7 @@ describe("nodes come and go, and people interfere", () => {
     const others = (await names()).filter((each) => each !== name);
     const mended = await containerd(name);
     const output = await up();
-    assert.match(output, /\b1 updated/);
+    assert.match(output, /\b2 updated/); // its containerd, and the pull that it owes as the node that went first
     assert.doesNotMatch(output, /\d+ (created|replaced|deleted)/);
     for (const other of others) assert.equal((await containerd(other)).pid, earlier[other]!.pid, other);
     assert.equal((await containerd(name)).pid, mended.pid, "it had loaded the CA when it was mended");

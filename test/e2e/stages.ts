@@ -20,6 +20,7 @@ export const stages: readonly Readonly<Record<string, readonly string[]>>[] = [
       "1-stack",
       "3-manual",
       "4-input",
+      "5-canary",
       "5-variants",
       "6-verify",
       "6-upgrade",

@@ -15,6 +15,7 @@ import { controlPlaneOf } from "../../../nodes/operations/controlPlane";
 import { nodeReader } from "../../../nodes/operations/ready";
 import { type InstalledReport, parseCaReport } from "../../../nodes/protocol/report";
 import {
+  type Canary,
   type NodeTarget,
   type UnreachablePolicy,
   nodeEnvironment,
@@ -24,13 +25,14 @@ import {
 import { throughPod } from "../../../nodes/routes/relay";
 import { transportFor } from "../../../nodes/routes/transportFor";
 import { certificateFileName, nodeScript } from "../../../nodes/script/script";
-import { NodeService } from "../../../nodes/service/service";
+import { type CanaryPuller, NodeService } from "../../../nodes/service/service";
 import { serviceCommand, serviceFolder } from "../../../nodes/service/serviceProtocol";
 import { readCredentials, secretReader } from "../../../nodes/ssh/key";
 import { SessionPool } from "../../../nodes/ssh/pool";
+import { planProblem } from "../../../plan/problems";
+import { UserError } from "../../../support/errors";
 import { caFingerprints } from "../../../vsphere/identity";
 import { packageRoot } from "../../../support/build";
-import { UserError } from "../../../support/errors";
 import { nodeArguments } from "../command";
 import { FakeApi } from "../kubernetes/fakeApi";
 import { unusedPort } from "../net/server";
@@ -191,9 +193,19 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
         notePin,
         controlPlane: controlPlaneOf(context),
         reach,
+        pullOnCanary,
       },
       unreachable,
     });
+  };
+  /** What was pulled, or is to be refused. */
+  const pulled: Canary[] = [];
+  let noPull: UserError | undefined;
+  const pullOnCanary: CanaryPuller = (canary, _, { log }) => {
+    if (noPull) return Promise.reject(noPull);
+    pulled.push(canary);
+    log("pulled it");
+    return Promise.resolve();
   };
   const stop = async (): Promise<void> => {
     await service?.close();
@@ -407,6 +419,31 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     await succeed(apply());
   });
 
+  it("have the program pull on the node that goes first, of this run, and fail with what it says", async () => {
+    const canary = { node: "node-1", uid: "uid-1", nonce: "n" };
+    const pull = (change: object = {}): Promise<Run> =>
+      borrowed("canary pull", { TKC_REGISTRY_CANARY: JSON.stringify({ ...canary, ...change }) });
+    const { stdout, stderr } = await succeed(pull());
+    assert.deepEqual([stdout, stderr], ["version=1\nreport=canary\nnode=node-1\nuid=uid-1\n", "pulled it\n"]);
+    assert.throws(() => parseCaReport(stdout), UserError); // it is no node's installation
+    assert.deepEqual(pulled, [canary]);
+    for (const other of [{ uid: "uid-2" }, { node: "node-2" }, { nonce: "" }]) {
+      const { code, stderr: said } = await pull(other);
+      assert.deepEqual([code, /\[bad-environment\]/.test(said)], [1, true], said);
+    }
+    noPull = planProblem.error(
+      "canary-failed",
+      { subject: "node node-1", seen: "no" },
+      "absent",
+      "a.example",
+    );
+    const refused = await pull();
+    noPull = undefined;
+    assert.deepEqual([refused.code, refused.stdout], [1, ""]);
+    assert.match(refused.stderr, /^node node-1: no\. Push the image .* \[canary-failed\]\n$/);
+    assert.equal(pulled.length, 1);
+  });
+
   it("are served to nobody else, and for one run of a stack at a time", async () => {
     const folder = serviceFolder(id, process.env);
     const mode = (file: string): number => fs.statSync(path.join(folder, file)).mode & 0o777;
@@ -415,7 +452,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       NodeService.start({
         ...{ stack: { owner, id }, nodes: [], readyTimeout: 1, certificates: new Map() },
         ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), notePin, unreachable: "fail" },
-        ...{ controlPlane: controlPlaneOf(namedContexts()), reach: reached },
+        ...{ controlPlane: controlPlaneOf(namedContexts()), reach: reached, pullOnCanary },
       });
     await assert.rejects(again(), /another run of it is going on/);
     await stop();

@@ -29,7 +29,7 @@ describe("the plan", () => {
     world.settings(change, host);
 
   const nothing: PreviousState = {
-    ...{ jumpbox: undefined, objects: [], clusters: [] },
+    ...{ canary: {}, jumpbox: undefined, objects: [], clusters: [] },
     ...{ nodes: new Map(), identity: undefined, identities: new Map(), trusted: new Map() },
   };
   const run = (given = settings(), last = nothing): Promise<Plan> =>

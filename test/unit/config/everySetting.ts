@@ -18,6 +18,7 @@ export const everySetting = {
     ...{ user: "root", sshKeyFile: "key", hostKeys: { "node-1": hostKey }, workersAtOnce: 2 },
     ...{ inspect: false, readyTimeoutSeconds: 60 },
   },
+  rollout: { canary: { image: "a.example.com/x/canary:1" } },
   registries: [
     { host: "a.example.com", ca: { from: "file", path: "ca.pem" }, credentials: { from: "dockerConfig" } },
     {

@@ -9,6 +9,13 @@ const cluster = fc.uniqueArray(fc.record({ name: fc.string({ minLength: 1 }), ro
   minLength: 1,
   maxLength: 40,
 });
+/** A cluster, and the name of the node that goes first, or none. */
+const clusterWithFirst = cluster.chain((nodes) =>
+  fc.tuple(
+    fc.constant(nodes),
+    fc.option(fc.constantFrom(...nodes.map(({ name }) => name)), { nil: undefined }),
+  ),
+);
 
 /** Runs a plan as the engine would: whatever has no unfinished predecessor runs, all at once. */
 function* waves(plan: ReturnType<typeof planLanes>): Generator<ReturnType<typeof planLanes>> {
@@ -25,9 +32,15 @@ function* waves(plan: ReturnType<typeof planLanes>): Generator<ReturnType<typeof
 
 test("never two control-plane nodes at once, and workers only after the last of them", () => {
   fc.assert(
-    fc.property(cluster, fc.integer({ min: 1, max: 8 }), (nodes, width) => {
+    fc.property(clusterWithFirst, fc.integer({ min: 1, max: 8 }), ([nodes, first], width) => {
       let workersBegan = false;
-      for (const wave of waves(planLanes(nodes, width))) {
+      const [before, ...others] = [...waves(planLanes(nodes, width, first))];
+      if (first !== undefined)
+        assert.deepEqual(
+          before!.map(({ node }) => node.name),
+          [first],
+        );
+      for (const wave of first === undefined ? [before!, ...others] : others) {
         const controlPlane = wave.filter(({ node }) => node.role === "control-plane").length;
         assert.ok(controlPlane <= 1);
         if (controlPlane === 1) assert.equal(wave.length, 1);
@@ -40,23 +53,23 @@ test("never two control-plane nodes at once, and workers only after the last of 
 
 test("no more workers at once than the configured width", () => {
   fc.assert(
-    fc.property(cluster, fc.integer({ min: 1, max: 8 }), (nodes, width) => {
-      for (const wave of waves(planLanes(nodes, width))) assert.ok(wave.length <= width);
+    fc.property(clusterWithFirst, fc.integer({ min: 1, max: 8 }), ([nodes, first], width) => {
+      for (const wave of waves(planLanes(nodes, width, first))) assert.ok(wave.length <= width);
     }),
   );
 });
 
 test("every node is planned once, after its predecessors, whatever order the API lists them in", () => {
   fc.assert(
-    fc.property(cluster, fc.integer({ min: 1, max: 8 }), (nodes, width) => {
-      const plan = planLanes(nodes, width);
+    fc.property(clusterWithFirst, fc.integer({ min: 1, max: 8 }), ([nodes, first], width) => {
+      const plan = planLanes(nodes, width, first);
       assert.deepEqual(plan.map(({ node }) => node.name).sort(), nodes.map((node) => node.name).sort());
       const seen = new Set<string>();
       for (const { node, after } of plan) {
         assert.ok(after.every((name) => seen.has(name)));
         seen.add(node.name);
       }
-      assert.deepEqual(planLanes([...nodes].reverse(), width), plan);
+      assert.deepEqual(planLanes([...nodes].reverse(), width, first), plan);
     }),
   );
 });
@@ -102,13 +115,13 @@ function* schedule(
 test("whatever fails and in whatever order nodes end, never two control-plane nodes are under way, on up or destroy", () => {
   fc.assert(
     fc.property(
-      ...[cluster, fc.integer({ min: 1, max: 8 }), fc.infiniteStream(fc.nat()), fc.boolean()],
+      ...[clusterWithFirst, fc.integer({ min: 1, max: 8 }), fc.infiniteStream(fc.nat()), fc.boolean()],
       fc.func(fc.boolean()),
-      (nodes, width, order, forwards, failing) => {
+      ([nodes, first], width, order, forwards, failing) => {
         const roles = new Map(nodes.map((node) => [node.name, node.role]));
         const fails = new Set(nodes.map(({ name }) => name).filter((name) => failing(name)));
         const next = (): number => order.next().value as number;
-        for (const { running, failed } of schedule(planLanes(nodes, width), next, fails, forwards)) {
+        for (const { running, failed } of schedule(planLanes(nodes, width, first), next, fails, forwards)) {
           const of = (role: string): number => [...running].filter((name) => roles.get(name) === role).length;
           assert.ok(of("control-plane") <= 1);
           assert.ok(of("worker") <= width || !forwards);

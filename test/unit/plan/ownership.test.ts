@@ -73,7 +73,7 @@ test("a stack that takes up another cluster keeps what it has outside of it", ()
   const set = (id: string) => ({ id, former: undefined });
   const pod = { kind: "Pod", namespace: "ns1", name: "jumpbox-ubuntu", uid: "uid-1", replaces: undefined };
   const state = {
-    ...{ jumpbox: pod, objects: [], nodes: new Map(), clusters: [], trusted: new Map() },
+    ...{ canary: {}, jumpbox: pod, objects: [], nodes: new Map(), clusters: [], trusted: new Map() },
     identity: undefined,
     identities: new Map([["the-cluster-before", set(ours.id)]]),
   };

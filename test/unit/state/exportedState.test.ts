@@ -106,6 +106,21 @@ describe("a deployed stack's state", () => {
     );
   });
 
+  it("is the same with the command of the node that went first, which is no node's", () => {
+    const resources = setResources("prod", ids[0]!, target());
+    const canary = JSON.stringify({ node: "w1", uid: "uid-w1", nonce: "n" });
+    const environment = { TKC_REGISTRY_ID: ids[0], TKC_REGISTRY_CANARY: canary };
+    const stdout = "version=1\nreport=canary\nnode=w1\nuid=uid-w1\n";
+    const command = resource("command:local:Command", "prod-canary", {
+      inputs: { create: "…", environment },
+      outputs: { environment, stdout },
+    });
+    assert.deepEqual(
+      readDeployedStack(exported([...resources, command]), "dev"),
+      readDeployedStack(exported(resources), "dev"),
+    );
+  });
+
   it("has no host key for a node of which nothing was recorded, or which was another one then", () => {
     const [, ca] = nodeResources(target());
     const recorded = (outputs: unknown) => only(exported([{ ...ca, outputs }])).nodes[0];

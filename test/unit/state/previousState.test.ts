@@ -219,8 +219,29 @@ describe("what the state holds", () => {
     );
   });
 
+  it("is the node that the last run did first, and whether it has pulled: of the set that is asked for", () => {
+    const canary = { node: "w1", uid: "uid-1", nonce: "n" };
+    const told = (set: string, role: "plan" | "canary", value: unknown = canary): object => ({
+      [`urn:pulumi:dev::p::command:local:Command::${set}-${role}`]: command({
+        environment: { TKC_REGISTRY_CANARY: typeof value === "string" ? value : JSON.stringify(value) },
+      }),
+    });
+    assert.deepEqual(read(told("c1", "plan")).canary, { planned: canary });
+    const both = read({ ...told("c1", "plan"), ...told("c1", "canary"), ...told("c2", "plan") });
+    assert.deepEqual(both.canary, { planned: canary, pulled: canary });
+    assert.equal(both.nodes.size, 0);
+    for (const other of [
+      told("c2", "canary"),
+      told("c1", "plan", "{"),
+      told("c1", "plan", { ...canary, node: "-rf" }),
+      { "urn:c1-plan": command({ environment: { TKC_REGISTRY_PLAN: "x" } }) },
+    ])
+      assert.deepEqual(read(other).canary, {});
+  });
+
   it("is nothing where there is nothing, or what is there is of another kind", () => {
     assert.deepEqual(read({}), {
+      canary: {},
       jumpbox: undefined,
       objects: [],
       nodes: new Map(),

@@ -20,6 +20,7 @@ async function obey(line: string): Promise<string> {
         inSession: never,
         readNode: never,
         notePin: never,
+        pullOnCanary: never,
         controlPlane: { list: never, takeTurn: never },
         reach: { all: never, one: never },
       },

@@ -90,6 +90,33 @@ describe("a review", () => {
     assert.equal(fresh!.reasons[0]!.code, "new");
   });
 
+  it("names the node that goes first and has to pull, and no other, as long as it is still to pull", () => {
+    const canary = (op: string): object[] => {
+      const environment = {
+        TKC_REGISTRY_CANARY: JSON.stringify({ node: "w1", uid: "uid-of-w1", nonce: "n" }),
+      };
+      const urn = events.nodesUrn.replace(/::trust$/, "$command:local:Command::trust-canary");
+      return events.resource(urn, { op, parent: events.nodesUrn, after: { inputs: { environment } } });
+    };
+    const nodes = [events.node("w1", { op: "update" }), events.node("w2", { op: "update" })];
+    const found = review(events.preview(set(), ...nodes, canary("create")));
+    assert.deepEqual(
+      found.nodes.map(({ name, canary: first }) => [name, first]),
+      [
+        ["w1", true],
+        ["w2", false],
+      ],
+    );
+    assert.deepEqual(found.others, []);
+    assert.match(describeReview(found), /`w1` \|.*\| install, then pull \|/);
+    assert.match(describeReview(found), /No other node is touched before the first has pulled an image\./);
+    // That of a run that failed at its pull: nothing is done to the node itself.
+    const again = review(events.preview(...inOrder, canary("create")));
+    assert.match(describeReview(again), /`w1` \|.*\| none, then pull \|/);
+    const idle = review(events.preview(...inOrder, canary("same")));
+    assert.ok(!idle.changes && !idle.nodes.some(({ canary: first }) => first));
+  });
+
   it("gives the nodes that are touched in the order that the program says", () => {
     const touched = ["w3", "w2", "w1"].map((name, at) =>
       events.node(name, { op: "update", change: { turn: 4 - at } }),
