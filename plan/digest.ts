@@ -40,13 +40,13 @@ export async function planDigest(
   const { namespace, cluster, unreachableNodes, restartOnRemoval } = settings;
   const { hostKeys, workersAtOnce, readyTimeoutSeconds } = settings.nodes;
   // What is as by default is left out, as it was before there was such a setting.
-  const install = settings.jumpbox.install ? undefined : false;
+  const { install, ...pod } = settings.jumpbox;
   const sorted = [...nodes].sort((a, b) => (a.node.name < b.node.name ? -1 : 1));
   const planned = {
     ...{ namespace, cluster, unreachableNodes, restartOnRemoval },
     ...{ hostKeys, workersAtOnce, readyTimeoutSeconds },
     ...{ connection, former },
-    jumpbox: jumpbox.create ? { ...settings.jumpbox, install, ...jumpbox } : undefined,
+    jumpbox: jumpbox.create ? { ...pod, ...(install ? {} : { install }), ...jumpbox } : undefined,
     nodes: await Promise.all(sorted.map(nodePart)),
     pullSecrets: [...pullSecrets].map(([wanted, places]) => secretPart(wanted, places)),
     deployments: [...deployments].map(([wanted, plan]) => deploymentPart(wanted, plan)),

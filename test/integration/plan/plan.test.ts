@@ -545,6 +545,13 @@ describe("the plan", () => {
       { ...plan, nodes: [...plan.nodes].reverse() },
     ])
       assert.equal(await planDigest(same, trust), first);
+    // What the settings of before had of the jumpbox is all that counts where the later ones are as by default.
+    const own = { ...plan, jumpbox: { create: true, replaces: undefined } };
+    const ofJumpbox = (jumpbox: object): Promise<string> =>
+      planDigest(own, { ...trust, jumpbox: jumpbox as typeof trust.jumpbox });
+    const { name, image, install } = trust.jumpbox;
+    assert.equal(install, true);
+    assert.equal(await ofJumpbox(trust.jumpbox), await ofJumpbox({ name, image }));
     const [node] = plan.nodes;
     const others = [
       { ...plan, nodes: plan.nodes.slice(1) },
@@ -559,6 +566,8 @@ describe("the plan", () => {
       ...(await Promise.all(others.map((other) => planDigest(other, trust)))),
       await (await run(settings({ nodes: { readyTimeoutSeconds: 60 } }))).digest,
       await (await run(settings({ trust: "auto" }))).digest,
+      await ofJumpbox({ ...trust.jumpbox, install: false }),
+      await ofJumpbox({ ...trust.jumpbox, pullSecret: "mirror" }),
     ];
     assert.equal(new Set(digests).size, digests.length);
   });
