@@ -23,6 +23,7 @@ function stack(): ProgramOutputs {
   return {
     jumpbox: trust.jumpbox,
     nodes: trust.nodes,
+    excludedNodes: trust.excludedNodes.apply((nodes) => (nodes.length > 0 ? nodes : undefined)),
     registries: trust.registries,
     pullSecret: pullSecret?.secretName ?? null,
     deployment: deployment?.deploymentName ?? null,

@@ -109,12 +109,34 @@ export interface NodesArgs {
   readonly sshKeyFile?: string;
   /** Host keys by node name, `SHA256:…`. Others are noted at the first contact. */
   readonly hostKeys?: Readonly<Record<string, string>>;
+  /** A label selector, as `kubectl -l` takes it: nodes that it does not mean are left out. Default: none is. */
+  readonly select?: string;
+  /** A label selector: nodes that it means are left out, such as `kubernetes.io/os=windows`. */
+  readonly exclude?: string;
   /** How many workers are done at once, 1 to 256. Default: 8. Control-plane nodes go one at a time. */
   readonly workersAtOnce?: number;
   /** Whether a preview asks every node what it trusts. Default: true. */
   readonly inspect?: boolean;
   /** Seconds that a node may take to be Ready after a restart of containerd, 10 to 3600. Default: 300. */
   readonly readyTimeoutSeconds?: number;
+}
+
+/** Workers that are done together, before those of later waves. */
+export interface WaveArgs {
+  /** A label selector: the workers of this wave that no earlier one means. */
+  readonly select: string;
+  /** How many of them are done at once, 1 to 256. Default: that of all workers. */
+  readonly workersAtOnce?: number;
+  /** Seconds that a run waits after this wave. Default: that of all waves. */
+  readonly pauseSeconds?: number;
+}
+
+/** In which order nodes are done: the control plane first, then the workers. */
+export interface RolloutArgs {
+  /** The order of the workers, such as pool by pool. Those that no wave means come last. Default: all are done together. */
+  readonly waves?: readonly (string | WaveArgs)[];
+  /** Seconds that a run waits after each wave in which it installed anything, 0 to 86400. Default: 0. */
+  readonly pauseSeconds?: number;
 }
 
 /** The pod through which nodes are reached. */
@@ -139,6 +161,8 @@ export interface RegistryTrustArgs {
   readonly jumpbox?: JumpboxPodArgs;
   /** How nodes are reached and done. */
   readonly nodes?: NodesArgs;
+  /** In which order nodes are done. */
+  readonly rollout?: RolloutArgs;
   /** By the system's trust store, by containerd's folder for the registry, or the latter where there is one. Default: `system`. */
   readonly trust?: TrustMode;
   /** What a node that can't be reached does to the run. Default: `fail`. */
@@ -167,4 +191,11 @@ export interface TrustedRegistry {
   readonly source: string;
   /** The certificates of its CA. */
   readonly certificates: readonly RegistryCertificate[];
+}
+
+/** A node of the cluster that is left alone. */
+export interface ExcludedNode {
+  readonly name: string;
+  /** What leaves it out: `nodes.exclude (kubernetes.io/os=windows)`. */
+  readonly by: string;
 }

@@ -1,8 +1,10 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { TrustedCertificate } from "../nodes/protocol/spec";
+import { serviceCommand } from "../nodes/service/serviceProtocol";
 import type { NodePlan } from "../plan/nodes";
 import { type RemovalArgs, removalCommand } from "../plan/nodeCommand";
+import type { WaveEnd } from "../plan/waves";
 import { dependencies, withoutDependencies } from "./options";
 import { logChange } from "./planLog";
 import { type AllNodesArgs, type NodeTrust, TrustedNode, allNodesEnvironment } from "./trustedNode";
@@ -48,8 +50,26 @@ export class TrustedNodes extends pulumi.ComponentResource {
       { parent: this, dependsOn: dependencies(opts) },
     );
     const trusted = new Map<string, TrustedNode>();
+    const ends = new Map<number, pulumi.Resource>();
+    const endOf = ({ wave, digest }: WaveEnd, after: readonly pulumi.Resource[]): pulumi.Resource => {
+      const end =
+        ends.get(wave) ??
+        // It has no delete: at `destroy` nothing waits between waves.
+        new command.local.Command(
+          `${name}-wave-${wave}`,
+          {
+            create: serviceCommand(`wave ${wave}`),
+            environment: { TKC_REGISTRY_ID: id, TKC_REGISTRY_WAVE: digest },
+            logging: command.local.Logging.Stderr,
+          },
+          { parent: this, dependsOn: [...after] },
+        );
+      ends.set(wave, end);
+      return end;
+    };
     for (const plan of args.nodes) {
-      const { node, after } = plan;
+      const { node, waveEnd } = plan;
+      const after = plan.after.map((name) => trusted.get(name)!.done);
       const short = nodeName(node.name, args.connection.cluster?.name);
       const trustedNode = new TrustedNode(
         `${name}-${short}`,
@@ -57,7 +77,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
           ...plan,
           id,
           // Those after others wait for what these waited for.
-          after: after.length === 0 ? [sweep] : after.map((name) => trusted.get(name)!.done),
+          after: after.length === 0 ? [sweep] : waveEnd ? [endOf(waveEnd, after)] : after,
         },
         // Before sets of nodes had names of their own, the node's whole name was the resource's.
         { parent: this, aliases: short === node.name ? [{ name: node.name }] : [] },

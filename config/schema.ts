@@ -7,6 +7,7 @@ import { trustModes, unreachablePolicies, defaults } from "../nodes/protocol/spe
 import { parseImageHost } from "../registry/host";
 import type { CaSource } from "../registry/types";
 import {
+  checkSelector,
   dnsLabel,
   fingerprint,
   fingerprintShape,
@@ -17,6 +18,8 @@ import {
   line,
   objectName,
   parsedBy,
+  selector,
+  selectorShape,
   shaped,
   text,
   whole,
@@ -207,6 +210,31 @@ const deploymentSchema = z.strictObject({
     .describe("How long the rollout may take, in seconds"),
 });
 
+const waveShape = `${selectorShape}, or an object with \`select\`, and \`workersAtOnce\` or \`pauseSeconds\``;
+
+/** A wave of workers: a selector alone, or with what differs in this wave. */
+const waveSchema = z
+  .union(
+    [
+      z.string(),
+      z.strictObject({
+        select: z.string().describe("A label selector: the workers of this wave that no earlier one means"),
+        workersAtOnce: whole(1, 256, "workers")
+          .optional()
+          .describe("How many of them are done side by side; by default `nodes.workersAtOnce`"),
+        pauseSeconds: whole(0, 86_400, "seconds")
+          .optional()
+          .describe("How long a run waits after this wave; by default `rollout.pauseSeconds`"),
+      }),
+    ],
+    { error: waveShape },
+  )
+  .superRefine((wave, context) => {
+    if (typeof wave === "string") checkSelector(wave, context);
+    else checkSelector(wave.select, context, ["select"]);
+  })
+  .transform((wave) => (typeof wave === "string" ? { select: wave } : wave));
+
 /** The settings, with the checks of each alone. */
 export const settingFields = z.strictObject({
   namespace: dnsLabel("the Supervisor namespace that holds the cluster, such as ns1").describe(
@@ -282,6 +310,16 @@ export const settingFields = z.strictObject({
         .describe(
           "Fingerprints of host keys by node name (`SHA256:…`). By default a run trusts a node's key at first contact, notes it on the Node object, and later runs insist on it. Nodes that take a password need them",
         ),
+      select: selector()
+        .optional()
+        .describe(
+          "A label selector, as `kubectl -l` takes it: the nodes that it does not mean are left out. By default none is",
+        ),
+      exclude: selector()
+        .optional()
+        .describe(
+          "A label selector: the nodes that it means are left out, such as `kubernetes.io/os=windows`",
+        ),
       workersAtOnce: whole(1, 256, "workers")
         .default(8)
         .describe("How many workers are done side by side; Pulumi's own `--parallel` (4 × CPUs) caps it"),
@@ -295,7 +333,20 @@ export const settingFields = z.strictObject({
         .describe("How long a node may take to be Ready after containerd was restarted, in seconds"),
     })
     .prefault({})
-    .describe("How nodes are logged in to, and how many at once"),
+    .describe("Which nodes are meant, how they are logged in to, and how many at once"),
+  rollout: z
+    .strictObject({
+      waves: shaped((p) => z.array(waveSchema, p), "Give a list of label selectors")
+        .default([])
+        .describe(
+          "The order of the workers: a list of label selectors, such as one for each node pool, each a text or an object. A wave begins when all of the one before are done; workers that none of them means come last. Control-plane nodes go first",
+        ),
+      pauseSeconds: whole(0, 86_400, "seconds")
+        .default(0)
+        .describe("How long a run waits after each wave in which it installed anything, in seconds"),
+    })
+    .prefault({})
+    .describe("In which order nodes are done"),
   registries: shaped((p) => z.array(registrySchema, p), "Give a list of registries, each with host and ca")
     .min(1, {
       error: "Give at least one registry",

@@ -20,7 +20,7 @@ interface Schema {
   readonly additionalProperties?: Schema | false;
   readonly items?: Schema;
   readonly oneOf?: readonly Schema[];
-  readonly anyOf?: readonly object[];
+  readonly anyOf?: readonly Schema[];
   readonly $ref?: string;
 }
 
@@ -53,6 +53,7 @@ function withEncrypted(schema: Schema): Schema {
     ...(schema.additionalProperties && { additionalProperties: withEncrypted(schema.additionalProperties) }),
     ...(schema.items && { items: withEncrypted(schema.items) }),
     ...(schema.oneOf && { oneOf: schema.oneOf.map(withEncrypted) }),
+    ...(schema.items?.anyOf && { items: { ...schema.items, anyOf: schema.items.anyOf.map(withEncrypted) } }),
   };
 }
 
@@ -139,12 +140,16 @@ const code = (text: string): string => `\`${text}\``;
 const either = (words: readonly string[]): string =>
   words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)!}`;
 
+/** What the items of a list are made of, also where each may be a text instead. */
+const partsOf = (items: Schema): Schema | undefined =>
+  [items, ...(items.anyOf ?? [])].find(({ properties }) => properties);
+
 function typeOf({ type, enum: words, minimum, maximum, items, additionalProperties, oneOf }: Schema): string {
   if (oneOf) return `by ${code("from")}: ${either(oneOf.map((option) => code(fromOf(option))))}`;
   if (words) return either(words.map(code));
   if (type === "boolean") return "`true` or `false`";
   if (type === "integer") return `whole number, ${minimum!} to ${maximum!}`;
-  if (type === "array") return items?.properties ? "list" : `list of ${typeOf(items!)}`;
+  if (type === "array") return partsOf(items!) ? "list" : `list of ${typeOf(items!)}`;
   if (type === "object") return additionalProperties ? `${typeOf(additionalProperties)} by name` : "";
   return "text";
 }
@@ -175,7 +180,7 @@ function rowsOf(setting: string, schema: Schema, required: boolean, note = ""): 
     default: defaultOf(schema, required),
     description,
   };
-  const inner = schema.items?.properties ? schema.items : schema;
+  const inner = (schema.items && partsOf(schema.items)) ?? schema;
   const place = inner === schema ? setting : `${setting}[]`;
   if (inner.properties)
     return [

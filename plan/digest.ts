@@ -38,11 +38,13 @@ export async function planDigest(
   settings: TrustSettings,
 ): Promise<string> {
   const { namespace, cluster, unreachableNodes, restartOnRemoval } = settings;
-  const { hostKeys, workersAtOnce, readyTimeoutSeconds } = settings.nodes;
+  const { hostKeys, workersAtOnce, readyTimeoutSeconds, select, exclude } = settings.nodes;
+  const { waves, pauseSeconds } = settings.rollout;
   const sorted = [...nodes].sort((a, b) => (a.node.name < b.node.name ? -1 : 1));
   const planned = {
     ...{ namespace, cluster, unreachableNodes, restartOnRemoval },
-    ...{ hostKeys, workersAtOnce, readyTimeoutSeconds },
+    ...{ hostKeys, workersAtOnce, readyTimeoutSeconds, select, exclude },
+    ...(waves.length > 0 ? { waves, pauseSeconds } : {}),
     ...{ connection, former },
     jumpbox: jumpbox.create ? { ...settings.jumpbox, ...jumpbox } : undefined,
     nodes: await Promise.all(sorted.map(nodePart)),

@@ -4,35 +4,80 @@ import type { ClusterNode } from "../kubernetes/types";
 export interface Turn<N> {
   readonly node: N;
   readonly after: readonly string[];
+  /** What comes between it and those. */
+  readonly gate?: Gate;
+}
+
+/** The end of a wave of workers: it comes after all of them, and before the next wave. */
+export interface Gate {
+  /** Of the wave, by its place in the settings: from 1 on. */
+  readonly wave: number;
+  /** The names of the wave's nodes. */
+  readonly nodes: readonly string[];
+}
+
+/** Workers that are done together, before those of later waves. */
+export interface Wave<N> {
+  readonly isMeant: (node: N) => boolean;
+  /** How many at once. */
+  readonly width: number;
+}
+
+/** Nodes that are done in lanes, all before the next stage. */
+interface Stage<N> {
+  readonly nodes: readonly N[];
+  readonly width: number;
+  readonly gate?: Gate;
+}
+
+/** The stages in their order: the control plane, each wave, and the workers of none. */
+function stagesOf<N extends Pick<ClusterNode, "name" | "role">>(
+  nodes: readonly N[],
+  width: number,
+  waves: readonly Wave<N>[],
+): Stage<N>[] {
+  const sorted = [...nodes].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  let left = sorted.filter(({ role }) => role === "worker");
+  const inWaves = waves.map((wave, index): Stage<N> => {
+    const its = left.filter((node) => wave.isMeant(node));
+    left = left.filter((node) => !its.includes(node));
+    return {
+      nodes: its,
+      width: wave.width,
+      gate: { wave: index + 1, nodes: its.map(({ name }) => name) },
+    };
+  });
+  const controlPlane = sorted.filter(({ role }) => role === "control-plane");
+  return [{ nodes: controlPlane, width: 1 }, ...inWaves, { nodes: left, width }];
 }
 
 /**
  * The order in which nodes are done: each node's predecessors. Control-plane nodes go one at a time, so that never
- * two of them restart at once; then the workers in lanes, each lane one node at a time, so that a failed worker
- * stops its own lane only.
+ * two of them restart at once; then the workers, wave after wave, in lanes, each lane one node at a time, so that a
+ * failed worker stops its own lane only, and the waves after it.
  *
- * @param width how many workers at once.
+ * @param width how many workers at once, of those that no wave means.
+ * @param waves a worker is of the first one that means it.
  * @returns the nodes in an order in which every predecessor comes before its successors, with the names of those
  *   that each must wait for.
  */
 export function planLanes<N extends Pick<ClusterNode, "name" | "role">>(
   nodes: readonly N[],
   width: number,
+  waves: readonly Wave<N>[] = [],
 ): Turn<N>[] {
-  const sorted = [...nodes].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-  const controlPlane = sorted.filter((node) => node.role === "control-plane");
-  const workers = sorted.filter((node) => node.role === "worker");
-  const lastControlPlane = controlPlane.at(-1);
-  return [
-    ...controlPlane.map((node, index) => ({
-      node,
-      after: index === 0 ? [] : [controlPlane[index - 1]!.name],
-    })),
-    ...workers.map((node, index) => {
-      const before = index < width ? lastControlPlane : workers[index - width];
-      return { node, after: before ? [before.name] : [] };
-    }),
-  ];
+  const order: Turn<N>[] = [];
+  let before: Pick<Turn<N>, "after" | "gate"> = { after: [] };
+  for (const stage of stagesOf(nodes, width, waves)) {
+    if (stage.nodes.length === 0) continue;
+    const names = stage.nodes.map(({ name }) => name);
+    stage.nodes.forEach((node, index) => {
+      order.push({ node, ...(index < stage.width ? before : { after: [names[index - stage.width]!] }) });
+    });
+    // The last of each lane, after which all of the stage are done.
+    before = { after: names.slice(-stage.width), ...(stage.gate ? { gate: stage.gate } : {}) };
+  }
+  return order;
 }
 
 /**

@@ -1,7 +1,6 @@
 /** Plans the nodes: discovers them, compares them with the state, and inspects them. */
 import type { TrustSettings } from "../config/settings";
-import type { KubeContext } from "../kubernetes/client";
-import { checkSystems, discoverNodes } from "../kubernetes/nodes";
+import type { ExcludedNode } from "../kubernetes/selection";
 import type { ClusterNode } from "../kubernetes/types";
 import { type Observation, inspectNodes } from "../nodes/operations/inspection";
 import {
@@ -20,9 +19,11 @@ import type { RecordedIdentity } from "../state/records";
 import { type Problem, UserError, describeProblem } from "../support/errors";
 import { counted } from "../support/text";
 import { changeOf, nonceOf, repeatedReport } from "./drift";
-import { type Installation, type NodeCommand, nodeCommand } from "./nodeCommand";
+import { leaves } from "./excluded";
+import { type Installation, type NodeCommand, type RemovalArgs, nodeCommand } from "./nodeCommand";
 import { planLanes, turnsOf } from "./lanes";
 import { type NodeChange, reason } from "./reasons";
+import { type WaveEnd, waveEnds, wavesOf } from "./waves";
 
 /** One of the nodes that are to trust the registries. */
 export interface NodePlan {
@@ -38,23 +39,14 @@ export interface NodePlan {
   readonly command: NodeCommand;
   /** The nodes that must be done before it is touched, by name. */
   readonly after: readonly string[];
+  /** The end of a wave that is between it and those. */
+  readonly waveEnd?: WaveEnd | undefined;
   /** What the run does to the node, why, and when. */
   readonly change: Promise<NodeChange>;
   /** What its command is going to print again, where that is known. */
   readonly repeats: Promise<string | undefined>;
   /** The owner under which a release that made no ids recorded what this stack has on the node. */
   readonly former?: string | undefined;
-}
-
-/**
- * The cluster's nodes.
- *
- * @throws UserError where there are none, or one is of a system or has a container runtime that is not supported.
- */
-export async function findNodes(cluster: KubeContext): Promise<readonly ClusterNode[]> {
-  const found = await discoverNodes(cluster);
-  checkSystems(found);
-  return found;
 }
 
 /**
@@ -159,12 +151,12 @@ export function planNodes(
     readonly installation: Installation;
     readonly unreachable: UnreachablePolicy;
     readonly identity: RecordedIdentity | undefined;
-    readonly workersAtOnce: number;
+    readonly settings: TrustSettings;
   },
 ): readonly NodePlan[] {
-  const { installation, unreachable, identity, workersAtOnce } = wanted;
+  const { installation, unreachable, identity, settings } = wanted;
   const targetOf = new Map(targets.map((target) => [target.name, target]));
-  const order = planLanes(nodes, workersAtOnce);
+  const order = planLanes(nodes, settings.nodes.workersAtOnce, wavesOf(settings));
   const decided = order.map(({ node, after }) => {
     const { name, uid } = node;
     const recorded = recordOf(previous, node);
@@ -187,8 +179,10 @@ export function planNodes(
     const touched = new Set(changes.flatMap(({ node, action }) => (action === "install" ? node : [])));
     return turnsOf(order, (name) => touched.has(name));
   });
-  return decided.map((each) => ({
+  const ends = waveEnds(order, decided, settings.rollout);
+  return decided.map((each, index) => ({
     ...each,
+    waveEnd: ends.get(order[index]!.gate?.wave ?? 0),
     change: Promise.all([each.change, turns]).then(([change, turn]) => {
       const { name, role } = each.node;
       return { ...change, role, ...(turn.has(name) ? { turn: turn.get(name)! } : {}) };
@@ -196,12 +190,25 @@ export function planNodes(
   }));
 }
 
-/** Nodes that the stack has and the cluster no longer. */
-export function goneNodes(nodes: readonly ClusterNode[], previous: PreviousState): readonly NodeChange[] {
+/** Nodes that the stack has, and that the cluster has no longer or the settings leave out. */
+export function goneNodes(
+  nodes: readonly ClusterNode[],
+  excluded: readonly ExcludedNode[],
+  previous: PreviousState,
+  { restart }: RemovalArgs,
+): readonly NodeChange[] {
   return [...previous.nodes.keys()]
     .filter((name) => !nodes.some((node) => node.name === name))
     .sort()
-    .map((node) => ({ node, reasons: [reason("no-longer-in-cluster")], action: "none", restart: false }));
+    .map((node): NodeChange => {
+      const leaving = excluded.find((each) => each.name === node && leaves(each, previous));
+      return leaving
+        ? {
+            ...{ node, action: "remove", restart },
+            reasons: [reason("excluded", { text: `it is left out by ${leaving.by}` })],
+          }
+        : { node, reasons: [reason("no-longer-in-cluster")], action: "none", restart: false };
+    });
 }
 
 /** How many nodes there are, of which role and system: `5 nodes (1 control plane, 4 workers): VMware Photon OS/Linux`. */
@@ -212,7 +219,8 @@ export function nodesFact(nodes: readonly ClusterNode[]): string {
 }
 
 /** Nodes that the stack has and the cluster no longer: their `ca remove` has nothing to do. */
-export function goneFacts(gone: readonly NodeChange[]): readonly string[] {
+export function goneFacts(changes: readonly NodeChange[]): readonly string[] {
+  const gone = changes.filter(({ action }) => action === "none");
   return gone.length > 0
     ? [
         `no longer in the cluster, so that nothing is removed from ${gone.length === 1 ? "it" : "them"}: ${gone.map(({ node }) => node).join(", ")}`,
@@ -268,9 +276,10 @@ export function nodeWarnings(
   nodes: readonly ClusterNode[],
   { nodes: { hostKeys, inspect }, setting }: TrustSettings,
   previous: PreviousState,
-  asked: boolean,
+  { asked, excluded }: { readonly asked: boolean; readonly excluded: readonly ExcludedNode[] },
 ): readonly string[] {
-  const unknown = Object.keys(hostKeys).filter((host) => !nodes.some((node) => node.name === host));
+  const listed = [...nodes, ...excluded];
+  const unknown = Object.keys(hostKeys).filter((host) => !listed.some(({ name }) => name === host));
   const notReady = nodes.filter((node) => !node.ready).map((node) => node.name);
   return [
     ...(unknown.length > 0

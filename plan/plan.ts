@@ -11,6 +11,8 @@ import type {
 } from "../config/settings";
 import { configProblem } from "../config/problems";
 import { checkRights } from "../kubernetes/checks";
+import { discoverNodes } from "../kubernetes/nodes";
+import type { ExcludedNode, NodeSelection } from "../kubernetes/selection";
 import { type ControlPlane, controlPlaneOf } from "../nodes/operations/controlPlane";
 import type { Observation } from "../nodes/operations/inspection";
 import { writePin } from "../kubernetes/pins";
@@ -30,6 +32,7 @@ import { checkIdentity } from "../vsphere/identity";
 import { recordCluster } from "./cluster";
 import { loginTime, openContexts } from "./contexts";
 import { planDigest } from "./digest";
+import { excludedFacts, leavingWarnings, selectionsOf } from "./excluded";
 import { type DeploymentPlan, planDeployment, podTemplate, resolveDeployment, tryPod } from "./deployment";
 import { replacedPod, resolveJumpbox } from "./jumpbox";
 import { type Installation } from "./nodeCommand";
@@ -38,7 +41,6 @@ import {
   type NodePlan,
   checkPasswords,
   cloneWarnings,
-  findNodes,
   goneFacts,
   goneNodes,
   inspect,
@@ -49,6 +51,7 @@ import {
   planNodes,
 } from "./nodes";
 import type { NodeChange } from "./reasons";
+import { waveFindings } from "./waves";
 import { type PullSecretPlace, resolvePullSecrets } from "./pullSecrets";
 import {
   certificatesBySha256,
@@ -80,8 +83,12 @@ export interface Planned<Part> {
 export interface Plan {
   /** In an order in which each comes after those that it waits for. */
   readonly nodes: readonly NodePlan[];
-  /** Nodes that the stack has and the cluster no longer. */
+  /** Nodes that the stack has, and that the cluster has no longer or the settings leave out. */
   readonly gone: readonly NodeChange[];
+  /** The cluster's nodes that the settings leave out. */
+  readonly excluded: readonly ExcludedNode[];
+  /** Which nodes the stack's runs have meant, this one's last; undefined where this one means all. */
+  readonly selections: readonly NodeSelection[] | undefined;
   /** What is the same for all nodes. */
   readonly installation: Installation;
   /** SHA-256 of all that the run plans, but for the parts that are planned by themselves. */
@@ -186,7 +193,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
     const context = await contexts.cluster;
     const [found, untried] = await allChecks([
       resolveDeployment(context, settings, previousState),
-      tryPod(context, settings),
+      tryPod(context, settings, trust.nodes),
     ]);
     return { found, untried };
   };
@@ -200,7 +207,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
     cluster,
     unidentified,
     seen,
-    nodes,
+    { nodes, excluded },
     credentials,
     registries,
     jumpbox,
@@ -222,7 +229,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
     contexts.supervisor.then(async (context) =>
       readCluster(context, await contexts.cluster, { namespace, name }),
     ),
-    contexts.cluster.then(findNodes),
+    contexts.cluster.then((context) => discoverNodes(context, trust.nodes, { known: true })),
     contexts.supervisor.then((context) =>
       readCredentials(
         sshKeySource(trust),
@@ -247,6 +254,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
           image: registries.flatMap(({ images }) => images.get(settings) ?? [])[0],
         },
         nodes,
+        trust.nodes,
       ),
     ),
   );
@@ -291,13 +299,14 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
   const logins = [supervisor, cluster].map((context) =>
     loginTime(context, contexts.login(supervisor.server)),
   );
-  const gone = goneNodes(nodes, previous);
+  const gone = goneNodes(nodes, excluded, previous, installation.removal);
+  const waves = waveFindings(nodes, trust);
   const plan = {
     nodes: planNodes(targets, nodes, previous, observed, {
-      ...{ installation, unreachable, identity },
-      workersAtOnce: trust.nodes.workersAtOnce,
+      ...{ installation, unreachable, identity, settings: trust },
     }),
-    ...{ gone, installation },
+    ...{ gone, installation, excluded },
+    selections: selectionsOf(trust.nodes, identity),
     connection,
     former: identity?.former,
     cas: registries.map(({ ca }) => ca),
@@ -326,17 +335,20 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
       if (image === undefined) {
         const [of] = await allChecks([resolveDeployment(cluster, late, previousState), rights]);
         const warnings = [`${late.subject("image")}: it is not known yet, and so not looked for`];
-        return { plan: { ...of, pod: podTemplate(late, ""), facts: [], warnings }, missing: missing(of) };
+        const pod = podTemplate(late, "", trust.nodes);
+        return { plan: { ...of, pod, facts: [], warnings }, missing: missing(of) };
       }
       const settings: DeploymentSettings = { ...late, image };
       const registry = registries.find(({ settings: { host } }) => host === imageOf(settings).host)!;
       const [of, found] = await allChecks([askDeployment(settings), tryPull(registry, settings), rights]);
-      const plan = planDeployment(settings, { ...of, image: found }, nodes);
+      const plan = planDeployment(settings, { ...of, image: found }, nodes, trust.nodes);
       return { plan, missing: missing(plan) };
     },
     facts: [
       ...logins.flatMap(({ fact }) => fact ?? []),
       nodesFact(nodes),
+      ...excludedFacts(excluded),
+      ...waves.facts,
       ...goneFacts(gone),
       ...registryFacts(registries),
       ...[...planned.values()].flatMap(({ facts }) => facts),
@@ -350,7 +362,9 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
       ...registries.flatMap(({ warnings }) => warnings),
       ...cloneWarnings(nodes),
       ...[...planned.values()].flatMap(({ warnings }) => warnings),
-      ...nodeWarnings(nodes, trust, previous, observed !== undefined),
+      ...nodeWarnings(nodes, trust, previous, { asked: observed !== undefined, excluded }),
+      ...leavingWarnings(excluded, previous),
+      ...waves.warnings,
     ],
   } satisfies Omit<Plan, "digest">;
   return { ...plan, digest: planDigest(plan, trust) };

@@ -88,7 +88,7 @@ function nodesTable(nodes: readonly NodeReview[]): string {
     restartInWords(node),
   ]);
   const note =
-    "Nodes of one number in `order` go side by side: control-plane nodes one by one, then workers in lanes.";
+    "Nodes of one number in `order` go side by side: control-plane nodes one by one, then workers in lanes, wave after wave.";
   return `${table(several ? ["order", "cluster", ...heads.slice(1)] : heads, rows)}\n\n${note}`;
 }
 
@@ -141,7 +141,7 @@ function planSection({ plan }: Review): string {
 
 /** The review as Markdown. */
 export function describeReview(review: Review): string {
-  const { stack, nodes, risks, certificates, images, objects, others, warnings } = review;
+  const { stack, nodes, leftOut, risks, certificates, images, objects, others, warnings } = review;
   const moved = images.some(({ before, after }) => before?.reference !== after?.reference);
   const parts = [
     `# Review of the stack ${code(stack)}`,
@@ -152,6 +152,7 @@ export function describeReview(review: Review): string {
       bullets(risks.map(({ text, subjects, code: name }) => `**${text}**: ${list(subjects)} [${name}]`)),
     ),
     ...section("Nodes", nodesTable(nodes)),
+    ...section("Nodes that the settings leave out", bullets(leftOut.map(plain))),
     ...section("Certificates", certificatesTable(certificates)),
     ...section(moved ? "Image" : "Image, unchanged", imagesTable(images)),
     ...section("Objects", objectsTable(objects)),

@@ -25,6 +25,7 @@ const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   osImage: "VMware Photon OS/Linux",
   containerRuntime: "containerd://1.6.20",
   ready: true,
+  labels: {},
   pins: {},
 });
 const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";

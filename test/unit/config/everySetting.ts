@@ -17,6 +17,11 @@ export const everySetting = {
   nodes: {
     ...{ user: "root", sshKeyFile: "key", hostKeys: { "node-1": hostKey }, workersAtOnce: 2 },
     ...{ inspect: false, readyTimeoutSeconds: 60 },
+    ...{ select: "pool in (a,b)", exclude: "kubernetes.io/os=windows" },
+  },
+  rollout: {
+    waves: ["pool=a", { select: "pool=b", workersAtOnce: 1, pauseSeconds: 60 }],
+    pauseSeconds: 10,
   },
   registries: [
     { host: "a.example.com", ca: { from: "file", path: "ca.pem" }, credentials: { from: "dockerConfig" } },

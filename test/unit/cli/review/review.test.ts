@@ -41,6 +41,7 @@ const reasons: Readonly<Record<ReasonCode, readonly ["install" | "skip", string]
   "settings-changed": ["install", "install | it is told so"],
   "first-contact": ["install", "install | it is told so"],
   "no-longer-in-cluster": ["install", "install | it is told so"],
+  excluded: ["install", "install | it is told so"],
   "in-order": ["skip", "skip | it is told so"],
 };
 

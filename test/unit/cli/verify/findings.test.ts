@@ -47,6 +47,7 @@ const listed = (name: string, change: Partial<ClusterNode> = {}): ClusterNode =>
   osImage: "VMware Photon OS/Linux",
   containerRuntime: "containerd://1.6.20",
   ready: true,
+  labels: {},
   pins: {},
   ...change,
 });
@@ -82,6 +83,7 @@ const evidence = ({ stack = stackOf(["w1"]), ...change }: Partial<Evidence> = {}
   stack,
   set: stack.sets[0]!,
   listed: [listed("w1")],
+  excluded: [],
   observed: new Map([["w1", report()]]),
   pulls: new Map(),
   served: new Map(),

@@ -27,7 +27,7 @@ const targetOf = ({ name, uid, machineId, address }: ClusterNode): NodeTarget =>
   ...{ name, uid, machineId, address, ...connection },
 });
 const node = (name: string, role: ClusterNode["role"], ready = true): ClusterNode => ({
-  ...{ name, uid: `uid-${name}`, role, ready, hostName: name, pins: {} },
+  ...{ name, uid: `uid-${name}`, role, ready, hostName: name, pins: {}, labels: {} },
   machineId: Buffer.from(name.padEnd(16, "-")).toString("hex"),
   ...{
     address: `198.18.1.${name.charCodeAt(1)}`,
