@@ -154,3 +154,66 @@ test("a node's turn comes after those that it waits for, and those that are left
     ],
   );
 });
+
+const pool = fc.constantFrom("a", "b", "c");
+const pools = fc.uniqueArray(fc.record({ name: fc.string({ minLength: 1 }), role, pool }), {
+  selector: (node) => node.name,
+  minLength: 1,
+  maxLength: 40,
+});
+const widths = fc.array(fc.record({ pool, width: fc.integer({ min: 1, max: 5 }) }), { maxLength: 3 });
+
+test("waves of workers go one after another, each in its own width, and those of none come last", () => {
+  fc.assert(
+    fc.property(pools, fc.integer({ min: 1, max: 5 }), widths, (nodes, width, given) => {
+      const order = planLanes(
+        nodes,
+        width,
+        given.map((wave) => ({
+          isMeant: (node: (typeof nodes)[number]) => node.pool === wave.pool,
+          width: wave.width,
+        })),
+      );
+      assert.deepEqual(order.map(({ node }) => node.name).sort(), nodes.map(({ name }) => name).sort());
+      /** 0 for the control plane, then the wave, from 1 on; the last for workers of none. */
+      const stageOf = (node: (typeof nodes)[number]): number => {
+        const at = given.findIndex((wave) => wave.pool === node.pool);
+        return node.role === "control-plane" ? 0 : at < 0 ? given.length + 1 : at + 1;
+      };
+      let stage = 0;
+      for (const together of waves(order)) {
+        const stages = new Set(together.map(({ node }) => stageOf(node as (typeof nodes)[number])));
+        assert.equal(stages.size, 1, "nodes of two waves are under way");
+        const [now] = [...stages] as [number];
+        assert.ok(now >= stage, "an earlier wave is not done");
+        stage = now;
+        assert.ok(together.length <= (now === 0 ? 1 : (given[now - 1]?.width ?? width)));
+      }
+      for (const { node, gate, after } of order) {
+        if (!gate) continue;
+        assert.ok(after.length > 0 && after.every((name) => gate.nodes.includes(name)));
+        assert.ok(!gate.nodes.includes(node.name));
+      }
+    }),
+  );
+});
+
+test("whatever fails in a wave, no node of a later one is begun", () => {
+  fc.assert(
+    fc.property(
+      ...[pools, fc.integer({ min: 1, max: 5 }), fc.infiniteStream(fc.nat()), fc.func(fc.boolean())],
+      (nodes, width, order, failing) => {
+        const poolOf = new Map(nodes.map((node) => [node.name, node.pool]));
+        const roles = new Map(nodes.map((node) => [node.name, node.role]));
+        const plan = planLanes(nodes, width, [
+          { isMeant: (node: (typeof nodes)[number]) => node.pool === "a", width },
+        ]);
+        const fails = new Set(nodes.map(({ name }) => name).filter((name) => failing(name)));
+        for (const { running, failed } of schedule(plan, () => order.next().value as number, fails, true)) {
+          const isFirst = (name: string): boolean => roles.get(name) === "worker" && poolOf.get(name) === "a";
+          if ([...failed].some(isFirst)) assert.ok([...running].every(isFirst));
+        }
+      },
+    ),
+  );
+});
