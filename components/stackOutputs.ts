@@ -9,8 +9,8 @@ export interface StackOutputs {
   readonly jumpbox: string | null;
   /** What each node said when it was last touched. */
   readonly nodes: readonly NodeTrust[];
-  /** The cluster's nodes that the settings leave out; absent where there are none. */
-  readonly excludedNodes?: readonly ExcludedNode[] | undefined;
+  /** The cluster's nodes that are left out; absent where no setting leaves any out. */
+  readonly excludedNodes?: readonly ExcludedNode[];
   /** The registries, with the certificates that the nodes trust. */
   readonly registries: readonly TrustedRegistry[];
   /** The pull secret's name; null where no registry has credentials. */

@@ -26,7 +26,7 @@ const recorded = readFileSync(path.join(__dirname, "selectors-0.33.3.jsonl"), "u
   );
 
 const key = fc.constantFrom("a", "b", "kubernetes.io/os", "in");
-const value = fc.constantFrom("", "x", "y", "notin", "5", "7");
+const value: fc.Arbitrary<string> = fc.constantFrom("", "x", "y", "notin", "5", "7");
 const labelled = fc.dictionary(key, value, { noNullPrototype: true });
 /** A requirement in words, with what it means: written down apart from the product's reading of it. */
 const requirement = fc.oneof(
