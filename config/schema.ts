@@ -7,7 +7,6 @@ import { trustModes, unreachablePolicies, defaults } from "../nodes/protocol/spe
 import { parseImageHost } from "../registry/host";
 import type { CaSource } from "../registry/types";
 import {
-  checkSelector,
   dnsLabel,
   fingerprint,
   fingerprintShape,
@@ -19,11 +18,11 @@ import {
   objectName,
   parsedBy,
   selector,
-  selectorShape,
   shaped,
   text,
   whole,
 } from "./fields";
+import { rolloutSchema } from "./rollout";
 import { checkAgreement, checkImageHost, checkNamespaces, checkRegistries } from "./rules";
 
 const sha256 = () =>
@@ -210,31 +209,6 @@ const deploymentSchema = z.strictObject({
     .describe("How long the rollout may take, in seconds"),
 });
 
-const waveShape = `${selectorShape}, or an object with \`select\`, and \`workersAtOnce\` or \`pauseSeconds\``;
-
-/** A wave of workers: a selector alone, or with what differs in this wave. */
-const waveSchema = z
-  .union(
-    [
-      z.string(),
-      z.strictObject({
-        select: z.string().describe("A label selector: the workers of this wave that no earlier one means"),
-        workersAtOnce: whole(1, 256, "workers")
-          .optional()
-          .describe("How many of them are done side by side; by default `nodes.workersAtOnce`"),
-        pauseSeconds: whole(0, 86_400, "seconds")
-          .optional()
-          .describe("How long a run waits after this wave; by default `rollout.pauseSeconds`"),
-      }),
-    ],
-    { error: waveShape },
-  )
-  .superRefine((wave, context) => {
-    if (typeof wave === "string") checkSelector(wave, context);
-    else checkSelector(wave.select, context, ["select"]);
-  })
-  .transform((wave) => (typeof wave === "string" ? { select: wave } : wave));
-
 /** The settings, with the checks of each alone. */
 export const settingFields = z.strictObject({
   namespace: dnsLabel("the Supervisor namespace that holds the cluster, such as ns1").describe(
@@ -334,19 +308,7 @@ export const settingFields = z.strictObject({
     })
     .prefault({})
     .describe("Which nodes are meant, how they are logged in to, and how many at once"),
-  rollout: z
-    .strictObject({
-      waves: shaped((p) => z.array(waveSchema, p), "Give a list of label selectors")
-        .default([])
-        .describe(
-          "The order of the workers: a list of label selectors, such as one for each node pool, each a text or an object. A wave begins when all of the one before are done; workers that none of them means come last. Control-plane nodes go first",
-        ),
-      pauseSeconds: whole(0, 86_400, "seconds")
-        .default(0)
-        .describe("How long a run waits after each wave in which it installed anything, in seconds"),
-    })
-    .prefault({})
-    .describe("In which order nodes are done"),
+  rollout: rolloutSchema,
   registries: shaped((p) => z.array(registrySchema, p), "Give a list of registries, each with host and ca")
     .min(1, {
       error: "Give at least one registry",

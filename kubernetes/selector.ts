@@ -55,6 +55,11 @@ class Reader {
     return this.all[this.#at++];
   }
 
+  failAtNext(expected: string): never {
+    this.take();
+    return this.fail(expected);
+  }
+
   fail(expected: string): never {
     const found = this.all[this.#at - 1];
     throw new SelectorError(
@@ -67,26 +72,24 @@ class Reader {
 const isWord = (token: string | undefined): token is string =>
   token !== undefined && !/^[=!(),<>]/.test(token);
 
-/** `(a,b)`: an empty place is the empty value, but for one after two commas, which apimachinery takes for no place. */
+/** `(a,b)`: an empty place is the empty value. Two commas at the end are refused, as apimachinery does. */
 function readValues(reader: Reader): string[] {
   if (reader.take() !== "(") reader.fail('"("');
   const values: string[] = [];
   while (reader.peek() !== ")") {
     const token = reader.take();
-    if (isWord(token)) values.push(token);
-    else if (token !== ",") reader.fail("a value");
-    else if (values.length === 0) values.push("");
-    if (token !== ",") {
-      if (reader.peek() === "," || reader.peek() === ")") continue;
-      reader.take();
-      reader.fail('"," or ")"');
-    }
-    if (reader.peek() === ")") values.push("");
-    else if (reader.peek() === ",") {
-      reader.take();
-      values.push("");
-      if (reader.peek() === ")") reader.fail("a value");
-    }
+    if (token === ",") {
+      if (values.length === 0) values.push("");
+      const isDouble = reader.peek() === ",";
+      if (isDouble) reader.take();
+      const isLast = reader.peek() === ")";
+      if (isDouble && isLast) reader.failAtNext("a value");
+      if (isDouble || isLast) values.push("");
+    } else if (isWord(token)) {
+      values.push(token);
+      const next = reader.peek();
+      if (next !== "," && next !== ")") reader.failAtNext('"," or ")"');
+    } else reader.fail("a value");
   }
   reader.take();
   return values.length > 0 ? values : [""];

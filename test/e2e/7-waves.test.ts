@@ -122,7 +122,7 @@ describe("waves over two pools of 64 nodes", () => {
     const since = now();
     await stack.configure(settings("second", exclude, 600));
     const { argv, cwd, env } = await stack.command(["up", "--yes", "--skip-preview", "--continue-on-error"]);
-    const child = spawn(argv[0]!, argv.slice(1), {
+    const child = spawn(argv[0], argv.slice(1), {
       cwd,
       env,
       stdio: ["ignore", "pipe", "pipe"],

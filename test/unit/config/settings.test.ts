@@ -327,11 +327,15 @@ test("label selectors are checked, and a wave is one alone or with what differs 
     /^found "b", where an operator is expected \| Give a label selector/,
   );
   assert.match(wrong["rollout.waves[1].select"]!, /^"x\/y\/z" is not the key of a label/);
-  for (const index of [2, 3, 4])
-    assert.match(
-      wrong[`rollout.waves[${index}]`]!,
-      /\| Give .*, or an object with `select`, and `workersAtOnce` or/,
-    );
+  assert.match(
+    wrong["rollout.waves[2].width"]!,
+    /no such setting .*use one of: select, workersAtOnce, pauseSeconds/,
+  );
+  assert.match(
+    wrong["rollout.waves[3]"]!,
+    /^it is 5 \| Give .*, or an object with `select`, and `workersAtOnce` or/,
+  );
+  assert.match(wrong["rollout.waves[4].workersAtOnce"]!, /Give a whole number of workers from 1 to 256/);
   assert.match(refused({ rollout: { waves: "pool=a" } })["rollout.waves"]!, /Give a list of label selectors/);
   assert.match(
     refused({ rollout: { pauseSeconds: -1 } })["rollout.pauseSeconds"]!,
