@@ -55,6 +55,16 @@ describe("a review", () => {
     assert.doesNotMatch(text, /## (?:What matters|Nodes|Objects|Image)/);
   });
 
+  it("names the nodes that the settings leave out", () => {
+    const line = "left out by nodes.exclude (kubernetes.io/os=windows): win1, win2";
+    const message = `checked beforehand:\n  3 nodes\n  ${line}\n`;
+    const told = [{ diagnosticEvent: { prefix: "info: ", message, color: "never", severity: "info" } }];
+    const found = review(events.preview(...inOrder, told));
+    assert.deepEqual(found.leftOut, [line]);
+    assert.match(describeReview(found), /^## Nodes that the settings leave out\n\n- left out by nodes/m);
+    assert.deepEqual(review(events.preview(...inOrder)).leftOut, []);
+  });
+
   it("has a test of each reason", () => {
     assert.deepEqual(Object.keys(reasons), [...reasonCodes]);
   });
