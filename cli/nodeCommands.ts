@@ -33,7 +33,7 @@ export async function withOwnSessions(
         writePin(await openContext(target.clusterContext), target, stack, hostKey),
       controlPlane: controlPlaneOf(openContext),
       skipRefusals: true,
-      listNodes: async (name) => listNodes(await openContext(name)),
+      listNodes: async (name, isMeant) => listNodes(await openContext(name), isMeant),
       proveCluster: (name, cluster) =>
         proveCluster(
           () => openContext(name),
@@ -106,4 +106,9 @@ export async function containerd(args: readonly string[]): Promise<void> {
     { restart: () => callService("containerd restart", process.env) },
     args[0] ?? "",
   );
+}
+
+/** `wave N`: has the running program wait at the end of a wave. */
+export async function wave([number = ""]: readonly string[]): Promise<void> {
+  process.stdout.write(await callService(`wave ${number}`, process.env));
 }

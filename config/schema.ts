@@ -17,10 +17,12 @@ import {
   line,
   objectName,
   parsedBy,
+  selector,
   shaped,
   text,
   whole,
 } from "./fields";
+import { rolloutSchema } from "./rollout";
 import { checkAgreement, checkImageHost, checkNamespaces, checkRegistries } from "./rules";
 
 const sha256 = () =>
@@ -295,6 +297,16 @@ export const settingFields = z.strictObject({
         .describe(
           "Fingerprints of host keys by node name (`SHA256:…`). By default a run trusts a node's key at first contact, notes it on the Node object, and later runs insist on it. Nodes that take a password need them",
         ),
+      select: selector()
+        .optional()
+        .describe(
+          "A label selector, as `kubectl -l` takes it: the nodes that it does not mean are left out. By default none is",
+        ),
+      exclude: selector()
+        .optional()
+        .describe(
+          "A label selector: the nodes that it means are left out, such as `kubernetes.io/os=windows`",
+        ),
       workersAtOnce: whole(1, 256, "workers")
         .default(8)
         .describe("How many workers are done side by side; Pulumi's own `--parallel` (4 × CPUs) caps it"),
@@ -308,30 +320,8 @@ export const settingFields = z.strictObject({
         .describe("How long a node may take to be Ready after containerd was restarted, in seconds"),
     })
     .prefault({})
-    .describe("How nodes are logged in to, and how many at once"),
-  rollout: z
-    .strictObject({
-      canary: z
-        .union(
-          [
-            flag(),
-            z.strictObject({
-              image: image(
-                "Give the image with its registry: host[:port]/repository[:tag][@digest]",
-              ).describe(
-                "The image that the first node pulls, of one of the registries; by default those of the Deployments",
-              ),
-            }),
-          ],
-          { error: "Give true, false, or the `image` that the first node is to pull" },
-        )
-        .default(true)
-        .describe(
-          "Whether a run with something to install does one worker first, and touches no other node before that one has pulled an image, by a short-lived pod; by default it does",
-        ),
-    })
-    .prefault({})
-    .describe("In which order nodes are done"),
+    .describe("Which nodes are meant, how they are logged in to, and how many at once"),
+  rollout: rolloutSchema,
   registries: shaped((p) => z.array(registrySchema, p), "Give a list of registries, each with host and ca")
     .min(1, {
       error: "Give at least one registry",

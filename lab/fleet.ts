@@ -222,6 +222,22 @@ function nodeObject({ name, address, machineId, controlPlane }: FleetNode, ready
   };
 }
 
+/** A Node object as kubelets of Windows write it: the machine id is its host's name. */
+const windowsNode = (name: string, address: string): unknown => ({
+  apiVersion: "v1",
+  kind: "Node",
+  metadata: { name, labels: { "kubernetes.io/hostname": name, "kubernetes.io/os": "windows" } },
+  status: {
+    addresses: [{ type: "InternalIP", address }],
+    nodeInfo: {
+      ...{ machineID: name.toUpperCase(), systemUUID: "", bootID: "", kernelVersion: "10.0.20348.1970" },
+      ...{ osImage: "Windows Server 2022 Datacenter", containerRuntimeVersion: "containerd://1.6.20" },
+      ...{ kubeletVersion: kubernetesRelease(), kubeProxyVersion: "" },
+      ...{ operatingSystem: "windows", architecture: "amd64" },
+    },
+  },
+});
+
 /** Where a script of `lab/files/fleet` is in the machine. */
 const place = (script: string): string => `/usr/local/lib/lab/fleet/${script}`;
 
@@ -367,6 +383,17 @@ export class Fleet {
     await this.begin(anew);
     await this.admin.create(anew.map((node) => nodeObject(node)));
     return anew;
+  }
+
+  /** Gives nodes a label, as their pool would. */
+  async label(nodes: Nodes, label: string): Promise<void> {
+    await this.admin.kubectl(["label", "node", "--overwrite", ...namesOf(nodes), label]);
+  }
+
+  /** Registers a node that has no machine here, as a kubelet of Windows would. It goes as all Node objects do. */
+  async registerWindows(name: string): Promise<void> {
+    const address = freeFleetAddress(this.#nodes.map((each) => each.address));
+    await this.admin.create([windowsNode(name, address)]);
   }
 
   /** Sets whether the API says that nodes are Ready. */

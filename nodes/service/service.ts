@@ -70,12 +70,22 @@ export type CanaryPuller = (
   options: { readonly signal: AbortSignal; readonly log: (line: string) => void },
 ) => Promise<void>;
 
+/** The end of a wave of nodes. */
+export interface ServedWave {
+  readonly wave: number;
+  readonly pauseSeconds: number;
+  /** Whether the run installs anything in the wave. */
+  readonly works: Promise<boolean>;
+}
+
 /** Options of {@link NodeService}. */
 export interface NodeServiceOptions {
   /** The stack's identity. The socket's path is derived from its id. */
   readonly stack: StackIdentity & { readonly id: string };
   /** The nodes of the run. */
   readonly nodes: readonly ServedNode[];
+  /** The ends of waves, at which the run waits; by default there are none. */
+  readonly waves?: readonly ServedWave[];
   /** Seconds to wait for a Node to be Ready. */
   readonly readyTimeout: number;
   /** The certificates that commands name by SHA-256. */
@@ -126,6 +136,13 @@ function isServed(socket: string): Promise<boolean> {
     });
   });
 }
+
+const unknownCommand = (words: string): UserError =>
+  nodeProblem.error(
+    "unknown-command",
+    { subject: `command "${words}"`, seen: "the running program does not know it" },
+    "running",
+  );
 
 /** Does what fails where another program has done it, or has left something there. */
 function unlessGone(act: () => void): void {
@@ -294,6 +311,17 @@ export class NodeService {
     );
   }
 
+  /** Waits where anything was done in the wave: what is wrong with its nodes shows before the next is begun. */
+  async #endWave(number: string, { log, signal }: OperationContext): Promise<string> {
+    const wave = this.options.waves?.find((each) => String(each.wave) === number);
+    if (!wave) throw unknownCommand(`wave ${number}`);
+    if (wave.pauseSeconds > 0 && (await wave.works)) {
+      log(`wave ${number} is done; the next begins in ${wave.pauseSeconds} s`);
+      await sleep(wave.pauseSeconds * 1000, undefined, { signal });
+    }
+    return "";
+  }
+
   async #run(
     url: string,
     body: string,
@@ -308,6 +336,8 @@ export class NodeService {
       );
     }
     const { certificates, outcomes } = this.options;
+    const [, wave] = /^wave (\d+)$/.exec(words) ?? [];
+    if (wave !== undefined) return await this.#endWave(wave, context);
     switch (words) {
       case "ca apply": {
         const input = this.#inputFor(readNodeIdentity(environment));
@@ -342,11 +372,7 @@ export class NodeService {
         return await outcomes.follow({ name: node }, context, pull, () => true);
       }
       default:
-        throw nodeProblem.error(
-          "unknown-command",
-          { subject: `command "${words}"`, seen: "the running program does not know it" },
-          "running",
-        );
+        throw unknownCommand(words);
     }
   }
 }

@@ -14,7 +14,7 @@ import type { NodePlan } from "../../plan/nodes";
 import { planLanes } from "../../plan/lanes";
 import { type NodeChange, formatChange, reason } from "../../plan/reasons";
 import { jumpboxAccess } from "../integration/nodes/routes/jumpboxAccess";
-import { comesAfter, named, perform, record } from "./mocks";
+import { comesAfter, named, perform, record, waitsFor } from "./mocks";
 import { sha256, stdout } from "./world";
 
 const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
@@ -27,6 +27,7 @@ const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   osImage: "VMware Photon OS/Linux",
   containerRuntime: "containerd://1.6.20",
   ready: true,
+  labels: {},
   pins: {},
 });
 const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
@@ -73,7 +74,8 @@ const nodesArgs = (
   }),
   certificates: installation.certificates,
   script: { text: "main", sha256: "cd".repeat(32) },
-  order: planLanes(nodes, workersAtOnce, canary.first),
+  order: planLanes(nodes, workersAtOnce, { first: canary.first }),
+  waveEnds: new Map(),
   canary,
   readyTimeoutSeconds: 300,
   owner: "tkc-registry.test",
@@ -225,10 +227,59 @@ test("the sweep is made before all nodes and so deleted after them, and before t
   assert.deepEqual(readSweepInput(environment as Record<string, string>), {
     connection,
     hostKeys: {},
+    selections: undefined,
     stack: { owner: "tkc-registry.test", id },
     former: undefined,
     readyTimeout: 300,
   });
+});
+
+test("the sweep and the check of a destroy know which nodes are meant, and say nothing of it where all are", async () => {
+  const selections = [{}, { exclude: "kubernetes.io/os=windows" }];
+  const of = async (change: object): Promise<Record<string, string>[]> => {
+    const registered = await record(() => {
+      const args = { ...nodesArgs([node("w1", "worker")]), ...change };
+      new TrustedNodes("c", args);
+      new RemovalCheck("removal-check", args);
+    }, stdout);
+    return [named(registered, "c-sweep"), named(registered, "removal-check", "Command")].map(
+      ({ inputs }) => inputs["environment"] as Record<string, string>,
+    );
+  };
+  for (const environment of await of({ selections }))
+    assert.deepEqual(readSweepInput(environment).selections, selections);
+  for (const environment of await of({})) assert.ok(!("TKC_REGISTRY_SELECTIONS" in environment));
+});
+
+test("a wave is begun when one resource says that all of the one before are done, and there is none without waves", async () => {
+  const nodes = ["w1", "w2", "w3", "w4"].map((name) => node(name, "worker"));
+  const waveEnd = (wave: number) => ({
+    ...{ wave, pauseSeconds: 5, works: Promise.resolve(true), digest: Promise.resolve(`digest-${wave}`) },
+  });
+  const isMeant = ({ name }: ClusterNode): boolean => ["w1", "w2"].includes(name);
+  const registered = await record(
+    () =>
+      new TrustedNodes("c", {
+        ...nodesArgs(nodes),
+        order: planLanes(nodes, 2, { waves: [{ isMeant, width: 2 }] }),
+        waveEnds: new Map([[1, waveEnd(1)]]),
+      }),
+    stdout,
+  );
+  const { inputs } = named(registered, "c-wave-1");
+  assert.match(inputs["create"] as string, /\/client" wave 1$/);
+  assert.equal(inputs["delete"], undefined);
+  assert.deepEqual(inputs["environment"], { TKC_REGISTRY_ID: id, TKC_REGISTRY_WAVE: "digest-1" });
+  for (const name of ["w1", "w2"]) assert.ok(comesAfter(registered, "c-wave-1").includes(`c-${name}-up`));
+  for (const name of ["w3", "w4"]) {
+    const waits = waitsFor(registered, `c-${name}-ca`);
+    assert.deepEqual(
+      waits.filter((other) => /-(?:wave|up)/.test(other)),
+      ["c-wave-1"],
+    );
+  }
+  const without = await record(() => new TrustedNodes("c", nodesArgs(nodes)), stdout);
+  assert.ok([...without.values()].every(({ name }) => !name.includes("-wave-")));
 });
 
 test("the check of a destroy comes after everything, so that it is asked first, and needs no program", async () => {

@@ -26,7 +26,7 @@ import { throughPod } from "../../../nodes/routes/relay";
 import { transportFor } from "../../../nodes/routes/transportFor";
 import { certificateFileName, nodeScript } from "../../../nodes/script/script";
 import { Outcomes } from "../../../nodes/service/outcomes";
-import { type CanaryPuller, NodeService } from "../../../nodes/service/service";
+import { type CanaryPuller, NodeService, type ServedWave } from "../../../nodes/service/service";
 import { serviceCommand, serviceFolder } from "../../../nodes/service/serviceProtocol";
 import { readCredentials, secretReader } from "../../../nodes/ssh/key";
 import { SessionPool } from "../../../nodes/ssh/pool";
@@ -165,7 +165,9 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       former,
       repeats,
       reach = reached,
+      waves = [],
     }: {
+      waves?: readonly ServedWave[];
       known?: readonly Certificate[];
       readyTimeout?: number;
       unreachable?: UnreachablePolicy;
@@ -185,6 +187,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       ...{
         stack: { owner, id },
         nodes: [{ target: served, former, repeats: Promise.resolve(repeats) }],
+        waves,
         readyTimeout,
       },
       certificates: new Map(known.map((each) => [each.sha256, each])),
@@ -444,6 +447,24 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     assert.deepEqual([refused.code, refused.stdout], [1, ""]);
     assert.match(refused.stderr, /^node node-1: no\. Push the image .* \[canary-failed\]\n$/);
     assert.equal(pulled.length, 1);
+  });
+
+  it("wait at the end of a wave where anything was done in it, with curl and without", async () => {
+    const wave = (number: number, works: boolean, pauseSeconds = 0.2): ServedWave => ({
+      ...{ wave: number, pauseSeconds, works: Promise.resolve(works) },
+    });
+    await serve(target(), { waves: [wave(1, true), wave(2, false, 1e6), wave(3, true, 0)] });
+    const end = (number: number): Promise<Run> =>
+      succeed(borrowed(`wave ${number}`, { TKC_REGISTRY_ID: id }));
+    const said = "wave 1 is done; the next begins in 0.2 s\n";
+    assert.deepEqual(await end(1), { code: 0, stdout: "", stderr: said });
+    for (const number of [2, 3]) assert.deepEqual(await end(number), { code: 0, stdout: "", stderr: "" });
+    const service = serviceFolder(id, process.env);
+    const bare = command("v1 wave 1", { TKC_REGISTRY_ID: id, TKC_REGISTRY_SERVICE: service });
+    assert.equal((await succeed(bare)).stderr, said);
+    const unknown = await borrowed("wave 4", { TKC_REGISTRY_ID: id });
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.stderr, /command "wave 4"/);
   });
 
   it("are served to nobody else, and for one run of a stack at a time", async () => {

@@ -59,7 +59,7 @@ describe("a node whose command fails", { skip }, () => {
         const known = { name, uid: "uid-" + name, machineId: "m", address: "10.0.0.1" };
         const target = { ...known, ...connection };
         return {
-          ...{ node: { ...known, role, osImage: "o", ready: true, pins: {} }, target, nonce: "n" },
+          ...{ node: { ...known, role, osImage: "o", ready: true, pins: {}, labels: {} }, target, nonce: "n" },
           command: nodeCommand(target, { ...common, certificates, trustMode: "system", scriptSha256: "s" }),
           change: Promise.resolve({ node: name, reasons: [], action: "none", restart: false }),
           repeats: Promise.resolve(undefined),

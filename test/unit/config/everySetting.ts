@@ -20,8 +20,13 @@ export const everySetting = {
   nodes: {
     ...{ user: "root", sshKeyFile: "key", hostKeys: { "node-1": hostKey }, workersAtOnce: 2 },
     ...{ inspect: false, readyTimeoutSeconds: 60 },
+    ...{ select: "pool in (a,b)", exclude: "kubernetes.io/os=windows" },
   },
-  rollout: { canary: { image: "a.example.com/x/canary:1" } },
+  rollout: {
+    waves: ["pool=a", { select: "pool=b", workersAtOnce: 1, pauseSeconds: 60 }],
+    pauseSeconds: 10,
+    canary: { image: "a.example.com/x/canary:1" },
+  },
   registries: [
     { host: "a.example.com", ca: { from: "file", path: "ca.pem" }, credentials: { from: "dockerConfig" } },
     {
