@@ -13,6 +13,7 @@ import { assertBuildIsFresh } from "./support/build";
 function stack(): ProgramOutputs {
   assertBuildIsFresh();
   const settings = readSettings();
+  const { select, exclude } = settings.trust.nodes;
   const trust = new RegistryTrust("trust", { settings: settings.trust });
   const [pullSecret] = settings.pullSecrets.map(
     (each) => new PullSecret("pull-secret", { trust, settings: each }),
@@ -23,6 +24,7 @@ function stack(): ProgramOutputs {
   return {
     jumpbox: trust.jumpbox,
     nodes: trust.nodes,
+    ...(select === undefined && exclude === undefined ? {} : { excludedNodes: trust.excludedNodes }),
     registries: trust.registries,
     pullSecret: pullSecret?.secretName ?? null,
     deployment: deployment?.deploymentName ?? null,

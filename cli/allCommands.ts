@@ -18,6 +18,7 @@ const commands: Record<string, () => Promise<Command>> = {
   "v1 serve-removals": async () => (await import("./removals/server.js")).serveRemovals,
   "v1 review": async () => (await import("./review/review.js")).review,
   "v1 show-ca": async () => (await import("./ca/showCa.js")).showCa,
+  "v1 wave": async () => (await import("./nodeCommands.js")).wave,
   "v1 verify": async () => (await import("./verify/verify.js")).verify,
 };
 

@@ -8,7 +8,13 @@ import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import type { ClusterNode } from "../kubernetes/types";
 import { type Observation, inspectNodes } from "../nodes/operations/inspection";
-import { type RemovalContext, sweepNodes, sweptTargets } from "../nodes/operations/removal";
+import {
+  type RemovalContext,
+  mayHaveOurs,
+  passedOver,
+  sweepNodes,
+  sweptTargets,
+} from "../nodes/operations/removal";
 import { type SweepInput, stackId, unreachablePolicy } from "../nodes/protocol/environment";
 import {
   type NodeConnection,
@@ -207,14 +213,18 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** @returns The exit code. */
 async function forgetOn(request: Request, sets: Sharing, context: RemovalContext): Promise<number> {
-  const [{ identity, former, nodes: known }] = sets;
+  const [{ identity, former, nodes: known, selections }] = sets;
   const connection = connectionOf(known[0]!.target);
   const { clusterContext, cluster } = connection;
   if ((await context.proveCluster(clusterContext, cluster)) === "gone") {
     say("the cluster is gone; nothing is to be taken off");
     return 0;
   }
-  const nodes = await context.listNodes(clusterContext);
+  const isMeant = mayHaveOurs(
+    { selections: sets.length > 1 ? undefined : selections, stack: identity },
+    ({ name }, by) => context.log(passedOver(name, by)),
+  );
+  const nodes = await context.listNodes(clusterContext, isMeant);
   const hostKeys = knownHostKeys(sets, nodes);
   const targets = sweptTargets(nodes, connection, hostKeys, pinName(identity)).map((target) => ({
     ...{ target, hostKey: target.hostKey ?? target.notedKey },

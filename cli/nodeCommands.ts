@@ -49,7 +49,7 @@ export function removalContext(
       writePin(await open(target.clusterContext), target, stack, hostKey),
     controlPlane,
     skipRefusals: true,
-    listNodes: async (name) => listNodes(await open(name)),
+    listNodes: async (name, isMeant) => listNodes(await open(name), isMeant),
     proveCluster: (name, cluster) =>
       proveCluster(
         () => open(name),
@@ -131,4 +131,9 @@ export async function canary(args: readonly string[]): Promise<void> {
 export async function containerd(args: readonly string[]): Promise<void> {
   const verbs: Record<string, Verb> = { restart: () => callService("containerd restart", process.env) };
   process.stdout.write(await dispatch("containerd", verbs, args[0] ?? ""));
+}
+
+/** `wave N`: has the running program wait at the end of a wave. */
+export async function wave([number = ""]: readonly string[]): Promise<void> {
+  process.stdout.write(await callService(`wave ${number}`, process.env));
 }

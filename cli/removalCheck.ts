@@ -8,7 +8,7 @@ import { openBoth } from "../kubernetes/contexts";
 import { listNodes } from "../kubernetes/nodes";
 import type { ClusterNode } from "../kubernetes/types";
 import { reachNodes } from "../nodes/operations/inspection";
-import { sweptTargets } from "../nodes/operations/removal";
+import { mayHaveOurs, passedOver, sweptTargets } from "../nodes/operations/removal";
 import { type SweepInput, readSweepInput, unreachablePolicy } from "../nodes/protocol/environment";
 import { type NodeConnection, type UnreachablePolicy, isSkipped, pinName } from "../nodes/protocol/spec";
 import type { Transport } from "../nodes/routes/transport";
@@ -92,8 +92,14 @@ async function checkSupervisor(connection: NodeConnection, open: OpenContext): P
   if (cluster) proveSupervisor(supervisor, cluster, connection.clusterContext);
 }
 
-async function checkCluster(cluster: KubeContext): Promise<readonly ClusterNode[]> {
-  const [nodes] = await allChecks([listNodes(cluster), checkRights(cluster, clusterRights)]);
+/** @returns The nodes that the removal will go to. */
+async function checkCluster(
+  cluster: KubeContext,
+  input: SweepInput,
+  log: RemovalRun["log"],
+): Promise<readonly ClusterNode[]> {
+  const isMeant = mayHaveOurs(input, ({ name }, by) => log(passedOver(name, by)));
+  const [nodes] = await allChecks([listNodes(cluster, isMeant), checkRights(cluster, clusterRights)]);
   return nodes;
 }
 
@@ -145,7 +151,7 @@ async function check(
   const transport = sessions.transport(connection, open);
   const checks = allChecks([
     standing,
-    cluster.then(checkCluster),
+    cluster.then((context) => checkCluster(context, input, log)),
     sessions.pool(connection, open),
     checkSupervisor(connection, open),
     checkWay(connection, open, transport),

@@ -1,31 +1,25 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { jumpboxPod } from "../plan/jumpboxPod";
+import { type JumpboxPodSpec, jumpboxPod } from "../plan/jumpboxPod";
 import { ownerMetadata } from "../plan/ownership";
 import { dependencies, withoutDependencies } from "./options";
 
 /** Arguments of {@link Jumpbox}. */
-export interface JumpboxArgs {
+export interface JumpboxArgs extends JumpboxPodSpec {
   /** The pod's name. */
   readonly name: string;
   /** The Supervisor namespace, which holds the cluster's SSH secret. */
   readonly namespace: string;
-  /** An image with bash, nc or socat, for the relay; with apt if people want an SSH client in it. */
-  readonly image: string;
-  /** The workload cluster, whose secret `<cluster>-ssh` is mounted. */
-  readonly cluster: string;
   /** The stack's readable name, put on the pod as a label. */
   readonly owner: string;
   /** The stack's id, put on the pod as a label. */
   readonly id: pulumi.Input<string>;
-  /** The UID of the pod that it is made in place of, as that one is gone, or dead. */
-  readonly replaces?: string | undefined;
 }
 
 /**
  * A pod in the Supervisor namespace from which the nodes' private addresses can be reached. The stack uses it as a
  * relay only: SSH runs end to end between the operator's machine and the node. The key is mounted and an SSH
- * client installed for people who want to log in to a node by hand.
+ * client installed, where that is not turned off, for people who want to log in to a node by hand.
  */
 export class Jumpbox extends pulumi.ComponentResource {
   /** The pod's name. */

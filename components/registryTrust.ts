@@ -21,7 +21,7 @@ import {
 } from "./options";
 import { logPlan, logWhileChecking } from "./planLog";
 import { plannedRun } from "./plannedRun";
-import type { RegistryTrustArgs, TrustedRegistry } from "./registryTrustArgs";
+import type { ExcludedNode, RegistryTrustArgs, TrustedRegistry } from "./registryTrustArgs";
 import { RemovalCheck } from "./removalCheck";
 import { tellAtTheEnd } from "./runSummary";
 import { prepareSdk, refuse } from "./sdk";
@@ -31,6 +31,7 @@ import { TrustRun } from "./trustRun";
 
 interface Trusted {
   readonly nodes: pulumi.Output<readonly NodeTrust[]>;
+  readonly excludedNodes: readonly ExcludedNode[];
   readonly registries: readonly TrustedRegistry[];
   readonly jumpbox: pulumi.Output<string | null>;
   readonly id: pulumi.Output<string>;
@@ -59,6 +60,8 @@ async function settingsOf(name: string, args: RegistryTrustArgs): Promise<TrustS
 export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
   /** What each node said when it was last touched, by name. */
   readonly nodes: pulumi.Output<readonly NodeTrust[]>;
+  /** The cluster's nodes that `nodes.select` and `nodes.exclude` leave out. */
+  readonly excludedNodes: pulumi.Output<readonly ExcludedNode[]>;
   /** The registries, with the certificates that the nodes trust. */
   readonly registries: pulumi.Output<readonly TrustedRegistry[]>;
   /** The jumpbox pod's name; null where the stack has none of its own. */
@@ -107,6 +110,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
     // By the URN, so that the SDK knows where these come from.
     const trusted = this.urn.apply(() => this.getData());
     this.nodes = trusted.nodes;
+    this.excludedNodes = trusted.excludedNodes;
     this.registries = trusted.registries;
     this.jumpbox = trusted.jumpbox;
     this.id = trusted.id;
@@ -154,6 +158,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
         await NodeService.start({
           stack: { owner, id: known },
           nodes: plan.nodes,
+          waves: [...plan.waveEnds.values()],
           readyTimeout: settings.nodes.readyTimeoutSeconds,
           certificates: plan.certificatesBySha256,
           inSession: plan.sessions.use,
@@ -161,6 +166,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
           notePin: plan.notePin,
           controlPlane: plan.controlPlane,
           pullOnCanary: plan.pullOnCanary,
+          reach: plan.reach,
           unreachable,
           outcomes,
         });
@@ -189,6 +195,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
       owner,
       id,
       former: plan.former,
+      selections: plan.selections,
     };
     const trustedNodes = new TrustedNodes(
       name,
@@ -198,6 +205,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
         certificates: plan.installation.certificates,
         script: nodeScript(),
         order: await plan.order,
+        waveEnds: plan.waveEnds,
         canary,
       },
       { ...child(cluster), dependsOn: [...after, ...(jumpbox ? [jumpbox] : [])] },
@@ -239,6 +247,12 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
       certificates: ca.certificates.map(({ subject, sha256, notAfter }) => ({ subject, sha256, notAfter })),
     }));
     this.registerOutputs({ registries });
-    return { nodes: trustedNodes.nodes, registries, jumpbox: jumpbox?.podName ?? pulumi.output(null), id };
+    return {
+      nodes: trustedNodes.nodes,
+      excludedNodes: plan.excluded.map(({ name, by }) => ({ name, by })),
+      registries,
+      jumpbox: jumpbox?.podName ?? pulumi.output(null),
+      id,
+    };
   }
 }

@@ -85,6 +85,11 @@ export interface RegistryArgs {
   readonly ca: CaArgs;
   /** Default: docker's config. */
   readonly credentials?: CredentialsArgs;
+  /**
+   * Whether a run is refused where a node that it is to install does not reach the registry. Default: true; `false`, for
+   * a registry that comes later, makes that a warning.
+   */
+  readonly requireReachable?: boolean;
 }
 
 /** A bastion, through which nodes are reached by SSH. */
@@ -109,6 +114,10 @@ export interface NodesArgs {
   readonly sshKeyFile?: string;
   /** Host keys by node name, `SHA256:…`. Others are noted at the first contact. */
   readonly hostKeys?: Readonly<Record<string, string>>;
+  /** A label selector, as `kubectl -l` takes it: nodes that it does not mean are left out. Default: none is. */
+  readonly select?: string;
+  /** A label selector: nodes that it means are left out, such as `kubernetes.io/os=windows`. */
+  readonly exclude?: string;
   /** How many workers are done at once, 1 to 256. Default: 8. Control-plane nodes go one at a time. */
   readonly workersAtOnce?: number;
   /** Whether a preview asks every node what it trusts. Default: true. */
@@ -117,27 +126,45 @@ export interface NodesArgs {
   readonly readyTimeoutSeconds?: number;
 }
 
+/** Workers that are done together, before those of later waves. */
+export interface WaveArgs {
+  /** A label selector: the workers of this wave that no earlier one means. */
+  readonly select: string;
+  /** How many of them are done at once, 1 to 256. Default: that of all workers. */
+  readonly workersAtOnce?: number;
+  /** Seconds that a run waits after this wave. Default: that of all waves. */
+  readonly pauseSeconds?: number;
+}
+
 /** What the first node pulls. */
 export interface CanaryArgs {
   /** An image of one of the registries. */
   readonly image: pulumi.Input<string>;
 }
 
-/** In which order nodes are done. */
+/** In which order nodes are done: the control plane first, then the workers. */
 export interface RolloutArgs {
   /**
    * Whether a run with something to install does one worker first, and touches no other node before that one has pulled
    * this image, or those of the Deployments that are declared with the `RegistryTrust`. Default: true.
    */
   readonly canary?: boolean | CanaryArgs;
+  /** The order of the workers, such as pool by pool. Those that no wave means come last. Default: all are done together. */
+  readonly waves?: readonly (string | WaveArgs)[];
+  /** Seconds that a run waits after each wave in which it installed anything, 0 to 86400. Default: 0. */
+  readonly pauseSeconds?: number;
 }
 
 /** The pod through which nodes are reached. */
 export interface JumpboxPodArgs {
   /** The pod's name. Default: the component's with `-jumpbox`. */
   readonly name?: string;
-  /** An image with bash, nc or socat. Default: `ubuntu:latest`. */
+  /** An image with bash, nc or socat, best by digest. Default: `ubuntu:latest`. */
   readonly image?: pulumi.Input<string>;
+  /** The Secret of the Supervisor namespace by which the image is pulled. Default: none. */
+  readonly pullSecret?: string;
+  /** Whether an SSH client is installed in the pod, for people. The stack needs none. Default: true. */
+  readonly install?: boolean;
 }
 
 /** Arguments of `RegistryTrust`. */
@@ -184,4 +211,11 @@ export interface TrustedRegistry {
   readonly source: string;
   /** The certificates of its CA. */
   readonly certificates: readonly RegistryCertificate[];
+}
+
+/** A node of the cluster that is left alone. */
+export interface ExcludedNode {
+  readonly name: string;
+  /** What leaves it out: `nodes.exclude (kubernetes.io/os=windows)`. */
+  readonly by: string;
 }

@@ -1,6 +1,6 @@
 /** The stack's outputs: an interface to other stacks and to scripts. docs/outputs.md describes it. */
 import * as pulumi from "@pulumi/pulumi";
-import type { TrustedRegistry } from "./registryTrustArgs";
+import type { ExcludedNode, TrustedRegistry } from "./registryTrustArgs";
 import type { NodeTrust } from "./trustedNode";
 
 /** The outputs as `pulumi stack output --json` and a `StackReference` give them. */
@@ -9,6 +9,8 @@ export interface StackOutputs {
   readonly jumpbox: string | null;
   /** What each node said when it was last touched. */
   readonly nodes: readonly NodeTrust[];
+  /** The cluster's nodes that are left out; absent where no setting leaves any out. */
+  readonly excludedNodes?: readonly ExcludedNode[];
   /** The registries, with the certificates that the nodes trust. */
   readonly registries: readonly TrustedRegistry[];
   /** The pull secret's name; null where no registry has credentials. */

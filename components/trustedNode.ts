@@ -1,5 +1,6 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import type { NodeSelection } from "../kubernetes/selection";
 import type { ClusterNode } from "../kubernetes/types";
 import { parseCaReport, parseContainerdReport } from "../nodes/protocol/report";
 import { type NodeConnection, connectionEnvironment } from "../nodes/protocol/spec";
@@ -20,6 +21,8 @@ export interface AllNodesArgs {
   readonly id: pulumi.Input<string>;
   /** The owner under which a release that made no ids recorded what the stack has on nodes. */
   readonly former?: string | undefined;
+  /** Which nodes the stack's runs have meant, this one's last. Left out where this one means all. */
+  readonly selections?: readonly NodeSelection[] | undefined;
 }
 
 /** The environment of such a command. */
@@ -30,12 +33,14 @@ export function allNodesEnvironment({
   owner,
   id,
   former,
+  selections,
 }: AllNodesArgs): Record<string, pulumi.Input<string>> {
   return {
     ...connectionEnvironment(connection),
     TKC_REGISTRY_OWNER: owner,
     TKC_REGISTRY_ID: id,
     ...(former === undefined ? {} : { TKC_REGISTRY_FORMER_OWNER: former }),
+    ...(selections === undefined ? {} : { TKC_REGISTRY_SELECTIONS: JSON.stringify(selections) }),
     ...(Object.keys(hostKeys).length === 0 ? {} : { TKC_REGISTRY_HOST_KEYS: JSON.stringify(hostKeys) }),
     ...readyTimeoutEnvironment(readyTimeoutSeconds),
   };
@@ -61,7 +66,7 @@ export interface TrustedNodeArgs {
 export interface NodeTrust extends Pick<ClusterNode, "name" | "role" | "address" | "osImage"> {
   /** Why the node was left as it was, as an error's code: it could not be reached. The rest is then unknown. */
   readonly skipped?: string;
-  /** `photon` or `debian`: how the node's trust store is kept. */
+  /** `photon`, `debian` or `rhel`: how the node's trust store is kept. */
   readonly trustStore?: string;
   /** `system`: by the trust store. `certs.d`: by containerd's folder for the registry. */
   readonly trust?: string | undefined;

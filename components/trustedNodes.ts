@@ -7,6 +7,7 @@ import type { CanaryPlan } from "../plan/canary";
 import type { Turn } from "../plan/lanes";
 import type { NodePlan } from "../plan/nodes";
 import { type RemovalArgs, removalCommand } from "../plan/nodeCommand";
+import type { WaveEnd } from "../plan/waves";
 import { dependencies, withoutDependencies } from "./options";
 import { logChange } from "./planLog";
 import { canaryEnvironment } from "./plannedRun";
@@ -22,6 +23,8 @@ export interface TrustedNodesArgs extends AllNodesArgs {
   readonly removal: RemovalArgs;
   /** The node script. `preview --diff` shows its changes; each command runs only the script with this SHA-256. */
   readonly script: { readonly text: string; readonly sha256: string };
+  /** The ends of waves, by their numbers. */
+  readonly waveEnds: ReadonlyMap<number, WaveEnd>;
   /** The order in which they are done, each after those that it waits for. */
   readonly order: readonly Turn<Pick<ClusterNode, "name">>[];
   /** The node that goes first, and what it pulls before the others. */
@@ -73,9 +76,28 @@ export class TrustedNodes extends pulumi.ComponentResource {
       );
     const doneOf = (name: string): pulumi.Resource =>
       name === first && canary ? canary : trusted.get(name)!.done;
-    for (const { node: turn, after } of args.order) {
+    const ends = new Map<number, pulumi.Resource>();
+    const endOf = ({ wave, digest }: WaveEnd, after: readonly pulumi.Resource[]): pulumi.Resource => {
+      const end =
+        ends.get(wave) ??
+        // It has no delete: at `destroy` nothing waits between waves.
+        new command.local.Command(
+          `${name}-wave-${wave}`,
+          {
+            create: serviceCommand(`wave ${wave}`),
+            environment: { TKC_REGISTRY_ID: id, TKC_REGISTRY_WAVE: digest },
+            logging: command.local.Logging.Stderr,
+          },
+          { parent: this, dependsOn: [...after] },
+        );
+      ends.set(wave, end);
+      return end;
+    };
+    for (const { node: turn, after: names, gate } of args.order) {
       const plan = plans.get(turn.name)!;
       const { node } = plan;
+      const before = names.map(doneOf);
+      const end = gate && args.waveEnds.get(gate.wave);
       const short = nodeName(node.name, args.connection.cluster?.name);
       const trustedNode = new TrustedNode(
         `${name}-${short}`,
@@ -83,7 +105,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
           ...plan,
           id,
           // Those after others wait for what these waited for.
-          after: after.length === 0 ? [sweep] : after.map(doneOf),
+          after: before.length === 0 ? [sweep] : end ? [endOf(end, before)] : before,
         },
         // Before sets of nodes had names of their own, the node's whole name was the resource's.
         { parent: this, aliases: short === node.name ? [{ name: node.name }] : [] },

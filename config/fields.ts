@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { parseFingerprint } from "../certificates/identity";
+import { selectorFault } from "../kubernetes/selection";
 import { canonicalImage } from "../registry/host";
 import { UserError } from "../support/errors";
 
@@ -78,3 +79,22 @@ export const fingerprint = parsedBy(
   (value) => parseFingerprint(value, { subject: "" }),
   fingerprintShape,
 ).meta({ pattern: "(?:[0-9A-Fa-f][^0-9A-Za-z]*){64}$" });
+
+/** The shape of a label selector. */
+export const selectorShape =
+  "Give a label selector as `kubectl -l` takes it, such as `pool=a` or `pool in (a,b),!spot`";
+
+/** Adds an issue where a text is no label selector. */
+export function checkSelector(
+  text: string,
+  context: z.RefinementCtx,
+  path: readonly PropertyKey[] = [],
+): void {
+  const seen = selectorFault(text);
+  if (seen === undefined) return;
+  context.addIssue({ code: "custom", path: [...path], message: selectorShape, params: { seen } });
+}
+
+/** A label selector. */
+export const selector = (): z.ZodString =>
+  z.string({ error: selectorShape }).superRefine((value, context) => checkSelector(value, context));

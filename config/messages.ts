@@ -80,6 +80,8 @@ function knownAt(path: readonly PropertyKey[], raw: unknown): string[] {
       (schema.options as z.ZodObject[]).find(
         (option) => (option.shape["from"] as z.ZodLiteral).value === from,
       ) ?? schema;
+  } else if (schema instanceof z.ZodUnion) {
+    schema = (schema.options as z.ZodType[]).find((option) => option instanceof z.ZodObject) ?? schema;
   }
   return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 }

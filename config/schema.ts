@@ -17,10 +17,12 @@ import {
   line,
   objectName,
   parsedBy,
+  selector,
   shaped,
   text,
   whole,
 } from "./fields";
+import { rolloutSchema } from "./rollout";
 import { checkAgreement, checkImageHost, checkNamespaces, checkRegistries } from "./rules";
 
 const sha256 = () =>
@@ -127,6 +129,11 @@ const registrySchema = z
     credentials: credentialsSchema
       .prefault({ from: "dockerConfig" })
       .describe("What the cluster pulls with, for the pull secret"),
+    requireReachable: flag()
+      .default(true)
+      .describe(
+        "Whether a run is refused where a node that it is to install does not reach the registry; `false`, for a registry that comes later, makes that a warning",
+      ),
   })
   .refine((registry) => registry.kind === "harbor" || registry.ca.from !== "harbor", {
     path: ["ca", "from"],
@@ -262,7 +269,15 @@ export const settingFields = z.strictObject({
       name: dnsLabel("the pod's name").default("jumpbox-ubuntu").describe("The pod's name"),
       image: image("Give an image with bash, nc or socat")
         .prefault("ubuntu:latest")
-        .describe("Its image; any with bash, nc or socat works"),
+        .describe("Its image, best by digest (`host/repository@sha256:…`); any with bash, nc or socat works"),
+      pullSecret: objectName("the secret's name")
+        .optional()
+        .describe("The Secret of the Supervisor namespace by which the image is pulled; it must be there"),
+      install: flag()
+        .default(true)
+        .describe(
+          "Whether the pod installs an SSH client by apt when it starts, for people who log in to nodes by hand. With `false` its root file system is read-only",
+        ),
     })
     .prefault({})
     .describe("The pod in the Supervisor namespace by which the nodes are reached, for `access: jumpbox`"),
@@ -282,6 +297,16 @@ export const settingFields = z.strictObject({
         .describe(
           "Fingerprints of host keys by node name (`SHA256:…`). By default a run trusts a node's key at first contact, notes it on the Node object, and later runs insist on it. Nodes that take a password need them",
         ),
+      select: selector()
+        .optional()
+        .describe(
+          "A label selector, as `kubectl -l` takes it: the nodes that it does not mean are left out. By default none is",
+        ),
+      exclude: selector()
+        .optional()
+        .describe(
+          "A label selector: the nodes that it means are left out, such as `kubernetes.io/os=windows`",
+        ),
       workersAtOnce: whole(1, 256, "workers")
         .default(8)
         .describe("How many workers are done side by side; Pulumi's own `--parallel` (4 × CPUs) caps it"),
@@ -295,30 +320,8 @@ export const settingFields = z.strictObject({
         .describe("How long a node may take to be Ready after containerd was restarted, in seconds"),
     })
     .prefault({})
-    .describe("How nodes are logged in to, and how many at once"),
-  rollout: z
-    .strictObject({
-      canary: z
-        .union(
-          [
-            flag(),
-            z.strictObject({
-              image: image(
-                "Give the image with its registry: host[:port]/repository[:tag][@digest]",
-              ).describe(
-                "The image that the first node pulls, of one of the registries; by default those of the Deployments",
-              ),
-            }),
-          ],
-          { error: "Give true, false, or the `image` that the first node is to pull" },
-        )
-        .default(true)
-        .describe(
-          "Whether a run with something to install does one worker first, and touches no other node before that one has pulled an image, by a short-lived pod; by default it does",
-        ),
-    })
-    .prefault({})
-    .describe("In which order nodes are done"),
+    .describe("Which nodes are meant, how they are logged in to, and how many at once"),
+  rollout: rolloutSchema,
   registries: shaped((p) => z.array(registrySchema, p), "Give a list of registries, each with host and ca")
     .min(1, {
       error: "Give at least one registry",

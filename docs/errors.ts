@@ -5,6 +5,7 @@ import { cliProblem } from "../cli/problems";
 import { configProblem } from "../config/problems";
 import { kubernetesProblem } from "../kubernetes/problems";
 import { nodeProblem } from "../nodes/problems";
+import { reachProblem } from "../nodes/operations/problems";
 import { sshProblem } from "../nodes/ssh/problems";
 import { planProblem } from "../plan/problems";
 import { registryProblem } from "../registry/problems";
@@ -27,6 +28,7 @@ export const problems: Readonly<Record<string, Room>> = {
   "state/problems.ts": stateProblem,
   "vsphere/problems.ts": vsphereProblem,
   "nodes/problems.ts": nodeProblem,
+  "nodes/operations/problems.ts": reachProblem,
   "nodes/ssh/problems.ts": sshProblem,
   "kubernetes/problems.ts": kubernetesProblem,
   "registry/problems.ts": registryProblem,

@@ -143,6 +143,10 @@ const code = (text: string): string => `\`${text}\``;
 const either = (words: readonly string[]): string =>
   words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} or ${words.at(-1)!}`;
 
+/** What the items of a list are made of, also where each may be a text instead. */
+const partsOf = (items: Schema): Schema | undefined =>
+  [items, ...(items.anyOf ?? [])].find(({ properties }) => properties);
+
 function typeOf(schema: Schema): string {
   const { type, enum: words, minimum, maximum, items, additionalProperties, oneOf } = schema;
   const choices = choicesOf(schema);
@@ -151,7 +155,7 @@ function typeOf(schema: Schema): string {
   if (words) return either(words.map(code));
   if (type === "boolean") return "`true` or `false`";
   if (type === "integer") return `whole number, ${minimum!} to ${maximum!}`;
-  if (type === "array") return items?.properties ? "list" : `list of ${typeOf(items!)}`;
+  if (type === "array") return partsOf(items!) ? "list" : `list of ${typeOf(items!)}`;
   if (type === "object") return additionalProperties ? `${typeOf(additionalProperties)} by name` : "";
   return "text";
 }
@@ -182,10 +186,9 @@ function rowsOf(setting: string, schema: Schema, required: boolean, note = ""): 
     default: defaultOf(schema, required),
     description,
   };
-  const inner = schema.items?.properties
-    ? schema.items
-    : (choicesOf(schema).find((each) => each.properties) ?? schema);
-  const place = inner === schema.items ? `${setting}[]` : setting;
+  const inner =
+    (schema.items && partsOf(schema.items)) ?? choicesOf(schema).find((each) => each.properties) ?? schema;
+  const place = schema.items && inner !== schema ? `${setting}[]` : setting;
   if (inner.properties)
     return [
       own,

@@ -3,38 +3,67 @@ import * as ipaddr from "ipaddr.js";
 import { z } from "zod";
 import { type Problem, UserError } from "../support/errors";
 import { isHostName } from "../support/names";
-import { printable } from "../support/text";
+import { counted, printable } from "../support/text";
 import type { KubeContext } from "./client";
 import type { ClusterNode } from "./types";
 import { pinsOf } from "./pins";
 import { kubernetesProblem } from "./problems";
+import {
+  type ExcludedNode,
+  type ListedNode,
+  type NodeSelection,
+  leftOutBy,
+  listedNode,
+  separating,
+} from "./selection";
 
 /** Ranges that no node's address is in: SSH to them would reach this machine, or no single host. */
 const forbiddenRanges = ["unspecified", "loopback", "linkLocal", "multicast", "broadcast", "ipv4Mapped"];
 
-/** The systems whose trust stores the node script knows, as kubelets name them. */
-const knownSystems = /\b(?:photon|ubuntu|debian)\b/i;
+/** Whether a node's system may be one whose trust store is known: of a Linux, the node script judges by what it has. */
+export const isKnownSystem = ({ osImage }: Pick<ListedNode, "osImage">): boolean =>
+  !/\bwindows\b/i.test(osImage);
 
-/**
- * Refuses nodes whose operating system has a trust store that is not known here, or whose container runtime is not
- * containerd.
- *
- * @throws UserError with the problems (`node-os`, `node-runtime`) of each.
- */
-export function checkSystems(nodes: readonly ClusterNode[]): void {
-  const [first, ...rest] = nodes.flatMap(({ name, osImage, containerRuntime }): Problem[] => {
-    const subject = `node ${name}`;
-    const os = `it runs "${osImage}", and only the trust stores of Photon OS, Ubuntu and Debian are known`;
-    const runtime = `its container runtime is "${containerRuntime}", and only containerd is supported`;
-    return [
-      ...(knownSystems.test(osImage) ? [] : [kubernetesProblem("node-os", { subject, seen: os })]),
-      ...(containerRuntime.startsWith("containerd://")
-        ? []
-        : [kubernetesProblem("node-runtime", { subject, seen: runtime })]),
-    ];
-  });
-  if (first) throw new UserError(first, ...rest);
+/** How the settings would leave out all of some nodes, and none of the others. */
+function howToLeaveOut(
+  apart: readonly ListedNode[],
+  others: readonly ListedNode[],
+  { select, exclude }: NodeSelection,
+): string {
+  const found = separating(apart, others);
+  if (!found)
+    return `give them a label of their own (\`kubectl label node ${apart[0]!.name} trust=none\`), and set \`nodes.exclude: "trust=none"\``;
+  return exclude === undefined
+    ? `set \`nodes.exclude: "${found.is}"\``
+    : `set \`nodes.select: "${[...(select === undefined ? [] : [select]), found.isNot].join(",")}"\``;
 }
+
+/** The problem of all nodes whose system is no Linux, if there are any. */
+function systemProblem(nodes: readonly ListedNode[], selection: NodeSelection): Problem | undefined {
+  const apart = nodes.filter((node) => !isKnownSystem(node));
+  if (apart.length === 0) return undefined;
+  const systems = [...new Set(apart.map(({ osImage }) => `"${osImage}"`))].sort().join(", ");
+  const [subject, run] = apart.length === 1 ? ["node", "it runs"] : ["nodes", "they run"];
+  return kubernetesProblem(
+    "node-os",
+    {
+      subject: `${subject} ${apart.map(({ name }) => name).join(", ")}`,
+      seen: `${run} ${systems}, and only Linux has a trust store that is known`,
+    },
+    howToLeaveOut(apart, nodes.filter(isKnownSystem), selection),
+  );
+}
+
+/** A problem for each node whose container runtime is not containerd. */
+const runtimeProblems = (nodes: readonly ClusterNode[]): Problem[] =>
+  nodes
+    .filter(({ containerRuntime }) => !containerRuntime.startsWith("containerd://"))
+    .map(({ name, containerRuntime }) =>
+      kubernetesProblem("node-runtime", {
+        subject: `node ${name}`,
+        seen: `its container runtime is "${containerRuntime}", and only containerd is supported`,
+      }),
+    );
 
 /** What is used of a Node object. Its values become resource names, arguments and addresses, and its writer is the kubelet. */
 const nodeSchema = z.object({
@@ -63,23 +92,57 @@ const nodeSchema = z.object({
 });
 type NodeObject = z.infer<typeof nodeSchema>;
 
+/** A cluster's nodes: those that the stack is about, in the order of their names, and the others. */
+export interface FoundNodes {
+  readonly nodes: readonly ClusterNode[];
+  readonly excluded: readonly ExcludedNode[];
+}
+
+const listItems = async (context: KubeContext): Promise<readonly unknown[]> =>
+  (await context.request({ verb: "list", resource: "nodes" }, () => context.core.listNode())).items;
+
 /**
- * Lists the workload cluster's nodes, in the order of their names.
+ * Lists the workload cluster's nodes.
  *
- * @throws UserError: `no-nodes`, and for each node at fault `node-malformed`, `node-without-address`, `node-address`.
+ * @param options.known - Whether a node is refused whose trust store is not known here, or whose container runtime is
+ * not containerd.
+ * @throws UserError: `no-nodes`, and for each node at fault `node-malformed`, `node-without-address`, `node-address`,
+ * `node-runtime`; once for all of them `node-os`.
  */
-export async function discoverNodes(context: KubeContext): Promise<ClusterNode[]> {
-  const list = await context.request({ verb: "list", resource: "nodes" }, () => context.core.listNode());
-  return readNodes(list.items, context.name);
+export async function discoverNodes(
+  context: KubeContext,
+  selection: NodeSelection = {},
+  { known = false } = {},
+): Promise<FoundNodes> {
+  const excluded: ExcludedNode[] = [];
+  const kept = (await listItems(context)).filter((item) => {
+    const node = listedNode(item);
+    const by = node && leftOutBy(node.labels, selection);
+    if (node && by !== undefined) excluded.push({ name: node.name, uid: node.uid, by });
+    return by === undefined;
+  });
+  if (kept.length === 0 && excluded.length > 0) {
+    const seen = `its ${counted(excluded.length, "node")} ${excluded.length === 1 ? "is" : "are"} all left out`;
+    throw kubernetesProblem.error("no-nodes", { subject: `context ${context.name}`, seen }, "leftOut");
+  }
+  excluded.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return { nodes: readNodes(kept, context.name, { known, selection }), excluded };
 }
 
 /**
  * Lists a cluster's nodes, none where there are none.
  *
+ * @param isMeant - Leaves out nodes of which nothing else is read.
  * @throws UserError as {@link discoverNodes}, but for `no-nodes`.
  */
-export async function listNodes(context: KubeContext): Promise<ClusterNode[]> {
-  const { items } = await context.request({ verb: "list", resource: "nodes" }, () => context.core.listNode());
+export async function listNodes(
+  context: KubeContext,
+  isMeant: (node: ListedNode) => boolean = () => true,
+): Promise<ClusterNode[]> {
+  const items = (await listItems(context)).filter((item) => {
+    const node = listedNode(item);
+    return !node || isMeant(node);
+  });
   return items.length === 0 ? [] : readNodes(items, context.name);
 }
 
@@ -89,8 +152,7 @@ export async function listNodes(context: KubeContext): Promise<ClusterNode[]> {
  * @throws UserError as {@link discoverNodes}, for these nodes alone: a worker that joins stops no control-plane node.
  */
 export async function listControlPlane(context: KubeContext): Promise<ClusterNode[]> {
-  const { items } = await context.request({ verb: "list", resource: "nodes" }, () => context.core.listNode());
-  const its = items.filter(({ metadata }) => isControlPlane(metadata?.labels));
+  const its = (await listItems(context)).filter((item) => isControlPlane(listedNode(item)?.labels));
   return its.length === 0 ? [] : readNodes(its, context.name);
 }
 
@@ -101,15 +163,32 @@ export function isControlPlane(labels: Readonly<Record<string, string>> = {}): b
   );
 }
 
-/** Reads Node objects as the API gives them. */
-export function readNodes(items: readonly unknown[], contextName: string): ClusterNode[] {
+/**
+ * Reads Node objects as the API gives them.
+ *
+ * @param options.known - As {@link discoverNodes}.
+ * @param options.selection - By which they were chosen, for what leaves out more.
+ */
+export function readNodes(
+  items: readonly unknown[],
+  contextName: string,
+  { known = false, selection = {} }: { readonly known?: boolean; readonly selection?: NodeSelection } = {},
+): ClusterNode[] {
   const problems: Problem[] = [];
   const nodes: ClusterNode[] = [];
+  // Kubelets of other systems write some fields in other shapes: their system is what is told of such nodes.
+  const refused: ListedNode[] = [];
   for (const item of items) {
     const result = readNode(item, contextName);
-    if ("code" in result) problems.push(result);
-    else nodes.push(result);
+    const listed = listedNode(item);
+    const isOther = listed !== undefined && listed.osImage !== "" && !isKnownSystem(listed);
+    if (isOther && (known || "code" in result)) refused.push(listed);
+    if (!("code" in result)) nodes.push(result);
+    else if (!isOther) problems.push(result);
   }
+  const others = items.flatMap((item) => listedNode(item) ?? []).filter(isKnownSystem);
+  if (refused.length > 0) problems.unshift(systemProblem([...refused, ...others], selection)!);
+  if (known) problems.push(...runtimeProblems(nodes));
   nodes.sort((a, b) => (a.name < b.name ? -1 : 1));
   for (const [index, node] of nodes.entries()) {
     const other = nodes.slice(0, index).find(({ address }) => address === node.address);
@@ -119,10 +198,14 @@ export function readNodes(items: readonly unknown[], contextName: string): Clust
   const [first, ...rest] = problems;
   if (first) throw new UserError(first, ...rest);
   if (nodes.length === 0) {
-    throw kubernetesProblem.error("no-nodes", {
-      subject: `context ${contextName}`,
-      seen: "the cluster has no nodes",
-    });
+    throw kubernetesProblem.error(
+      "no-nodes",
+      {
+        subject: `context ${contextName}`,
+        seen: "the cluster has no nodes",
+      },
+      "none",
+    );
   }
   return nodes;
 }
@@ -160,6 +243,7 @@ function readNode(item: unknown, contextName: string): ClusterNode | Problem {
     osImage: printable(status.nodeInfo.osImage, 100),
     containerRuntime: status.nodeInfo.containerRuntimeVersion,
     architecture: status.nodeInfo.architecture,
+    labels: metadata.labels ?? {},
     ready: (status.conditions ?? []).some(({ type, status: value }) => type === "Ready" && value === "True"),
     pins: pinsOf(metadata.annotations),
   };

@@ -198,8 +198,15 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
   },
   "no-nodes": {
     cause: "The cluster is being created, or the context is of another cluster.",
-    remedy: "Wait until the cluster is up, or check that the context is the workload cluster's",
-    examples: [["context ‹name›", "the cluster has no nodes"]],
+    remedy: {
+      none: "Wait until the cluster is up, or check that the context is the workload cluster's",
+      leftOut:
+        "Correct `nodes.select` and `nodes.exclude`; `kubectl get nodes -l SELECTOR` shows which nodes one means",
+    },
+    examples: [
+      ["context ‹name›", "the cluster has no nodes", "none"],
+      ["context ‹name›", "its ‹number› nodes are all left out", "leftOut"],
+    ],
   },
   "node-malformed": {
     cause:
@@ -215,12 +222,13 @@ export const kubernetesProblem = defineProblems("Kubeconfig and clusters", {
   },
   "node-os": {
     cause:
-      "Each system keeps its trust store in its own way, and the node script knows those of the systems that Tanzu Kubernetes releases have. It refuses all others on the node too.",
-    remedy: "Use a Tanzu Kubernetes release with one of these",
+      "The trust stores of Photon OS, of Debian and Ubuntu, and of RHEL and its likes are known. Which one a node has, and whether it has one of them, is seen on the node. Windows has none of them.",
+    remedy: (leaveOut: string) => `To leave such nodes out, ${leaveOut}`,
     examples: [
       [
-        "node ‹name›",
-        'it runs "‹os image›", and only the trust stores of Photon OS, Ubuntu and Debian are known',
+        "nodes ‹names›",
+        'they run "‹os image›", and only Linux has a trust store that is known',
+        'set `nodes.exclude: "kubernetes.io/os=windows"`',
       ],
     ],
   },

@@ -16,6 +16,7 @@ export interface ClusterNode {
   readonly containerRuntime: string;
   /** `amd64`, where kubelet says it. */
   readonly architecture?: string | undefined;
+  readonly labels: Readonly<Record<string, string>>;
   readonly ready: boolean;
   /** The host key, `SHA256:…`, that each stack noted on the Node object, by the stack's id. */
   readonly pins: Readonly<Record<string, string>>;

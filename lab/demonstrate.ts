@@ -11,13 +11,17 @@ import { patiently, print } from "./progress";
 import { harborSettings, mistakenSettings } from "./settings";
 import { LabStack } from "./stack";
 import { labProblem } from "./problems";
+import { supervisor } from "./topology";
 
 /** The stack that the demonstration and `npm run lab -- pulumi` use. */
 export const labStack = new LabStack("lab");
 
+/** Its settings: nothing is installed in the jumpbox, as where there is no mirror of packages. */
+const labSettings = (): Record<string, unknown> => harborSettings({ jumpbox: { install: false } });
+
 /** Gives the lab's stack its settings, unless it has some. */
 export async function ensureLabStack(): Promise<void> {
-  if (!labStack.exists) await labStack.configure(harborSettings());
+  if (!labStack.exists) await labStack.configure(labSettings());
 }
 
 /** Takes the lock of an engine that was killed from the lab's stack: no run would go on. */
@@ -289,6 +293,16 @@ async function showRefusal({ verbose }: DemonstrationOptions): Promise<void> {
     throw disproved("pulumi preview", `its three mistakes were not told; it ended with code ${code}`);
 }
 
+/** Shows that the nodes were reached through a pod that has what its image has, and can install nothing. */
+async function showJumpbox(): Promise<void> {
+  const script = "command -v ssh || :; touch /usr/bin/installed 2>/dev/null && echo written || :";
+  const exec = ["exec", "-n", supervisor.namespace, "jumpbox-ubuntu", "--", "sh", "-c", script];
+  const found = await patiently("asking the jumpbox", () => kubectl("supervisor", ...exec));
+  if (found.trim() !== "")
+    throw disproved("the jumpbox", `something was or can be installed in it: ${found}`);
+  print("  The jumpbox relays with its image's shell: nothing was installed in it, and nothing can be.");
+}
+
 /** Shows that a run on what is as it should be does nothing. */
 async function showSecondRun(options: DemonstrationOptions): Promise<void> {
   const earlier = await patiently("asking the nodes", () => onAllNodes(containerd));
@@ -314,9 +328,10 @@ export async function demonstrate(options: DemonstrationOptions): Promise<void> 
   await showRefusal(options);
 
   heading("The stack");
-  await labStack.configure(harborSettings()); // anew: the registry's CA may have been rotated since
+  await labStack.configure(labSettings()); // anew: the registry's CA may have been rotated since
   const { summary } = await pulumi(["up", "--yes", "--skip-preview", "--continue-on-error"], options);
   if (summary !== undefined) print(`  ${summary}`);
+  await showJumpbox();
   await showOutputs();
 
   heading("After: what the cluster and the nodes say");

@@ -222,6 +222,22 @@ function nodeObject({ name, address, machineId, controlPlane }: FleetNode, ready
   };
 }
 
+/** A Node object as kubelets of Windows write it: the machine id is its host's name. */
+const windowsNode = (name: string, address: string): unknown => ({
+  apiVersion: "v1",
+  kind: "Node",
+  metadata: { name, labels: { "kubernetes.io/hostname": name, "kubernetes.io/os": "windows" } },
+  status: {
+    addresses: [{ type: "InternalIP", address }],
+    nodeInfo: {
+      ...{ machineID: name.toUpperCase(), systemUUID: "", bootID: "", kernelVersion: "10.0.20348.1970" },
+      ...{ osImage: "Windows Server 2022 Datacenter", containerRuntimeVersion: "containerd://1.6.20" },
+      ...{ kubeletVersion: kubernetesRelease(), kubeProxyVersion: "" },
+      ...{ operatingSystem: "windows", architecture: "amd64" },
+    },
+  },
+});
+
 /** Where a script of `lab/files/fleet` is in the machine. */
 const place = (script: string): string => `/usr/local/lib/lab/fleet/${script}`;
 
@@ -369,12 +385,30 @@ export class Fleet {
     return anew;
   }
 
+  /** Gives nodes a label, as their pool would. */
+  async label(nodes: Nodes, label: string): Promise<void> {
+    await this.admin.kubectl(["label", "node", "--overwrite", ...namesOf(nodes), label]);
+  }
+
+  /** Registers a node that has no machine here, as a kubelet of Windows would. It goes as all Node objects do. */
+  async registerWindows(name: string): Promise<void> {
+    const address = freeFleetAddress(this.#nodes.map((each) => each.address));
+    await this.admin.create([windowsNode(name, address)]);
+  }
+
   /** Sets whether the API says that nodes are Ready. */
   async setReady(nodes: Nodes, ready: boolean): Promise<void> {
     const items = this.current(nodes).map((node) => nodeObject(node, ready));
     await this.admin.kubectl(["replace", "--subresource", "status", "--filename", "-"], {
       input: JSON.stringify({ apiVersion: "v1", kind: "List", items }),
     });
+  }
+
+  /** Makes a node one of RHEL or a derivative, by its trust store and by what the API says of it, until {@link reset}. */
+  async layOutAsRhel(node: FleetNode): Promise<void> {
+    await this.onNode(node, `exec sh ${place("rhel.sh")}`);
+    const patch = JSON.stringify({ status: { nodeInfo: { osImage: "Rocky Linux 9.4 (Blue Onyx)" } } });
+    await this.admin.kubectl(["patch", "node", node.name, "--subresource", "status", "--patch", patch]);
   }
 
   /** Has nodes' containerd fail when it is started the next time, or start again; the one that runs goes on. */
@@ -433,10 +467,10 @@ export class Fleet {
     return Number(await this.run(script));
   }
 
-  /** The certificate files of each node beside the image's: their SHA-256, by the node's name. */
+  /** The certificate files of each node's store beside the image's: their SHA-256, by the node's name. */
   async addedFiles(): Promise<ReadonlyMap<string, readonly string[]>> {
     const script =
-      "cd /srv/fleet/nodes; find */written/etc/ssl/certs -type f -exec sha256sum {} + 2>/dev/null || :";
+      "cd /srv/fleet/nodes; find */written/etc/ssl/certs */written/etc/pki/ca-trust/source -type f -exec sha256sum {} + 2>/dev/null || :";
     return readAddedFiles(await this.run(script));
   }
 
@@ -463,7 +497,7 @@ export function readEvents(output: string): FleetEvent[] {
   );
 }
 
-/** Reads lines `SHA256  NODE/written/etc/ssl/certs/FILE`. */
+/** Reads lines `SHA256  NODE/written/FILE`. */
 export function readAddedFiles(output: string): ReadonlyMap<string, readonly string[]> {
   const found = new Map<string, string[]>();
   for (const [, hash, node] of output.matchAll(/^([0-9a-f]{64}) [ *]([^/\n]+)\//gm)) {

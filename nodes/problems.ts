@@ -113,12 +113,14 @@ export const nodeProblem = defineProblems("Nodes", {
     examples: [["node ‹name›", "there is no program flock"]],
   },
   "node-unknown-os": {
-    cause: "The node's trust store is kept in no way that is known here.",
-    remedy: "Nothing was touched. Nodes with Photon OS, Ubuntu or Debian are supported",
+    cause:
+      "The node's trust store is kept in no way that is known here. What counts is what the node has, not how its system is called.",
+    remedy:
+      "Nothing was touched. Nodes with Photon OS, Debian or RHEL are supported, and those with systems made of them (Ubuntu, Rocky Linux, …)",
     examples: [
       [
         "node ‹name›",
-        "neither rehash_ca_certificates.sh nor update-ca-certificates with ‹debian store› is here; os-release says ‹…›",
+        "none of rehash_ca_certificates.sh, update-ca-certificates with ‹debian store› and update-ca-trust with ‹rhel store› is here; os-release says ‹…›",
       ],
     ],
   },
@@ -143,7 +145,7 @@ export const nodeProblem = defineProblems("Nodes", {
     cause:
       "The bundle of the node's trust store cannot be changed without a loss: the node's own tool writes it at the same time, or was cut off while it did.",
     remedy:
-      "Rebuild the trust store on the node by its own tool (Photon: rehash_ca_certificates.sh, Debian and Ubuntu: update-ca-certificates), then run again",
+      "Rebuild the trust store on the node by its own tool (Photon: rehash_ca_certificates.sh, Debian and Ubuntu: update-ca-certificates, RHEL: update-ca-trust), then run again",
     examples: [
       [
         "node ‹name›",

@@ -3,6 +3,7 @@ import type { DeploymentSettings, LateDeploymentSettings } from "../config/setti
 import { dryRunPod, foundObject } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { checkPodSecurityPolicy } from "../kubernetes/podSecurityPolicy";
+import { type NodeSelection, selectionTerms } from "../kubernetes/selection";
 import type { ClusterNode } from "../kubernetes/types";
 import { parseImageReference } from "../registry/host";
 import { registryProblem } from "../registry/problems";
@@ -44,8 +45,17 @@ export async function resolveDeployment(
   );
 }
 
-/** The pod that the Deployment runs. */
-export function podTemplate(settings: LateDeploymentSettings, image: string): PodTemplate {
+/**
+ * The pod that the Deployment runs.
+ *
+ * @param selection - Its nodes: on those that are left out, nothing trusts the registry.
+ */
+export function podTemplate(
+  settings: LateDeploymentSettings,
+  image: string,
+  selection: NodeSelection,
+): PodTemplate {
+  const nodeTerms = selectionTerms(selection);
   const { app, command, args, port, probe, runAsUser, writablePaths, env, resources, pullSecret } = settings;
   const imagePullSecrets = pullSecret === undefined ? [] : [pullSecret];
   return {
@@ -60,6 +70,7 @@ export function podTemplate(settings: LateDeploymentSettings, image: string): Po
     env,
     resources,
     imagePullSecrets,
+    ...(nodeTerms ? { nodeTerms } : {}),
   };
 }
 
@@ -108,13 +119,22 @@ export function planDeployment(
     readonly untried: string | undefined;
   },
   nodes: readonly ClusterNode[],
+  selection: NodeSelection,
 ): DeploymentPlan {
   const { digest, platforms } = asked.image ?? {};
   const unsuited = checkArchitectures(settings, platforms, nodes);
+  const pod = podTemplate(settings, deployedImage(settings, digest), selection);
   return {
     ...asked.found,
-    pod: podTemplate(settings, deployedImage(settings, digest)),
-    facts: digest === undefined ? [] : [`${settings.image} is ${digest}`],
+    pod,
+    facts: [
+      ...(digest === undefined ? [] : [`${settings.image} is ${digest}`]),
+      ...(pod.nodeTerms
+        ? [
+            `deployment ${settings.namespace}/${settings.name} waits for all nodes that are not left out, and its pods are kept to these (node affinity)`,
+          ]
+        : []),
+    ],
     warnings: [asked.untried, unsuited].flatMap((warning) => warning ?? []),
   };
 }
@@ -127,9 +147,10 @@ export function planDeployment(
 export async function tryPod(
   cluster: KubeContext,
   settings: DeploymentSettings,
+  selection: NodeSelection,
 ): Promise<string | undefined> {
   const { namespace, image } = settings;
-  const pod = podTemplate(settings, image);
+  const pod = podTemplate(settings, image, selection);
   const manifest = { metadata: { labels: podLabels(pod) }, spec: podSpec(pod) };
   const subject = settings.subject("");
   const admitted = await dryRunPod(cluster, namespace, manifest, { subject });

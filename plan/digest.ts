@@ -38,13 +38,17 @@ export async function planDigest(
   settings: TrustSettings,
 ): Promise<string> {
   const { namespace, cluster, unreachableNodes, restartOnRemoval } = settings;
-  const { hostKeys, workersAtOnce, readyTimeoutSeconds } = settings.nodes;
+  const { hostKeys, workersAtOnce, readyTimeoutSeconds, select, exclude } = settings.nodes;
+  const { waves, pauseSeconds } = settings.rollout;
+  // What is as by default is left out, as it was before there was such a setting.
+  const { install, ...pod } = settings.jumpbox;
   const sorted = [...nodes].sort((a, b) => (a.node.name < b.node.name ? -1 : 1));
   const planned = {
     ...{ namespace, cluster, unreachableNodes, restartOnRemoval },
-    ...{ hostKeys, workersAtOnce, readyTimeoutSeconds },
+    ...{ hostKeys, workersAtOnce, readyTimeoutSeconds, select, exclude },
+    ...(waves.length > 0 ? { waves, pauseSeconds } : {}),
     ...{ connection, former },
-    jumpbox: jumpbox.create ? { ...settings.jumpbox, ...jumpbox } : undefined,
+    jumpbox: jumpbox.create ? { ...pod, ...(install ? {} : { install }), ...jumpbox } : undefined,
     nodes: await Promise.all(sorted.map(nodePart)),
     pullSecrets: [...pullSecrets].map(([wanted, places]) => secretPart(wanted, places)),
     deployments: [...deployments].map(([wanted, plan]) => deploymentPart(wanted, plan)),

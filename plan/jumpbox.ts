@@ -1,14 +1,18 @@
 /** The jumpbox pod: the stack's own, or somebody's that is used. */
 import type { TrustSettings } from "../config/settings";
-import { dryRunPod, foundObject } from "../kubernetes/checks";
+import { dryRunPod, findSecret, foundObject } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { kubernetesProblem } from "../kubernetes/problems";
+import { hasEntryFor } from "../registry/dockerConfig";
+import { parseImageReference } from "../registry/host";
 import type { PreviousState, RecordedPod } from "../state/previousState";
-import { type Problem, UserError } from "../support/errors";
+import { type Problem, UserError, allChecks } from "../support/errors";
 import { jumpboxContainer } from "../support/names";
+import { printable } from "../support/text";
 import { jumpboxPod } from "./jumpboxPod";
 import { type Claim, claimOf, resolveOwnership } from "./ownership";
 import { planProblem } from "./problems";
+import { pullSecretType } from "./pullSecrets";
 
 /** The decisions about the jumpbox pod. */
 export interface JumpboxPlan {
@@ -41,10 +45,11 @@ export async function resolveJumpbox(
   const otherName = `\`${settings.setting("jumpbox.name")}\``;
   const kind = await resolveOwnership(object, pod && foundObject(pod), { claim, adopt, otherName });
   const own = { create: true, container: jumpboxContainer };
-  if (kind === "absent") {
-    await tryJumpbox(supervisor, settings);
-    return { ...own, running: false };
+  if (kind !== "adopted") {
+    const checks = [checkPullSecret(supervisor, settings)];
+    await allChecks(kind === "absent" ? [...checks, tryJumpbox(supervisor, settings)] : checks);
   }
+  if (kind === "absent") return { ...own, running: false };
   const remove = `kubectl --context ${supervisor.name} -n ${namespace} delete pod ${name}`;
   const phase = pod?.status?.phase ?? "unknown";
   const leaving = pod?.metadata?.deletionTimestamp !== undefined;
@@ -76,7 +81,7 @@ export async function resolveJumpbox(
  */
 async function tryJumpbox(supervisor: KubeContext, settings: TrustSettings): Promise<void> {
   const { namespace, jumpbox, cluster, subject } = settings;
-  const pod = { spec: jumpboxPod({ image: jumpbox.image, cluster }) };
+  const pod = { spec: jumpboxPod({ ...jumpbox, cluster }) };
   try {
     await dryRunPod(supervisor, namespace, pod, { subject: subject("access") });
   } catch (error) {
@@ -88,6 +93,36 @@ async function tryJumpbox(supervisor: KubeContext, settings: TrustSettings): Pro
     if (problem?.code !== "pod-refused" && problem?.code !== "pod-security") throw error;
     throw planProblem.error("jumpbox-refused", { subject: problem.subject, seen: problem.seen });
   }
+}
+
+/**
+ * Looks whether the Secret by which the pod's image is to be pulled can do so: kubelet would say nothing of one that is
+ * not there. A user who may not read it is not held up.
+ *
+ * @throws UserError `jumpbox-pull-secret`, `docker-config-malformed`
+ */
+async function checkPullSecret(supervisor: KubeContext, settings: TrustSettings): Promise<void> {
+  const { namespace, jumpbox, subject } = settings;
+  if (jumpbox.pullSecret === undefined) return;
+  const what = `secret ${namespace}/${jumpbox.pullSecret}`;
+  const image = parseImageReference(jumpbox.image, { subject: subject("jumpbox.image") });
+  const refused = (seen: string): UserError =>
+    planProblem.error(
+      "jumpbox-pull-secret",
+      { subject: subject("jumpbox.pullSecret"), seen },
+      `kubectl --context ${supervisor.name} -n ${namespace} create secret docker-registry ${jumpbox.pullSecret} --docker-server=${image.host} …`,
+    );
+  const found = await findSecret(supervisor, namespace, jumpbox.pullSecret).catch((error: unknown) => {
+    if (error instanceof UserError && error.problems.every(({ code }) => code === "no-rights"))
+      return "unread" as const;
+    throw error;
+  });
+  if (found === "unread") return;
+  if (!found) throw refused(`there is no ${what} on the Supervisor`);
+  const config = found.data[".dockerconfigjson"];
+  if (found.type !== pullSecretType || config === undefined)
+    throw refused(`${what} is of the type ${printable(found.type, 60)}, not ${pullSecretType}`);
+  if (!hasEntryFor(config, image, { subject: what })) throw refused(`${what} has no login for ${image.host}`);
 }
 
 /**

@@ -1,7 +1,6 @@
 /** Plans the nodes: discovers them, compares them with the state, and inspects them. */
 import type { TrustSettings } from "../config/settings";
-import type { KubeContext } from "../kubernetes/client";
-import { checkSystems, discoverNodes } from "../kubernetes/nodes";
+import type { ExcludedNode } from "../kubernetes/selection";
 import type { ClusterNode } from "../kubernetes/types";
 import { type Observation, inspectNodes } from "../nodes/operations/inspection";
 import {
@@ -20,7 +19,8 @@ import type { RecordedIdentity } from "../state/records";
 import { type Problem, UserError, describeProblem } from "../support/errors";
 import { counted } from "../support/text";
 import { changeOf, nonceOf, repeatedReport } from "./drift";
-import { type Installation, type NodeCommand, nodeCommand } from "./nodeCommand";
+import { leaves } from "./excluded";
+import { type Installation, type NodeCommand, type RemovalArgs, nodeCommand } from "./nodeCommand";
 import { type Turn, turnsOf } from "./lanes";
 import { type NodeChange, reason } from "./reasons";
 
@@ -42,17 +42,6 @@ export interface NodePlan {
   readonly repeats: Promise<string | undefined>;
   /** The owner under which a release that made no ids recorded what this stack has on the node. */
   readonly former?: string | undefined;
-}
-
-/**
- * The cluster's nodes.
- *
- * @throws UserError where there are none, or one is of a system or has a container runtime that is not supported.
- */
-export async function findNodes(cluster: KubeContext): Promise<readonly ClusterNode[]> {
-  const found = await discoverNodes(cluster);
-  checkSystems(found);
-  return found;
 }
 
 /**
@@ -198,12 +187,25 @@ export function withTurns(
   }));
 }
 
-/** Nodes that the stack has and the cluster no longer. */
-export function goneNodes(nodes: readonly ClusterNode[], previous: PreviousState): readonly NodeChange[] {
+/** Nodes that the stack has, and that the cluster has no longer or the settings leave out. */
+export function goneNodes(
+  nodes: readonly ClusterNode[],
+  excluded: readonly ExcludedNode[],
+  previous: PreviousState,
+  { restart }: RemovalArgs,
+): readonly NodeChange[] {
   return [...previous.nodes.keys()]
     .filter((name) => !nodes.some((node) => node.name === name))
     .sort()
-    .map((node) => ({ node, reasons: [reason("no-longer-in-cluster")], action: "none", restart: false }));
+    .map((node): NodeChange => {
+      const leaving = excluded.find((each) => each.name === node && leaves(each, previous));
+      return leaving
+        ? {
+            ...{ node, action: "remove", restart },
+            reasons: [reason("excluded", { text: `it is left out by ${leaving.by}` })],
+          }
+        : { node, reasons: [reason("no-longer-in-cluster")], action: "none", restart: false };
+    });
 }
 
 /** How many nodes there are, of which role and system: `5 nodes (1 control plane, 4 workers): VMware Photon OS/Linux`. */
@@ -214,7 +216,8 @@ export function nodesFact(nodes: readonly ClusterNode[]): string {
 }
 
 /** Nodes that the stack has and the cluster no longer: their `ca remove` has nothing to do. */
-export function goneFacts(gone: readonly NodeChange[]): readonly string[] {
+export function goneFacts(changes: readonly NodeChange[]): readonly string[] {
+  const gone = changes.filter(({ action }) => action === "none");
   return gone.length > 0
     ? [
         `no longer in the cluster, so that nothing is removed from ${gone.length === 1 ? "it" : "them"}: ${gone.map(({ node }) => node).join(", ")}`,
@@ -270,9 +273,10 @@ export function nodeWarnings(
   nodes: readonly ClusterNode[],
   { nodes: { hostKeys, inspect }, setting }: TrustSettings,
   previous: PreviousState,
-  asked: boolean,
+  { asked, excluded }: { readonly asked: boolean; readonly excluded: readonly ExcludedNode[] },
 ): readonly string[] {
-  const unknown = Object.keys(hostKeys).filter((host) => !nodes.some((node) => node.name === host));
+  const listed = [...nodes, ...excluded];
+  const unknown = Object.keys(hostKeys).filter((host) => !listed.some(({ name }) => name === host));
   const notReady = nodes.filter((node) => !node.ready).map((node) => node.name);
   return [
     ...(unknown.length > 0

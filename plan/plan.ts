@@ -11,10 +11,11 @@ import type {
 } from "../config/settings";
 import { configProblem } from "../config/problems";
 import { checkRights } from "../kubernetes/checks";
+import { discoverNodes } from "../kubernetes/nodes";
+import type { ExcludedNode, NodeSelection } from "../kubernetes/selection";
 import { type ControlPlane, controlPlaneOf } from "../nodes/operations/controlPlane";
 import type { Observation } from "../nodes/operations/inspection";
 import { writePin } from "../kubernetes/pins";
-import type { ClusterNode } from "../kubernetes/types";
 import { type NodeReader, nodeReader } from "../nodes/operations/ready";
 import type { PinWriter } from "../nodes/operations/operations";
 import { type NodeConnection, type UnreachablePolicy, pinName } from "../nodes/protocol/spec";
@@ -25,24 +26,21 @@ import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";
 import type { TrustedCa } from "../registry/types";
 import type { PreviousState } from "../state/previousState";
-import type { CanaryPuller } from "../nodes/service/service";
 import { UserError, allChecks } from "../support/errors";
 import { readCluster } from "../vsphere/cluster";
 import { checkIdentity } from "../vsphere/identity";
-import { type CanaryPlan, canaryPuller, canaryPulls, planCanary } from "./canary";
+import { canaryPulls } from "./canary";
 import { recordCluster } from "./cluster";
 import { loginTime, openContexts } from "./contexts";
 import { planDigest } from "./digest";
+import { excludedFacts, leavingWarnings, selectionsOf } from "./excluded";
 import { type DeploymentPlan, planDeployment, podTemplate, resolveDeployment, tryPod } from "./deployment";
 import { replacedPod, resolveJumpbox } from "./jumpbox";
-import { type Turn, planLanes } from "./lanes";
 import { type Installation } from "./nodeCommand";
 import { type MissingObject, missingObjects, wantedObjects } from "./missing";
 import {
-  type NodePlan,
   checkPasswords,
   cloneWarnings,
-  findNodes,
   goneFacts,
   goneNodes,
   inspect,
@@ -51,10 +49,11 @@ import {
   nodesFact,
   parallelWarnings,
   planNodes,
-  withTurns,
 } from "./nodes";
 import type { NodeChange } from "./reasons";
+import { waveFindings } from "./waves";
 import { type PullSecretPlace, resolvePullSecrets } from "./pullSecrets";
+import { RegistryReach, wantedRegistries } from "./reach";
 import {
   certificatesBySha256,
   dockerConfigOf,
@@ -64,6 +63,7 @@ import {
   trustedCertificates,
   tryPull,
 } from "./registries";
+import { type Rollout, planRollout } from "./rollout";
 import { checkAllRights, deploymentRights, pullSecretRights, withoutRepetition } from "./rights";
 import { accessOf, nodeConnection, openBastion, sshKeySource } from "./route";
 
@@ -82,19 +82,17 @@ export interface Planned<Part> {
 }
 
 /** What the parts consist of. */
-export interface Plan {
-  readonly nodes: readonly NodePlan[];
-  /** The order in which they are done; known when all were asked. */
-  readonly order: Promise<readonly Turn<ClusterNode>[]>;
-  /** Nodes that the stack has and the cluster no longer. */
+export interface Plan extends Rollout {
+  /** Nodes that the stack has, and that the cluster has no longer or the settings leave out. */
   readonly gone: readonly NodeChange[];
+  /** The cluster's nodes that the settings leave out. */
+  readonly excluded: readonly ExcludedNode[];
+  /** Which nodes the stack's runs have meant, this one's last; undefined where this one means all. */
+  readonly selections: readonly NodeSelection[] | undefined;
   /** What is the same for all nodes. */
   readonly installation: Installation;
   /** SHA-256 of all that the run plans, but for the parts that are planned by themselves. */
   readonly digest: Promise<string>;
-  /** Which node goes first, and what it pulls; known when all nodes were asked. */
-  readonly canary: Promise<CanaryPlan>;
-  readonly pullOnCanary: CanaryPuller;
   /** How to connect to the nodes. */
   readonly connection: NodeConnection;
   /** The owner under which a release that made no ids recorded what the stack has on nodes. */
@@ -104,6 +102,8 @@ export interface Plan {
   readonly certificatesBySha256: ReadonlyMap<string, CaCertificate>;
   /** The observations of the nodes that are inspected. */
   readonly observed: readonly Promise<Observation>[];
+  /** Whether the nodes reach the registries. Those that are inspected have been asked. */
+  readonly reach: RegistryReach;
   /** The sessions on nodes; inspection has opened some of them. */
   readonly sessions: SessionPool;
   /** Reads a Node of the workload cluster. */
@@ -195,7 +195,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
     const context = await contexts.cluster;
     const [found, untried] = await allChecks([
       resolveDeployment(context, settings, previousState),
-      tryPod(context, settings),
+      tryPod(context, settings, trust.nodes),
     ]);
     return { found, untried };
   };
@@ -209,7 +209,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
     cluster,
     unidentified,
     seen,
-    nodes,
+    { nodes, excluded },
     credentials,
     registries,
     jumpbox,
@@ -231,7 +231,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
     contexts.supervisor.then(async (context) =>
       readCluster(context, await contexts.cluster, { namespace, name }),
     ),
-    contexts.cluster.then(findNodes),
+    contexts.cluster.then((context) => discoverNodes(context, trust.nodes, { known: true })),
     contexts.supervisor.then((context) =>
       readCredentials(
         sshKeySource(trust),
@@ -256,6 +256,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
           image: registries.flatMap(({ images }) => images.get(settings) ?? [])[0],
         },
         nodes,
+        trust.nodes,
       ),
     ),
   );
@@ -270,7 +271,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
       ...{ namespace: place, adopted },
       dockerConfigJson: merged(dockerConfig),
     }));
-  // Last, since the engine records this read: a run that the checks refuse must leave the state unchanged.
+  // After what needs no state, since the engine records this read: a run that these checks refuse leaves it unchanged.
   const previous = await previousState();
   const { identity } = previous;
   const missingOf = (objects: ReturnType<typeof wantedObjects>): readonly MissingObject[] =>
@@ -300,20 +301,19 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
   const logins = [supervisor, cluster].map((context) =>
     loginTime(context, contexts.login(supervisor.server)),
   );
-  const gone = goneNodes(nodes, previous);
+  const gone = goneNodes(nodes, excluded, previous, installation.removal);
   const decided = planNodes(targets, nodes, previous, observed, { installation, unreachable, identity });
+  const reach = new RegistryReach(decided, wantedRegistries(registries, trust), observed, {
+    inSession: sessions.use,
+    stack: { owner, id: identity?.id },
+  });
+  const unreached = observed ? await reach.all() : [];
   const pulls = canaryPulls(trust, planned, pullSecrets, registries);
-  const canary = planCanary(trust, decided, previous.canary, installation, pulls, cluster);
-  // Where the canary is refused, whoever declares the nodes tells of it.
-  const order = canary
-    .catch((): CanaryPlan => ({}))
-    .then(({ first }) => planLanes(nodes, trust.nodes.workersAtOnce, first));
+  const inWaves = waveFindings(nodes, trust);
   const plan = {
-    nodes: withTurns(decided, order),
-    order,
-    canary,
-    pullOnCanary: canaryPuller(cluster, pulls),
-    ...{ gone, installation },
+    ...planRollout(trust, decided, previous.canary, installation, pulls, cluster),
+    ...{ reach, gone, installation, excluded },
+    selections: selectionsOf(trust.nodes, identity),
     connection,
     former: identity?.former,
     cas: registries.map(({ ca }) => ca),
@@ -342,17 +342,20 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
       if (image === undefined) {
         const [of] = await allChecks([resolveDeployment(cluster, late, previousState), rights]);
         const warnings = [`${late.subject("image")}: it is not known yet, and so not looked for`];
-        return { plan: { ...of, pod: podTemplate(late, ""), facts: [], warnings }, missing: missing(of) };
+        const pod = podTemplate(late, "", trust.nodes);
+        return { plan: { ...of, pod, facts: [], warnings }, missing: missing(of) };
       }
       const settings: DeploymentSettings = { ...late, image };
       const registry = registries.find(({ settings: { host } }) => host === imageOf(settings).host)!;
       const [of, found] = await allChecks([askDeployment(settings), tryPull(registry, settings), rights]);
-      const plan = planDeployment(settings, { ...of, image: found }, nodes);
+      const plan = planDeployment(settings, { ...of, image: found }, nodes, trust.nodes);
       return { plan, missing: missing(plan) };
     },
     facts: [
       ...logins.flatMap(({ fact }) => fact ?? []),
       nodesFact(nodes),
+      ...excludedFacts(excluded),
+      ...inWaves.facts,
       ...goneFacts(gone),
       ...registryFacts(registries),
       ...[...planned.values()].flatMap(({ facts }) => facts),
@@ -366,7 +369,10 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
       ...registries.flatMap(({ warnings }) => warnings),
       ...cloneWarnings(nodes),
       ...[...planned.values()].flatMap(({ warnings }) => warnings),
-      ...nodeWarnings(nodes, trust, previous, observed !== undefined),
+      ...nodeWarnings(nodes, trust, previous, { asked: observed !== undefined, excluded }),
+      ...leavingWarnings(excluded, previous),
+      ...inWaves.warnings,
+      ...unreached,
     ],
   } satisfies Omit<Plan, "digest">;
   return { ...plan, digest: planDigest(plan, trust) };

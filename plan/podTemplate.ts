@@ -1,3 +1,5 @@
+import type { Requirement } from "../kubernetes/selector";
+
 /**
  * The pod that the Deployment runs, as plain data: the component declares it, and the program asks the API server
  * beforehand whether the namespace would take it.
@@ -22,6 +24,8 @@ export interface PodTemplate {
   readonly resources: { readonly requests: Record<string, string>; readonly limits: Record<string, string> };
   /** Names of the pull secrets. */
   readonly imagePullSecrets: readonly string[];
+  /** The nodes that it may run on, by their labels: those of which all conditions of one term hold. Default: all. */
+  readonly nodeTerms?: readonly (readonly Requirement[])[];
 }
 
 /** The labels by which the Deployment selects its pods: the selector of a Deployment can never be changed. */
@@ -39,6 +43,17 @@ function unlessEmpty<Name extends string, Item>(
 ): { readonly [name in Name]?: Item[] } {
   return list.length > 0 ? ({ [name]: [...list] } as Record<Name, Item[]>) : {};
 }
+
+const nodeAffinity = (terms: readonly (readonly Requirement[])[]) => ({
+  requiredDuringSchedulingIgnoredDuringExecution: {
+    nodeSelectorTerms: terms.map((term) => ({
+      matchExpressions: term.map(({ key, operator, values }) => ({
+        ...{ key, operator },
+        ...(values.length > 0 ? { values: [...values] } : {}),
+      })),
+    })),
+  },
+});
 
 /** A pod spec that Pod Security's `restricted` profile admits. */
 export function podSpec(template: PodTemplate) {
@@ -82,5 +97,6 @@ export function podSpec(template: PodTemplate) {
       "imagePullSecrets",
       template.imagePullSecrets.map((name) => ({ name })),
     ),
+    ...(template.nodeTerms ? { affinity: { nodeAffinity: nodeAffinity(template.nodeTerms) } } : {}),
   };
 }

@@ -91,6 +91,18 @@ export const planProblem = defineProblems("Objects of the stack", {
       "Set `access: bastion` with a Linux machine that reaches the nodes (`bastion`), or `access: direct`; or have the namespace allow the pod",
     examples: [["access", "namespace ‹namespace› would refuse the pod: ‹message›"]],
   },
+  "jumpbox-pull-secret": {
+    cause:
+      "The jumpbox pod's image cannot be pulled with the Secret that the settings name. The stack makes none on the Supervisor.",
+    remedy: (command: string) => `Make one with the login (${command}), or name another`,
+    examples: [
+      [
+        "jumpbox.pullSecret",
+        "secret ‹namespace›/‹name› has no login for ‹host›",
+        "kubectl --context ‹context› -n ‹namespace› create secret docker-registry ‹name› --docker-server=‹host› …",
+      ],
+    ],
+  },
   "jumpbox-not-running": {
     cause: "The pod was evicted, its node went away, or its image cannot be pulled.",
     remedy: (command: string) => `Delete it, so that the stack makes another: ${command}, then run again`,

@@ -45,7 +45,7 @@ async function resolvePullSecret(
     : { ...place, adopted: false, merged: (ours) => ours };
 }
 
-const pullSecretType = "kubernetes.io/dockerconfigjson";
+export const pullSecretType = "kubernetes.io/dockerconfigjson";
 
 /** Refuses a Secret that no update can make into the pull secret: its type and an immutable one's data never change. */
 function refuseUnchangeable(what: string, found: FoundSecret, adopted: boolean, otherName: string): void {

@@ -22,6 +22,7 @@ const texts = {
   "settings-changed": "its settings changed",
   "first-contact": "first contact: its host key will be noted",
   "no-longer-in-cluster": "it is no longer in the cluster, so that nothing is removed from it",
+  excluded: "it is left out",
   "in-order": "it is in order",
 } as const;
 export type ReasonCode = keyof typeof texts;
@@ -44,7 +45,7 @@ export interface NodeChange {
   readonly turn?: number;
   /** At least one. */
   readonly reasons: readonly NodeReason[];
-  readonly action: "install" | "none" | "skip";
+  readonly action: "install" | "none" | "skip" | "remove";
   /** Whether containerd will restart; null where only the node can tell. */
   readonly restart: boolean | null;
 }
@@ -65,6 +66,8 @@ const actions = {
   "install null": "install, restart containerd where it has not loaded the CA",
   "none false": "nothing to do",
   "skip false": "skip it",
+  "remove true": "remove our CAs, restart containerd",
+  "remove false": "remove our CAs, no restart of containerd",
 } as const;
 const actionKeys = Object.keys(actions) as (keyof typeof actions)[];
 

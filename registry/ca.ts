@@ -91,12 +91,13 @@ export async function obtainCa(
         ? firstUsed(found, source, known, query)
         : found.certificates;
   const { certificates, warnings } = checkCertificates(chosen, { subject: found.subject, now });
-  const unverified = await verifyServedChain(certificates, source, query);
+  const { served, warnings: unverified } = await verifyServedChain(certificates, source, query);
   const first = fromRegistry && pin === undefined && known.length === 0;
   return {
     registry: address.host,
     source: found.source,
     certificates,
+    served,
     warnings: [...warnings, ...unverified, ...(first ? [firstUse(certificates, query)] : [])],
   };
 }
@@ -268,14 +269,15 @@ function firstUse(certificates: readonly CaCertificate[], { subject, address }: 
 }
 
 /**
- * @returns Warnings: that the registry was not reached, where the CA does not come from it.
+ * @returns The SHA-256 of the server's certificate; and a warning that the registry was not reached, where the CA does not
+ * come from it.
  * @throws UserError (`ca-does-not-verify`) when it was reached and nodes would refuse it with this CA.
  */
 async function verifyServedChain(
   certificates: readonly CaCertificate[],
   source: CaSource,
   query: PinnedCaQuery,
-): Promise<readonly string[]> {
+): Promise<{ readonly served?: string; readonly warnings: readonly string[] }> {
   const { address, subject, limits, now } = query;
   let served;
   try {
@@ -284,12 +286,12 @@ async function verifyServedChain(
     if (!(error instanceof ConnectionFailure) || isFromRegistry(source) || error.kind === "not-tls") {
       throw cannotFetch(error, `https://${address.host}`, query);
     }
-    return [
-      `${subject}: not checked against ${address.host}, which this machine does not reach: ${error.message}${proxyOf(error, address)}`,
-    ];
+    const warning = `${subject}: not checked against ${address.host}, which this machine does not reach: ${error.message}${proxyOf(error, address)}`;
+    return { warnings: [warning] };
   }
-  if (served.rejection === undefined) return [];
   const [leaf] = served.chain;
+  if (served.rejection === undefined)
+    return { ...(leaf ? { served: fingerprintOf(leaf) } : {}), warnings: [] };
   const shown = leaf ? ` (it serves ${subjectOf(leaf)}, issued by ${issuerOf(leaf)})` : "";
   throw registryProblem.error(
     "ca-does-not-verify",

@@ -335,6 +335,21 @@ export function runCredentialHelper(helper: string, server: string, seconds = 30
   });
 }
 
+/**
+ * Whether a pull secret has an entry that kubelet would try for an image.
+ *
+ * @throws UserError (`docker-config-malformed`) when the text is not a docker config.
+ */
+export function hasEntryFor(
+  text: string,
+  { host, repository }: { readonly host: RegistryHost; readonly repository: string },
+  options: { subject: string },
+): boolean {
+  const { auths = {} } = parseDockerConfig(text, options.subject);
+  const isPattern = (key: string): boolean => parseKey(key).host.includes("*");
+  return entryOf(auths, host, repository) !== undefined || Object.keys(auths).some(isPattern);
+}
+
 /** Writes the `.dockerconfigjson` of a pull secret: these registries and nothing else, in the order of their names. */
 export function dockerConfigJson(
   entries: readonly { readonly host: RegistryHost; readonly credential: RegistryCredential }[],

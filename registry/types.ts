@@ -25,6 +25,8 @@ export interface TrustedCa {
   /** Where it was found, for people: `harbor getcert v2`, `file ./ca.crt`. */
   readonly source: string;
   readonly certificates: readonly CaCertificate[];
+  /** SHA-256 of the certificate that the registry shows to this machine, where it is reached. */
+  readonly served?: string | undefined;
   /** Warnings that do not stop the run. */
   readonly warnings: readonly string[];
 }

@@ -1,6 +1,7 @@
 /** Reads a deployed stack from its exported state (`pulumi stack export`). */
 import { z } from "zod";
 import { pinnedHostKey, readCommandInput, readTrust } from "../nodes/protocol/environment";
+import type { NodeSelection } from "../kubernetes/selection";
 import type { NodeTarget, StackIdentity, TrustedCertificate } from "../nodes/protocol/spec";
 import { type Problem, UserError } from "../support/errors";
 import { idLabel } from "../support/names";
@@ -50,6 +51,8 @@ export interface DeployedSet {
   readonly identity: StackIdentity;
   /** The owner under which a release that made no ids recorded what the set has on nodes and in clusters. */
   readonly former: string | undefined;
+  /** Which nodes its runs have meant, the last run's last; undefined where that meant all. */
+  readonly selections: readonly NodeSelection[] | undefined;
   /** What the state has in clusters for it. */
   readonly objects: readonly { readonly kind: string; readonly namespace: string; readonly uid: string }[];
   /** In the order of their names; at least one. */
@@ -134,6 +137,7 @@ interface NamedSet {
   readonly names: readonly [string, ...string[]];
   readonly identity: StackIdentity;
   readonly former: string | undefined;
+  readonly selections: readonly NodeSelection[] | undefined;
   readonly nodes: readonly Omit<StackNode, "former">[];
 }
 
@@ -158,7 +162,8 @@ function nameSet(
   const earlier = cluster && !identities.get(cluster.name)?.id ? [cluster.name] : [];
   const [name = clusterContext, ...rest] = [...own, ...earlier];
   const names = [name, ...rest] as const;
-  return { names: [...names], identity, former: identityOf(identities, names)?.former, nodes };
+  const { former, selections } = identityOf(identities, names) ?? {};
+  return { names: [...names], identity, former, selections, nodes };
 }
 
 /**
@@ -243,7 +248,7 @@ function namesWithoutNodes(
 
 /** @param alone - Whether no other set of nodes is deployed: then a part that names none is of this one. */
 function readSet(set: NamedSet, live: readonly Resource[], alone: boolean): DeployedSet {
-  const { names, identity, former } = set;
+  const { names, identity, former, selections } = set;
   const ofType = (type: string): Resource[] => live.filter((resource) => resource.type === type);
   const withName = (type: string): Resource[] =>
     ofType(type).filter(({ urn }) => names.includes(nameOf(urn)));
@@ -263,7 +268,7 @@ function readSet(set: NamedSet, live: readonly Resource[], alone: boolean): Depl
     .flatMap(({ outputs }) => outputsRecord.safeParse(outputs).data?.image ?? []);
   const registries = own.length > 0 ? own : (stack?.registries ?? []);
   return {
-    ...{ trust, identity, former },
+    ...{ trust, identity, former, selections },
     nodes: set.nodes.map((node) => ({
       ...node,
       former: node.stack.id === undefined ? former : undefined,

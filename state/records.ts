@@ -3,7 +3,8 @@
  * It never asks for a state: the readers beside it do.
  */
 import { z } from "zod";
-import { readCanary, stackId } from "../nodes/protocol/environment";
+import type { NodeSelection } from "../kubernetes/selection";
+import { readCanary, readSelections, stackId } from "../nodes/protocol/environment";
 import { type Canary, trustedCertificateSchema } from "../nodes/protocol/spec";
 import { UserError } from "../support/errors";
 import { stateProblem } from "./problems";
@@ -143,6 +144,8 @@ export interface RecordedIdentity {
   readonly id: string | undefined;
   /** The owner under which a release that made no ids recorded what the set has on nodes. */
   readonly former: string | undefined;
+  /** Which nodes its runs have meant, those of the last run last. Left out where the last run meant all. */
+  readonly selections?: readonly NodeSelection[] | undefined;
 }
 
 /** The owner of a command that a release wrote which made no ids. */
@@ -179,8 +182,12 @@ export function readIdentities(
     const [, set, role] = /^(.*)-(identity|sweep)$/.exec(nameOf(urn)) ?? [];
     if (set === undefined) continue;
     const environment = environmentOf(inputs);
+    const selections = readSelections(environment);
     if (role === "sweep")
-      add(set, { former: environment["TKC_REGISTRY_FORMER_OWNER"] ?? formerOwner(environment) });
+      add(set, {
+        former: environment["TKC_REGISTRY_FORMER_OWNER"] ?? formerOwner(environment),
+        ...(selections ? { selections } : {}),
+      });
     else add(set, { id: stackId.safeParse(stdoutOf(outputs)).data });
   }
   return identities;
@@ -193,10 +200,12 @@ export function identityOf(
 ): RecordedIdentity | undefined {
   const found = names.flatMap((name) => identities.get(name) ?? []);
   const [first] = found;
+  const selections = found.find((each) => each.selections !== undefined)?.selections;
   return (
     first && {
       id: found.find(({ id }) => id !== undefined)?.id,
       former: found.find(({ former }) => former !== undefined)?.former,
+      ...(selections ? { selections } : {}),
     }
   );
 }

@@ -125,7 +125,8 @@ const only = (listed: readonly ListedContext[]): string | undefined =>
 /** What the cluster shows of its nodes, for whoever is asked; what is wrong with it, the checks tell at the end. */
 async function nodesOf(context: string): Promise<string> {
   try {
-    return nodesFact(await discoverNodes(await kubeContext(context, { subject: `context ${context}` })));
+    const { nodes } = await discoverNodes(await kubeContext(context, { subject: `context ${context}` }));
+    return nodesFact(nodes);
   } catch (error) {
     if (error instanceof UserError) return error.message;
     throw error;

@@ -92,7 +92,7 @@ function nodesTable(nodes: readonly NodeReview[]): string {
   const first = shown.some(({ canary }) => canary)
     ? " No other node is touched before the first has pulled an image."
     : "";
-  const note = `Nodes of one number in \`order\` go side by side: control-plane nodes one by one, then workers in lanes.${first}`;
+  const note = `Nodes of one number in \`order\` go side by side: control-plane nodes one by one, then workers in lanes, wave after wave.${first}`;
   return `${table(several ? ["order", "cluster", ...heads.slice(1)] : heads, rows)}\n\n${note}`;
 }
 
@@ -145,7 +145,7 @@ function planSection({ plan }: Review): string {
 
 /** The review as Markdown. */
 export function describeReview(review: Review): string {
-  const { stack, nodes, risks, certificates, images, objects, others, warnings } = review;
+  const { stack, nodes, leftOut, risks, certificates, images, objects, others, warnings } = review;
   const moved = images.some(({ before, after }) => before?.reference !== after?.reference);
   const parts = [
     `# Review of the stack ${code(stack)}`,
@@ -156,6 +156,7 @@ export function describeReview(review: Review): string {
       bullets(risks.map(({ text, subjects, code: name }) => `**${text}**: ${list(subjects)} [${name}]`)),
     ),
     ...section("Nodes", nodesTable(nodes)),
+    ...section("Nodes that the settings leave out", bullets(leftOut.map(plain))),
     ...section("Certificates", certificatesTable(certificates)),
     ...section(moved ? "Image" : "Image, unchanged", imagesTable(images)),
     ...section("Objects", objectsTable(objects)),

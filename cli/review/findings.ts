@@ -101,6 +101,11 @@ export const reviewSchema = z.object({
   changes: z.boolean().describe("Whether the engine will change anything"),
   risks: z.array(risk),
   nodes: z.array(node).describe("All nodes of the stack, in the order of their turns"),
+  leftOut: z
+    .array(z.string())
+    .describe(
+      "The nodes that the settings leave out, by the setting: `left out by nodes.exclude (…): w1, w2`",
+    ),
   certificates: z.array(certificate).describe("Those that nodes trust, before and after"),
   images: z.array(image),
   objects: z.array(object).describe("Those of the stack in the clusters"),

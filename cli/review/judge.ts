@@ -3,9 +3,11 @@
  * Nothing here asks a cluster, a node or a registry, or prints.
  */
 import { leafWords } from "../../certificates/certificates";
+import { leftOutWords } from "../../plan/excluded";
 import { notAskedWords } from "../../plan/nodes";
 import { firstUseWords } from "../../registry/ca";
 import { resourceTypes } from "../../state/records";
+import { printable } from "../../support/text";
 import type { Difference, NodeReview, Review, Risk } from "./findings";
 import { reviewNodes } from "./nodes";
 import { isOurs, reviewCertificates, reviewImages, reviewObjects } from "./objects";
@@ -37,7 +39,18 @@ function warningsOf({ diagnostics, steps }: Preview): string[] {
   return [...new Set(told.map(({ message }) => message))];
 }
 
-type Judged = Pick<Review, "nodes" | "certificates" | "images" | "warnings" | "protected">;
+/** What the program says of nodes that are left out, among what it checked. */
+const leftOut = ({ diagnostics }: Preview): string[] => [
+  ...new Set(
+    diagnostics
+      .flatMap(({ message }) => message.split("\n"))
+      .map((line) => line.trim())
+      .filter((line) => line.startsWith(leftOutWords))
+      .map((line) => printable(line, 2000)),
+  ),
+];
+
+type Judged = Pick<Review, "nodes" | "leftOut" | "certificates" | "images" | "warnings" | "protected">;
 
 function risksOf(judged: Judged, preview: Preview, now: Date): Risk[] {
   const { nodes, certificates, images, warnings } = judged;
@@ -120,6 +133,7 @@ export function judge(
   const judged: Judged = {
     protected: isProtected,
     nodes: reviewNodes(preview),
+    leftOut: leftOut(preview),
     certificates: reviewCertificates(preview.steps),
     images: reviewImages(preview.steps),
     warnings: warningsOf(preview),

@@ -64,7 +64,14 @@ function reviewNode(
   if (!node.after) {
     const given = reasons.length > 0 ? reasons : [reason("no-longer-in-cluster")];
     return set.after
-      ? { ...{ ...common, action: "remove", restart: false }, reasons: shown(given) }
+      ? {
+          ...{
+            ...common,
+            action: "remove",
+            restart: said.some(({ action, restart }) => action === "remove" && restart),
+          },
+          reasons: shown(given),
+        }
       : {
           ...{ ...common, action: "remove", restart: null },
           reasons: shown([reason("settings-changed", { text: "its cluster leaves the stack" })]),

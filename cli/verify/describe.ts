@@ -109,9 +109,20 @@ function table({ nodes, registries }: Pick<Findings, "nodes" | "registries">, tr
   return [...aligned([[...heads, ...(tried ? ["PULL"] : [])], ...rows]), ...verified(registries)];
 }
 
+/** The nodes that are left out, each setting that does so in a line. */
+function leftOut(excluded: Findings["excluded"], several: boolean): string[] {
+  const lines = new Map<string, string[]>();
+  for (const { by, inStack, name, registryTrust } of excluded) {
+    const which = several ? `${registryTrust}: ${by}` : by;
+    const still = inStack ? " (its CA has yet to be removed: run `pulumi up`)" : "";
+    lines.set(which, [...(lines.get(which) ?? []), `${name}${still}`]);
+  }
+  return [...lines].map(([by, names]) => `  by ${by}: ${names.join(", ")}`);
+}
+
 /** Writes findings for people: a table for each set of nodes, what is the matter, and one sentence at the end. */
 export function describeFindings(findings: Findings): string {
-  const { nodes, registries, problems, warnings, notes, unchecked } = findings;
+  const { nodes, excluded, registries, problems, warnings, notes, unchecked } = findings;
   const tried = nodes.some(({ pulls }) => pulls.length > 0);
   const sets = [...new Set(nodes.map(({ registryTrust }) => registryTrust))];
   const several = sets.length + unchecked.length > 1;
@@ -130,6 +141,7 @@ export function describeFindings(findings: Findings): string {
     ...section("Problems", problems),
     ...section("Warnings", warnings),
     ...section("Also there", notes),
+    ...(excluded.length > 0 ? ["", "Left out, and not asked:", ...leftOut(excluded, several)] : []),
     "",
     several ? summaryOfSets(findings, sets) : summary(findings),
     "",

@@ -92,6 +92,15 @@ export interface NodeFinding extends OfTrust {
   readonly unclaimed: readonly string[];
 }
 
+/** A node of the cluster that the settings of the last run leave out: nothing of it is asked. */
+export interface ExcludedFinding extends OfTrust {
+  readonly name: string;
+  /** What leaves it out: `nodes.exclude (kubernetes.io/os=windows)`. */
+  readonly by: string;
+  /** Whether the stack still has it: its CA has yet to be removed. */
+  readonly inStack: boolean;
+}
+
 /** A stack as nodes and objects name it. */
 export interface StackFinding {
   readonly owner: string;
@@ -122,6 +131,8 @@ export interface Findings {
   readonly registries: readonly RegistryFinding[];
   /** Sorted by name, set after set. A node that several sets have is there for each. */
   readonly nodes: readonly NodeFinding[];
+  /** The nodes that are left out, in the order of their names, set after set. */
+  readonly excluded: readonly ExcludedFinding[];
   /** Those in the workload cluster and in the Supervisor namespace: of a cluster that several sets have, for each. */
   readonly objects: readonly ObjectFinding[];
   readonly problems: readonly ProblemFinding[];

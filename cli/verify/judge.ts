@@ -3,6 +3,7 @@
  * It never asks anything; the evidence is given to it.
  */
 import { pullFault } from "../../kubernetes/pullPods";
+import type { ExcludedNode } from "../../kubernetes/selection";
 import type { ClusterNode } from "../../kubernetes/types";
 import type { Observation } from "../../nodes/operations/inspection";
 import type { ScriptSuccess } from "../../nodes/protocol/report";
@@ -13,6 +14,7 @@ import { counted } from "../../support/text";
 import type {
   Answer,
   CertificateFinding,
+  ExcludedFinding,
   Findings,
   NodeFinding,
   ObjectFinding,
@@ -37,8 +39,10 @@ export interface Evidence {
   readonly name: string;
   readonly set: DeployedSet;
   readonly stack: DeployedStack;
-  /** The cluster's nodes. */
+  /** The cluster's nodes, but for those that are left out. */
   readonly listed: readonly ClusterNode[];
+  /** The nodes that the settings of the last run leave out. */
+  readonly excluded: readonly ExcludedNode[];
   /** By node name; of the nodes that were asked. */
   readonly observed: ReadonlyMap<string, Observation>;
   /** By node name. */
@@ -306,20 +310,32 @@ function judgeNode(name: string, evidence: Evidence, said: Said): NodeFinding {
   };
 }
 
+/** The nodes that are left out are told, and not judged. */
+const excludedFindings = ({ excluded, set }: Evidence): ExcludedFinding[] =>
+  excluded.map(({ name, uid, by }) => ({
+    ...{ name, by },
+    inStack: set.nodes.some(({ target }) => target.name === name && target.uid === uid),
+    registryTrust: set.trust,
+  }));
+
 /** The findings of one set of nodes. */
 export type SetFindings = Pick<
   Findings,
-  "registries" | "nodes" | "objects" | "problems" | "warnings" | "notes"
+  "registries" | "nodes" | "excluded" | "objects" | "problems" | "warnings" | "notes"
 >;
 
 /** Derives the findings of a set of nodes from the evidence. */
 export function judge(evidence: Evidence): SetFindings {
   const { set, listed } = evidence;
+  const excluded = excludedFindings(evidence);
+  const leftOut = new Set(excluded.map(({ name }) => name));
   const said: Said = { problems: [], warnings: [], notes: [] };
   const registries = judgeRegistries(evidence, said.problems, said.warnings);
   const names = [
     ...new Set([...set.nodes.map(({ target }) => target.name), ...listed.map((node) => node.name)]),
-  ].sort();
+  ]
+    .filter((node) => !leftOut.has(node))
+    .sort();
   const nodes = names.map((node) => judgeNode(node, evidence, said));
   for (const node of listed) {
     if (node.ready) continue;
@@ -335,7 +351,7 @@ export function judge(evidence: Evidence): SetFindings {
   const ofSet = (list: readonly Problem[]): ProblemFinding[] =>
     list.map((problem) => ({ ...problem, registryTrust: set.trust }));
   return {
-    ...{ registries, nodes, objects },
+    ...{ registries, nodes, excluded, objects },
     problems: ofSet(said.problems),
     warnings: ofSet(said.warnings),
     notes: ofSet(said.notes),

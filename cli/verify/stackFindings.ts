@@ -32,6 +32,7 @@ export function findingsOf(
     ok: problems.length === 0,
     registries: sets.flatMap((set) => set.registries),
     nodes: sets.flatMap((set) => set.nodes),
+    excluded: sets.flatMap((set) => set.excluded),
     objects: sets.flatMap((set) => set.objects),
     problems,
     warnings: [

@@ -109,7 +109,10 @@ async function checkSet(
   { request, stack, context, now }: Check,
 ): Promise<SetFindings> {
   const cluster = await withProgress(provedCluster(set, context), () => "Asking the cluster which one it is");
-  const listed = await withProgress(discoverNodes(cluster), () => "Asking the cluster for its nodes");
+  const { nodes: listed, excluded } = await withProgress(
+    discoverNodes(cluster, set.selections?.at(-1)),
+    () => "Asking the cluster for its nodes",
+  );
   const observed = await askNodes(nodesToAsk(set, listed), context);
   checkWay(observed.values());
   const served = await withProgress(
@@ -131,7 +134,7 @@ async function checkSet(
     () => "Asking the clusters for objects with our labels",
   );
   const { stack: name, expiresWithin } = request;
-  return judge({ name, set, stack, listed, observed, pulls, served, labelled, now, expiresWithin });
+  return judge({ name, set, stack, listed, excluded, observed, pulls, served, labelled, now, expiresWithin });
 }
 
 /**

@@ -169,6 +169,7 @@ async function ownSteps({ fleet, atOnce, transport, load }: Task): Promise<reado
         host: lab.registries().harbor.host,
         ca: { from: "file", path: caFile() },
         credentials: { from: "none" },
+        requireReachable: false, // the simulated nodes do not know its name
       },
     ],
     deployment: { enabled: false },

@@ -9,6 +9,7 @@ import type { NodeTarget, StackIdentity } from "../protocol/spec";
 import type { InSession } from "../ssh/pool";
 import type { Session } from "../ssh/session";
 import { becomeRoot, identity, runOnNode } from "./node";
+import { type NodeSights, lookAtRegistries } from "./reach";
 import { nodeProblem } from "../problems";
 
 /** A node to inspect. */
@@ -83,6 +84,27 @@ export function inspectNodes(
 ): ReadonlyMap<string, Promise<Observation>> {
   return askAll(targets, inSession, ({ target, stack, former }, session) =>
     runOnNode(session, { op: "status", lockWait, former, bodies, ...identity({ target, stack }) }),
+  );
+}
+
+/**
+ * Asks nodes what they see of registries.
+ *
+ * @returns By node name, and undefined for one that did not answer. Each resolves by itself.
+ */
+export function askNodesForRegistries(
+  targets: readonly (InspectionTarget & Pick<InspectedNode, "stack">)[],
+  registries: readonly string[],
+  inSession: InSession,
+): ReadonlyMap<string, Promise<NodeSights | undefined>> {
+  const answers = askAll(targets, inSession, (asked, session) =>
+    lookAtRegistries(session, asked, registries),
+  );
+  return new Map(
+    [...answers].map(([name, answer]) => [
+      name,
+      answer.then((said) => (said.kind === "answered" ? said.report : undefined)),
+    ]),
   );
 }
 

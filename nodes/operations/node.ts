@@ -67,9 +67,18 @@ export function identity({ target, stack: { owner, id } }: Pick<CommandInput, "t
  * @throws UserError `node-…` for what the script reports, and what {@link Session.exec} throws.
  */
 export async function runOnNode(session: Session, operation: NodeOperation): Promise<ScriptSuccess> {
-  const { command, input } = remoteCommand({ lockWait, ...operation });
+  return await reportOf(session, { lockWait, ...operation }, parseScriptOutput);
+}
+
+/** The same for a kind of report of its own. */
+export async function reportOf<T extends { readonly end: "ok" }>(
+  session: Session,
+  operation: NodeOperation,
+  parse: (stdout: string) => T | ScriptFailure | undefined,
+): Promise<T> {
+  const { command, input } = remoteCommand(operation);
   const { code, stdout, stderr } = await session.exec(command, { input, timeout: operationTimeout });
-  const report = parseScriptOutput(stdout);
+  const report = parse(stdout);
   if (report?.end === "ok") return report;
   if (report) throw new UserError(failureProblem(operation.nodeName, report));
   throw notRun(session, operation.nodeName, "the script did not run to its end", { code, stdout, stderr });

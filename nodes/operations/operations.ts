@@ -136,8 +136,26 @@ export async function onNode<T extends object>(
   }
 }
 
+/** Sees to it that nothing is written on a node that does not reach the registries. */
+export interface ReachGuard {
+  /**
+   * Has all nodes asked, once, that were not asked when the run was planned.
+   *
+   * @throws UserError with the problems of all nodes.
+   */
+  readonly all: () => Promise<unknown>;
+  /**
+   * Has a node asked that has not answered yet.
+   *
+   * @returns Warnings.
+   * @throws UserError with its problems.
+   */
+  readonly one: (asked: Pick<CommandInput, "target">, session: Session) => Promise<readonly string[]>;
+}
+
 /** The input of an installation. */
 export interface InstallationInput extends CommandInput {
+  readonly reach: ReachGuard["one"];
   /** What an earlier run printed, where the node is to stay as it is and only the state is to change. */
   readonly repeats?: Promise<string | undefined> | undefined;
 }
@@ -177,6 +195,7 @@ export async function applyCa(
   const report = await keepingPin(input, context, (saw) =>
     onNode(context, target, hostKey, left, async (session) => {
       saw(session);
+      for (const warning of await input.reach(input, session)) context.log(warning);
       const operation = {
         op: "install",
         nonce,

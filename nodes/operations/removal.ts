@@ -1,5 +1,7 @@
 /** Removes the stack's certificates from nodes. At `destroy` no program runs, so all input comes from the state. */
 import pLimit from "p-limit";
+import { isKnownSystem } from "../../kubernetes/nodes";
+import { type ListedNode, leftOutBy } from "../../kubernetes/selection";
 import type { ClusterNode } from "../../kubernetes/types";
 import { UserError, allChecks } from "../../support/errors";
 import {
@@ -30,8 +32,11 @@ import { waitReady } from "./ready";
 export interface RemovalContext extends OperationContext {
   /** Whether to restart a containerd that has loaded the certificates after they are removed. */
   readonly restart: boolean;
-  /** Lists the workload cluster's nodes, given its context. */
-  readonly listNodes: (clusterContext: string) => Promise<readonly ClusterNode[]>;
+  /** Lists the workload cluster's nodes, given its context: those that are meant. Nothing else is read of the others. */
+  readonly listNodes: (
+    clusterContext: string,
+    isMeant?: (node: ListedNode) => boolean,
+  ) => Promise<readonly ClusterNode[]>;
   /**
    * Proves that the context leads to the recorded cluster, before anything that it says is believed.
    *
@@ -169,6 +174,30 @@ export function sweptTargets(
   }));
 }
 
+/**
+ * Whether a node may have something of a stack: also one that the settings leave out, where the stack noted its host key,
+ * or where an earlier run meant it, which may have been killed there. No run works on a node of an unknown system.
+ *
+ * @param passed - Is told of each node that has nothing of it.
+ */
+export function mayHaveOurs(
+  { selections, stack }: Pick<SweepInput, "selections" | "stack">,
+  passed: (node: ListedNode, by: string) => void = () => undefined,
+): (node: ListedNode) => boolean {
+  return (node) => {
+    const by = leftOutBy(node.labels, selections?.at(-1) ?? {});
+    if (by === undefined || node.pins[pinName(stack)] !== undefined) return true;
+    const wasMeant = selections!.some((each) => leftOutBy(node.labels, each) === undefined);
+    if (wasMeant && isKnownSystem(node)) return true;
+    passed(node, by);
+    return false;
+  };
+}
+
+/** What is said of nodes that were passed over. */
+export const passedOver = (name: string, by: string): string =>
+  `${name}: left out by ${by}, and so left alone`;
+
 /** Workers swept at once. */
 const workersAtOnce = 8;
 
@@ -190,7 +219,7 @@ export async function sweep(environment: Environment, context: RemovalContext): 
  * @throws UserError with the problems of all nodes.
  */
 export async function sweepNodes(
-  { connection, hostKeys, ...input }: SweepInput,
+  { connection, hostKeys, selections, ...input }: SweepInput,
   context: RemovalContext,
   {
     only = () => true,
@@ -202,7 +231,10 @@ export async function sweepNodes(
     context.log("the cluster is gone; nothing to remove");
     return "";
   }
-  const all = await context.listNodes(clusterContext);
+  const all = await context.listNodes(
+    clusterContext,
+    mayHaveOurs({ selections, stack: input.stack }, ({ name }, by) => context.log(passedOver(name, by))),
+  );
   const targets = sweptTargets(all, connection, hostKeys, pinName(input.stack));
   const nodes = all.map((node, index) => ({ ...node, target: targets[index]! })).filter(only);
   const known: RemovalContext = { ...context, hostKeyOf: ({ name }) => pinOf(hostKeys, name) };

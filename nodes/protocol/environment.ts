@@ -27,6 +27,7 @@ import {
   defaults,
 } from "./spec";
 import { kubernetesProblem } from "../../kubernetes/problems";
+import { type NodeSelection, selectionSchema } from "../../kubernetes/selection";
 import { nodeProblem } from "../problems";
 
 /** The environment of a node command. */
@@ -94,7 +95,11 @@ const targetSchema = z.object({
   ...connectionSchema.shape,
   TKC_REGISTRY_HOST_KEY: hostKey.optional(),
 });
+const selectionsSchema = z.object({
+  TKC_REGISTRY_SELECTIONS: json(z.array(selectionSchema)).optional(),
+});
 const sweepSchema = connectionSchema.extend({
+  ...selectionsSchema.shape,
   TKC_REGISTRY_FORMER_OWNER: owner.optional(),
   TKC_REGISTRY_HOST_KEYS: json(z.record(z.string(), hostKey)).default({}),
 });
@@ -146,6 +151,8 @@ export type CertificatesBySha256 = ReadonlyMap<string, { readonly der: Buffer }>
 /** The input of the command for all nodes. */
 export interface SweepInput extends CommonInput {
   readonly connection: NodeConnection;
+  /** Which nodes the stack's runs have meant, the last run's last; undefined where that meant all. */
+  readonly selections?: readonly NodeSelection[] | undefined;
   /** By node name, where configuration gives them. */
   readonly hostKeys: Readonly<Record<string, string>>;
   /** The owner under which a release that made no ids recorded what this stack had on nodes. */
@@ -207,10 +214,16 @@ export function readSweepInput(environment: Environment): SweepInput {
   return {
     connection: connectionOf(values),
     hostKeys: values.TKC_REGISTRY_HOST_KEYS,
+    selections: values.TKC_REGISTRY_SELECTIONS,
     stack: stackOf(values),
     former: values.TKC_REGISTRY_FORMER_OWNER,
     readyTimeout: values.TKC_REGISTRY_READY_TIMEOUT,
   };
+}
+
+/** Reads which nodes the runs of a stack have meant; undefined where that is all, or cannot be read. */
+export function readSelections(environment: Environment): readonly NodeSelection[] | undefined {
+  return selectionsSchema.safeParse(environment).data?.TKC_REGISTRY_SELECTIONS;
 }
 
 /**

@@ -48,7 +48,7 @@ const path = z
   .max(300);
 const nodeName = z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/);
 const uid = z.string().regex(/^[0-9A-Za-z-]{1,64}$/);
-const osFamily = z.enum(["photon", "debian"]);
+const osFamily = z.enum(["photon", "debian", "rhel"]);
 const trustWay = z.enum(["system", "certs.d"]);
 
 /** The most certificates for one node: the reports about them must stay under 8 KiB. */
@@ -122,10 +122,73 @@ export type ScriptFailure = z.output<typeof scriptFailure>;
  * @returns `undefined` where there is no complete report.
  */
 export function parseScriptOutput(stdout: string): ScriptSuccess | ScriptFailure | undefined {
+  return parseOutput(stdout, scriptSuccess);
+}
+
+function parseOutput<T extends z.ZodType>(
+  stdout: string,
+  success: T,
+): z.output<T> | ScriptFailure | undefined {
   const begin = stdout.lastIndexOf("protocol=1\n");
   if (begin < 0 || !/\nend=(ok|failed)\n$/.test(stdout)) return undefined;
   const lines = parseLines(stdout.slice(begin));
-  return lines && z.union([scriptSuccess, scriptFailure]).safeParse(Object.fromEntries(lines)).data;
+  return lines && z.union([success, scriptFailure]).safeParse(Object.fromEntries(lines)).data;
+}
+
+const reachOutcomes = [
+  ...["chain", "unresolved", "refused", "no-route", "slow", "lost", "denied", "no-tls", "unseen"],
+] as const;
+
+/** What a node sees of a registry. */
+export interface Sight {
+  readonly registry: string;
+  readonly outcome: (typeof reachOutcomes)[number];
+  /** The status by which the proxy refuses. */
+  readonly status: number | undefined;
+  /** `host:port` of the proxy by which containerd reaches it. */
+  readonly proxy: string | undefined;
+  /** What it serves, the server's own first. */
+  readonly chain: readonly Buffer[];
+  /** Whether the node's OpenSSL accepts that as it is. */
+  readonly known: boolean;
+}
+
+const sightLine = new RegExp(`^(\\S{1,300}) (${reachOutcomes.join("|")}) (-|\\d{3}) (\\S{1,160})$`);
+const pieceLine = /^(\S{1,300}) (\d{1,2}) ([A-Za-z0-9+/=]{1,2000})$/;
+
+const reachSuccess = z
+  .object({
+    end: one(z.literal("ok")),
+    sight: many(z.string().regex(sightLine), 64),
+    chain: many(z.string().regex(pieceLine), 512),
+    known: many(z.string(), 64),
+  })
+  .transform(({ end, sight, chain, known }) => ({
+    end,
+    sights: sight.map((line): Sight => {
+      const [, registry, outcome, status, proxy] = sightLine.exec(line)!;
+      const bodies: string[] = [];
+      for (const piece of chain) {
+        const [, of, number, text = ""] = pieceLine.exec(piece)!;
+        if (of === registry) bodies[Number(number)] = (bodies[Number(number)] ?? "") + text;
+      }
+      return {
+        registry: registry!,
+        outcome: outcome as Sight["outcome"],
+        status: status === "-" ? undefined : Number(status),
+        proxy: proxy === "-" ? undefined : proxy,
+        chain: Object.values(bodies).map((body) => Buffer.from(body, "base64")),
+        known: known.includes(registry!),
+      };
+    }),
+  }));
+
+/** What the script prints of registries. */
+export type ReachReport = z.output<typeof reachSuccess>;
+
+/** Parses the output of `reach`, as {@link parseScriptOutput}. */
+export function parseReachOutput(stdout: string): ReachReport | ScriptFailure | undefined {
+  return parseOutput(stdout, reachSuccess);
 }
 
 const hostKey = z.string().regex(/^SHA256:[A-Za-z0-9+/]{43}$/);

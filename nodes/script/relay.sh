@@ -29,5 +29,5 @@ if command -v socat >/dev/null 2>&1; then
   case $address in *:*) address="[$address]" ;; esac
   exec socat - "TCP:$address:$2,connect-timeout=$3"
 fi
-echo 'tkc-registry-relay: no-tool' >&2
+echo 'tkc-registry-relay: no-tool: the image has none of bash, nc and socat' >&2
 exit 69

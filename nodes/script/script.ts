@@ -36,7 +36,7 @@ export interface NodeCertificate {
 
 /** What the script is asked to do. */
 export interface NodeOperation {
-  readonly op: "install" | "remove" | "restart" | "status";
+  readonly op: "install" | "remove" | "restart" | "status" | "reach";
   readonly machineId: string;
   readonly nodeName: string;
   /** The stack's readable name. */
@@ -66,6 +66,8 @@ export interface NodeOperation {
   readonly lockWait?: number;
   /** Whether `remove` also restarts containerd; it does by default. */
   readonly restart?: boolean;
+  /** The registries that `reach` looks at, as certificates have them. */
+  readonly registries?: readonly string[];
 }
 
 const hostLength = 64;
@@ -108,8 +110,21 @@ const uuid = /^[0-9a-f-]{36}$/;
  */
 export function remoteCommand(operation: NodeOperation): RemoteCommand {
   const { text, sha256 } = nodeScript();
-  const { machineId, nodeName, owner, id, former, hostName, nonce = "", certificates = [] } = operation;
-  const words = [nonce, ...certificates.flatMap((each) => [each.name, each.sha256, each.registry])];
+  const {
+    machineId,
+    nodeName,
+    owner,
+    id,
+    former,
+    hostName,
+    nonce = "",
+    certificates = [],
+    registries = [],
+  } = operation;
+  const words = [
+    ...[nonce, ...registries],
+    ...certificates.flatMap((each) => [each.name, each.sha256, each.registry]),
+  ];
   if (
     [machineId, nodeName, owner, former ?? "", hostName ?? ""].some((value) => lost.test(value)) ||
     (id !== undefined && !uuid.test(id)) ||
@@ -143,6 +158,7 @@ export function remoteCommand(operation: NodeOperation): RemoteCommand {
       ({ name, registry, sha256: digest, der }) =>
         `certificate ${name} ${digest} ${der.toString("base64")} ${registry}`,
     ),
+    ...registries.map((registry) => `registry ${registry}`),
   ];
   return {
     command: `sudo -n sh -c ${shellQuote(packagedShell("deliver.sh"))}`,

@@ -21,7 +21,7 @@ export class Outcomes {
     isLast: (stdout: string) => boolean | Promise<boolean>,
   ): Promise<string> {
     const { name } = node;
-    let last = told("done", node);
+    let last = this.#ended.get(name)?.line ?? told("done", node);
     const log = (line: string): void => {
       last = line;
       context.log(line);
@@ -48,7 +48,7 @@ export class Outcomes {
    * @param planned - What the run was to do with each.
    */
   summary(
-    planned: readonly { readonly node: string; readonly action: "install" | "none" | "skip" }[],
+    planned: readonly { readonly node: string; readonly action: "install" | "none" | "skip" | "remove" }[],
   ): string | undefined {
     if (this.#touched.size === 0) return undefined;
     const lines = (of: Outcome): string[] =>

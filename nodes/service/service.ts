@@ -25,6 +25,7 @@ import {
   type InstallationInput,
   type OperationContext,
   type PinWriter,
+  type ReachGuard,
   applyCa,
   restartContainerd,
 } from "../operations/operations";
@@ -67,12 +68,22 @@ export type CanaryPuller = (
   options: { readonly signal: AbortSignal; readonly log: (line: string) => void },
 ) => Promise<void>;
 
+/** The end of a wave of nodes. */
+export interface ServedWave {
+  readonly wave: number;
+  readonly pauseSeconds: number;
+  /** Whether the run installs anything in the wave. */
+  readonly works: Promise<boolean>;
+}
+
 /** Options of {@link NodeService}. */
 export interface NodeServiceOptions {
   /** The stack's identity. The socket's path is derived from its id. */
   readonly stack: StackIdentity & { readonly id: string };
   /** The nodes of the run. */
   readonly nodes: readonly ServedNode[];
+  /** The ends of waves, at which the run waits; by default there are none. */
+  readonly waves?: readonly ServedWave[];
   /** Seconds to wait for a Node to be Ready. */
   readonly readyTimeout: number;
   /** The certificates that commands name by SHA-256. */
@@ -82,11 +93,19 @@ export interface NodeServiceOptions {
   readonly notePin: PinWriter;
   readonly controlPlane: ControlPlane;
   readonly pullOnCanary: CanaryPuller;
+  readonly reach: ReachGuard;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
   /** Keeps what becomes of each node. */
   readonly outcomes: Outcomes;
 }
+
+const unknownCommand = (words: string): UserError =>
+  nodeProblem.error(
+    "unknown-command",
+    { subject: `command "${words}"`, seen: "the running program does not know it" },
+    "running",
+  );
 
 /** What a program listens at: a name that no other ever has. */
 const socketName = /^s[0-9a-f]{6}(?=-|$)/;
@@ -225,17 +244,28 @@ export class NodeService {
 
   /** The targets come from the program; those in the environment are for deletes. */
   #inputFor({ node, uid }: { readonly node: string; readonly uid: string }): InstallationInput {
-    const { nodes, stack, readyTimeout } = this.options;
+    const { nodes, stack, readyTimeout, reach } = this.options;
     const found = nodes.find(({ target }) => target.name === node && target.uid === uid);
     if (found) {
       const { target, former, repeats } = found;
-      return { target, former, stack, readyTimeout, repeats };
+      return { target, former, stack, readyTimeout, repeats, reach: reach.one };
     }
     throw kubernetesProblem.error(
       "bad-environment",
       { subject: `node ${node}`, seen: "this run is not about it" },
       "otherRun",
     );
+  }
+
+  /** Waits where anything was done in the wave: what is wrong with its nodes shows before the next is begun. */
+  async #endWave(number: string, { log, signal }: OperationContext): Promise<string> {
+    const wave = this.options.waves?.find((each) => String(each.wave) === number);
+    if (!wave) throw unknownCommand(`wave ${number}`);
+    if (wave.pauseSeconds > 0 && (await wave.works)) {
+      log(`wave ${number} is done; the next begins in ${wave.pauseSeconds} s`);
+      await sleep(wave.pauseSeconds * 1000, undefined, { signal });
+    }
+    return "";
   }
 
   async #run(
@@ -252,13 +282,18 @@ export class NodeService {
       );
     }
     const { certificates, outcomes } = this.options;
+    const [, wave] = /^wave (\d+)$/.exec(words) ?? [];
+    if (wave !== undefined) return await this.#endWave(wave, context);
     switch (words) {
       case "ca apply": {
         const input = this.#inputFor(readNodeIdentity(environment));
         return await outcomes.follow(
           input.target,
           context,
-          (following) => applyCa(input, environment, certificates, following),
+          async (following) => {
+            await this.options.reach.all();
+            return await applyCa(input, environment, certificates, following);
+          },
           async (stdout) => stdout === (await input.repeats), // or else its containerd is looked after
         );
       }
@@ -276,15 +311,14 @@ export class NodeService {
         const canary = readCanary(environment);
         const { node, uid } = canary;
         const { stack } = this.#inputFor(canary);
-        await this.options.pullOnCanary(canary, stack, context);
-        return formatReport({ version: "1", report: "canary", node, uid });
+        const pull = async (following: OperationContext): Promise<string> => {
+          await this.options.pullOnCanary(canary, stack, { ...following, signal: context.signal });
+          return formatReport({ version: "1", report: "canary", node, uid });
+        };
+        return await outcomes.follow({ name: node }, context, pull, () => true);
       }
       default:
-        throw nodeProblem.error(
-          "unknown-command",
-          { subject: `command "${words}"`, seen: "the running program does not know it" },
-          "running",
-        );
+        throw unknownCommand(words);
     }
   }
 }

@@ -185,7 +185,7 @@ export const sshProblem = defineProblems("SSH to nodes", {
   },
   "relay-no-tool": {
     cause: "The jumpbox pod's image has no program that can carry a connection.",
-    remedy: "Use a jumpbox image that has a shell and one of bash, nc or socat",
+    remedy: "Use a jumpbox image (`jumpbox.image`) that has a shell, cat, and one of bash, nc or socat",
     examples: [[onNode, failed]],
   },
   "relay-failed": {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { Jumpbox } from "../../components/jumpbox";
 import { RemovalCheck } from "../../components/removalCheck";
@@ -13,7 +14,7 @@ import type { NodePlan } from "../../plan/nodes";
 import { planLanes } from "../../plan/lanes";
 import { type NodeChange, formatChange, reason } from "../../plan/reasons";
 import { jumpboxAccess } from "../integration/nodes/routes/jumpboxAccess";
-import { comesAfter, named, perform, record } from "./mocks";
+import { comesAfter, named, perform, record, waitsFor } from "./mocks";
 import { sha256, stdout } from "./world";
 
 const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
@@ -26,6 +27,7 @@ const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
   osImage: "VMware Photon OS/Linux",
   containerRuntime: "containerd://1.6.20",
   ready: true,
+  labels: {},
   pins: {},
 });
 const id = "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11";
@@ -72,7 +74,8 @@ const nodesArgs = (
   }),
   certificates: installation.certificates,
   script: { text: "main", sha256: "cd".repeat(32) },
-  order: planLanes(nodes, workersAtOnce, canary.first),
+  order: planLanes(nodes, workersAtOnce, { first: canary.first }),
+  waveEnds: new Map(),
   canary,
   readyTimeoutSeconds: 300,
   owner: "tkc-registry.test",
@@ -160,7 +163,7 @@ test("nodes wait for the way in, control-plane nodes for each other, workers for
   assert.deepEqual(of("c-w3-ca"), [...cp1, ...cp2, ...w1]);
   for (const { name } of nodes) {
     assert.ok(of(`c-${name}-up`).includes(`c-${name}-ca`));
-    for (const part of ["ca", "containerd"]) {
+    for (const part of ["ca", "up"]) {
       const pod = comesAfter(registered, `c-${name}-${part}`).includes("jumpbox");
       assert.ok(pod, `${name}-${part} does not wait for the jumpbox pod`);
     }
@@ -224,10 +227,59 @@ test("the sweep is made before all nodes and so deleted after them, and before t
   assert.deepEqual(readSweepInput(environment as Record<string, string>), {
     connection,
     hostKeys: {},
+    selections: undefined,
     stack: { owner: "tkc-registry.test", id },
     former: undefined,
     readyTimeout: 300,
   });
+});
+
+test("the sweep and the check of a destroy know which nodes are meant, and say nothing of it where all are", async () => {
+  const selections = [{}, { exclude: "kubernetes.io/os=windows" }];
+  const of = async (change: object): Promise<Record<string, string>[]> => {
+    const registered = await record(() => {
+      const args = { ...nodesArgs([node("w1", "worker")]), ...change };
+      new TrustedNodes("c", args);
+      new RemovalCheck("removal-check", args);
+    }, stdout);
+    return [named(registered, "c-sweep"), named(registered, "removal-check", "Command")].map(
+      ({ inputs }) => inputs["environment"] as Record<string, string>,
+    );
+  };
+  for (const environment of await of({ selections }))
+    assert.deepEqual(readSweepInput(environment).selections, selections);
+  for (const environment of await of({})) assert.ok(!("TKC_REGISTRY_SELECTIONS" in environment));
+});
+
+test("a wave is begun when one resource says that all of the one before are done, and there is none without waves", async () => {
+  const nodes = ["w1", "w2", "w3", "w4"].map((name) => node(name, "worker"));
+  const waveEnd = (wave: number) => ({
+    ...{ wave, pauseSeconds: 5, works: Promise.resolve(true), digest: Promise.resolve(`digest-${wave}`) },
+  });
+  const isMeant = ({ name }: ClusterNode): boolean => ["w1", "w2"].includes(name);
+  const registered = await record(
+    () =>
+      new TrustedNodes("c", {
+        ...nodesArgs(nodes),
+        order: planLanes(nodes, 2, { waves: [{ isMeant, width: 2 }] }),
+        waveEnds: new Map([[1, waveEnd(1)]]),
+      }),
+    stdout,
+  );
+  const { inputs } = named(registered, "c-wave-1");
+  assert.match(inputs["create"] as string, /\/client" wave 1$/);
+  assert.equal(inputs["delete"], undefined);
+  assert.deepEqual(inputs["environment"], { TKC_REGISTRY_ID: id, TKC_REGISTRY_WAVE: "digest-1" });
+  for (const name of ["w1", "w2"]) assert.ok(comesAfter(registered, "c-wave-1").includes(`c-${name}-up`));
+  for (const name of ["w3", "w4"]) {
+    const waits = waitsFor(registered, `c-${name}-ca`);
+    assert.deepEqual(
+      waits.filter((other) => /-(?:wave|up)/.test(other)),
+      ["c-wave-1"],
+    );
+  }
+  const without = await record(() => new TrustedNodes("c", nodesArgs(nodes)), stdout);
+  assert.ok([...without.values()].every(({ name }) => !name.includes("-wave-")));
 });
 
 test("the check of a destroy comes after everything, so that it is asked first, and needs no program", async () => {
@@ -276,6 +328,37 @@ test("how nodes are left is in the words of the commands, for which no program r
   );
   for (const name of ["c-w1-ca", "c-sweep"])
     assert.match(named(registered, name).inputs["delete"] as string, / --unreachable skip --no-restart$/);
+});
+
+test("a jumpbox in which nothing is installed can change nothing of its image, and is pulled by the secret that is named", async () => {
+  const args = { name: "j", namespace: "ns1", image: "i", cluster: "c", owner: "o", id };
+  interface Spec {
+    imagePullSecrets?: object[];
+    containers: [{ command: string[]; securityContext: object }];
+  }
+  const specOf = async (more: object): Promise<Spec> => {
+    const registered = await record(() => new Jumpbox("jumpbox", { ...args, ...more }));
+    return [...registered.values()].find(({ type }) => type === "kubernetes:core/v1:Pod")!.inputs[
+      "spec"
+    ] as Spec;
+  };
+  const usual = await specOf({ install: true });
+  assert.deepEqual(await specOf({}), usual);
+  assert.ok(!("imagePullSecrets" in usual));
+  // A pod of the release before is the same, or it would be made anew.
+  assert.equal(
+    createHash("sha256").update(usual.containers[0].command[2]!).digest("hex"),
+    "5a48c63eb285fef90babb45dd100e716c49f1d40f10fe06915218f996eb5afb9",
+  );
+  const { imagePullSecrets, containers } = await specOf({ install: false, pullSecret: "mirror" });
+  assert.deepEqual(imagePullSecrets, [{ name: "mirror" }]);
+  assert.doesNotMatch(containers[0].command[2]!, /apt/);
+  assert.deepEqual(containers[0].securityContext, {
+    runAsUser: 0,
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ["ALL"] },
+    readOnlyRootFilesystem: true,
+  });
 });
 
 test("a pod that is made in place of one that is gone differs in its container, and so replaces it", async () => {

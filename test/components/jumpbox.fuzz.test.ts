@@ -9,7 +9,11 @@ import { hostileArgument, runs } from "../fuzz";
 import { record } from "./mocks";
 
 test("the jumpbox pod runs the same words whatever cluster, secret, image and stack are called", async () => {
-  const script = readFileSync(path.join(packageRoot, "nodes", "script", "jumpbox.sh"), "utf8");
+  const folder = path.join(packageRoot, "nodes", "script", "jumpbox");
+  const [key, client, wait] = ["1-key.sh", "2-client.sh", "3-wait.sh"].map((name) =>
+    readFileSync(path.join(folder, name), "utf8"),
+  ) as [string, string, string];
+  const script = key + client + wait;
   // The kubelet writes variables out in a container's words, as `$(NAME)`.
   assert.ok(!script.includes("$("));
   const args = fc.record({
@@ -20,6 +24,7 @@ test("the jumpbox pod runs the same words whatever cluster, secret, image and st
       cluster: hostileArgument,
     },
     ...{ id: fc.uuid(), owner: hostileArgument, replaces: fc.option(hostileArgument, { nil: undefined }) },
+    ...{ pullSecret: fc.option(hostileArgument, { nil: undefined }), install: fc.boolean() },
   });
   await fc.assert(
     fc.asyncProperty(args, async (given) => {
@@ -31,7 +36,10 @@ test("the jumpbox pod runs the same words whatever cluster, secret, image and st
       };
       assert.equal(containers.length, 1);
       const [{ command, args: words, lifecycle, env }] = containers as [(typeof containers)[number]];
-      assert.deepEqual([command, words, lifecycle], [["/bin/sh", "-c", script], undefined, undefined]);
+      assert.deepEqual(
+        [command, words, lifecycle],
+        [["/bin/sh", "-c", given.install ? script : key + wait], undefined, undefined],
+      );
       assert.equal(volumes[0]?.secret?.secretName, `${given.cluster}-ssh`);
       assert.equal(env?.length, given.replaces === undefined ? undefined : 1);
     }),

@@ -59,6 +59,26 @@ describe("a program of the three components", () => {
       })
       .sort();
 
+  it("changes nothing of the state of a program that leaves no node out, and tells the sweep of one that does", async () => {
+    const made = async (
+      nodes: RegistryTrustArgs["nodes"],
+    ): Promise<{ excluded: unknown; all: Resources }> => {
+      let excluded: unknown;
+      const all = await resources(() => {
+        const trust = new RegistryTrust("prod", args({ nodes: { inspect: false, ...nodes } }));
+        trust.excludedNodes.apply((found) => (excluded = found));
+      });
+      return { excluded, all };
+    };
+    const none = await made({});
+    assert.deepEqual(none.excluded, []);
+    assert.doesNotMatch(JSON.stringify([...none.all.values()]), /SELECTIONS|-wave-/);
+    const select = "!kubernetes.io/os";
+    const { environment } = named((await made({ select })).all, "prod-sweep").inputs;
+    const { TKC_REGISTRY_SELECTIONS: given } = environment as Record<string, string>;
+    assert.deepEqual(JSON.parse(given!), [{ select }]);
+  });
+
   it("declares each thing under the component that it is of, and the check of a destroy at the root", async () => {
     assert.deepEqual(
       tree(await resources(whole)),

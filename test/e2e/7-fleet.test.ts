@@ -9,6 +9,7 @@ import { LabStack, type Run } from "../../lab/stack";
 import { fleet as fleetPlace, supervisor } from "../../lab/topology";
 import { all } from "../all";
 import { Pki } from "../integration/certificates/pki";
+import { startServer } from "../integration/net/server";
 import * as lab from "./lab";
 
 /**
@@ -38,19 +39,20 @@ describe("many nodes", () => {
     await lab.fleetDown();
   });
 
-  /** Registries that this machine doesn't reach: those of the lab get other CAs from tests that run beside these. */
+  /** Registries that neither this machine nor a node reaches: those of the lab get other CAs from tests that run beside these. */
   const pki = new Pki();
   const registries = {
     first: { host: "127.0.0.1:1", ca: pki.ca("First CA") },
     second: { host: "127.0.0.1:2", ca: pki.ca("Second CA") },
   } as const;
   type RegistryName = keyof typeof registries;
-  const caOf = (name: RegistryName): { host: string; ca: object; credentials: object } => {
+  const caOf = (name: RegistryName): Record<string, unknown> & { readonly host: string } => {
     const { host, ca } = registries[name];
     return {
       host,
       ca: { from: "file", path: pki.file(`${name}.crt`, ca.cert) },
       credentials: { from: "none" },
+      requireReachable: false,
     };
   };
   const sha256Of = (name: RegistryName): string => registries[name].ca.sha256;
@@ -194,6 +196,36 @@ describe("many nodes", () => {
     assert.equal(await stack.resourceCount(), 0);
   });
 
+  test("a registry that only this machine reaches: refused with no node touched, from here or by the jumpbox", async () => {
+    await fleet.reset();
+    const ca = pki.ca("CA of a registry here");
+    const leaf = pki.server("registry", "IP:127.0.0.1", ca);
+    await using registry = await startServer(leaf, (_, response) => response.end());
+    const only = {
+      ...{ host: registry.host, kind: "generic", credentials: { from: "none" } },
+      ca: { from: "file", path: pki.file("here.crt", ca.cert) },
+    };
+    const refusal = new RegExp(
+      `nodes (\\S+, ){4}\\S+: the connection to ${registry.host} is refused there.*\\[node-registry-unreachable\\]`,
+    );
+    for (const access of ["direct", "jumpbox"]) {
+      await stack.configure(settings({ access, registries: [only] }));
+      const since = now();
+      const { code, output } = await stack.up();
+      assert.notEqual(code, 0);
+      assert.match(output, refusal);
+      await assertTrust([]);
+      assert.deepEqual(
+        await counts(since),
+        each(() => 0),
+      );
+      await succeed(stack.destroy());
+    }
+    await stack.configure(settings({ registries: [{ ...only, requireReachable: false }] }));
+    assert.match(await up(), refusal);
+    await succeed(stack.destroy());
+  });
+
   test("containerd is left alone at the end where that was asked for", async () => {
     await stack.configure(settings({ restartOnRemoval: false }));
     await up();
@@ -204,6 +236,36 @@ describe("many nodes", () => {
       await counts(since),
       each(() => 0),
     );
+  });
+
+  test("a node laid out as RHEL's: trusts, shows what others took away, and is left as it was", async () => {
+    await fleet.reset();
+    const node = fleet.nodes.at(-1)!;
+    await fleet.layOutAsRhel(node);
+    const bundle = await fleet.bundle(node);
+    await stack.configure(settings());
+    await up();
+    await assertTrust(["first"]);
+    const { nodes } = (await stack.outputs()) as { nodes: { name: string; trustStore: string }[] };
+    assert.deepEqual(
+      Object.fromEntries(nodes.map(({ name, trustStore }) => [name, trustStore])),
+      each(({ name }) => (name === node.name ? "rhel" : "photon")),
+    );
+    await fleet.onNode(node, "update-ca-trust");
+    await unchanged();
+    await fleet.onNode(node, "rm /etc/pki/ca-trust/source/anchors/tkc-registry-*; update-ca-trust extract");
+    const since = now();
+    await up();
+    assert.deepEqual(
+      await counts(since),
+      each(({ name }) => (name === node.name ? 1 : 0)),
+    );
+    await assertTrust(["first"]);
+    await fleet.onNode(node, "update-ca-trust");
+    await succeed(stack.destroy());
+    await assertTrust([]);
+    assert.equal(await fleet.bundle(node), bundle);
+    await fleet.reset();
   });
 
   test("an upgrade that replaces all nodes at once: one up brings every one to trust, and gives the old ones up", async () => {

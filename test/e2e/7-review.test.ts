@@ -42,6 +42,7 @@ describe("a review says what the engine will do to each node and why, and a save
       host,
       ca: { from: "file", path: pki.file(`${host.slice(-1)}.crt`, cas[host].cert) },
       credentials: { from: "none" },
+      requireReachable: false,
     })),
     deployment: { enabled: false },
     nodes: { workersAtOnce: 2, readyTimeoutSeconds: 30 },

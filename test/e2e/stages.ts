@@ -33,7 +33,7 @@ export const stages: readonly Readonly<Record<string, readonly string[]>>[] = [
     ],
     // The fleet's nodes, with a jumpbox and authorities of their own. The login is first: it shortens the life of tokens
     // for a moment, long before the other lane logs in anew.
-    fleet: ["2-login", "7-fleet", "7-review"],
+    fleet: ["2-login", "7-fleet", "7-review", "7-waves"],
   },
   // The examples need both clusters. The others change what every stack needs: the operator's logins, the lab as a whole.
   { alone: ["9-examples", "8-cluster", "8-bench", "8-lab"] },

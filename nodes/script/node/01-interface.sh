@@ -6,7 +6,7 @@
 #                that at each pull
 #
 # Input: the variable TKC_REGISTRY_PARAMETERS, lines of "name value":
-#   op           install | remove | restart | status
+#   op           install | remove | restart | status | reach
 #   machineId    base64; what /etc/machine-id must hold. Where it is empty, the host name must be nodeName
 #   nodeName     base64
 #   hostName     base64, in lower case; what the host name must be as well, where several nodes share a machine id
@@ -21,10 +21,15 @@
 #   trust        system | certs.d | auto: the way (install, default system); auto is certs.d where it can be
 #   lockWait     seconds to wait for another run (default 120)
 #   restart      yes | no: whether remove restarts containerd (default yes)
+#   registry     one that the node is to look at, repeated (reach); as in certificate
 #
 # Output: key=value lines, all at the end, from "protocol=1" to "end=ok" or "end=failed"; less than 4 KiB for up to 24
 # certificates, each of which adds 73 bytes, and as many again to what status prints; and up to 32 lines each of other
-# stacks' records and of files that nobody claims.
+# stacks' records and of files that nobody claims. What reach prints of a registry is up to 13 KiB:
+#   sight        "<registry> <outcome> <status of the proxy's answer> <the proxy, host:port>", "-" for none; the outcome is
+#                chain | unresolved | refused | no-route | slow | lost | denied (by the proxy) | no-tls | unseen
+#   chain        "<registry> <number of the certificate> <a piece of its DER in base64>", in order
+#   known        a registry whose chain the node's OpenSSL accepts as it is
 #
 # What is kept on the node, in /var/lib/tkc-registry:
 #   owner-<16 hex>  one for each stack, named by its id, or by its name where it has none. First its way, where that is

@@ -1,6 +1,6 @@
 read_parameters() {
   op='' machine_id='' node_name='' host_name='' owner='' id='' former='' nonce='' lock_wait=120 restart=yes
-  trust=system take_unclaimed=no with_bodies=no wanted=''
+  trust=system take_unclaimed=no with_bodies=no wanted='' registries=''
   for line in ${TKC_REGISTRY_PARAMETERS-}; do
     key=${line%% *} value=${line#"${line%% *}"}
     value=${value# }
@@ -19,6 +19,10 @@ read_parameters() {
       restart) restart=$value ;;
       trust) trust=$value ;;
       certificate) among "$value" "$wanted" || wanted=$wanted$value$newline ;;
+      registry)
+        is_registry "$value" || fail bad-parameter "a registry is neither host nor host:port"
+        registries=$registries$value$newline
+        ;;
       *) fail bad-parameter "unknown parameter $key" ;;
     esac
   done

@@ -49,18 +49,42 @@ lock() {
   locked=yes
 }
 
-# Where a certificate must be put, and the bundle that the system's own tool makes of it. Go reads the first bundle
-# that exists of a list that begins with Debian's and then Photon's, and after it every file of /etc/ssl/certs.
-# So a certificate in the bundle made here is trusted: on Photon our file itself is in that directory too.
+# Where a certificate must be put, and the bundle that the system's own tool makes of it, by what the node has and not by
+# the name of its system. Go reads the first bundle that exists of a list that begins with Debian's and then Photon's,
+# and after it every file of /etc/ssl/certs and /etc/pki/tls/certs. So a certificate in the bundle is trusted: on Photon
+# our file itself is in that directory too. Sets
+#   $family, $store and $extension   where our files are, and how they end
+#   $aside_folder                    where they are written first: on the store's file system, and not read by the tool
+#   $bundle                          what Go reads first
+#   $links                           the folder with OpenSSL's hash links
+#   $places                          patterns of the files of others that can hold a certificate
 detect_family() {
   links=/etc/ssl/certs
   debian_store=/usr/local/share/ca-certificates
+  rhel_trust=/etc/pki/ca-trust
+  rhel_defaults=/usr/share/pki/ca-trust-source
+  # Where newer tools of this family put each certificate into a file of its own.
+  extracted_folder=$rhel_trust/extracted/pem/directory-hash
+  places="$links/*$newline$debian_store/*$newline$debian_store/*/*"
   if [ -x /usr/bin/rehash_ca_certificates.sh ]; then
     family=photon store=$links extension=.pem bundle=/etc/pki/tls/certs/ca-bundle.crt
   elif command -v update-ca-certificates >/dev/null 2>&1 && [ -d "$debian_store" ]; then
     family=debian store=$debian_store extension=.crt bundle=/etc/ssl/certs/ca-certificates.crt
+  elif command -v update-ca-trust >/dev/null 2>&1 && [ -d "$rhel_trust/source/anchors" ]; then
+    family=rhel store=$rhel_trust/source/anchors extension=.pem links=/etc/pki/tls/certs
+    places="$links/*$newline$rhel_trust/source/*$newline$rhel_defaults/*$newline$rhel_defaults/anchors/*"
+    # The tool reads all files of the anchors, whatever their names.
+    places="$places$newline$store/*$newline$store/.[!.]*$newline$extracted_folder/*"
+    for bundle in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem \
+      /etc/pki/tls/cacert.pem "$rhel_trust/extracted/pem/tls-ca-bundle.pem"; do
+      [ ! -e "$bundle" ] || break
+    done
+    # The tool's own file mostly, to which the others are links.
+    bundle=$(readlink -f "$bundle")
   else
-    fail unknown-os "neither rehash_ca_certificates.sh nor update-ca-certificates with $debian_store is here; os-release says $(
+    fail unknown-os "none of rehash_ca_certificates.sh, update-ca-certificates with $debian_store and update-ca-trust with $rhel_trust/source/anchors is here; os-release says $(
       sed -n 's/^PRETTY_NAME=//p' /etc/os-release 2>/dev/null || :)"
   fi
+  aside_folder=$store
+  [ "$family" != rhel ] || aside_folder=$rhel_trust
 }

@@ -31,11 +31,12 @@ examine() {
   files=
   if [ "$where" = everywhere ]; then
     holders=
-    for file in "$links"/* "$debian_store"/* "$debian_store"/*/*; do
+    for file in $places; do
       # Hash links are second names of files that are here too.
       case ${file##*/} in ????????.[0-9]*) [ ! -L "$file" ] || continue ;; esac
-      case $file in "$bundle" | *.new) continue ;; esac
-      [ -f "$file" ] || continue
+      [ "$file" != "$bundle.new" ] || continue
+      # shellcheck disable=SC3013
+      if [ ! -f "$file" ] || [ "$file" -ef "$bundle" ]; then continue; fi
       # Adding to a list costs less than adding an argument.
       case $file in *"$newline"*) set -- "$@" "$file" ;; *) files=$files$file$newline ;; esac
     done
@@ -150,7 +151,8 @@ report_others() {
   for holder in $holders; do
     among "${holder%% *}" "$1" || continue
     file=${holder#* } name=${holder##*/}
-    # What update-ca-certificates links to in its store is a holder itself.
+    # What the system's tool makes a link to, or a copy of, is a holder itself.
+    case $file in "$extracted_folder"/*) continue ;; esac
     # shellcheck disable=SC3013
     if [ "${file%/*}" = "$links" ] && [ "$file" -ef "$debian_store/${name%.pem}.crt" ]; then continue; fi
     case $name in tkc-registry-*) [ -L "$file" ] || continue ;; esac

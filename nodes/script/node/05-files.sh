@@ -39,12 +39,17 @@ pem() {
   pem=$pem$newline$rest$newline'-----END CERTIFICATE-----'
 }
 
-# Writes the files of $to_write, aside under names that no rehash looks at.
+# label FILES: gives them the labels that SELinux has for their places, where a node has it.
+label() {
+  ! command -v restorecon >/dev/null 2>&1 || restorecon "$@" </dev/null >/dev/null 2>&1 9>&- || :
+}
+
+# Writes the files of $to_write, aside where no rehash looks at them.
 write_files() {
   for certificate in $wanted; do
     split_certificate "$certificate"
     among "$name" "$to_write" || continue
-    aside=$store/.$name.new
+    aside=$aside_folder/.$name.new
     asides=$asides$aside$newline
     pem "$body"
     printf '%s\n' "$pem" >"$aside" || not_written "$store/$name$extension"
@@ -53,7 +58,8 @@ write_files() {
   # shellcheck disable=SC2086
   sync $asides || not_written "$store"
   for name in $to_write; do
-    mv -f "$store/.$name.new" "$store/$name$extension" || not_written "$store/$name$extension"
+    mv -f "$aside_folder/.$name.new" "$store/$name$extension" || not_written "$store/$name$extension"
+    label "$store/$name$extension"
   done
   asides=
 }
@@ -67,7 +73,7 @@ remove_files() {
   done
   set +f
   # What a run that was killed put aside.
-  for file in "$store"/.tkc-registry-*.new "$links"/.tkc-registry-*.new "${bundle%/*}"/.tkc-registry-bundle.*; do
+  for file in "$aside_folder"/.tkc-registry-*.new "$links"/.tkc-registry-*.new "${bundle%/*}"/.tkc-registry-bundle.*; do
     if [ -f "$file" ] || [ -L "$file" ]; then gone=$gone$file$newline; fi
   done
   set -f

@@ -41,6 +41,7 @@ place_files() {
   for file in $to_place; do
     name=${file##*/}
     mv -f "${file%/*}/.${name%.crt}.new" "$file" || not_written "$file"
+    label "${file%/*}" "$file"
   done
   asides='' changed=true touched=yes
 }

@@ -71,6 +71,9 @@ rebuild() {
       rm -f "$bundle.new"
       captured timeout 300 update-ca-certificates || fail rehash-failed "update-ca-certificates failed" "$output"
       ;;
+    rhel)
+      captured timeout 300 update-ca-trust extract || fail rehash-failed "update-ca-trust failed" "$output"
+      ;;
   esac
 }
 
@@ -81,7 +84,9 @@ change_store() {
   write_files
   remove_files "$1"
   make_links "$stored"
+  find_extracted
   drop_links
+  drop_extracted
   # Whoever rebuilds the bundle at the same time may have read the folder before we wrote to it.
   for _ in 1 2 3; do
     edit_bundle

@@ -19,7 +19,7 @@ split_edit() {
 
 # plan_edits CERTIFICATES STALE: sets $edits to what has to happen to the bundle for CERTIFICATES to be in it, and those
 # of STALE to be gone. A line has a sign and how often the certificate is to be there: "+" adds what is missing, "-" cuts
-# what is too much, "=" both. As often as there are files with it, as the system's tool would have it; the copies of
+# what is too much, "=" both. As often as there are files with it, as most systems' tools would have it; the copies of
 # others are not counted, and stay. Also sets $before to what was there before us.
 plan_edits() {
   edits='' done='' before=''
@@ -37,7 +37,7 @@ plan_edits() {
 plan_edit() {
   edit=$1 same_name=${1%% *} same=${1#* } same=${same%% *}
   count_of "$same_name" "$in_bundle"
-  there=$count base=$count ours='' fresh=0 standing=0 going=0 fed=no redo=''
+  there=$count base=$count ours='' fresh=0 standing=0 going=0 fed=no shared=no redo=''
   for certificate in $2; do
     split_certificate "$certificate"
     if [ "$digest" != "$same" ] || among "$name" "$ours"; then continue; fi
@@ -65,6 +65,7 @@ plan_edit() {
     going=$((going + 1))
     ! feeds_bundle "$name" || fed=yes
   done
+  [ "$family" != rhel ] || shared=$fed
   ! among "bundle $same" "$before" || fed=yes
   IFS=' '
   # shellcheck disable=SC2086
@@ -99,6 +100,8 @@ plan_edit() {
   if [ -z "$target" ]; then
     target=$staying
     if [ "$fed" = yes ] && [ $((base - going + fresh)) -gt "$staying" ]; then target=$((base - going + fresh)); fi
+    # update-ca-trust makes one copy of ours and theirs.
+    if [ "$shared" = yes ] && [ "$target" -eq 0 ]; then target=1; fi
   fi
   sign=-
   if [ "$wanted_here" -gt 0 ]; then sign='='; fi
@@ -112,8 +115,11 @@ feeds_bundle() {
     [ "${holder%% *}" = "$1" ] || continue
     case ${holder#* } in
       */tkc-registry-*) ;;
-      "$links"/*.pem) return 0 ;;
+      "$links"/*.pem) [ "$family" = rhel ] || return 0 ;;
       "$debian_store"/*.crt) [ "$family" = photon ] || return 0 ;;
+      # Beside these it takes nothing that begins with BEGIN CERTIFICATE but its own format.
+      "$rhel_trust"/source/anchors/* | "$rhel_defaults"/anchors/*) return 0 ;;
+      "$rhel_trust"/source/*.p11-kit | "$rhel_defaults"/*.p11-kit) return 0 ;;
     esac
   done
   return 1
@@ -138,14 +144,18 @@ pem_in_awk='
     for (; length(text) > 64; text = substr(text, 65)) lines = lines substr(text, 1, 64) "\n"
     return "-----BEGIN CERTIFICATE-----\n" lines text "\n-----END CERTIFICATE-----\n"
   }
-  # Sets block to its base64, raw to its lines, from and number to the first and the last of them.
-  function next_block(file,   line, inside) {
+  # Sets block to its base64, raw to its lines, from and number to the first and the last of them, and above to the first
+  # line of the blank line and the name in a comment that update-ca-trust writes before it.
+  function next_block(file,   line, inside, blank, name) {
     while ((getline line < file) > 0) {
       number++
+      if (line == "") blank = number
+      if (line ~ /^# /) name = number
       if (line ~ /^-/) torn = (line !~ /^-----END .*-----[ \t\r]*$/)
       if (line ~ /^-----BEGIN CERTIFICATE-----[ \t\r]*$/) {
         inside = 1
         from = number
+        above = (name == number - 1 && (name == 1 || blank == name - 1)) ? (name == 1 ? 1 : blank) : from
         block = ""
         raw = line "\n"
       } else if (line ~ /^-----BEGIN /) {
@@ -211,7 +221,8 @@ try_edit() {
         if (!(block in edit)) continue
         which = edit[block]
         count[which]++
-        lines[which, count[which]] = from "," number
+        # The blank line after the first would be the first.
+        lines[which, count[which]] = above "," number "d" (above == 1 && from > 1 ? ";" number + 1 "{/^$/d;}" : "")
         exact[which, count[which]] = (raw == as_pem(block))
       }
       if (torn || blocks == 0) print "torn"
@@ -239,7 +250,7 @@ END
     case $line in
       torn) torn=yes ;;
       'add '*) additions=$additions${line#* }$newline ;;
-      'cut '*) cuts="$cuts${line#* }d$newline" ;;
+      'cut '*) cuts=$cuts${line#* }$newline ;;
       'lines '*) lines=${line#* } ;;
     esac
   done

@@ -1,8 +1,10 @@
 # plan_links CERTIFICATES: sets $links_to_be to the list of "<hash> <name>" of the hash links by which OpenSSL finds
 # them, as the system's tool would make them: none where another file with the same certificate has one. Without the
-# program openssl there are none, for then the tool makes none either.
+# program openssl there are none, for then the tool makes none either. update-ca-trust makes some to copies of its own,
+# which OpenSSL does not need to find a certificate in the bundle.
 plan_links() {
   links_to_be='' done=''
+  [ "$family" != rhel ] || return 0
   command -v openssl >/dev/null 2>&1 || return 0
   for certificate in $1; do
     split_certificate "$certificate"
@@ -41,6 +43,7 @@ has_holder() {
 
 # Whether the system's tool would make a hash link to a file.
 is_linkable() {
+  [ "$family" != rhel ] || return 1
   case $1 in
     "$links"/*/*) return 1 ;;
     "$links"/*.pem | "$links"/*.crt | "$links"/*.cer) return 0 ;;
@@ -80,10 +83,39 @@ make_links() {
   done
 }
 
+# Where somebody else ran update-ca-trust, it made files of its own with our certificates, and Go reads them: sets
+# $extracted to the list of those whose certificates nobody has any more.
+find_extracted() {
+  extracted=
+  for edit in $edits; do
+    split_edit "$edit"
+    [ "$sign $target" = '- 0' ] || continue
+    for holder in $holders; do
+      case $holder in "$name $extracted_folder/"*) extracted=$extracted${holder#* }$newline ;; esac
+    done
+  done
+}
+
+# After the links to them, by which an interrupted run finds its way.
+drop_extracted() {
+  [ -n "$extracted" ] || return 0
+  # shellcheck disable=SC2086
+  rm -f $extracted
+  sync "$extracted_folder" || not_written "$extracted_folder"
+}
+
 # is_dead LINK: whether it leads to a file of ours that is gone, whose name $dead is then. That proves it ours: no record
-# could, for the system's tool gives the numbers anew.
+# could, for the system's tool gives the numbers anew. Or it leads to one of $extracted, and $dead is empty.
 is_dead() {
-  if [ -e "$1" ] || [ ! -L "$1" ]; then return 1; fi
+  [ -L "$1" ] || return 1
+  dead=
+  if [ -e "$1" ]; then
+    for copy in $extracted; do
+      # shellcheck disable=SC3013
+      if [ "$1" -ef "$copy" ]; then return 0; fi
+    done
+    return 1
+  fi
   dead=$(readlink "$1")
   dead=${dead##*/}
   case $dead in tkc-registry-*) dead=${dead%.*} ;; *) return 1 ;; esac
@@ -94,7 +126,7 @@ is_dead() {
 # certificate is without a link because this one had it: then it gets this one.
 drop_links() {
   set +f
-  set -- "$links"/????????.[0-9]*
+  set -- "$links"/????????.[0-9]* "$extracted_folder"/????????.[0-9]*
   set -f
   for link in "$@"; do
     is_dead "$link" || continue

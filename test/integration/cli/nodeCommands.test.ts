@@ -9,7 +9,8 @@ import * as path from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import { namedContexts } from "../../../kubernetes/client";
 import { writePin } from "../../../kubernetes/pins";
-import type { PinWriter } from "../../../nodes/operations/operations";
+import { reachProblem } from "../../../nodes/operations/problems";
+import type { PinWriter, ReachGuard } from "../../../nodes/operations/operations";
 import { controlPlaneOf } from "../../../nodes/operations/controlPlane";
 import { nodeReader } from "../../../nodes/operations/ready";
 import { type InstalledReport, parseCaReport } from "../../../nodes/protocol/report";
@@ -25,14 +26,14 @@ import { throughPod } from "../../../nodes/routes/relay";
 import { transportFor } from "../../../nodes/routes/transportFor";
 import { certificateFileName, nodeScript } from "../../../nodes/script/script";
 import { Outcomes } from "../../../nodes/service/outcomes";
-import { type CanaryPuller, NodeService } from "../../../nodes/service/service";
+import { type CanaryPuller, NodeService, type ServedWave } from "../../../nodes/service/service";
 import { serviceCommand, serviceFolder } from "../../../nodes/service/serviceProtocol";
 import { readCredentials, secretReader } from "../../../nodes/ssh/key";
 import { SessionPool } from "../../../nodes/ssh/pool";
 import { planProblem } from "../../../plan/problems";
-import { UserError } from "../../../support/errors";
 import { caFingerprints } from "../../../vsphere/identity";
 import { packageRoot } from "../../../support/build";
+import { UserError } from "../../../support/errors";
 import { nodeArguments } from "../command";
 import { FakeApi } from "../kubernetes/fakeApi";
 import { unusedPort } from "../net/server";
@@ -78,6 +79,9 @@ const stack = pinName({ owner, id });
 
 const notePin: PinWriter = async (target, name, hostKey) =>
   writePin(await namedContexts()(target.clusterContext), target, name, hostKey);
+
+/** Nodes that reach all registries. */
+const reached: ReachGuard = { all: () => Promise.resolve(), one: () => Promise.resolve([]) };
 
 /** A command that the program serves, as the engine runs it. */
 const borrowed = (words: string, environment: NodeJS.ProcessEnv): Promise<Run> =>
@@ -160,12 +164,16 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       unreachable = "fail",
       former,
       repeats,
+      reach = reached,
+      waves = [],
     }: {
+      waves?: readonly ServedWave[];
       known?: readonly Certificate[];
       readyTimeout?: number;
       unreachable?: UnreachablePolicy;
       former?: string | undefined;
       repeats?: string | undefined;
+      reach?: ReachGuard;
     } = {},
   ): Promise<void> => {
     await stop();
@@ -179,6 +187,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       ...{
         stack: { owner, id },
         nodes: [{ target: served, former, repeats: Promise.resolve(repeats) }],
+        waves,
         readyTimeout,
       },
       certificates: new Map(known.map((each) => [each.sha256, each])),
@@ -188,6 +197,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
         notePin,
         controlPlane: controlPlaneOf(context),
         pullOnCanary,
+        reach,
       },
       unreachable,
       outcomes: new Outcomes(),
@@ -378,6 +388,28 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     }
   });
 
+  it("write nothing on a node where any of the run's does not reach the registry, or this one does not", async () => {
+    const problem = reachProblem(
+      "node-registry-unreachable",
+      { subject: "nodes node-1, node-2", seen: "there is no route to harbor.example:8443 from there" },
+      ...(["direct", "registries[0].requireReachable"] as const),
+    );
+    const refuse = (): Promise<never> => Promise.reject(new UserError(problem));
+    const before = root.snapshot(true);
+    for (const reach of [
+      { ...reached, all: refuse },
+      { ...reached, one: refuse },
+    ]) {
+      await serve(target(), { reach });
+      const { code, stdout, stderr } = await apply();
+      assert.deepEqual([code, stdout], [1, ""]);
+      assert.match(stderr, /nodes node-1, node-2: there is no route to .*\[node-registry-unreachable\]/);
+      assert.deepEqual(root.snapshot(true), before);
+    }
+    await serve(target(), { reach: { ...reached, one: () => Promise.resolve(["it may come later"]) } });
+    assert.match((await succeed(apply())).stderr, /^it may come later$/m);
+  });
+
   it("say so when the program is no longer there", async () => {
     const folder = serviceFolder(id, process.env);
     const client = fs.readFileSync(path.join(folder, "client"));
@@ -417,6 +449,24 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     assert.equal(pulled.length, 1);
   });
 
+  it("wait at the end of a wave where anything was done in it, with curl and without", async () => {
+    const wave = (number: number, works: boolean, pauseSeconds = 0.2): ServedWave => ({
+      ...{ wave: number, pauseSeconds, works: Promise.resolve(works) },
+    });
+    await serve(target(), { waves: [wave(1, true), wave(2, false, 1e6), wave(3, true, 0)] });
+    const end = (number: number): Promise<Run> =>
+      succeed(borrowed(`wave ${number}`, { TKC_REGISTRY_ID: id }));
+    const said = "wave 1 is done; the next begins in 0.2 s\n";
+    assert.deepEqual(await end(1), { code: 0, stdout: "", stderr: said });
+    for (const number of [2, 3]) assert.deepEqual(await end(number), { code: 0, stdout: "", stderr: "" });
+    const service = serviceFolder(id, process.env);
+    const bare = command("v1 wave 1", { TKC_REGISTRY_ID: id, TKC_REGISTRY_SERVICE: service });
+    assert.equal((await succeed(bare)).stderr, said);
+    const unknown = await borrowed("wave 4", { TKC_REGISTRY_ID: id });
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.stderr, /command "wave 4"/);
+  });
+
   it("are served to nobody else, and for one run of a stack at a time", async () => {
     const folder = serviceFolder(id, process.env);
     const mode = (file: string): number => fs.statSync(path.join(folder, file)).mode & 0o777;
@@ -425,7 +475,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       NodeService.start({
         ...{ stack: { owner, id }, nodes: [], readyTimeout: 1, certificates: new Map() },
         ...{ inSession: pool!.use, readNode: nodeReader(namedContexts()), notePin, unreachable: "fail" },
-        ...{ controlPlane: controlPlaneOf(namedContexts()), pullOnCanary },
+        ...{ controlPlane: controlPlaneOf(namedContexts()), reach: reached, pullOnCanary },
         outcomes: new Outcomes(),
       });
     await assert.rejects(again(), /another run of it is going on/);

@@ -112,6 +112,26 @@ describe("the check before a destroy", { skip: sshdImpossible() }, () => {
     assert.deepEqual(changing, []);
   });
 
+  it("logs in to no node that the removal will leave alone, and names it", async () => {
+    nodes("w1", "w2");
+    const exclude = "kubernetes.io/os=windows";
+    api.node("win", {
+      metadata: { name: "win", uid: "uid-of-win", labels: { "kubernetes.io/os": "windows" } },
+      status: { nodeInfo: { osImage: "Windows Server 2022", machineID: "WIN" } },
+    });
+    const logins = server.logins;
+    const more = { TKC_REGISTRY_SELECTIONS: JSON.stringify([{}, { exclude }]) };
+    const said = await passes(check({}, { more }));
+    assert.match(said, /^checked before anything is taken down: 2 nodes of tkc-cluster-1$/m);
+    assert.match(
+      said,
+      /^win: left out by nodes\.exclude \(kubernetes\.io\/os=windows\), and so left alone$/m,
+    );
+    assert.equal(server.logins, logins + 2);
+    // It is no node that could be checked.
+    assert.deepEqual((await refused(check())).codes, ["node-os"]);
+  });
+
   it("says which login has ended, and how it is renewed", async () => {
     nodes("w1");
     for (const context of ["ns1", "tkc-cluster-1"] as const) api.fail(context, 401, "Unauthorized");

@@ -432,7 +432,7 @@ describe("a cluster through a kubeconfig context", () => {
         ],
       },
     };
-    const [node] = await discoverNodes(await open());
+    const [node] = (await discoverNodes(await open())).nodes;
     assert.deepEqual(
       [node!.name, node!.address, node!.role, node!.ready],
       ["worker-1", "198.18.1.12", "worker", true],

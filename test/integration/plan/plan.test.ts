@@ -5,6 +5,7 @@ import type { Settings } from "../../../config/settings";
 import { pinName } from "../../../nodes/protocol/spec";
 import { planDigest } from "../../../plan/digest";
 import { type Plan, makePlan } from "../../../plan/plan";
+import { podSpec } from "../../../plan/podTemplate";
 import type { PreviousState, RecordedNode } from "../../../state/previousState";
 import { recordedNode } from "../../unit/state/state";
 import type { RecordedIdentity } from "../../../state/records";
@@ -397,15 +398,145 @@ describe("the plan", () => {
     );
   });
 
-  it("refuses nodes of a system that it doesn't know, each by name, and warns of those that aren't Ready", async () => {
+  /** As kubelets of Windows write it: their machine id is a host's name. */
+  const windows = (name: string, address: string): object =>
+    node(name, address, {
+      ...{ os: "Windows Server 2022 Datacenter", machineId: name.toUpperCase() },
+      labels: { "kubernetes.io/os": "windows" },
+    });
+  const linux = { labels: { "kubernetes.io/os": "linux", pool: "a" } };
+
+  it("refuses nodes of a system that it doesn't know, in one line, with the setting that leaves them out", async () => {
     world.listNodes(
-      node("w1", "198.18.1.11", { os: "Windows Server 2022" }),
-      node("w2", "198.18.1.12", { os: "Talos" }),
+      ...[windows("win1", "198.18.1.11"), windows("win2", "198.18.1.12")],
+      node("w1", "198.18.1.13", linux),
     );
+    assert.deepEqual(await refused(), [
+      '[node-os] nodes win1, win2: they run "Windows Server 2022 Datacenter", and only Linux has a trust store that is known. To leave such nodes out, set `nodes.exclude: "kubernetes.io/os=windows"` [node-os]',
+    ]);
+    const excluding = (await refused(settings({ nodes: { select: "!gone", exclude: "pool=b" } }))).join();
+    assert.match(excluding, /set `nodes\.select: "!gone,kubernetes\.io\/os!=windows"`/);
+    world.listNodes(node("w1", "198.18.1.11", { os: "Windows Server 2019" }), node("w2", "198.18.1.12"));
+    assert.match(
+      (await refused()).join("\n"),
+      /^\[node-os\] node w1: it runs "Windows Server 2019", .* give them a label of their own \(`kubectl label node w1 trust=none`\), and set `nodes\.exclude: "trust=none"`/,
+    );
+  });
+
+  it("works on a cluster with Windows nodes that are left out, and says which, whatever they are like", async () => {
+    const unlike = { ...windows("win2", ""), status: { nodeInfo: { osImage: "Windows" } } };
+    world.listNodes(windows("win1", "198.18.1.11"), unlike, node("w1", "198.18.1.11", linux));
+    for (const chosen of [{ exclude: "kubernetes.io/os=windows" }, { select: "pool in (a)" }]) {
+      const { nodes, excluded, facts, warnings, gone, selections } = await run(settings({ nodes: chosen }));
+      assert.deepEqual(
+        nodes.map((each) => each.node.name),
+        ["w1"],
+      );
+      assert.deepEqual([warnings, gone, selections], [[], [], [chosen]]);
+      const [[name, selector]] = Object.entries(chosen) as [[string, string]];
+      const by = `nodes.${name} (${selector})`;
+      assert.deepEqual(
+        excluded.map((each) => [each.name, each.by]),
+        [
+          ["win1", by],
+          ["win2", by],
+        ],
+      );
+      assert.ok(facts.includes(`left out by ${by}: win1, win2`), facts.join("\n"));
+    }
+    assert.match(
+      (await refused(settings({ nodes: { exclude: "pool=a", select: "pool" } }))).join("\n"),
+      /^\[no-nodes\] context tkc-cluster-1: its 3 nodes are all left out\. Correct `nodes\.select`/,
+    );
+  });
+
+  it("takes a node that an earlier run did and that is left out now out of the stack, and says so", async () => {
+    world.listNodes(node("w1", "198.18.1.11"), node("w2", "198.18.1.12", { labels: { pool: "b" } }));
+    const last: PreviousState = {
+      ...nothing,
+      nodes: new Map(["w1", "w2"].map((name) => [name, recordedNode({ uid: `uid-of-${name}` })])),
+      identity: { id: "5d1b5d2e-0f0c-4d6f-9a3e-2f7c1b1f0a11", former: undefined },
+    };
+    const plan = await run(settings({ nodes: { exclude: "pool=b", inspect: false } }), last);
     assert.deepEqual(
-      (await refused()).map((line) => line.replace(/, and .*/, "")),
-      ['[node-os] node w1: it runs "Windows Server 2022"', '[node-os] node w2: it runs "Talos"'],
+      plan.gone.map(({ node: name, action, restart }) => [name, action, restart]),
+      [["w2", "remove", true]],
     );
+    assert.ok(
+      plan.warnings.includes("left out from now on, so that our CAs are removed from it: w2"),
+      plan.warnings.join("\n"),
+    );
+    assert.deepEqual(plan.selections, [{}, { exclude: "pool=b" }]);
+  });
+
+  it("keeps the pods of a Deployment to nodes that are not left out, and says so only then", async () => {
+    world.listNodes(node("w1", "198.18.1.11", linux), windows("win1", "198.18.1.12"));
+    const given = settings({ nodes: { select: "pool", exclude: "kubernetes.io/os=windows,spot!=x" } });
+    world.cluster.received.length = 0;
+    const { deployments, facts } = await run(given);
+    const [plan] = [...deployments.values()];
+    const pool = { key: "pool", operator: "Exists" };
+    const nodeAffinity = {
+      requiredDuringSchedulingIgnoredDuringExecution: {
+        nodeSelectorTerms: [
+          { matchExpressions: [pool, { key: "kubernetes.io/os", operator: "NotIn", values: ["windows"] }] },
+          { matchExpressions: [pool, { key: "spot", operator: "In", values: ["x"] }] },
+        ],
+      },
+    };
+    assert.deepEqual(podSpec(plan!.pod).affinity, { nodeAffinity });
+    assert.match(
+      facts.join("\n"),
+      /^deployment default\/\S+ waits for all nodes .* its pods are kept to these/m,
+    );
+    // The API server is asked whether it would admit this pod, and no other.
+    const tried = world.cluster.received.find(({ url }) => url.endsWith("/pods?dryRun=All"))!;
+    const { spec } = JSON.parse(tried.body) as { spec: { affinity: object } };
+    assert.deepEqual(spec.affinity, { nodeAffinity });
+    world.reset();
+    const all = await run();
+    assert.ok(!("affinity" in podSpec([...all.deployments.values()][0]!.pod)));
+    assert.doesNotMatch(all.facts.join("\n"), /kept to these/);
+  });
+
+  it("orders the workers by waves, and has the digest of earlier runs where there are none", async () => {
+    const nodes = { inspect: false };
+    world.listNodes(
+      node("w1", "198.18.1.11", { labels: { pool: "b" } }),
+      node("w2", "198.18.1.12", { labels: { pool: "a" } }),
+      node("w3", "198.18.1.13"),
+    );
+    const order = async (plan: Plan): Promise<unknown[]> =>
+      (await plan.order).map(({ node: { name }, after, gate }) => [name, after, gate?.wave]);
+    const waves = ["pool=a", { select: "pool=b", pauseSeconds: 5 }];
+    const plan = await run(settings({ nodes, rollout: { waves } }));
+    assert.deepEqual(await order(plan), [
+      ["w2", [], undefined],
+      ["w1", ["w2"], 1],
+      ["w3", ["w1"], 2],
+    ]);
+    assert.deepEqual(await Promise.all(plan.nodes.map(async ({ change }) => (await change).turn)), [1, 2, 3]);
+    assert.match(
+      plan.facts.join("\n"),
+      /^waves: 1 \(pool=a\): 1 worker, 1 at once; 2 \(pool=b\): .*, then 5 s; last: /m,
+    );
+    const without = await run(settings({ nodes }));
+    assert.deepEqual([[...plan.waveEnds.keys()], without.waveEnds.size], [[1, 2], 0]);
+    assert.equal(
+      await (
+        await run(settings({ nodes, rollout: { pauseSeconds: 5 } }))
+      ).digest,
+      await without.digest,
+    );
+    const digests = await Promise.all(
+      [plan, without, await run(settings({ nodes: { ...nodes, exclude: "pool=none" } }))].map(
+        (each) => each.digest,
+      ),
+    );
+    assert.equal(new Set(digests).size, 3);
+  });
+
+  it("warns of nodes that aren't Ready", async () => {
     world.listNodes(node("w1", "198.18.1.11", { ready: false }), node("w2", "198.18.1.12"));
     assert.deepEqual((await run()).warnings, ["not Ready at the moment: w1"]);
   });
@@ -413,14 +544,14 @@ describe("the plan", () => {
   it("refuses nodes whose container runtime is not containerd, each by name", async () => {
     world.listNodes(
       node("w1", "198.18.1.11", { runtime: "docker://20.10.7" }),
-      node("w2", "198.18.1.12", { runtime: "cri-o://1.24.1", os: "Talos" }),
+      node("w2", "198.18.1.12", { runtime: "cri-o://1.24.1", os: "Windows Server 2019" }),
       node("w3", "198.18.1.13"),
     );
     assert.deepEqual(
       (await refused()).map((line) => line.replace(/, and .*/, "")),
       [
+        '[node-os] node w2: it runs "Windows Server 2019"',
         '[node-runtime] node w1: its container runtime is "docker://20.10.7"',
-        '[node-os] node w2: it runs "Talos"',
         '[node-runtime] node w2: its container runtime is "cri-o://1.24.1"',
       ],
     );
@@ -540,6 +671,13 @@ describe("the plan", () => {
       { ...plan, nodes: [...plan.nodes].reverse() },
     ])
       assert.equal(await planDigest(same, trust), first);
+    // What the settings of before had of the jumpbox is all that counts where the later ones are as by default.
+    const own = { ...plan, jumpbox: { create: true, replaces: undefined } };
+    const ofJumpbox = (jumpbox: object): Promise<string> =>
+      planDigest(own, { ...trust, jumpbox: jumpbox as typeof trust.jumpbox });
+    const { name, image, install } = trust.jumpbox;
+    assert.equal(install, true);
+    assert.equal(await ofJumpbox(trust.jumpbox), await ofJumpbox({ name, image }));
     const [node] = plan.nodes;
     const others = [
       { ...plan, nodes: plan.nodes.slice(1) },
@@ -554,6 +692,8 @@ describe("the plan", () => {
       ...(await Promise.all(others.map((other) => planDigest(other, trust)))),
       await (await run(settings({ nodes: { readyTimeoutSeconds: 60 } }))).digest,
       await (await run(settings({ trust: "auto" }))).digest,
+      await ofJumpbox({ ...trust.jumpbox, install: false }),
+      await ofJumpbox({ ...trust.jumpbox, pullSecret: "mirror" }),
     ];
     assert.equal(new Set(digests).size, digests.length);
   });
@@ -647,6 +787,39 @@ describe("the plan", () => {
       (await refused()).join("\n"),
       /^\[jumpbox-refused\] setting tkc-registry:access: .*no pods here.*`access: bastion`/,
     );
+  });
+
+  it("refuses a jumpbox whose pull secret is not there, or has no login for its image", async () => {
+    const jumpbox = {
+      image: `mirror.example:5000/tools/relay@sha256:${"a".repeat(64)}`,
+      pullSecret: "mirror",
+    };
+    const secret = "GET /api/v1/namespaces/ns1/secrets/mirror";
+    const config = (host: string): object => ({
+      type: "kubernetes.io/dockerconfigjson",
+      data: { ".dockerconfigjson": base64(JSON.stringify({ auths: { [host]: { auth: base64("a:b") } } })) },
+    });
+    const wanted = (): Settings => settings({ jumpbox });
+    const table: [object | undefined, RegExp][] = [
+      [undefined, /there is no secret ns1\/mirror .*--docker-server=mirror\.example:5000/],
+      [{ type: "Opaque", data: {} }, /is of the type Opaque/],
+      [config("mirror.example"), /has no login for mirror\.example:5000/],
+      [config("mirror.example:5000/other"), /has no login for/],
+    ];
+    for (const [body, expected] of table) {
+      if (body !== undefined) world.ofSupervisor[secret] = { body };
+      const [problem, ...others] = await refused(wanted());
+      assert.match(problem!, /^\[jumpbox-pull-secret\] setting tkc-registry:jumpbox\.pullSecret: /);
+      assert.match(problem!, expected);
+      assert.deepEqual(others, []);
+    }
+    for (const host of ["mirror.example:5000", "https://mirror.example:5000/v2/", "*.example:5000"]) {
+      world.ofSupervisor[secret] = { body: config(host) };
+      await run(wanted());
+    }
+    // Who may not read it is told by the kubelet.
+    world.ofSupervisor[secret] = { status: 403, body: { kind: "Status", message: "no" } };
+    await run(wanted());
   });
 
   it("refuses a Secret or Deployment that no update makes what is wanted", async () => {

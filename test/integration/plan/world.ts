@@ -30,13 +30,14 @@ interface Unusual {
   readonly machineId?: string;
   readonly runtime?: string;
   readonly architecture?: string;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 const machineIdOf = (name: string): string => Buffer.from(name.padEnd(16, "-")).toString("hex").slice(0, 32);
 
 /** A Node as the API server has it. */
 export const node = (name: string, address: string, change: Unusual = {}): object => ({
-  metadata: { name, uid: `uid-of-${name}`, labels: {} },
+  metadata: { name, uid: `uid-of-${name}`, labels: change.labels ?? {} },
   status: {
     addresses: [{ type: "InternalIP", address }],
     conditions: [{ type: "Ready", status: change.ready === false ? "False" : "True" }],

@@ -55,11 +55,11 @@ describe("a node whose command fails", { skip }, () => {
         ...{ port: 22, user: "u", access: { kind: "direct" }, clusterContext: "c" },
         sshKey: { from: "file", path: "k" },
       };
-      const node = (name: string, role: string, after: string[] = []) => {
+      const node = (name: string, role: string) => {
         const known = { name, uid: "uid-" + name, machineId: "m", address: "10.0.0.1" };
         const target = { ...known, ...connection };
         return {
-          ...{ node: { ...known, role, osImage: "o", ready: true, pins: {} }, after, target, nonce: "n" },
+          ...{ node: { ...known, role, osImage: "o", ready: true, pins: {}, labels: {} }, target, nonce: "n" },
           command: nodeCommand(target, { ...common, certificates, trustMode: "system", scriptSha256: "s" }),
           change: Promise.resolve({ node: name, reasons: [], action: "none", restart: false }),
           repeats: Promise.resolve(undefined),
@@ -70,9 +70,12 @@ describe("a node whose command fails", { skip }, () => {
         ...{ connection, hostKeys: {}, removal: { unreachable: "fail", restart: true } },
         ...{ readyTimeoutSeconds: 300, owner: "o", id: ${JSON.stringify(id)} },
       } as const;
+      const plans = [node("cp-1", "control-plane"), node("bad-1", "worker"), node("w-1", "worker")];
       const nodes = new TrustedNodes("c1", {
         ...common,
-        nodes: [node("cp-1", "control-plane"), node("bad-1", "worker", ["cp-1"]), node("w-1", "worker", ["cp-1"])],
+        nodes: plans,
+        order: plans.map(({ node }) => ({ node, after: node.name === "cp-1" ? [] : ["cp-1"] })),
+        canary: {},
         ...{ certificates, script: { text: "s", sha256: "s" } },
       });
       const later = new local.Command("later", { create: "echo later" }, { dependsOn: [nodes] });

@@ -24,11 +24,15 @@ describe("the arguments of the components", () => {
           supervisorContext: "ns1",
           clusterContext: "tkc-cluster-1",
         },
-        ...{ jumpbox: { name: "prod-jumpbox", image: "ubuntu:latest" }, access: "jumpbox" },
+        ...{ jumpbox: { name: "prod-jumpbox", image: "ubuntu:latest", install: true }, access: "jumpbox" },
       },
     );
     assert.deepEqual(settings.registries[0]?.credentials, { from: "dockerConfig" });
-    assert.deepEqual(parse({ jumpbox: { image: "u:1" } }).jumpbox, { name: "prod-jumpbox", image: "u:1" });
+    assert.deepEqual(parse({ jumpbox: { image: "u:1" } }).jumpbox, {
+      name: "prod-jumpbox",
+      image: "u:1",
+      install: true,
+    });
     assert.equal(parse({ jumpbox: { name: "mine" } }).jumpbox.name, "mine");
   });
 

@@ -13,12 +13,20 @@ export const everySetting = {
   unreachableNodes: "skip",
   trust: "auto",
   restartOnRemoval: false,
-  jumpbox: { name: "box", image: "registry.example.com/tools/ubuntu:24.04" },
+  jumpbox: {
+    ...{ name: "box", image: `registry.example.com/tools/ubuntu@sha256:${sha256}` },
+    ...{ pullSecret: "mirror", install: false },
+  },
   nodes: {
     ...{ user: "root", sshKeyFile: "key", hostKeys: { "node-1": hostKey }, workersAtOnce: 2 },
     ...{ inspect: false, readyTimeoutSeconds: 60 },
+    ...{ select: "pool in (a,b)", exclude: "kubernetes.io/os=windows" },
   },
-  rollout: { canary: { image: "a.example.com/x/canary:1" } },
+  rollout: {
+    waves: ["pool=a", { select: "pool=b", workersAtOnce: 1, pauseSeconds: 60 }],
+    pauseSeconds: 10,
+    canary: { image: "a.example.com/x/canary:1" },
+  },
   registries: [
     { host: "a.example.com", ca: { from: "file", path: "ca.pem" }, credentials: { from: "dockerConfig" } },
     {
@@ -31,6 +39,7 @@ export const everySetting = {
       host: "[fd00::1]:5000",
       ca: { from: "inline", pem: "-----BEGIN", sha256 },
       credentials: { from: "none" },
+      requireReachable: false,
     },
   ],
   passwords: { "10.0.0.1:8443": "hunter2-in-settings" },

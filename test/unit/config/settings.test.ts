@@ -36,7 +36,7 @@ test("three settings are enough, and the defaults are those of the manual proced
   const { trust, pullSecrets, deployments } = parse();
   assert.equal(trust.supervisorContext, "ns1");
   assert.equal(trust.clusterContext, "tkc-cluster-1");
-  assert.deepEqual(trust.jumpbox, { name: "jumpbox-ubuntu", image: "ubuntu:latest" });
+  assert.deepEqual(trust.jumpbox, { name: "jumpbox-ubuntu", image: "ubuntu:latest", install: true });
   assert.equal(trust.nodes.user, "vmware-system-user");
   assert.equal(pullSecrets.length, 1);
   const { name, namespaces, defaultServiceAccount } = pullSecrets[0]!;
@@ -298,4 +298,47 @@ test("a setting of ours in a namespace that is nearly the project's is told, and
     "setting TKC-Registry:adopt: the project is tkc-registry. Write `tkc-registry:adopt`, if that is what is meant, or remove it [unknown-setting]",
   ]);
   assert.throws(() => parseSettings(minimal, new Set(), undefined, problems), /tkc-registy:cluster/);
+});
+
+test("label selectors are checked, and a wave is one alone or with what differs in it", () => {
+  const { nodes, rollout } = parse({
+    nodes: { select: "pool in (a,b)", exclude: "kubernetes.io/os=windows" },
+    rollout: { waves: ["pool=a", { select: "pool=b", workersAtOnce: 2, pauseSeconds: 0 }], pauseSeconds: 60 },
+  }).trust;
+  assert.deepEqual([nodes.select, nodes.exclude], ["pool in (a,b)", "kubernetes.io/os=windows"]);
+  assert.deepEqual(rollout, {
+    waves: [{ select: "pool=a" }, { select: "pool=b", workersAtOnce: 2, pauseSeconds: 0 }],
+    pauseSeconds: 60,
+  });
+  assert.deepEqual(parse().trust.rollout, { waves: [], pauseSeconds: 0 });
+  const wrong = refused({
+    nodes: { select: "pool=(a", exclude: " " },
+    rollout: {
+      waves: ["a b", { select: "x/y/z" }, { select: "a", width: 2 }, 5, { select: "a", workersAtOnce: 0 }],
+    },
+  });
+  assert.match(
+    wrong["nodes.select"]!,
+    /^found "\(", where a value is expected \| Give a label selector as `kubectl -l`/,
+  );
+  assert.match(wrong["nodes.exclude"]!, /^it is empty \| Give a label selector/);
+  assert.match(
+    wrong["rollout.waves[0]"]!,
+    /^found "b", where an operator is expected \| Give a label selector/,
+  );
+  assert.match(wrong["rollout.waves[1].select"]!, /^"x\/y\/z" is not the key of a label/);
+  assert.match(
+    wrong["rollout.waves[2].width"]!,
+    /no such setting .*use one of: select, workersAtOnce, pauseSeconds/,
+  );
+  assert.match(
+    wrong["rollout.waves[3]"]!,
+    /^it is 5 \| Give .*, or an object with `select`, and `workersAtOnce` or/,
+  );
+  assert.match(wrong["rollout.waves[4].workersAtOnce"]!, /Give a whole number of workers from 1 to 256/);
+  assert.match(refused({ rollout: { waves: "pool=a" } })["rollout.waves"]!, /Give a list of label selectors/);
+  assert.match(
+    refused({ rollout: { pauseSeconds: -1 } })["rollout.pauseSeconds"]!,
+    /seconds from 0 to 86400/,
+  );
 });

@@ -73,6 +73,7 @@ describe("the cluster's nodes", () => {
       containerRuntime: "containerd://1.2.10",
       architecture: "amd64",
       ready: true,
+      labels: { "node-role.kubernetes.io/master": "" },
       pins: {},
     });
   });

@@ -44,7 +44,7 @@ const caReport: fc.Arbitrary<CaReport> = fc.oneof(
   fc.record(
     {
       ...{ ...common, report: fc.constant("ca" as const), hostKey: fingerprint },
-      ...{ os: fc.constantFrom("photon" as const, "debian" as const), nonce: uid },
+      ...{ os: fc.constantFrom("photon" as const, "debian" as const, "rhel" as const), nonce: uid },
       ...{ trust: fc.constantFrom("system" as const, "certs.d" as const) },
       ...{ sha256: fc.array(hex, { maxLength: 24 }), alsoTrustedBy: fc.array(file, { maxLength: 16 }) },
     },
@@ -122,7 +122,7 @@ describe("hostile reports of nodes", () => {
   const success = fc
     .record({
       ...{ trusted: fc.array(hex, { maxLength: 3 }), loaded: fc.boolean(), started: time, bootId },
-      ...{ os: fc.constantFrom("photon", "debian"), bundle: file, nonce: uid, changed: fc.boolean() },
+      ...{ os: fc.constantFrom("photon", "debian", "rhel"), bundle: file, nonce: uid, changed: fc.boolean() },
     })
     .map((said) =>
       [

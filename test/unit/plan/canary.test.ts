@@ -5,7 +5,12 @@ import { type Candidate, chooseCanary } from "../../../plan/canary";
 import { planLanes } from "../../../plan/lanes";
 import { type NodeChange, reason } from "../../../plan/reasons";
 
-const reasonFor = { install: reason("new"), none: reason("in-order"), skip: reason("skipped") };
+const reasonFor = {
+  install: reason("new"),
+  none: reason("in-order"),
+  skip: reason("skipped"),
+  remove: reason("excluded"),
+};
 const candidate = (
   name: string,
   {
@@ -100,7 +105,7 @@ describe("runs one after another", () => {
             const [before] = planned.split(" ");
             const first = chosen(candidates, planned === pulled ? undefined : before);
             if (first === undefined) return;
-            const order = planLanes(nodes, width, first);
+            const order = planLanes(nodes, width, { first });
             assert.deepEqual([order[0]!.node.name, order[0]!.after], [first, []]);
             for (const { after } of order.slice(1)) assert.ok(after.length > 0, "a node waits for nobody");
             const wanted = nodes.filter(({ installed }) => !installed).map(({ name }) => name);

@@ -34,7 +34,7 @@ test("never two control-plane nodes at once, and workers only after the last of 
   fc.assert(
     fc.property(clusterWithFirst, fc.integer({ min: 1, max: 8 }), ([nodes, first], width) => {
       let workersBegan = false;
-      const [before, ...others] = [...waves(planLanes(nodes, width, first))];
+      const [before, ...others] = [...waves(planLanes(nodes, width, { first }))];
       if (first !== undefined)
         assert.deepEqual(
           before!.map(({ node }) => node.name),
@@ -54,7 +54,7 @@ test("never two control-plane nodes at once, and workers only after the last of 
 test("no more workers at once than the configured width", () => {
   fc.assert(
     fc.property(clusterWithFirst, fc.integer({ min: 1, max: 8 }), ([nodes, first], width) => {
-      for (const wave of waves(planLanes(nodes, width, first))) assert.ok(wave.length <= width);
+      for (const wave of waves(planLanes(nodes, width, { first }))) assert.ok(wave.length <= width);
     }),
   );
 });
@@ -62,14 +62,14 @@ test("no more workers at once than the configured width", () => {
 test("every node is planned once, after its predecessors, whatever order the API lists them in", () => {
   fc.assert(
     fc.property(clusterWithFirst, fc.integer({ min: 1, max: 8 }), ([nodes, first], width) => {
-      const plan = planLanes(nodes, width, first);
+      const plan = planLanes(nodes, width, { first });
       assert.deepEqual(plan.map(({ node }) => node.name).sort(), nodes.map((node) => node.name).sort());
       const seen = new Set<string>();
       for (const { node, after } of plan) {
         assert.ok(after.every((name) => seen.has(name)));
         seen.add(node.name);
       }
-      assert.deepEqual(planLanes([...nodes].reverse(), width, first), plan);
+      assert.deepEqual(planLanes([...nodes].reverse(), width, { first }), plan);
     }),
   );
 });
@@ -121,7 +121,12 @@ test("whatever fails and in whatever order nodes end, never two control-plane no
         const roles = new Map(nodes.map((node) => [node.name, node.role]));
         const fails = new Set(nodes.map(({ name }) => name).filter((name) => failing(name)));
         const next = (): number => order.next().value as number;
-        for (const { running, failed } of schedule(planLanes(nodes, width, first), next, fails, forwards)) {
+        for (const { running, failed } of schedule(
+          planLanes(nodes, width, { first }),
+          next,
+          fails,
+          forwards,
+        )) {
           const of = (role: string): number => [...running].filter((name) => roles.get(name) === role).length;
           assert.ok(of("control-plane") <= 1);
           assert.ok(of("worker") <= width || !forwards);
@@ -165,5 +170,66 @@ test("a node's turn comes after those that it waits for, and those that are left
       ["w1", 2],
       ["w4", 2],
     ],
+  );
+});
+
+const pool = fc.constantFrom("a", "b", "c");
+const pools = fc.uniqueArray(fc.record({ name: fc.string({ minLength: 1 }), role, pool }), {
+  selector: (node) => node.name,
+  minLength: 1,
+  maxLength: 40,
+});
+const widths = fc.array(fc.record({ pool, width: fc.integer({ min: 1, max: 5 }) }), { maxLength: 3 });
+
+test("waves of workers go one after another, each in its own width, and those of none come last", () => {
+  fc.assert(
+    fc.property(pools, fc.integer({ min: 1, max: 5 }), widths, (nodes, width, given) => {
+      const order = planLanes(nodes, width, {
+        waves: given.map((wave) => ({
+          isMeant: (node: (typeof nodes)[number]) => node.pool === wave.pool,
+          width: wave.width,
+        })),
+      });
+      assert.deepEqual(order.map(({ node }) => node.name).sort(), nodes.map(({ name }) => name).sort());
+      /** 0 for the control plane, then the wave, from 1 on; the last for workers of none. */
+      const stageOf = (node: (typeof nodes)[number]): number => {
+        const at = given.findIndex((wave) => wave.pool === node.pool);
+        return node.role === "control-plane" ? 0 : at < 0 ? given.length + 1 : at + 1;
+      };
+      let stage = 0;
+      for (const together of waves(order)) {
+        const stages = new Set(together.map(({ node }) => stageOf(node as (typeof nodes)[number])));
+        assert.equal(stages.size, 1, "nodes of two waves are under way");
+        const [now] = [...stages] as [number];
+        assert.ok(now >= stage, "an earlier wave is not done");
+        stage = now;
+        assert.ok(together.length <= (now === 0 ? 1 : (given[now - 1]?.width ?? width)));
+      }
+      for (const { node, gate, after } of order) {
+        if (!gate) continue;
+        assert.ok(after.length > 0 && after.every((name) => gate.nodes.includes(name)));
+        assert.ok(!gate.nodes.includes(node.name));
+      }
+    }),
+  );
+});
+
+test("whatever fails in a wave, no node of a later one is begun", () => {
+  fc.assert(
+    fc.property(
+      ...[pools, fc.integer({ min: 1, max: 5 }), fc.infiniteStream(fc.nat()), fc.func(fc.boolean())],
+      (nodes, width, order, failing) => {
+        const poolOf = new Map(nodes.map((node) => [node.name, node.pool]));
+        const roles = new Map(nodes.map((node) => [node.name, node.role]));
+        const plan = planLanes(nodes, width, {
+          waves: [{ isMeant: (node: (typeof nodes)[number]) => node.pool === "a", width }],
+        });
+        const fails = new Set(nodes.map(({ name }) => name).filter((name) => failing(name)));
+        for (const { running, failed } of schedule(plan, () => order.next().value as number, fails, true)) {
+          const isFirst = (name: string): boolean => roles.get(name) === "worker" && poolOf.get(name) === "a";
+          if ([...failed].some(isFirst)) assert.ok([...running].every(isFirst));
+        }
+      },
+    ),
   );
 });

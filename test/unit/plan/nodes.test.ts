@@ -15,7 +15,7 @@ const node = (name: string, role: ClusterNode["role"]): ClusterNode => ({
     address: "10.0.0.1",
     osImage: "Photon",
   },
-  ...{ containerRuntime: "containerd://1.6.20", ready: true, pins: {} },
+  ...{ containerRuntime: "containerd://1.6.20", ready: true, pins: {}, labels: {} },
 });
 
 describe("what is said of nodes", () => {
@@ -34,7 +34,8 @@ describe("what is said of nodes", () => {
         "nodes"
       > as PreviousState;
     const there = [node("w1", "worker")];
-    const facts = (last: PreviousState): readonly string[] => goneFacts(goneNodes(there, last));
+    const facts = (last: PreviousState): readonly string[] =>
+      goneFacts(goneNodes(there, [], last, { unreachable: "fail", restart: true }));
     assert.deepEqual(facts(previous("w1")), []);
     assert.deepEqual(facts(previous("w1", "w2")), [
       "no longer in the cluster, so that nothing is removed from it: w2",

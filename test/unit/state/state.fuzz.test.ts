@@ -129,11 +129,13 @@ describe("a hostile state", () => {
             containerRuntime: "",
             ready: false,
             pins: {},
+            labels: {},
           },
         }));
         const now = new Date("2026-01-01");
         const found = judge({
           served: new Map(),
+          excluded: [],
           labelled: { objects: [], problems: [] },
           ...{ name: "dev", set: set!, stack, listed, now, expiresWithin: 30 },
           observed: new Map(listed.map(({ name }) => [name, { kind: "silent", problem: silence }])),

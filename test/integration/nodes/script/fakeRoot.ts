@@ -58,7 +58,7 @@ export function file({ sha256, der }: Certificate, registry = "harbor.example"):
   return { name: certificateFileName(registry, sha256), registry, sha256, der };
 }
 
-export type Family = "photon" | "debian";
+export type Family = "photon" | "debian" | "rhel";
 export type Shell = "dash" | "bash";
 
 const fakeSystemctl = `#!/bin/sh
@@ -150,6 +150,61 @@ process.on("exit", () => {
   for (const folder of templates.values()) fs.rmSync(folder, { recursive: true, force: true });
 });
 
+/**
+ * As the update-ca-trust of Fedora's ca-certificates, by what p11-kit 0.24.1 was seen to do: takes every file of the
+ * anchors, names that begin with a dot included; leaves out files that are torn and certificates that are no CA's; writes
+ * each certificate once, under its name in a comment; puts a file for each into directory-hash, with two hash links; all
+ * of it read-only, and the bundle in one go. The hash links' second place is the package's own doing.
+ */
+const fakeUpdateTrust = `#!/bin/sh
+set -e
+echo rehash >>/lab/rehashes
+source=/etc/pki/ca-trust/source out=/etc/pki/ca-trust/extracted/pem defaults=/usr/share/pki/ca-trust-source
+work=$(mktemp -d)
+find $defaults/anchors $source/anchors -maxdepth 1 ! -type d | sort >"$work/files"
+find $defaults $source -maxdepth 1 -name '*.p11-kit' | sort >>"$work/files"
+while IFS= read -r file; do
+  [ -f "$file" ] || continue
+  [ "$(grep -c '^-----BEGIN' "$file")" = "$(grep -c '^-----END' "$file")" ] || continue
+  awk -v work="$work" '
+    BEGIN { ("ls " work " | wc -l") | getline count }
+    /^-----BEGIN CERTIFICATE-----/ { block = sprintf("%s/block-%04d", work, ++count) }
+    block { print >block }
+    /^-----END/ { block = "" }' "$file"
+done <"$work/files"
+mkdir -p "$work/seen" "$work/hashed"
+for block in "$work"/block-*; do
+  facts=$(openssl x509 -in "$block" -noout -subject_hash -subject_hash_old -fingerprint -sha256 -subject -nameopt multiline -ext basicConstraints 2>/dev/null) || continue
+  case $facts in *CA:FALSE*) continue ;; esac
+  print=$(echo "$facts" | sed -n 's/.*Fingerprint=//p')
+  [ ! -e "$work/seen/$print" ] || continue
+  touch "$work/seen/$print"
+  name=$(echo "$facts" | sed -n 's/^ *commonName *= //p')
+  [ ! -s "$work/bundle" ] || echo >>"$work/bundle"
+  base=$(echo "$name" | tr -c 'A-Za-z0-9.\\n-' _) number=
+  while [ -e "$work/hashed/$base$number.pem" ]; do number=.$((\${number#.} + 1)); done
+  openssl x509 -in "$block" >"$work/hashed/$base$number.pem"
+  { echo "# $name"; cat "$work/hashed/$base$number.pem"; } >>"$work/bundle"
+  for hash in $(echo "$facts" | grep -xE '[0-9a-f]{8}'); do
+    link=0
+    while [ -L "$work/hashed/$hash.$link" ]; do link=$((link + 1)); done
+    ln -s "$base$number.pem" "$work/hashed/$hash.$link"
+  done
+done
+chmod 444 "$work/bundle" "$work/hashed"/*.pem
+cp -p "$work/bundle" $out/tls-ca-bundle.pem.tmp
+mv -f $out/tls-ca-bundle.pem.tmp $out/tls-ca-bundle.pem
+rm -rf $out/directory-hash
+mkdir $out/directory-hash
+cp -Pp "$work/hashed"/* $out/directory-hash/
+chmod 555 $out/directory-hash
+find -L /etc/pki/tls/certs -type l -name '????????.[0-9]*' -delete
+for link in $out/directory-hash/????????.[0-9]*; do
+  [ -e "/etc/pki/tls/certs/\${link##*/}" ] || ln -s "../../ca-trust/extracted/pem/directory-hash/$(readlink "$link")" "/etc/pki/tls/certs/\${link##*/}"
+done
+rm -rf "$work"
+`;
+
 const countingUpdate = `#!/bin/sh
 echo rehash >>/lab/rehashes
 exec /hostsbin/update-ca-certificates "$@"
@@ -160,6 +215,28 @@ export interface Run {
   readonly stdout: string;
   readonly stderr: string;
 }
+
+/** Where each family has what. */
+const layouts = {
+  photon: {
+    store: "etc/ssl/certs",
+    bundle: "etc/pki/tls/certs/ca-bundle.crt",
+    extension: ".pem",
+    tool: "usr/bin/rehash_ca_certificates.sh",
+  },
+  debian: {
+    store: "usr/local/share/ca-certificates",
+    bundle: "etc/ssl/certs/ca-certificates.crt",
+    extension: ".crt",
+    tool: "usr/sbin/update-ca-certificates",
+  },
+  rhel: {
+    store: "etc/pki/ca-trust/source/anchors",
+    bundle: "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    extension: ".pem",
+    tool: "usr/bin/update-ca-trust",
+  },
+} as const;
 
 export class FakeRoot {
   readonly folder = fs.mkdtempSync(path.join(tmpdir(), "tkc-registry-root-"));
@@ -172,10 +249,7 @@ export class FakeRoot {
     readonly family: Family,
     shell: Shell,
   ) {
-    const photon = family === "photon";
-    this.store = photon ? "etc/ssl/certs" : "usr/local/share/ca-certificates";
-    this.bundle = photon ? "etc/pki/tls/certs/ca-bundle.crt" : "etc/ssl/certs/ca-certificates.crt";
-    this.extension = photon ? ".pem" : ".crt";
+    ({ store: this.store, bundle: this.bundle, extension: this.extension } = layouts[family]);
     this.writeEnter();
     const template = templates.get(`${family} ${shell}`);
     if (template === undefined) {
@@ -192,7 +266,7 @@ export class FakeRoot {
 
   private build(shell: Shell): void {
     const folders =
-      "etc/ssl/certs etc/containerd etc/ca-certificates/update.d usr/bin usr/sbin usr/lib usr/lib64 usr/share/ca-certificates/own usr/local/share var/lib run tmp proc dev lab hostbin hostsbin etc/alternatives";
+      "etc/ssl etc/containerd etc/ca-certificates/update.d usr/bin usr/sbin usr/lib usr/lib64 usr/share/ca-certificates/own usr/local/share var/lib run tmp proc dev lab hostbin hostsbin etc/alternatives";
     for (const folder of folders.split(" ")) fs.mkdirSync(this.at(folder), { recursive: true });
     for (const link of ["bin", "sbin", "lib", "lib64"]) fs.symlinkSync(`usr/${link}`, this.at(link));
     for (const [from, to] of [
@@ -216,13 +290,27 @@ export class FakeRoot {
     const own = Array.from({ length: 4 }, (_, index) => makeCertificate(`Public CA ${index}`).pem);
     this.drop("usr/bin/logger");
     this.program("usr/bin/logger", fakeLogger);
+    fs.mkdirSync(this.at(this.store), { recursive: true });
+    if (this.family !== "debian") fs.mkdirSync(this.at("etc/pki/tls/certs"), { recursive: true });
+    if (this.family === "rhel") fs.symlinkSync("../pki/tls/certs", this.at("etc/ssl/certs"));
+    else fs.mkdirSync(this.at("etc/ssl/certs"), { recursive: true });
+    this.program(
+      this.tool,
+      { photon: fakeRehash, debian: countingUpdate, rhel: fakeUpdateTrust }[this.family],
+    );
     if (this.family === "photon") {
-      fs.mkdirSync(this.at("etc/pki/tls/certs"), { recursive: true });
-      this.program("usr/bin/rehash_ca_certificates.sh", fakeRehash);
       own.forEach((pem, index) => this.write(`etc/ssl/certs/public-${index}.pem`, pem));
+    } else if (this.family === "rhel") {
+      fs.mkdirSync(this.at("etc/pki/ca-trust/extracted/pem"), { recursive: true });
+      fs.mkdirSync(this.at("usr/share/pki/ca-trust-source/anchors"), { recursive: true });
+      fs.symlinkSync(
+        "../../ca-trust/extracted/pem/tls-ca-bundle.pem",
+        this.at("etc/pki/tls/certs/ca-bundle.crt"),
+      );
+      own.forEach((pem, index) =>
+        this.write(`usr/share/pki/ca-trust-source/anchors/public-${index}.pem`, pem),
+      );
     } else {
-      fs.mkdirSync(this.at("usr/local/share/ca-certificates"), { recursive: true });
-      this.program("usr/sbin/update-ca-certificates", countingUpdate);
       own.forEach((pem, index) => this.write(`usr/share/ca-certificates/own/public-${index}.crt`, pem));
       this.write("etc/ca-certificates.conf", own.map((_, index) => `own/public-${index}.crt\n`).join(""));
     }
@@ -246,6 +334,16 @@ exec unshare -m --propagation private sh -c '
 `,
       { mode: 0o755 },
     );
+  }
+
+  /** The system's own tool, by which its bundle is rebuilt. */
+  get tool(): string {
+    return layouts[this.family].tool;
+  }
+
+  /** The folder with OpenSSL's hash links, as a node names it. */
+  get links(): string {
+    return this.family === "rhel" ? "/etc/pki/tls/certs" : "/etc/ssl/certs";
   }
 
   /** A program that runs its arguments in this root. */
@@ -284,7 +382,7 @@ exec unshare -m --propagation private sh -c '
 
   /** What an administrator does after putting a certificate there by hand. */
   rebuild(): void {
-    this.shell(this.family === "photon" ? "rehash_ca_certificates.sh" : "update-ca-certificates");
+    this.shell(`/${this.tool}`);
   }
 
   private operation(operation: Partial<NodeOperation> & Pick<NodeOperation, "op">): NodeOperation {

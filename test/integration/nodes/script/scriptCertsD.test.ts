@@ -17,6 +17,7 @@ describeOn(
   [
     ["photon", "dash"],
     ["debian", "bash"],
+    ["rhel", "dash"],
   ],
   (nodes) => {
     const { first, second } = nodes;
@@ -446,7 +447,7 @@ describeOn(
         [inStore(certificate), { op: "remove" }],
       ] as const;
       for (const [index, [start, step]] of steps.entries()) {
-        await killedAnywhere(root, 2 * index + (nodes.family === "photon" ? 0 : 4), {
+        await killedAnywhere(root, 2 * index + { photon: 0, debian: 4, rhel: 8 }[nodes.family], {
           start: async () => {
             if (start) await root.succeed(start);
             if (index === 3) await root.succeed(inStore(certificate));

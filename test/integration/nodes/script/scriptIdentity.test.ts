@@ -18,6 +18,7 @@ describeOn(
   [
     ["photon", "dash"],
     ["debian", "bash"],
+    ["rhel", "dash"],
   ],
   ({ makeRoot, first, second }) => {
     const install = { op: "install", nonce: "n-1", certificates: [file(first)] } as const;

@@ -20,6 +20,7 @@ describeOn(
   [
     ["photon", "bash"],
     ["debian", "dash"],
+    ["rhel", "bash"],
   ],
   ({ family, makeRoot, first, second }) => {
     const install = { op: "install", nonce: "n-1", certificates: [file(first)] } as const;
@@ -27,13 +28,19 @@ describeOn(
       root.write(`${root.store}/${name}${root.extension}`, pem);
     const append = (root: FakeRoot, { pem }: Certificate): void =>
       fs.appendFileSync(root.at(root.bundle), pem);
+    const noLinks = {
+      skip: family === "rhel" && "update-ca-trust makes its hash links to copies of its own",
+    };
 
     it("makes of the store what the system's own tool would have made", async () => {
       const root = makeRoot();
       await root.succeed(install);
       const ours = root.snapshot();
+      const trusted = root.trusted();
       root.rebuild();
-      assert.deepEqual(root.snapshot(), ours);
+      // update-ca-trust has an order of its own, adds names, and makes copies.
+      if (family === "rhel") assert.deepEqual(root.trusted().sort(), trusted.sort());
+      else assert.deepEqual(root.snapshot(), ours);
     });
 
     it("keeps what was put into the bundle by hand, and wakes nothing that was not trusted", async () => {
@@ -132,42 +139,53 @@ describeOn(
       assert.deepEqual(root.snapshot(), after);
     });
 
-    it("closes the gap that its hash link leaves, and drops no link that others made meanwhile", async () => {
-      const root = makeRoot();
-      await root.succeed(install);
-      const others = [makeCertificate("Harbor CA"), makeCertificate("Harbor CA"), makeCertificate("Other")];
-      others.forEach((each, index) => put(root, `z-${index}`, each));
-      root.rebuild();
-      const hash = hashOf(first);
-      assert.match(target(root, `${hash}.0`) ?? "", /^tkc-registry-/);
-      // As earlier releases kept it: with it they dropped every link made since.
-      root.write("var/lib/tkc-registry/names-before", "z-0.pem\nz-1.pem\nz-2.pem\n");
-      await root.succeed({ op: "remove" });
-      assert.deepEqual([target(root, `${hash}.0`), target(root, `${hash}.1`)].sort(), ["z-0.pem", "z-1.pem"]);
-      assert.equal(target(root, `${hash}.2`), undefined);
-      assert.equal(target(root, `${hashOf(others[2]!)}.0`), "z-2.pem");
-    });
+    it(
+      "closes the gap that its hash link leaves, and drops no link that others made meanwhile",
+      noLinks,
+      async () => {
+        const root = makeRoot();
+        await root.succeed(install);
+        const others = [makeCertificate("Harbor CA"), makeCertificate("Harbor CA"), makeCertificate("Other")];
+        others.forEach((each, index) => put(root, `z-${index}`, each));
+        root.rebuild();
+        const hash = hashOf(first);
+        assert.match(target(root, `${hash}.0`) ?? "", /^tkc-registry-/);
+        // As earlier releases kept it: with it they dropped every link made since.
+        root.write("var/lib/tkc-registry/names-before", "z-0.pem\nz-1.pem\nz-2.pem\n");
+        await root.succeed({ op: "remove" });
+        assert.deepEqual([target(root, `${hash}.0`), target(root, `${hash}.1`)].sort(), [
+          "z-0.pem",
+          "z-1.pem",
+        ]);
+        assert.equal(target(root, `${hash}.2`), undefined);
+        assert.equal(target(root, `${hashOf(others[2]!)}.0`), "z-2.pem");
+      },
+    );
 
-    it("leaves its hash link to another's file of the same certificate that had none because of it", async () => {
-      const root = makeRoot();
-      const hash = hashOf(first);
-      await root.succeed(install);
-      put(root, "z-same", first);
-      root.rebuild();
-      const linked = fs.readdirSync(root.at(links)).filter((name) => name.startsWith(hash));
-      assert.deepEqual(linked, [`${hash}.0`], "the tool skips what is linked already");
-      await root.succeed({ op: "remove" });
-      assert.equal(target(root, `${hash}.0`), "z-same.pem");
-      // What had no link before us gets none.
-      fs.rmSync(root.at(links, `${hash}.0`));
-      const before = root.snapshot();
-      await root.succeed(install);
-      assert.match(target(root, `${hash}.0`) ?? "", /^tkc-registry-/);
-      await root.succeed({ op: "remove" });
-      assert.deepEqual(root.snapshot(), before);
-    });
+    it(
+      "leaves its hash link to another's file of the same certificate that had none because of it",
+      noLinks,
+      async () => {
+        const root = makeRoot();
+        const hash = hashOf(first);
+        await root.succeed(install);
+        put(root, "z-same", first);
+        root.rebuild();
+        const linked = fs.readdirSync(root.at(links)).filter((name) => name.startsWith(hash));
+        assert.deepEqual(linked, [`${hash}.0`], "the tool skips what is linked already");
+        await root.succeed({ op: "remove" });
+        assert.equal(target(root, `${hash}.0`), "z-same.pem");
+        // What had no link before us gets none.
+        fs.rmSync(root.at(links, `${hash}.0`));
+        const before = root.snapshot();
+        await root.succeed(install);
+        assert.match(target(root, `${hash}.0`) ?? "", /^tkc-registry-/);
+        await root.succeed({ op: "remove" });
+        assert.deepEqual(root.snapshot(), before);
+      },
+    );
 
-    it("passes its hash link on among its own files of one certificate", async () => {
+    it("passes its hash link on among its own files of one certificate", noLinks, async () => {
       const root = makeRoot();
       const before = root.snapshot();
       const hash = hashOf(first);
@@ -263,14 +281,12 @@ exec /hostbin/${tool} "$@"
       await root.succeed(install);
       root.write("var/lib/tkc-registry/changed", "pending\n");
       root.write(root.bundle, first.pem);
-      const tool =
-        family === "photon" ? "usr/bin/rehash_ca_certificates.sh" : "usr/sbin/update-ca-certificates";
-      const good = root.read(tool);
-      root.write(tool, "#!/bin/sh\necho out of order; exit 3\n");
+      const good = root.read(root.tool);
+      root.write(root.tool, "#!/bin/sh\necho out of order; exit 3\n");
       const failed = await root.error(install);
       assert.equal(failed.error, "rehash-failed");
       assert.match(Buffer.from(failed.log ?? "", "base64").toString(), /out of order/);
-      root.write(tool, good);
+      root.write(root.tool, good);
       if (family === "photon") {
         put(root, "by-hand", { ...second, pem: second.pem.trimEnd() });
         assert.equal((await root.error(install)).error, "bad-neighbour");
@@ -298,7 +314,7 @@ exec /hostbin/${tool} "$@"
         [both, install],
       ] as const;
       for (const [index, [start, step]] of steps.entries()) {
-        await killedAnywhere(root, 2 * index + (family === "photon" ? 0 : 4), {
+        await killedAnywhere(root, 2 * index + { photon: 0, debian: 4, rhel: 8 }[family], {
           start: async () => {
             if (start) await root.succeed(start);
           },
@@ -321,3 +337,99 @@ exec /hostbin/${tool} "$@"
     });
   },
 );
+
+describeOn("the node script beside update-ca-trust", [["rhel", "dash"]], ({ makeRoot, first, second }) => {
+  const install = { op: "install", nonce: "n-1", certificates: [file(first)] } as const;
+  const copies = "etc/pki/ca-trust/extracted/pem/directory-hash";
+
+  it("takes what that made of ours, and closes the gaps, in each of its places", async () => {
+    const [root, without] = [makeRoot(), makeRoot()];
+    await root.succeed(install);
+    const others = [makeCertificate("Harbor CA"), makeCertificate("Harbor CA")];
+    for (const each of [root, without]) {
+      others.forEach(({ pem }, index) => each.write(`${each.store}/z-${index}.pem`, pem));
+      each.rebuild();
+    }
+    const hash = hashOf(first);
+    assert.equal(fs.readdirSync(root.at(copies)).filter((name) => name.startsWith(hash)).length, 3);
+    assert.equal(fs.readdirSync(root.at(links)).filter((name) => name.startsWith(hash)).length, 3);
+    await root.succeed({ op: "remove" });
+    for (const folder of [copies, links]) {
+      const left = fs.readdirSync(root.at(folder)).filter((name) => name.startsWith(hash));
+      assert.deepEqual(left, [`${hash}.0`, `${hash}.1`], folder);
+      const read = left.map((name) => root.read(`${folder}/${name}`).trim());
+      assert.deepEqual(read.sort(), others.map(({ pem }) => pem.trim()).sort(), folder);
+    }
+    assert.ok(!root.read(root.bundle).includes(first.pem));
+    root.rebuild();
+    assert.deepEqual(root.snapshot(), without.snapshot());
+  });
+
+  it("leaves what others feed it: anchors, the defaults, and what `trust anchor` stored", async () => {
+    for (const place of [
+      "etc/pki/ca-trust/source/anchors/.by-hand.new",
+      "etc/pki/ca-trust/source/By_hand.p11-kit",
+      "usr/share/pki/ca-trust-source/anchors/vendor.crt",
+    ]) {
+      const root = makeRoot();
+      await root.succeed(install);
+      root.write(place, `[p11-kit-object-v1]\ntrusted: true\n${first.pem}`);
+      root.rebuild();
+      const { alsoTrustedBy } = await root.succeed({ op: "remove" });
+      assert.deepEqual(alsoTrustedBy, [`/${place}`]);
+      assert.equal(root.trusted().filter((sha256) => sha256 === first.sha256).length, 1, place);
+      assert.equal(root.read(`${copies}/Harbor_CA.pem`).trim(), first.pem.trim());
+      const after = root.trusted().sort();
+      root.rebuild();
+      assert.deepEqual(root.trusted().sort(), after);
+    }
+  });
+
+  it("puts nothing aside where that would read it, and takes away what a run that was killed left", async () => {
+    const root = makeRoot();
+    const before = root.snapshot();
+    const seen = replaceTool(
+      root,
+      "mv",
+      '#!/bin/sh\nls -A /etc/pki/ca-trust/source/anchors >>/lab/anchors\nexec /hostbin/mv "$@"\n',
+    );
+    await root.succeed(install);
+    seen();
+    assert.doesNotMatch(root.read("lab/anchors"), /^\./m);
+    root.write("etc/pki/ca-trust/.tkc-registry-x.new", "half");
+    root.write("etc/pki/ca-trust/extracted/pem/.tkc-registry-bundle.new", "half");
+    await root.succeed({ op: "remove" });
+    assert.deepEqual(root.snapshot(), before);
+  });
+
+  it("reads the bundle that Go reads first, whoever makes it", async () => {
+    const root = makeRoot();
+    const bundles = [
+      "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+      "etc/pki/tls/cacert.pem",
+      "etc/ssl/ca-bundle.pem",
+      "etc/pki/tls/certs/ca-bundle.crt",
+      "etc/ssl/certs/ca-certificates.crt",
+    ];
+    root.drop("etc/pki/tls/certs/ca-bundle.crt");
+    for (const [index, bundle] of bundles.entries()) {
+      if (index > 0) root.write(bundle, root.read(root.bundle));
+      const report = await root.succeed({ op: "status" });
+      assert.equal(report.bundle, `/${bundle.replace("etc/ssl/certs", "etc/pki/tls/certs")}`);
+    }
+    await root.succeed(install);
+    assert.ok(root.read("etc/ssl/certs/ca-certificates.crt").endsWith(first.pem));
+    await root.succeed({ op: "remove" });
+    assert.equal(root.read("etc/ssl/certs/ca-certificates.crt"), root.read(root.bundle));
+  });
+
+  it("gives files the labels of their places where the node has SELinux, and needs none of it", async () => {
+    const root = makeRoot();
+    root.program("usr/sbin/restorecon", '#!/bin/sh\nprintf "%s\\n" "$@" >>/lab/labelled\nexit 1\n');
+    await root.succeed({ ...install, certificates: [file(first), file(second)] });
+    assert.deepEqual(
+      root.read("lab/labelled").trim().split("\n"),
+      [first, second].map((each) => `/${root.store}/${file(each).name}.pem`),
+    );
+  });
+});

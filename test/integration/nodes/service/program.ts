@@ -29,6 +29,7 @@ async function obey(line: string): Promise<string> {
         notePin: never,
         pullOnCanary: never,
         controlPlane: { list: never, takeTurn: never },
+        reach: { all: never, one: never },
       },
     });
     return "started";

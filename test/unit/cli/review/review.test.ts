@@ -41,6 +41,7 @@ const reasons: Readonly<Record<ReasonCode, readonly ["install" | "skip", string]
   "settings-changed": ["install", "install | it is told so"],
   "first-contact": ["install", "install | it is told so"],
   "no-longer-in-cluster": ["install", "install | it is told so"],
+  excluded: ["install", "install | it is told so"],
   "in-order": ["skip", "skip | it is told so"],
 };
 
@@ -52,6 +53,16 @@ describe("a review", () => {
     const text = describeReview(found);
     assert.match(text, /^# Review of the stack `prod`\n\n\*\*Nothing to do\.\*\*\n/);
     assert.doesNotMatch(text, /## (?:What matters|Nodes|Objects|Image)/);
+  });
+
+  it("names the nodes that the settings leave out", () => {
+    const line = "left out by nodes.exclude (kubernetes.io/os=windows): win1, win2";
+    const message = `checked beforehand:\n  3 nodes\n  ${line}\n`;
+    const told = [{ diagnosticEvent: { prefix: "info: ", message, color: "never", severity: "info" } }];
+    const found = review(events.preview(...inOrder, told));
+    assert.deepEqual(found.leftOut, [line]);
+    assert.match(describeReview(found), /^## Nodes that the settings leave out\n\n- left out by nodes/m);
+    assert.deepEqual(review(events.preview(...inOrder)).leftOut, []);
   });
 
   it("has a test of each reason", () => {

@@ -47,6 +47,7 @@ const listed = (name: string, change: Partial<ClusterNode> = {}): ClusterNode =>
   osImage: "VMware Photon OS/Linux",
   containerRuntime: "containerd://1.6.20",
   ready: true,
+  labels: {},
   pins: {},
   ...change,
 });
@@ -82,6 +83,7 @@ const evidence = ({ stack = stackOf(["w1"]), ...change }: Partial<Evidence> = {}
   stack,
   set: stack.sets[0]!,
   listed: [listed("w1")],
+  excluded: [],
   observed: new Map([["w1", report()]]),
   pulls: new Map(),
   served: new Map(),
@@ -136,6 +138,35 @@ describe("what was found", () => {
     assert.match(text, /npm run forget -- --stack dev --unclaimed/);
   });
 
+  it("names nodes that are left out, and judges none of them", () => {
+    const by = "nodes.exclude (pool=b)";
+    const stack = stackOf(["w1", "w2"]);
+    const [, second] = stack.sets[0]!.nodes;
+    const findings = judge(
+      evidence({
+        stack,
+        excluded: [
+          { name: "w2", uid: second!.target.uid, by },
+          { name: "win1", uid: "u", by: "nodes.select (!os)" },
+        ],
+      }),
+    );
+    assert.deepEqual([findings.ok, findings.nodes.map(({ name }) => name)], [true, ["w1"]]);
+    assert.deepEqual(
+      findings.excluded.map(({ name, inStack }) => [name, inStack]),
+      [
+        ["w2", true],
+        ["win1", false],
+      ],
+    );
+    const text = describeFindings(findings);
+    assert.match(
+      text,
+      /^Left out, and not asked:\n {2}by nodes\.exclude \(pool=b\): w2 \(its CA has yet to be removed: run `pulumi up`\)\n {2}by nodes\.select \(!os\): win1$/m,
+    );
+    assert.doesNotMatch(describeFindings(judge(evidence())), /Left out/);
+  });
+
   it("is well where all holds, and says so in a table and in a structure that is an interface", () => {
     const findings = judge(evidence());
     assert.deepEqual(findings, {
@@ -177,6 +208,7 @@ describe("what was found", () => {
           unclaimed: [],
         },
       ],
+      excluded: [],
       objects: [],
       problems: [],
       warnings: [],

@@ -27,7 +27,7 @@ const targetOf = ({ name, uid, machineId, address }: ClusterNode): NodeTarget =>
   ...{ name, uid, machineId, address, ...connection },
 });
 const node = (name: string, role: ClusterNode["role"], ready = true): ClusterNode => ({
-  ...{ name, uid: `uid-${name}`, role, ready, hostName: name, pins: {} },
+  ...{ name, uid: `uid-${name}`, role, ready, hostName: name, pins: {}, labels: {} },
   machineId: Buffer.from(name.padEnd(16, "-")).toString("hex"),
   ...{
     address: `198.18.1.${name.charCodeAt(1)}`,
@@ -87,7 +87,7 @@ class Cluster {
       sleep: (seconds) => Promise.resolve(void (this.#now += seconds * 1000)),
     },
     restart: true,
-    listNodes: () => Promise.resolve(this.nodes),
+    listNodes: (_context, isMeant = () => true) => Promise.resolve(this.nodes.filter(isMeant)),
     notePin: () => Promise.resolve(),
     proveCluster: () => Promise.resolve("there"),
   };
@@ -126,9 +126,10 @@ class Cluster {
     return removeCa({ ...environment, TKC_REGISTRY_READY_TIMEOUT: "10" }, { ...this.context, ...change });
   }
 
-  sweep(hostKeys: Record<string, string> = {}): Promise<string> {
+  sweep(hostKeys: Record<string, string> = {}, more: Record<string, string> = {}): Promise<string> {
     const environment = {
       ...connectionEnvironment(connection),
+      ...more,
       ...{ TKC_REGISTRY_OWNER: "demo.dev", TKC_REGISTRY_HOST_KEYS: JSON.stringify(hostKeys) },
     };
     return sweep({ ...environment, TKC_REGISTRY_READY_TIMEOUT: "10" }, this.context);
@@ -219,6 +220,36 @@ describe("a restart of containerd", () => {
     cluster.nodes = [node("c1", "control-plane", false), node("c2", "control-plane")];
     await assert.rejects(cluster.restart("c1"), problem("node-not-ready"));
     assert.deepEqual(cluster.log, ["turn c1", "begin c1", "restart c1"]);
+  });
+});
+
+describe("a sweep of a stack that leaves nodes out", () => {
+  const noted = { [pinName({ owner: "demo.dev" })]: `SHA256:${"C".repeat(43)}` };
+  const swept = async (selections: readonly object[], change: Partial<ClusterNode> = {}) => {
+    const cluster = new Cluster();
+    cluster.nodes = [node("w1", "worker"), { ...node("x1", "worker"), labels: { pool: "b" }, ...change }];
+    await cluster.sweep({}, { TKC_REGISTRY_SELECTIONS: JSON.stringify(selections) });
+    return { done: cluster.log, told: cluster.told.filter((line) => line.includes("left out")) };
+  };
+  const exclude = { exclude: "pool=b" };
+
+  it("goes to no node that none of its runs has meant, and says so", async () => {
+    for (const selections of [[exclude], [{ select: "!other,!pool" }], [{ exclude: "pool" }, exclude]]) {
+      const { done, told } = await swept(selections);
+      assert.deepEqual(done, ["remove w1"]);
+      const [name, its] = Object.entries(selections.at(-1)!)[0] as [string, string];
+      assert.deepEqual(told, [`x1: left out by nodes.${name} (${its}), and so left alone`]);
+    }
+  });
+
+  it("goes to one on which its note is, or which an earlier run meant: that may have been killed there", async () => {
+    const both = { done: ["remove w1", "remove x1"], told: [] };
+    assert.deepEqual(await swept([exclude], { pins: noted }), both);
+    assert.deepEqual(await swept([{}, exclude]), both);
+    assert.deepEqual(await swept([{ select: "pool" }, exclude]), both);
+    // Of a system on which no run ever works.
+    assert.deepEqual((await swept([{}, exclude], { osImage: "Windows Server 2022" })).done, ["remove w1"]);
+    assert.deepEqual((await swept([{}])).done, both.done);
   });
 });
 

@@ -7,6 +7,7 @@ import {
   formatReport,
   parseCaReport,
   parseContainerdReport,
+  parseReachOutput,
   parseScriptOutput,
 } from "../../../../nodes/protocol/report";
 import { UserError } from "../../../../support/errors";
@@ -145,5 +146,61 @@ describe("output of the node script", () => {
 
   it("is none with a time that there is not", () => {
     assert.equal(parseScriptOutput(success.replace("2024-02-29T23:59", "2024-13-29T23:59")), undefined);
+  });
+});
+
+describe("a report of what a node sees of registries", () => {
+  const report = (...lines: readonly string[]): string => ["protocol=1", ...lines, "end=ok", ""].join("\n");
+  const sightsOf = (...lines: readonly string[]) => {
+    const read = parseReachOutput(report(...lines));
+    return read?.end === "ok" ? read.sights : read;
+  };
+
+  it("has each registry, with its certificates put together from their pieces, whatever comes between", () => {
+    assert.deepEqual(
+      sightsOf(
+        "sight=a.example chain - -",
+        "chain=a.example 0 aGVs",
+        "sight=b.example:5000 chain - proxy:3128",
+        "chain=b.example:5000 0 YQ==",
+        "chain=a.example 0 bG8=",
+        "chain=a.example 1 d29ybGQ=",
+        "known=b.example:5000",
+        "sight=c.example denied 407 proxy:3128",
+      ),
+      [
+        {
+          ...{ registry: "a.example", outcome: "chain", status: undefined, proxy: undefined, known: false },
+          chain: [Buffer.from("hello"), Buffer.from("world")],
+        },
+        {
+          ...{ registry: "b.example:5000", outcome: "chain", status: undefined, proxy: "proxy:3128" },
+          ...{ chain: [Buffer.from("a")], known: true },
+        },
+        {
+          ...{ registry: "c.example", outcome: "denied", status: 407, proxy: "proxy:3128" },
+          ...{ chain: [], known: false },
+        },
+      ],
+    );
+  });
+
+  it("is none with anything in it that is not of this form", () => {
+    for (const line of [
+      "sight=a.example",
+      "sight=a.example fine - -",
+      "sight=a.example denied 4070 -",
+      "sight=a.example chain - a proxy",
+      "chain=a.example 0 <script>",
+      "chain=a.example 100 aGVs",
+      `chain=a.example 0 ${"a".repeat(2001)}`,
+    ])
+      assert.equal(sightsOf("sight=b.example chain - -", line), undefined, line);
+    assert.equal(parseReachOutput("sight=a.example chain - -\nend=ok\n"), undefined);
+  });
+
+  it("may be a failure, as any", () => {
+    const failed = parseReachOutput("protocol=1\nerror=wrong-node\ndetail=it is another\nend=failed\n");
+    assert.deepEqual(failed, { end: "failed", error: "wrong-node", detail: "it is another" });
   });
 });

@@ -12,7 +12,7 @@ const files = readdirSync(path.join(packageRoot, folder)).filter((name) => !name
 const textOf = (name: string): string => readFileSync(path.join(packageRoot, folder, name), "utf8");
 
 /** Stacks pin this. A change of the script changes it, and every node command of a stack is updated for it. */
-const released = "d7527241143eba8dd323c48338b1b5369937c9097556fcf71d172d6d84757291";
+const released = "403b014d5fe619f1aab030b7d0ed6ec2d3be988e95eda4a0fd8de63352d2b003";
 
 describe("the script for nodes", () => {
   it("is, byte for byte, the one that stacks pin", () => {

@@ -77,6 +77,18 @@ describe("what became of a run's nodes", () => {
     );
   });
 
+  it("is what a node's last command says, or else the one before", async () => {
+    const outcomes = new Outcomes();
+    await restart(outcomes, "w1");
+    await ran(outcomes, "w1", () => "report=canary\n");
+    assert.match(outcomes.summary(install("w1"))!, /^1 node done\n {2}restarted, Ready after 14 s: w1$/);
+    await fail(outcomes, "w1");
+    assert.match(
+      outcomes.summary(install("w1", "w2"))!,
+      /^0 nodes done, 1 failed, 1 waiting: mend what failed/,
+    );
+  });
+
   it("counts a node as waiting whose containerd has not been looked after", async () => {
     const outcomes = new Outcomes();
     await ran(outcomes, "w1", () => "report=ca\n", false);

@@ -43,7 +43,7 @@ begin() {
 # Prints the SHA-256 of each certificate file beside the image's that is in the bundle.
 bundled() {
   bundle=$(tr -d '\n' </etc/pki/tls/certs/ca-bundle.crt)
-  for file in /etc/ssl/certs/*.pem /etc/ssl/certs/*.crt; do
+  for file in /etc/ssl/certs/*.pem /etc/ssl/certs/*.crt /etc/pki/ca-trust/source/anchors/*; do
     if [ ! -f "$file" ] || [ -L "$file" ] || grep -Fqx "${file##*/}" /etc/lab/roots; then continue; fi
     case $bundle in *"$(tr -d '\n' <"$file")"*) sha256sum <"$file" | cut -d ' ' -f 1 ;; esac
   done

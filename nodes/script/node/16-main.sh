@@ -13,6 +13,10 @@ main() {
   lock_file=/run/tkc-registry.lock
   read_parameters
   prove_identity
+  if [ "$op" = reach ]; then
+    reach_registries
+    finish ok
+  fi
   read -r boot_id </proc/sys/kernel/random/boot_id
   lock
   detect_family

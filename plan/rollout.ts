@@ -1,0 +1,46 @@
+/** In which order nodes are done, decided once it is known what is to be done on each. */
+import type { TrustSettings } from "../config/settings";
+import type { KubeContext } from "../kubernetes/client";
+import type { ClusterNode } from "../kubernetes/types";
+import type { CanaryPuller } from "../nodes/service/service";
+import type { RecordedCanary } from "../state/records";
+import { type CanaryPlan, type CanaryPulls, canaryPuller, planCanary } from "./canary";
+import { type Turn, planLanes } from "./lanes";
+import type { Installation } from "./nodeCommand";
+import { type NodePlan, withTurns } from "./nodes";
+import { type WaveEnd, waveEnds, wavesOf } from "./waves";
+
+export interface Rollout {
+  readonly nodes: readonly NodePlan[];
+  /** The order in which they are done; known when all were asked. */
+  readonly order: Promise<readonly Turn<ClusterNode>[]>;
+  /** The ends of waves, by their numbers. */
+  readonly waveEnds: ReadonlyMap<number, WaveEnd>;
+  /** Which node goes first, and what it pulls; known when all were asked. Rejects with why it can't. */
+  readonly canary: Promise<CanaryPlan>;
+  readonly pullOnCanary: CanaryPuller;
+}
+
+/** @param decided - What is to be done on each node, in any order. */
+export function planRollout(
+  settings: TrustSettings,
+  decided: readonly NodePlan[],
+  recorded: RecordedCanary,
+  installation: Installation,
+  pulls: CanaryPulls,
+  cluster: KubeContext,
+): Rollout {
+  const nodes = decided.map(({ node }) => node);
+  const { workersAtOnce } = settings.nodes;
+  const waves = wavesOf(settings);
+  const canary = planCanary(settings, decided, recorded, installation, pulls, cluster);
+  // Where the canary is refused, whoever declares the nodes tells of it.
+  const order = canary
+    .catch((): CanaryPlan => ({}))
+    .then(({ first }) => planLanes(nodes, workersAtOnce, { waves, first }));
+  return {
+    ...{ nodes: withTurns(decided, order), order, canary },
+    waveEnds: waveEnds(planLanes(nodes, workersAtOnce, { waves }), decided, settings.rollout),
+    pullOnCanary: canaryPuller(cluster, pulls),
+  };
+}
