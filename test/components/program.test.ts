@@ -151,7 +151,7 @@ describe("a program of the three components", () => {
 
     it("does one worker first, has it pull, and nothing else before", async () => {
       const { resources: made, logged } = await performed(withDeployment());
-      assert.deepEqual(waitsFor(made, "prod-canary"), ["prod-identity", "prod-w1-containerd"]);
+      assert.deepEqual(waitsFor(made, "prod-canary"), ["prod-identity", "prod-w1-up"]);
       for (const name of ["prod-w2-ca", "web", "prod-removal-check"])
         assert.ok(comesAfter(made, name).includes("prod-canary"), name);
       const { create, update, delete: remove, environment } = named(made, "prod-canary").inputs;
@@ -187,7 +187,7 @@ describe("a program of the three components", () => {
 
     it("tries the same node again after a pull that failed, also where nothing else is to be done", async () => {
       const first = await resources(withDeployment());
-      const failed = stateAfter(first, ["prod-canary", "prod-w2-ca", "prod-w2-containerd"]);
+      const failed = stateAfter(first, ["prod-canary", "prod-w2-ca", "prod-w2-up"]);
       const again = await resources(withDeployment(), failed);
       const { node } = canaryOf(again) as { node: string };
       assert.equal(node, "w1");
@@ -196,7 +196,7 @@ describe("a program of the three components", () => {
       assert.deepEqual(canaryOf(alone), canaryOf(first));
       assert.deepEqual(named(alone, "prod-plan").inputs, named(first, "prod-plan").inputs);
       assert.ok(comesAfter(alone, "web").includes("prod-canary"));
-      const joined = stateAfter(first, ["prod-w2-ca", "prod-w2-containerd"]); // it had pulled
+      const joined = stateAfter(first, ["prod-w2-ca", "prod-w2-up"]); // it had pulled
       assert.equal((canaryOf(await resources(withDeployment(), joined)) as { node: string }).node, "w2");
     });
 
@@ -214,7 +214,7 @@ describe("a program of the three components", () => {
     it("does one node first and says that there was nothing to pull, where it knows no image", async () => {
       const { resources: made, logged } = await performed(() => new RegistryTrust("prod", args()));
       assert.ok(!hasCanary(made));
-      assert.ok(comesAfter(made, "prod-w2-ca").includes("prod-w1-containerd"));
+      assert.ok(comesAfter(made, "prod-w2-ca").includes("prod-w1-up"));
       const [line] = logged.info.filter((each) => each.startsWith("w1 goes first"));
       assert.match(line!, /^w1 goes first, and pulls nothing: .*`rollout\.canary\.image`/);
     });

@@ -307,10 +307,11 @@ test("label selectors are checked, and a wave is one alone or with what differs 
   }).trust;
   assert.deepEqual([nodes.select, nodes.exclude], ["pool in (a,b)", "kubernetes.io/os=windows"]);
   assert.deepEqual(rollout, {
+    canary: true,
     waves: [{ select: "pool=a" }, { select: "pool=b", workersAtOnce: 2, pauseSeconds: 0 }],
     pauseSeconds: 60,
   });
-  assert.deepEqual(parse().trust.rollout, { waves: [], pauseSeconds: 0 });
+  assert.deepEqual(parse().trust.rollout, { canary: true, waves: [], pauseSeconds: 0 });
   const wrong = refused({
     nodes: { select: "pool=(a", exclude: " " },
     rollout: {
