@@ -4,7 +4,7 @@ import type { ClusterNode } from "../kubernetes/types";
 import type { TrustedCertificate } from "../nodes/protocol/spec";
 import { serviceCommand } from "../nodes/service/serviceProtocol";
 import type { CanaryPlan } from "../plan/canary";
-import type { Turn } from "../plan/lanes";
+import { type Turn, planLanes } from "../plan/lanes";
 import type { NodePlan } from "../plan/nodes";
 import { type RemovalArgs, removalCommand } from "../plan/nodeCommand";
 import type { WaveEnd } from "../plan/waves";
@@ -116,7 +116,12 @@ export class TrustedNodes extends pulumi.ComponentResource {
     }
     if (pull && !canary) pullAfter(sweep);
 
-    this.nodes = pulumi.all([...trusted.values()].map((node) => node.trust));
+    // In one order, whatever the order of the run: the stack's outputs have them.
+    const listed = planLanes(
+      args.nodes.map(({ node }) => node),
+      1,
+    );
+    this.nodes = pulumi.all(listed.map(({ node }) => trusted.get(node.name)!.trust));
     // A small state matters, as the engine writes all of it at each step: the nodes are only in the stack's outputs. A
     // failed run does not set those, and later runs need the trusted certificates, so they are registered here.
     this.registerOutputs({ certificates });

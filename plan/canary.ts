@@ -37,7 +37,7 @@ export interface Candidate {
 }
 
 /**
- * Which node goes first: one that is to be installed, of those that are well a worker, by name. Where the canary of the
+ * Which node goes first: one that is to be installed, of those that are well a worker, the first in their order. Where the canary of the
  * last run has not pulled, it is that node again, however it is: a second one is not touched before.
  *
  * @param unproven - The canary of the last run, where it has not pulled.
@@ -55,7 +55,7 @@ export function chooseCanary<C extends Candidate>(
     (node.role === "worker" ? 0 : 1);
   const [best] = able
     .filter(({ change }) => change.action === "install")
-    .sort((a, b) => faults(a) - faults(b) || (a.node.name < b.node.name ? -1 : 1));
+    .sort((a, b) => faults(a) - faults(b));
   return best;
 }
 

@@ -194,7 +194,15 @@ function reasonsOf({ recorded, replaces, observed }: KnownNode, wanted: WantedNo
   } else if (observed.report.trust !== undefined) {
     reasons.push(reason("interrupted"));
   }
-  if (!wanted.pinned && observed?.kind !== "silent") reasons.push(reason("first-contact"));
+  if (!wanted.pinned && observed?.kind !== "silent") {
+    const shown = observed?.report.hostKey;
+    reasons.push(
+      reason(
+        "first-contact",
+        shown === undefined ? {} : { text: `first contact: its host key ${shown} will be noted` },
+      ),
+    );
+  }
   return reasons;
 }
 

@@ -24,7 +24,7 @@ import type { Registry } from "./registries";
 /** The reasons that say nothing of what is on a node: its CA may be in order. */
 const withoutWriting: ReadonlySet<ReasonCode> = new Set([
   ...(["script-changed", "settings-changed", "registry-removed"] as const),
-  ...(["first-contact", "not-asked", "in-order", "no-longer-in-cluster"] as const),
+  ...(["first-contact", "not-asked", "in-order", "no-longer-in-cluster", "excluded"] as const),
 ]);
 
 /** Whether a node gets a CA, or its containerd a restart. */

@@ -33,14 +33,17 @@ export function planRollout(
   const nodes = decided.map(({ node }) => node);
   const { workersAtOnce } = settings.nodes;
   const waves = wavesOf(settings);
-  const canary = planCanary(settings, decided, recorded, installation, pulls, cluster);
+  const without = planLanes(nodes, workersAtOnce, { waves });
+  const planOf = new Map(decided.map((plan) => [plan.node.name, plan]));
+  const inOrder = without.map(({ node }) => planOf.get(node.name)!);
+  const canary = planCanary(settings, inOrder, recorded, installation, pulls, cluster);
   // Where the canary is refused, whoever declares the nodes tells of it.
   const order = canary
     .catch((): CanaryPlan => ({}))
     .then(({ first }) => planLanes(nodes, workersAtOnce, { waves, first }));
   return {
     ...{ nodes: withTurns(decided, order), order, canary },
-    waveEnds: waveEnds(planLanes(nodes, workersAtOnce, { waves }), decided, settings.rollout),
+    waveEnds: waveEnds(without, decided, settings.rollout),
     pullOnCanary: canaryPuller(cluster, pulls),
   };
 }

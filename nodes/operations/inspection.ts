@@ -36,7 +36,12 @@ type Answer<T> =
   { readonly kind: "answered"; readonly report: T } | { readonly kind: "silent"; readonly problem: Problem };
 
 /** The result of inspecting one node. */
-export type Observation = Answer<ScriptSuccess>;
+export type Observation = Answer<
+  ScriptSuccess & {
+    /** The host key that it showed: `SHA256:…`. */
+    readonly hostKey?: string;
+  }
+>;
 
 /** Asks all nodes at once, and waits for all of them together no longer than the limit. */
 function askAll<N extends InspectionTarget, T extends object>(
@@ -82,9 +87,13 @@ export function inspectNodes(
   targets: readonly InspectedNode[],
   { inSession, bodies = false }: { readonly inSession: InSession; readonly bodies?: boolean },
 ): ReadonlyMap<string, Promise<Observation>> {
-  return askAll(targets, inSession, ({ target, stack, former }, session) =>
-    runOnNode(session, { op: "status", lockWait, former, bodies, ...identity({ target, stack }) }),
-  );
+  return askAll(targets, inSession, async ({ target, stack, former }, session) => ({
+    ...(await runOnNode(session, {
+      ...{ op: "status", lockWait, former, bodies },
+      ...identity({ target, stack }),
+    } as const)),
+    hostKey: session.hostKey,
+  }));
 }
 
 /**

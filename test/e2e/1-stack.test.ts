@@ -246,7 +246,7 @@ describe("the stack on the lab, from the first up to destroy", () => {
 
     const { code, output } = await stack.up();
     assert.equal(code, 0, output);
-    assert.match(output, /\b3 updated/); // with what the run planned
+    assert.match(output, /\b4 updated/); // with what the run planned
     assert.ok(await trusts(name, harborPem));
     const now = await onAllNodes(containerd);
     const restarted = Object.keys(now).filter((node) => now[node]!.pid !== earlier[node]!.pid);

@@ -185,7 +185,7 @@ describe("nodes come and go, and people interfere", () => {
     const output = await up();
     assert.ok(
       output.includes(
-        `${gone.name}: is gone; its address ${gone.address} is now ${name}'s; nothing to remove`,
+        `nothing to remove, as it is gone; its address ${gone.address} is now ${name}'s: ${gone.name}`,
       ),
       output,
     );

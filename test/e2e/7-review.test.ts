@@ -23,7 +23,10 @@ function comparable(markdown: string): string {
     if (!numbers.has(digest)) numbers.set(digest, numbers.size + 1);
     return `SHA-256 number ${numbers.get(digest)!}`;
   };
-  return markdown.replace(/\b[0-9a-f]{64}\b/g, numbered).replace(/\b\d{4}-\d\d-\d\d(T[\d:.]+Z)?/g, "YYYY-MM-DD");
+  return markdown
+    .replace(/\bSHA256:[A-Za-z0-9+/\\]{43,}/g, "SHA256:of the node")
+    .replace(/\b[0-9a-f]{64}\b/g, numbered)
+    .replace(/\b\d{4}-\d\d-\d\d(T[\d:.]+Z)?/g, "YYYY-MM-DD");
 }
 
 describe("a review says what the engine will do to each node and why, and a saved plan holds it to that", () => {

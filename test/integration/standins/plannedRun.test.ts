@@ -18,7 +18,7 @@ describe("a saved plan", { skip }, () => {
     project.write(`
       import { local } from "@pulumi/command";
       import { plannedRun } from ${JSON.stringify(path.join(projectRoot, "components", "plannedRun"))};
-      const planned = plannedRun("prod", Promise.resolve(${JSON.stringify(digest)}), {});
+      const planned = plannedRun("prod", Promise.resolve(${JSON.stringify(digest)}), undefined, {});
       new local.Command(
         "w1-ca",
         { create: "touch touched", environment: { WORD: ${JSON.stringify(word)} } },

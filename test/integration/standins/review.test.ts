@@ -79,10 +79,10 @@ describe("a review of what the engine itself previews", { skip }, () => {
     const { code, changes, nodes, risks } = await found("");
     assert.deepEqual([code, changes, risks], [0, false, []]);
     assert.deepEqual(
-      nodes.map(({ name, role, action }) => [name, role, action]),
+      nodes.map(({ name, action }) => [name, action]),
       [
-        ["cp1", "control-plane", "none"],
-        ["w1", "worker", "none"],
+        ["cp1", "none"],
+        ["w1", "none"],
       ],
     );
   });
@@ -100,8 +100,8 @@ describe("a review of what the engine itself previews", { skip }, () => {
       ]),
       [
         ["w1", "install", 1, true, "file-missing"],
-        ["w2", "install", 1, null, "new"],
         ["cp1", "none", null, false, undefined],
+        ["w2", "install", null, null, "new"],
       ],
     );
     assert.deepEqual(

@@ -33,9 +33,9 @@ const chosen = (nodes: readonly Candidate[], unproven?: string): string | undefi
   chooseCanary(nodes, unproven === undefined ? undefined : { uid: `uid-of-${unproven}` })?.node.name;
 
 describe("the node that goes first", () => {
-  it("is a worker that is to be installed and is well, by name", () => {
+  it("is a worker that is to be installed and is well, the first in their order", () => {
     const cp = candidate("a", { role: "control-plane" });
-    assert.equal(chosen([candidate("w2"), cp, candidate("w1")]), "w1");
+    assert.equal(chosen([cp, candidate("w2"), candidate("w1")]), "w2");
     assert.equal(chosen([candidate("w1", { action: "none" }), candidate("w2"), cp]), "w2");
     assert.equal(chosen([candidate("w1", { ready: false }), candidate("w2")]), "w2");
     assert.equal(chosen([candidate("w1", { unreachable: true }), candidate("w2")]), "w2");
