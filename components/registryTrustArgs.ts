@@ -215,6 +215,7 @@ export interface TrustedRegistry {
 
 /** A node of the cluster that is left alone. */
 export interface ExcludedNode {
+  /** Its name. */
   readonly name: string;
   /** What leaves it out: `nodes.exclude (kubernetes.io/os=windows)`. */
   readonly by: string;
