@@ -115,6 +115,8 @@ export class TrustedNodes extends pulumi.ComponentResource {
       if (node.name === pull?.node) canary = pullAfter(trustedNode.done);
     }
     if (pull && !canary) pullAfter(sweep);
+    // Where the node that goes first is all that comes after a wave, nothing waits for the wave's end.
+    for (const end of args.waveEnds.values()) endOf(end, end.nodes.map(doneOf));
 
     // In one order, whatever the order of the run: the stack's outputs have them.
     const listed = planLanes(

@@ -12,6 +12,8 @@ import type { NodeChange } from "./reasons";
 export interface WaveEnd {
   /** By its place in the settings: from 1 on. */
   readonly wave: number;
+  /** The names of its nodes. */
+  readonly nodes: readonly string[];
   /** How long the run waits there where it installed anything in the wave. */
   readonly pauseSeconds: number;
   /** Whether it does. */
@@ -54,7 +56,7 @@ export function waveEnds(
       return [
         wave,
         {
-          wave,
+          ...{ wave, nodes },
           pauseSeconds: waves[wave - 1]!.pauseSeconds ?? pauseSeconds,
           works: changes.then((all) => all.some(({ action }) => action === "install")),
           digest: planned.then((all) => createHash("sha256").update(JSON.stringify(all)).digest("hex")),

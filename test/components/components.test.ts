@@ -254,7 +254,8 @@ test("the sweep and the check of a destroy know which nodes are meant, and say n
 test("a wave is begun when one resource says that all of the one before are done, and there is none without waves", async () => {
   const nodes = ["w1", "w2", "w3", "w4"].map((name) => node(name, "worker"));
   const waveEnd = (wave: number) => ({
-    ...{ wave, pauseSeconds: 5, works: Promise.resolve(true), digest: Promise.resolve(`digest-${wave}`) },
+    ...{ wave, nodes: ["w1", "w2"], pauseSeconds: 5 },
+    ...{ works: Promise.resolve(true), digest: Promise.resolve(`digest-${wave}`) },
   });
   const isMeant = ({ name }: ClusterNode): boolean => ["w1", "w2"].includes(name);
   const registered = await record(
@@ -277,6 +278,22 @@ test("a wave is begun when one resource says that all of the one before are done
       waits.filter((other) => /-(?:wave|up)/.test(other)),
       ["c-wave-1"],
     );
+  }
+  // Where the only node that comes after the wave goes first, the wave has its end all the same.
+  const three = nodes.slice(0, 3);
+  const before = await record(
+    () =>
+      new TrustedNodes("c", {
+        ...nodesArgs(three, 2, {}, { first: "w3" }),
+        order: planLanes(three, 2, { waves: [{ isMeant, width: 2 }], first: "w3" }),
+        waveEnds: new Map([[1, waveEnd(1)]]),
+      }),
+    stdout,
+  );
+  assert.deepEqual(named(before, "c-wave-1").inputs, inputs);
+  for (const name of ["w1", "w2"]) {
+    assert.ok(comesAfter(before, "c-wave-1").includes(`c-${name}-up`));
+    assert.ok(comesAfter(before, `c-${name}-ca`).includes("c-w3-up"));
   }
   const without = await record(() => new TrustedNodes("c", nodesArgs(nodes)), stdout);
   assert.ok([...without.values()].every(({ name }) => !name.includes("-wave-")));
