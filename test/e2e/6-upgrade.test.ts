@@ -29,7 +29,6 @@ const beforeIds: Earlier = {
   commit: "d4193c9e3756c27b7c813a0a51a7560358fb77ca",
   adds: [
     ...beforeComponents.adds,
-    "command:local:Command::trust-canary",
     "command:local:Command::trust-identity",
     "command:local:Command::trust-removal-check",
     "tkc-registry:index:RemovalCheck::trust-removal-check",

@@ -61,6 +61,19 @@ describe("the node that goes first", () => {
     );
   });
 
+  it("is none where only another script or setting is recorded, and no containerd restarts", () => {
+    const updated = (name: string, change: Partial<NodeChange>): Candidate => {
+      const of = candidate(name);
+      return { ...of, change: { ...of.change, reasons: [reason("script-changed")], ...change } };
+    };
+    assert.equal(chosen([updated("w1", { restart: false })]), undefined);
+    assert.equal(chosen([updated("w1", { restart: false }), candidate("w2")]), "w2");
+    assert.equal(chosen([updated("w1", { restart: null })]), "w1"); // it was not asked
+    const lost = reason("file-missing", { host: "a.example" });
+    assert.equal(chosen([updated("w1", { restart: false, reasons: [lost] })]), "w1");
+    assert.equal(chosen([updated("w1", { restart: false }), candidate("w2")], "w1"), "w1");
+  });
+
   it("is that of the last run again where it has not pulled, however it is by now", () => {
     const others = [candidate("w1"), candidate("w3")];
     for (const how of [{}, { action: "none" }, { ready: false }, { unreachable: true }] as const)
