@@ -245,6 +245,15 @@ export const nodeProblem = defineProblems("Nodes", {
       ['command "‹name›"', "the running program does not know it", "running"],
     ],
   },
+  "canary-skipped": {
+    cause:
+      "No other node is touched before the first one has pulled, and on one that was skipped nothing is proved.",
+    remedy:
+      "Run `pulumi up` again: another node goes first while this one can't be reached. Where nodes are not asked (`nodes.inspect: false`), leave it out with `nodes.exclude`",
+    examples: [
+      ["node ‹name›", "it is the node that goes first, and was skipped, as it could not be reached"],
+    ],
+  },
   "service-folder": {
     cause: "The program listens for the stack's commands in a folder that nobody else may reach.",
     remedy: {

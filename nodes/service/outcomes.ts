@@ -42,6 +42,11 @@ export class Outcomes {
     }
   }
 
+  /** Whether the node was left as it was, as it could not be reached. */
+  wasSkipped({ name }: { readonly name: string }): boolean {
+    return this.#ended.get(name)?.outcome === "skipped";
+  }
+
   /**
    * How many nodes in the first line, which in the others. Undefined where none was touched.
    *

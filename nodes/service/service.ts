@@ -313,6 +313,12 @@ export class NodeService {
         const canary = readCanary(environment);
         const { node, uid } = canary;
         const { stack } = this.#inputFor(canary);
+        if (outcomes.wasSkipped({ name: node })) {
+          throw nodeProblem.error("canary-skipped", {
+            subject: `node ${node}`,
+            seen: "it is the node that goes first, and was skipped, as it could not be reached",
+          });
+        }
         const pull = async (following: OperationContext): Promise<string> => {
           await this.options.pullOnCanary(canary, stack, { ...following, signal: context.signal });
           return formatReport({ version: "1", report: "canary", node, uid });

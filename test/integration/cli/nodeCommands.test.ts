@@ -506,6 +506,10 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     const restarted = await succeed(restart(skipped.stdout));
     assert.match(restarted.stdout, /^skipped=ssh-refused$/m);
     assert.equal(root.lines("lab/restarts"), 0);
+    const canary = JSON.stringify({ node: "node-1", uid: "uid-1", nonce: "n" });
+    const { code, stderr } = await borrowed("canary pull", { TKC_REGISTRY_CANARY: canary });
+    assert.equal(code, 1);
+    assert.match(stderr, /^node node-1: .*was skipped.*another node goes first.* \[canary-skipped\]$/m);
 
     await serve(target(), { unreachable: "skip" });
     const installed = await succeed(apply({ PULUMI_COMMAND_STDOUT: skipped.stdout.trimEnd() }));
