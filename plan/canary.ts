@@ -58,9 +58,7 @@ export function chooseCanary<C extends Candidate>(
     (change.reasons.some(({ code }) => code === "unreachable") ? 4 : 0) +
     (node.ready ? 0 : 2) +
     (node.role === "worker" ? 0 : 1);
-  const [best] = able
-    .filter(({ change }) => isWorthProof(change))
-    .sort((a, b) => faults(a) - faults(b));
+  const [best] = able.filter(({ change }) => isWorthProof(change)).sort((a, b) => faults(a) - faults(b));
   return best;
 }
 

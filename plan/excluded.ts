@@ -47,6 +47,6 @@ export function selectionsOf(
     ...(select === undefined ? {} : { select }),
     ...(exclude === undefined ? {} : { exclude }),
   };
-  const earlier = identity === undefined ? [] : (identity.selections ?? [{}]);
+  const earlier = identity === undefined || identity.untouched ? [] : (identity.selections ?? [{}]);
   return [...earlier.filter((each) => each.select !== select || each.exclude !== exclude), now];
 }

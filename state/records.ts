@@ -146,6 +146,8 @@ export interface RecordedIdentity {
   readonly former: string | undefined;
   /** Which nodes its runs have meant, those of the last run last. Left out where the last run meant all. */
   readonly selections?: readonly NodeSelection[] | undefined;
+  /** Where no run came to the nodes: their sweep is made before any of them is touched. */
+  readonly untouched?: true;
 }
 
 /** The owner of a command that a release wrote which made no ids. */
@@ -176,6 +178,7 @@ export function readIdentities(
   commands: readonly { readonly urn: string; readonly inputs: unknown; readonly outputs: unknown }[],
 ): ReadonlyMap<string, RecordedIdentity> {
   const identities = new Map<string, RecordedIdentity>();
+  const swept = new Set<string>();
   const add = (set: string, found: Partial<RecordedIdentity>): void =>
     void identities.set(set, { ...(identities.get(set) ?? { id: undefined, former: undefined }), ...found });
   for (const { urn, inputs, outputs } of commands) {
@@ -183,13 +186,15 @@ export function readIdentities(
     if (set === undefined) continue;
     const environment = environmentOf(inputs);
     const selections = readSelections(environment);
-    if (role === "sweep")
+    if (role === "sweep") {
+      swept.add(set);
       add(set, {
         former: environment["TKC_REGISTRY_FORMER_OWNER"] ?? formerOwner(environment),
         ...(selections ? { selections } : {}),
       });
-    else add(set, { id: stackId.safeParse(stdoutOf(outputs)).data });
+    } else add(set, { id: stackId.safeParse(stdoutOf(outputs)).data });
   }
+  for (const set of identities.keys()) if (!swept.has(set)) add(set, { untouched: true });
   return identities;
 }
 
@@ -206,6 +211,7 @@ export function identityOf(
       id: found.find(({ id }) => id !== undefined)?.id,
       former: found.find(({ former }) => former !== undefined)?.former,
       ...(selections ? { selections } : {}),
+      ...(found.every(({ untouched }) => untouched) ? { untouched: true as const } : {}),
     }
   );
 }

@@ -59,6 +59,8 @@ describe("nodes that are left out", () => {
     assert.deepEqual(selectionsOf(one, undefined), [one]);
     // Earlier runs meant all nodes.
     assert.deepEqual(selectionsOf(one, identity), [{}, one]);
+    // One that was cut off before it came to nodes meant none.
+    assert.deepEqual(selectionsOf(one, { ...identity, untouched: true }), [one]);
     assert.deepEqual(selectionsOf(other, { ...identity, selections: [{}, one] }), [{}, one, other]);
     // What stays says the same each time.
     for (const selections of [[one], [{}, one], [other, one]])

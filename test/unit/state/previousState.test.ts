@@ -138,7 +138,12 @@ describe("what the state holds", () => {
       id,
       former: undefined,
     });
-    assert.deepEqual(of({ [identity]: command({ stdout: "" }) }), { id: undefined, former: undefined });
+    const begun = { former: undefined, untouched: true }; // no node before the sweep
+    assert.deepEqual(of({ [identity]: command({ stdout: "" }) }), { id: undefined, ...begun });
+    assert.deepEqual(of({ [identity]: made }), { id, ...begun });
+    const renamed = { [identity]: made, [urn("c2-sweep")]: command({ environment: old }) };
+    const { identity: both } = readPreviousState(renamed, { names: ["c1", "c2"], alone: false });
+    assert.deepEqual(both, { id, former: "p.old" });
     assert.equal(of({ [urn("c2-identity")]: made }), undefined);
     const legacy = { ...environment, ...old };
     const node = (more: object) =>
