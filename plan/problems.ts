@@ -144,7 +144,7 @@ export const planProblem = defineProblems("Objects of the stack", {
       login: (host: string) => `Give credentials for ${host} by which this image may be pulled. ${thenAgain}`,
       absent: (host: string) => `Push the image to ${host}, or correct its name. ${thenAgain}`,
       unreached: (host: string) =>
-        `Give the nodes a way to ${host}: name, route, and the proxy of their containerd. ${thenAgain}`,
+        `Give the nodes a way to ${host}: name, route, and the proxy of their containerd; in place of an image that only takes long, name a smaller one with \`rollout.canary.image\`. ${thenAgain}`,
       other: (host: string) => `Look at what it says of ${host}. ${thenAgain}`,
     },
     examples: (["authority", "certificate", "login", "absent", "unreached", "other"] as const).map(
