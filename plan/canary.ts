@@ -17,7 +17,7 @@ import type { Installation } from "./nodeCommand";
 import type { NodePlan } from "./nodes";
 import { ownerMetadata } from "./ownership";
 import { planProblem } from "./problems";
-import { isInstalled } from "./reach";
+import { changesNode } from "./reach";
 import type { NodeChange } from "./reasons";
 import { type Registry, dockerConfigOf } from "./registries";
 
@@ -37,10 +37,6 @@ export interface Candidate {
   readonly change: NodeChange;
 }
 
-/** Whether a node may come to trust another CA, or its containerd restart. An update of the script alone proves nothing. */
-const isWorthProof = (change: NodeChange): boolean =>
-  change.action === "install" && (change.restart !== false || isInstalled(change));
-
 /**
  * Which node goes first: one that is to be installed, of those that are well a worker, the first in their order. Where the canary of the
  * last run has not pulled, it is that node again, however it is: a second one is not touched before.
@@ -58,7 +54,7 @@ export function chooseCanary<C extends Candidate>(
     (change.reasons.some(({ code }) => code === "unreachable") ? 4 : 0) +
     (node.ready ? 0 : 2) +
     (node.role === "worker" ? 0 : 1);
-  const [best] = able.filter(({ change }) => isWorthProof(change)).sort((a, b) => faults(a) - faults(b));
+  const [best] = able.filter(({ change }) => changesNode(change)).sort((a, b) => faults(a) - faults(b));
   return best;
 }
 
@@ -137,7 +133,7 @@ export async function planCanary(
     return { first: node, fact: `${node} goes first, and pulls nothing: ${what}` };
   }
   const installed = candidates
-    .filter(({ change }) => isWorthProof(change))
+    .filter(({ change }) => changesNode(change))
     .map(({ node, nonce }) => [node.name, nonce])
     .sort();
   const proof = JSON.stringify([installed, certificates, trustMode, images]);

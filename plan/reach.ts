@@ -31,6 +31,10 @@ const withoutWriting: ReadonlySet<ReasonCode> = new Set([
 export const isInstalled = ({ action, reasons }: NodeChange): boolean =>
   action === "install" && reasons.some(({ code }) => !withoutWriting.has(code));
 
+/** Whether a node may come to trust another CA, or its containerd restart: else only what is recorded of it changes. */
+export const changesNode = (change: NodeChange): boolean =>
+  isInstalled(change) || (change.action === "install" && change.restart !== false);
+
 /** The registries, as nodes are to see them. */
 export function wantedRegistries(
   registries: readonly Registry[],

@@ -6,6 +6,7 @@ import type { ClusterNode } from "../kubernetes/types";
 import { counted } from "../support/text";
 import type { Turn, Wave } from "./lanes";
 import type { NodeCommand } from "./nodeCommand";
+import { changesNode } from "./reach";
 import type { NodeChange } from "./reasons";
 
 /** What is between a wave and the next: it waits for all nodes of the wave. */
@@ -58,7 +59,7 @@ export function waveEnds(
         {
           ...{ wave, nodes },
           pauseSeconds: waves[wave - 1]!.pauseSeconds ?? pauseSeconds,
-          works: changes.then((all) => all.some(({ action }) => action === "install")),
+          works: changes.then((all) => all.some(changesNode)),
           digest: planned.then((all) => createHash("sha256").update(JSON.stringify(all)).digest("hex")),
         },
       ];

@@ -33,7 +33,12 @@ describe("waves", () => {
     assert.deepEqual(warnings, ["rollout.waves[2] (pool=a) means no worker that no earlier wave means"]);
   });
 
-  const ends = (action: NodeChange["action"] = "install", nonce = "n", of = settings({ waves })) => {
+  const ends = (
+    action: NodeChange["action"] = "install",
+    nonce = "n",
+    of = settings({ waves }),
+    change: Partial<NodeChange> = {},
+  ) => {
     const order = planLanes(nodes, 8, { waves: wavesOf(of) });
     const decided = nodes.map((each) => ({
       node: each,
@@ -42,6 +47,7 @@ describe("waves", () => {
       change: Promise.resolve({
         ...{ node: each.name, reasons: [reason("new")], restart: true },
         action: each.name === "w2" ? action : "none",
+        ...change,
       } satisfies NodeChange),
     }));
     return waveEnds(order, decided, of.rollout);
@@ -66,6 +72,9 @@ describe("waves", () => {
     assert.deepEqual(await works("install"), [true, false]);
     assert.deepEqual(await works("none"), [false, false]);
     assert.deepEqual(await works("skip"), [false, false]);
+    const updated = { reasons: [reason("script-changed")], restart: false };
+    const [end] = [...ends("install", "n", settings({ waves }), updated).values()];
+    assert.equal(await end!.works, false);
   });
 
   it("have a digest that tells what is planned for the wave's nodes, and for no others", async () => {
