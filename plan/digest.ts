@@ -20,13 +20,19 @@ const secretPart = (
   places: places.map(({ namespace, adopted }) => ({ namespace, adopted })),
 });
 
-/** What of a Deployment is planned. The values of its `env` may be secrets, as passwords are. */
+/**
+ * What of a Deployment is planned. The values of its `env` may be secrets, as passwords are; where any of its settings is
+ * one, so may be its command line and image, which the state then has encrypted.
+ */
 const deploymentPart = (
-  { namespace, name, replicas, timeoutSeconds, deleteAdopted }: DeploymentSettings,
+  { namespace, name, replicas, timeoutSeconds, deleteAdopted, secret }: DeploymentSettings,
   { adopted, pod }: DeploymentPlan,
 ) => ({
   ...{ namespace, name, replicas, timeoutSeconds, deleteAdopted, adopted },
-  pod: { ...pod, env: Object.keys(pod.env) },
+  pod: {
+    ...{ ...pod, env: Object.keys(pod.env) },
+    ...(secret ? { command: pod.command.length, args: pod.args.length, image: undefined } : {}),
+  },
 });
 
 /**

@@ -662,6 +662,13 @@ describe("the plan", () => {
     });
     const env = (value: string): Promise<string> => planDigest(withPods({ env: { A: value } }), trust);
     assert.equal(await env("hunter2"), await env("hunter3"));
+    const words = (word: string, secret: boolean): Promise<string> => {
+      const made = withPods({ args: [word] });
+      const deployments = new Map([...made.deployments].map(([key, of]) => [{ ...key, secret }, of]));
+      return planDigest({ ...made, deployments }, trust);
+    };
+    assert.equal(await words("hunter2", true), await words("hunter3", true));
+    assert.notEqual(await words("hunter2", false), await words("hunter3", false));
     const otherLogin = new Map(
       [...plan.pullSecrets].map(([key, places]) => [
         key,
