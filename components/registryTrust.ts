@@ -168,6 +168,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
           pullOnCanary: plan.pullOnCanary,
           reach: plan.reach,
           unreachable,
+          tell: (line) => void pulumi.log.info(line, this),
           outcomes,
         });
       },

@@ -253,3 +253,23 @@ export async function readOrToldLater<T>(
     return undefined;
   }
 }
+
+/** Picks a place of some JSON for {@link changed}. */
+export const place = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+
+/** A copy of some JSON with another value at one of its places, which a number picks. */
+export function changed(json: unknown, pick: number, what: unknown): unknown {
+  const copy = structuredClone(json);
+  const places: [Record<string, unknown>, string][] = [];
+  const walk = (at: unknown): void => {
+    if (typeof at !== "object" || at === null) return;
+    for (const [key, item] of Object.entries(at)) {
+      places.push([at as Record<string, unknown>, key]);
+      walk(item);
+    }
+  };
+  walk(copy);
+  const [at, key] = places[Math.floor(pick * places.length)]!;
+  at[key] = what;
+  return copy;
+}

@@ -96,6 +96,8 @@ export interface NodeServiceOptions {
   readonly reach: ReachGuard;
   /** Whether an unreachable node fails the run or is skipped. */
   readonly unreachable: UnreachablePolicy;
+  /** Tells people at once: what a command logs comes when it ends. */
+  readonly tell?: (line: string) => void;
   /** Keeps what becomes of each node. */
   readonly outcomes: Outcomes;
 }
@@ -258,11 +260,11 @@ export class NodeService {
   }
 
   /** Waits where anything was done in the wave: what is wrong with its nodes shows before the next is begun. */
-  async #endWave(number: string, { log, signal }: OperationContext): Promise<string> {
+  async #endWave(number: string, { signal }: OperationContext): Promise<string> {
     const wave = this.options.waves?.find((each) => String(each.wave) === number);
     if (!wave) throw unknownCommand(`wave ${number}`);
     if (wave.pauseSeconds > 0 && (await wave.works)) {
-      log(`wave ${number} is done; the next begins in ${wave.pauseSeconds} s`);
+      this.options.tell?.(`wave ${number} is done; the next begins in ${wave.pauseSeconds} s`);
       await sleep(wave.pauseSeconds * 1000, undefined, { signal });
     }
     return "";

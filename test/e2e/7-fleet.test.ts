@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Fleet, type FleetEvent, type FleetNode, fleetKubeconfigFile } from "../../lab/fleet";
@@ -11,6 +11,7 @@ import { all } from "../all";
 import { Pki } from "../integration/certificates/pki";
 import { startServer } from "../integration/net/server";
 import * as lab from "./lab";
+import { tree } from "./processes";
 
 /**
  * What has to be done often, on simulated nodes with a real sshd each: ways in, upgrades of whole clusters, kill points,
@@ -402,24 +403,6 @@ describe("many nodes", () => {
     await unchanged();
     await succeed(stack.destroy());
   });
-
-  /** All processes below one, itself first. */
-  function tree(root: number): number[] {
-    const parents = new Map<number, number>();
-    for (const name of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
-      try {
-        const [, parent] = readFileSync(`/proc/${name}/stat`, "utf8")
-          .replace(/^.*\) /s, "")
-          .split(" ");
-        parents.set(Number(name), Number(parent));
-      } catch {
-        // It has ended meanwhile.
-      }
-    }
-    const found = new Set([root]);
-    for (const pid of found) for (const [child, parent] of parents) if (parent === pid) found.add(child);
-    return [...found];
-  }
 
   /** How far a run has come, as the nodes saw it: SSH connections, trust stores that it changed, restarts. */
   const progress = async (before: Awaited<ReturnType<Fleet["addedFiles"]>>): Promise<number> => {

@@ -6,7 +6,7 @@ import { judge } from "../../../cli/verify/judge";
 import { findingsOf } from "../../../cli/verify/stackFindings";
 import { readDeployedStack } from "../../../state/exportedState";
 import { readPreviousState } from "../../../state/previousState";
-import { hostile, hostileJson, readOrTold, runs, secret } from "../../fuzz";
+import { changed, hostile, hostileJson, place, readOrTold, runs, secret } from "../../fuzz";
 import {
   caStdout,
   exported,
@@ -22,24 +22,6 @@ import {
 
 const value = fc.oneof(hostile, hostileJson);
 
-/** A copy of some JSON with another value at one of its places, which a number picks. */
-function changed(json: unknown, pick: number, what: unknown): unknown {
-  const copy = structuredClone(json);
-  const places: [Record<string, unknown>, string][] = [];
-  const walk = (at: unknown): void => {
-    if (typeof at !== "object" || at === null) return;
-    for (const [key, item] of Object.entries(at)) {
-      places.push([at as Record<string, unknown>, key]);
-      walk(item);
-    }
-  };
-  walk(copy);
-  const [at, key] = places[Math.floor(pick * places.length)]!;
-  at[key] = what;
-  return copy;
-}
-
-const place = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 const notAfter = "2027-01-01T00:00:00.000Z";
 const secretResource = resource("kubernetes:core/v1:Secret", "s", {
   inputs: { metadata: { name: "s", namespace: "web" } },

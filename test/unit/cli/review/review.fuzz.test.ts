@@ -6,28 +6,10 @@ import { reviewSchema } from "../../../../cli/review/findings";
 import { judge } from "../../../../cli/review/judge";
 import { PreviewReader } from "../../../../cli/review/preview";
 import { comparePlans, parseSavedPlan } from "../../../../cli/review/savedPlan";
-import { hostile, hostileJson, readOrTold, runs, secret } from "../../../fuzz";
+import { changed, hostile, hostileJson, place, readOrTold, runs, secret } from "../../../fuzz";
 import * as events from "./events";
 
 const value = fc.oneof(hostile, hostileJson);
-
-/** A copy of some JSON with another value at one of its places, which a number picks. */
-function changed(json: unknown, pick: number, what: unknown): unknown {
-  const copy = structuredClone(json);
-  const places: [Record<string, unknown>, string][] = [];
-  const walk = (at: unknown): void => {
-    if (typeof at !== "object" || at === null) return;
-    for (const [key, item] of Object.entries(at)) {
-      places.push([at as Record<string, unknown>, key]);
-      walk(item);
-    }
-  };
-  walk(copy);
-  const [at, key] = places[Math.floor(pick * places.length)]!;
-  at[key] = what;
-  return copy;
-}
-const place = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 const good = events
   .lines(
