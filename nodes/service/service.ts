@@ -313,8 +313,9 @@ export class NodeService {
         const canary = readCanary(environment);
         const { node, uid } = canary;
         const { stack } = this.#inputFor(canary);
-        const pull = async (following: OperationContext): Promise<string> => {
-          await this.options.pullOnCanary(canary, stack, { ...following, signal: context.signal });
+        const pull = async (): Promise<string> => {
+          // Not followed: what became of the node stays its restart.
+          await this.options.pullOnCanary(canary, stack, context);
           return formatReport({ version: "1", report: "canary", node, uid });
         };
         return await outcomes.follow({ name: node }, context, pull, () => true);
