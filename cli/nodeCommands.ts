@@ -38,6 +38,7 @@ export function removalContext(
     ...options,
     ...(signal ? { signal } : {}),
     inSession: async (target, hostKey, act) => {
+      signal?.throwIfAborted(); // a sweep would log in to all that are left
       const pool = await sessions.pool(target);
       return await pool.use(target, hostKey, (session) => {
         signal?.throwIfAborted();

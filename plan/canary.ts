@@ -7,6 +7,7 @@ import type { PullSecretSettings, TrustSettings } from "../config/settings";
 import { missingRights, listRights } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";
 import { type PullPlace, dryRunPull, pullFault, pullRights, tryPulls } from "../kubernetes/pullPods";
+import { told } from "../nodes/operations/operations";
 import type { Canary } from "../nodes/protocol/spec";
 import type { CanaryPuller } from "../nodes/service/service";
 import { parseImageReference } from "../registry/host";
@@ -158,7 +159,7 @@ export function canaryPuller(cluster: KubeContext, { images, place }: CanaryPull
     );
     const failed = results.find(({ ok }) => !ok);
     if (!failed) {
-      log(`${node}: pulled ${counted(images.length, "image")}`); // the state keeps it
+      log(told(`pulled ${counted(images.length, "image")}`, { name: node })); // the state keeps it
       return;
     }
     const said = failed.message ?? "no reason was given";

@@ -9,6 +9,7 @@ import { type Socket, createConnection, createServer } from "node:net";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { makePrivateFolder, socketPath } from "../../nodes/service/privateFolder";
+import { childEnvironment } from "../../support/childEnvironment";
 import { type Call, type Message, onMessages, send } from "./messages";
 import { ambientVariables, ownVariables, places, removalsFolder, surroundings } from "./place";
 
@@ -19,6 +20,9 @@ type Outcome = "refused" | "not-taken" | "cut-off" | { readonly code: number; re
 const patience = 30_000;
 /** How often a command looks for a server at a place where one starts or ends just then. */
 const attempts = 5;
+
+/** This command's variables, but the stack's secrets, which no removal needs. */
+const variables = childEnvironment();
 
 /** What a process listens at until it has a place. */
 const ownName = `s${process.pid}`;
@@ -39,7 +43,7 @@ export async function borrow(words: readonly string[]): Promise<number | undefin
   const folder = removalsFolder(process.env);
   if (folder === undefined) return undefined;
   try {
-    const call = { words, own: ownVariables(process.env), surroundings: surroundings(id) };
+    const call = { words, own: ownVariables(variables), surroundings: surroundings(id, variables) };
     for (const place of places) {
       const outcome = await callAt(folder, place, call);
       if (outcome === "refused") continue;
@@ -153,7 +157,7 @@ async function startServer(folder: string, place: string, id: string): Promise<v
     const server = spawn(process.execPath, ["-e", script, "v1", "serve-removals"], {
       detached: true, // it outlives this command, and signals to the command's group are not for it
       stdio: ["ignore", "ignore", "ignore", "ipc"], // the engine waits until all have closed its pipes
-      env: ambientVariables(process.env),
+      env: ambientVariables(variables),
     });
     server.unref();
     server.channel?.unref();

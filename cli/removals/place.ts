@@ -11,13 +11,13 @@ type Variables = Readonly<Record<string, string | undefined>>;
 /** The variables that a state gives its commands, or that overrule them: each command's own decide. */
 const commandsOwn = /^(?:TKC_REGISTRY|PULUMI_COMMAND)_/;
 
-const pick = (environment: Variables, own: boolean): Variables =>
+const pick = (environment: Variables, own: boolean): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(environment).filter(([name]) => commandsOwn.test(name) === own));
 
 /** What a command's environment says to it alone. */
 export const ownVariables = (environment: Variables): Variables => pick(environment, true);
 /** What its environment says beside that: which kubeconfig, agent, proxies, and all that credential plugins read. */
-export const ambientVariables = (environment: Variables): Variables => pick(environment, false);
+export const ambientVariables = (environment: Variables): NodeJS.ProcessEnv => pick(environment, false);
 
 /** A file as it is now. */
 function stampOf(file: string): readonly unknown[] {

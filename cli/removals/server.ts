@@ -126,6 +126,8 @@ class RemovalServer {
     this.#clear();
     this.#done = true; // whoever has found it still is served, and then it ends
     this.#timer = setTimeout(() => {
+      // Its socket's number may become another one's as soon as it is closed.
+      process.off("exit", this.#clear);
       this.listener.close();
       const closed = this.#lent?.sessions.close() ?? Promise.resolve();
       closed.catch(() => undefined).finally(() => process.exit());

@@ -9,7 +9,7 @@ import type { CertificateReview, ImageReview, NodeReview, ObjectReview, Review }
 function plain(text: string): string {
   return printable(text, 2000)
     .replace(/[\\`*_{}[\]<>#|~!&]/g, "\\$&")
-    .replaceAll("@", "@<!-- -->")
+    .replace(/[@#]/g, "$&<!-- -->")
     .replace(/(https?|www)(?=[:.])/gi, "$1<!-- -->");
 }
 

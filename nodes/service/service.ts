@@ -319,8 +319,9 @@ export class NodeService {
             seen: "it is the node that goes first, and was skipped, as it could not be reached",
           });
         }
-        const pull = async (following: OperationContext): Promise<string> => {
-          await this.options.pullOnCanary(canary, stack, { ...following, signal: context.signal });
+        const pull = async (): Promise<string> => {
+          // Not followed: what became of the node stays its restart.
+          await this.options.pullOnCanary(canary, stack, context);
           return formatReport({ version: "1", report: "canary", node, uid });
         };
         return await outcomes.follow({ name: node }, context, pull, () => true);

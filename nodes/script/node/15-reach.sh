@@ -71,7 +71,10 @@ exempted() {
       '*') return 0 ;;
       */*)
         network=${entry%/*} bits=${entry##*/}
-        case $bits in '' | *[!0-9]* | ???*) continue ;; esac
+        case $bits in
+          '' | *[!0-9]* | ???*) continue ;;
+          0?) bits=${bits#0} ;; # no octal number
+        esac
         if ! is_ipv4 "$1" || ! is_ipv4 "$network" || [ "$bits" -gt 32 ]; then continue; fi
         number "$1"
         own=$number

@@ -201,11 +201,13 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
       },
       unreachable,
       tell: (line) => void told.push(line),
-      outcomes: new Outcomes(),
+      outcomes: (outcomes = new Outcomes()),
     });
   };
   /** What the service tells at once. */
   const told: string[] = [];
+  /** Of the service that was started last. */
+  let outcomes: Outcomes;
   /** What was pulled, or is to be refused. */
   const pulled: Canary[] = [];
   let noPull: UserError | undefined;
@@ -435,6 +437,8 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     assert.deepEqual([stdout, stderr], ["version=1\nreport=canary\nnode=node-1\nuid=uid-1\n", "pulled it\n"]);
     assert.throws(() => parseCaReport(stdout), UserError); // it is no node's installation
     assert.deepEqual(pulled, [canary]);
+    // What became of the node is what was said of it before.
+    assert.doesNotMatch(outcomes.summary([])!, /pulled it/);
     for (const other of [{ uid: "uid-2" }, { node: "node-2" }, { nonce: "" }]) {
       const { code, stderr: said } = await pull(other);
       assert.deepEqual([code, /\[bad-environment\]/.test(said)], [1, true], said);

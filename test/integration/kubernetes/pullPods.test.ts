@@ -143,7 +143,7 @@ describe("the pull on the canary", () => {
     );
     for (const { pod } of made)
       for (const [key, value] of Object.entries(ofStack)) assert.equal(pod.metadata.labels[key], value);
-    assert.deepEqual(lines, ["w1: pulled 2 images"]); // the state keeps it, and images may be secret
+    assert.deepEqual(lines, ["pulled 2 images: w1"]); // the state keeps it, and images may be secret
     nothingLeft();
   });
 

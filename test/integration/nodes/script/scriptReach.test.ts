@@ -181,6 +181,7 @@ describeOn(
         return (await one(root, "127.1.2.3.invalid:1")).proxy;
       };
       assert.equal(await elsewhere("127.0.0.0/8"), `127.0.0.1:${proxy.port}`);
+      assert.equal(await outcome("192.0.2.1", "198.51.100.0/08"), "denied");
     });
 
     it("does with curl where there is no OpenSSL, and says what it could not see where there is neither", async () => {

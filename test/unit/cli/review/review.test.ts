@@ -324,12 +324,12 @@ describe("a review", () => {
   });
 
   it("makes no markup, link or mention of what comes from outside", () => {
-    const hostile = "a | b <img src=x> @team [x](https://evil.example) `c` www.evil.example";
+    const hostile = "a | b <img src=x> @team [x](https://evil.example) `c` www.evil.example #12";
     const text = markdown(
       events.preview(set(), events.node("w1|x`y", { op: "update" }), [events.warning(hostile)]),
     );
     const warned = text.slice(text.indexOf("## Warned"));
-    assert.doesNotMatch(warned, /(?<!\\)<img|@team|(?<!\\)\[x|https:|www\.|(?<!\\)`c/);
+    assert.doesNotMatch(warned, /(?<!\\)<img|@team|(?<!\\)\[x|https:|www\.|(?<!\\)`c|#12/);
     const row = text.split("\n").find((line) => line.includes("w1"))!;
     assert.equal(row.match(/(?<!\\)\|/g)!.length, 7, row);
   });
