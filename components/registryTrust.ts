@@ -144,7 +144,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
       ...{ parent: this, dependsOn: dependencies(this.#opts) },
       ...(retainOnDelete === undefined ? {} : { retainOnDelete }),
     };
-    const canary = await plan.canary.catch(refuse);
+    const { canary } = plan;
     const after = [...options.dependsOn, plannedRun(name, plan.digest, canary.pull, options)];
     const child = (earlier: string): pulumi.CustomResourceOptions => ({
       ...options,
@@ -205,7 +205,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
         nodes: plan.nodes,
         certificates: plan.installation.certificates,
         script: nodeScript(),
-        order: await plan.order,
+        order: plan.order,
         waveEnds: plan.waveEnds,
         canary,
       },

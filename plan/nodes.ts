@@ -172,11 +172,11 @@ export function planNodes(
 /** Adds to what is done to nodes when it is the turn of each. */
 export function withTurns(
   nodes: readonly NodePlan[],
-  order: Promise<readonly Turn<ClusterNode>[]>,
+  order: readonly Turn<ClusterNode>[],
 ): readonly NodePlan[] {
-  const turns = Promise.all([order, ...nodes.map(({ change }) => change)]).then(([ordered, ...changes]) => {
+  const turns = Promise.all(nodes.map(({ change }) => change)).then((changes) => {
     const touched = new Set(changes.flatMap(({ node, action }) => (action === "install" ? node : [])));
-    return turnsOf(ordered, (name) => touched.has(name));
+    return turnsOf(order, (name) => touched.has(name));
   });
   return nodes.map((plan) => ({
     ...plan,

@@ -311,7 +311,7 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
   const pulls = canaryPulls(trust, planned, pullSecrets, registries);
   const inWaves = waveFindings(nodes, trust);
   const plan = {
-    ...planRollout(trust, decided, previous.canary, installation, pulls, cluster),
+    ...(await planRollout(trust, decided, previous.canary, installation, pulls, cluster)),
     ...{ reach, gone, installation, excluded },
     selections: selectionsOf(trust.nodes, identity),
     connection,

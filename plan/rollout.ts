@@ -12,35 +12,37 @@ import { type WaveEnd, waveEnds, wavesOf } from "./waves";
 
 export interface Rollout {
   readonly nodes: readonly NodePlan[];
-  /** The order in which they are done; known when all were asked. */
-  readonly order: Promise<readonly Turn<ClusterNode>[]>;
+  /** The order in which they are done. */
+  readonly order: readonly Turn<ClusterNode>[];
   /** The ends of waves, by their numbers. */
   readonly waveEnds: ReadonlyMap<number, WaveEnd>;
-  /** Which node goes first, and what it pulls; known when all were asked. Rejects with why it can't. */
-  readonly canary: Promise<CanaryPlan>;
+  /** Which node goes first, and what it pulls. */
+  readonly canary: CanaryPlan;
   readonly pullOnCanary: CanaryPuller;
 }
 
-/** @param decided - What is to be done on each node, in any order. */
-export function planRollout(
+/**
+ * Waits until all nodes have answered.
+ *
+ * @param decided - What is to be done on each node, in any order.
+ * @throws UserError as {@link planCanary}.
+ */
+export async function planRollout(
   settings: TrustSettings,
   decided: readonly NodePlan[],
   recorded: RecordedCanary,
   installation: Installation,
   pulls: CanaryPulls,
   cluster: KubeContext,
-): Rollout {
+): Promise<Rollout> {
   const nodes = decided.map(({ node }) => node);
   const { workersAtOnce } = settings.nodes;
   const waves = wavesOf(settings);
   const without = planLanes(nodes, workersAtOnce, { waves });
   const planOf = new Map(decided.map((plan) => [plan.node.name, plan]));
   const inOrder = without.map(({ node }) => planOf.get(node.name)!);
-  const canary = planCanary(settings, inOrder, recorded, installation, pulls, cluster);
-  // Where the canary is refused, whoever declares the nodes tells of it.
-  const order = canary
-    .catch((): CanaryPlan => ({}))
-    .then(({ first }) => planLanes(nodes, workersAtOnce, { waves, first }));
+  const canary = await planCanary(settings, inOrder, recorded, installation, pulls, cluster);
+  const order = planLanes(nodes, workersAtOnce, { waves, first: canary.first });
   return {
     ...{ nodes: withTurns(decided, order), order, canary },
     waveEnds: waveEnds(without, decided, settings.rollout),

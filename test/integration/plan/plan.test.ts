@@ -508,11 +508,11 @@ describe("the plan", () => {
       node("w2", "198.18.1.12", { labels: { pool: "a" } }),
       node("w3", "198.18.1.13"),
     );
-    const order = async (plan: Plan): Promise<unknown[]> =>
-      (await plan.order).map(({ node: { name }, after, gate }) => [name, after, gate?.wave]);
+    const order = (plan: Plan): unknown[] =>
+      plan.order.map(({ node: { name }, after, gate }) => [name, after, gate?.wave]);
     const waves = ["pool=a", { select: "pool=b", pauseSeconds: 5 }];
     const plan = await run(settings({ nodes, rollout: { waves, canary: false } }));
-    assert.deepEqual(await order(plan), [
+    assert.deepEqual(order(plan), [
       ["w2", [], undefined],
       ["w1", ["w2"], 1],
       ["w3", ["w1"], 2],
