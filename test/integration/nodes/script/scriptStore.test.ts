@@ -28,8 +28,9 @@ describeOn(
       root.write(`${root.store}/${name}${root.extension}`, pem);
     const append = (root: FakeRoot, { pem }: Certificate): void =>
       fs.appendFileSync(root.at(root.bundle), pem);
-    const noLinks = {
-      skip: family === "rhel" && "update-ca-trust makes its hash links to copies of its own",
+    /** A test of the store's hash links; those that update-ca-trust makes lead to copies of its own. */
+    const itLinks = (name: string, test: () => Promise<void>): void => {
+      if (family !== "rhel") void it(name, test);
     };
 
     it("makes of the store what the system's own tool would have made", async () => {
@@ -139,9 +140,8 @@ describeOn(
       assert.deepEqual(root.snapshot(), after);
     });
 
-    it(
+    itLinks(
       "closes the gap that its hash link leaves, and drops no link that others made meanwhile",
-      noLinks,
       async () => {
         const root = makeRoot();
         await root.succeed(install);
@@ -162,9 +162,8 @@ describeOn(
       },
     );
 
-    it(
+    itLinks(
       "leaves its hash link to another's file of the same certificate that had none because of it",
-      noLinks,
       async () => {
         const root = makeRoot();
         const hash = hashOf(first);
@@ -185,7 +184,7 @@ describeOn(
       },
     );
 
-    it("passes its hash link on among its own files of one certificate", noLinks, async () => {
+    itLinks("passes its hash link on among its own files of one certificate", async () => {
       const root = makeRoot();
       const before = root.snapshot();
       const hash = hashOf(first);
