@@ -55,10 +55,11 @@ const entriesOf = (value: unknown): RawSettings =>
 /** A registry's host as the schema has it, or what is given where it refuses that. */
 function hostOf(registry: unknown): string {
   const { host } = entriesOf(registry);
+  const text = typeof host === "string" ? host : "";
   try {
-    return parseImageHost(String(host), { subject: "" }).host;
+    return parseImageHost(text, { subject: "" }).host;
   } catch {
-    return String(host);
+    return text;
   }
 }
 

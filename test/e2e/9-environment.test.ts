@@ -79,7 +79,7 @@ describe("a new environment by the docs: init, check, review, and the reviewed p
     assert.equal(code, 1, stderr);
     const review = readFileSync(path.join(checkout, "review.md"), "utf8");
     for (const { name } of await lab.nodes())
-      assert.match(review, new RegExp(`\`${name}\` .* install .* new`));
+      assert.match(review, new RegExp(`\`${name}\` .* install.* it is new`));
     assert.match(review, new RegExp(harbor.caSha256.replaceAll(":", ""), "i"));
     assert.ok(!review.includes(harbor.password));
     await succeed("pulumi preview --stack dev --save-plan plan.json");
