@@ -39,8 +39,8 @@ export interface Candidate {
 }
 
 /**
- * Which node goes first: one that is to be installed, of those that are well a worker, the first in their order. Where the canary of the
- * last run has not pulled, it is that node again, however it is: a second one is not touched before.
+ * Which node goes first: one that is to be installed, of those that are well a worker, the first in their order. Where
+ * the canary of the last run has not pulled, it is that node again, however it is: a second one is not touched before.
  *
  * @param unproven - The canary of the last run, where it has not pulled.
  */

@@ -49,7 +49,6 @@ export async function preflight({ settings, project, stack, unset }: NewStack): 
     );
     const [first, ...rest] = silent.filter(({ code }) => !isSkipped(code, { unreachable }));
     if (first) throw new UserError(first, ...rest);
-    await plan.canary;
     const skipped = silent.map((problem) => silenceWarning(problem, unreachable));
     return { facts: plan.facts, warnings: [...plan.warnings, ...skipped] };
   } finally {

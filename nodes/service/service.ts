@@ -319,8 +319,8 @@ export class NodeService {
             seen: "it is the node that goes first, and was skipped, as it could not be reached",
           });
         }
+        // Given no context to follow: what became of the node stays its restart.
         const pull = async (): Promise<string> => {
-          // Not followed: what became of the node stays its restart.
           await this.options.pullOnCanary(canary, stack, context);
           return formatReport({ version: "1", report: "canary", node, uid });
         };
