@@ -213,8 +213,8 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
     );
     if (canary.fact !== undefined) await pulumi.log.info(canary.fact, trustedNodes);
     if (!pulumi.runtime.isDryRun()) {
-      const changes = Promise.all(plan.nodes.map(({ change }) => change));
-      trustedNodes.nodes.apply(tellAtTheEnd(async () => outcomes.summary(await changes), this));
+      const changes = plan.nodes.map(({ change }) => change);
+      trustedNodes.nodes.apply(tellAtTheEnd(() => outcomes.summary(changes), this));
     }
     for (const gone of plan.gone) await pulumi.log.info(formatChange(gone), trustedNodes);
 

@@ -25,10 +25,7 @@ function tellWhenInterrupted(): void {
  * @param summary - Undefined where there is nothing to tell.
  * @returns Logs it at once.
  */
-export function tellAtTheEnd(
-  summary: () => Promise<string | undefined>,
-  at: pulumi.Resource,
-): () => Promise<void> {
+export function tellAtTheEnd(summary: () => string | undefined, at: pulumi.Resource): () => Promise<void> {
   if (!watching) {
     watching = true;
     process.on("beforeExit", () => void tellAll());
@@ -36,7 +33,7 @@ export function tellAtTheEnd(
   }
   const tell = async (): Promise<void> => {
     if (!untold.delete(tell)) return;
-    const text = await summary();
+    const text = summary();
     if (text !== undefined) await pulumi.log.info(text, at);
   };
   untold.add(tell);

@@ -55,7 +55,7 @@ export interface TrustedNodeArgs {
   /** Identifies the installation. A changed nonce makes Pulumi install again. */
   readonly nonce: pulumi.Input<string>;
   /** What its command is going to print again, where that is known. */
-  readonly repeats: pulumi.Input<string | undefined>;
+  readonly repeats: string | undefined;
   /** The stack's id, under which the node records what was installed. */
   readonly id: pulumi.Input<string>;
   /** What must be there before the node is touched, and outlive it. */
@@ -110,11 +110,10 @@ export class TrustedNode extends pulumi.ComponentResource {
       { parent: this, dependsOn: [...args.after] },
     );
     // The engine knows in no preview what a command that it runs will print. By the URN, so that the SDK knows the source.
-    const printed = pulumi
-      .all([ca.urn, args.repeats])
-      .apply(([, repeats]) =>
-        pulumi.runtime.isDryRun() && repeats !== undefined ? pulumi.output(repeats) : ca.stdout,
-      );
+    const { repeats } = args;
+    const printed = ca.urn.apply(() =>
+      pulumi.runtime.isDryRun() && repeats !== undefined ? pulumi.output(repeats) : ca.stdout,
+    );
     // No delete: the CA's own takes it out, restarts containerd and waits, in that order. Its name is short, as the
     // engine's table shows what became of it behind the longest name.
     const containerd = new command.local.Command(

@@ -7,9 +7,9 @@ import type { CanaryPlan } from "../plan/canary";
 import { type Turn, planLanes } from "../plan/lanes";
 import type { NodePlan } from "../plan/nodes";
 import { type RemovalArgs, removalCommand } from "../plan/nodeCommand";
+import { formatChange, isTold } from "../plan/reasons";
 import type { WaveEnd } from "../plan/waves";
 import { dependencies, withoutDependencies } from "./options";
-import { logChange } from "./planLog";
 import { canaryEnvironment } from "./plannedRun";
 import { type AllNodesArgs, type NodeTrust, TrustedNode, allNodesEnvironment } from "./trustedNode";
 
@@ -111,7 +111,7 @@ export class TrustedNodes extends pulumi.ComponentResource {
         { parent: this, aliases: short === node.name ? [{ name: node.name }] : [] },
       );
       trusted.set(node.name, trustedNode);
-      void logChange(plan.change, trustedNode);
+      if (isTold(plan.change)) void pulumi.log.info(formatChange(plan.change), trustedNode);
       if (node.name === pull?.node) canary = pullAfter(trustedNode.done);
     }
     if (pull && !canary) pullAfter(sweep);

@@ -106,7 +106,7 @@ async function checkPull(
 }
 
 /**
- * Decides on the canary, once it is known what is to be done on each node.
+ * Decides on the canary.
  *
  * @param recorded - What the state has of the last one.
  * @throws UserError `canary-rights`, and as a dry run of the pod.
@@ -120,12 +120,9 @@ export async function planCanary(
   cluster: KubeContext,
 ): Promise<CanaryPlan> {
   if (settings.rollout.canary === false) return {};
-  const candidates = await Promise.all(
-    nodes.map(async (plan) => ({ ...plan, change: await plan.change, nonce: await plan.nonce })),
-  );
   const { planned, pulled } = recorded;
   const unproven = JSON.stringify(planned) === JSON.stringify(pulled) ? undefined : planned;
-  const chosen = chooseCanary(candidates, unproven);
+  const chosen = chooseCanary(nodes, unproven);
   if (!chosen) return { pull: pulled };
   const { name: node, uid } = chosen.node;
   const { images } = pulls;
@@ -133,7 +130,7 @@ export async function planCanary(
     const what = `there is no Deployment yet whose image it could pull (\`${settings.setting("rollout.canary.image")}\` gives one)`;
     return { first: node, fact: `${node} goes first, and pulls nothing: ${what}` };
   }
-  const installed = candidates
+  const installed = nodes
     .filter(({ change }) => changesNode(change))
     .map(({ node, nonce }) => [node.name, nonce])
     .sort();

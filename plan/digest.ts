@@ -6,10 +6,7 @@ import type { NodePlan } from "./nodes";
 import type { Plan, PlannedSecret } from "./plan";
 
 /** What of a node is planned. */
-const nodePart = async ({ node: { name, role }, nonce, command }: NodePlan) => ({
-  ...{ name, role, command },
-  nonce: await nonce,
-});
+const nodePart = ({ node: { name, role }, nonce, command }: NodePlan) => ({ name, role, command, nonce });
 
 /** What of a pull secret is planned, but for its logins: a digest of passwords would help to guess them. */
 const secretPart = (
@@ -39,10 +36,10 @@ const deploymentPart = (
  * A SHA-256 of what a run gives to its resources, and of their order. It is the same in each run that has nothing to do,
  * and in a preview and the update that follows it.
  */
-export async function planDigest(
+export function planDigest(
   { nodes, connection, former, jumpbox, pullSecrets, deployments }: Omit<Plan, "digest">,
   settings: TrustSettings,
-): Promise<string> {
+): string {
   const { namespace, cluster, unreachableNodes, restartOnRemoval } = settings;
   const { hostKeys, workersAtOnce, readyTimeoutSeconds, select, exclude } = settings.nodes;
   const { waves, pauseSeconds } = settings.rollout;
@@ -55,7 +52,7 @@ export async function planDigest(
     ...(waves.length > 0 ? { waves, pauseSeconds } : {}),
     ...{ connection, former },
     jumpbox: jumpbox.create ? { ...pod, ...(install ? {} : { install }), ...jumpbox } : undefined,
-    nodes: await Promise.all(sorted.map(nodePart)),
+    nodes: sorted.map(nodePart),
     pullSecrets: [...pullSecrets].map(([wanted, places]) => secretPart(wanted, places)),
     deployments: [...deployments].map(([wanted, plan]) => deploymentPart(wanted, plan)),
   };

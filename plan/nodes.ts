@@ -33,15 +33,23 @@ export interface NodePlan {
   /** The host key that it must show, if any is known. */
   readonly hostKey?: string | undefined;
   /** Identifies the installation. A changed nonce makes Pulumi install again. */
-  readonly nonce: string | Promise<string>;
+  readonly nonce: string;
   /** What it runs there, and with what. */
   readonly command: NodeCommand;
   /** What the run does to the node, why, and when. */
-  readonly change: Promise<NodeChange>;
+  readonly change: NodeChange;
   /** What its command is going to print again, where that is known. */
-  readonly repeats: Promise<string | undefined>;
+  readonly repeats: string | undefined;
   /** The owner under which a release that made no ids recorded what this stack has on the node. */
   readonly former?: string | undefined;
+}
+
+/** What is to be done on a node, once it has answered. */
+type Decision = Pick<NodePlan, "nonce" | "change" | "repeats">;
+
+/** A node that is being asked. */
+export interface AskedNode extends Omit<NodePlan, keyof Decision> {
+  readonly decision: Promise<Decision>;
 }
 
 /**
@@ -147,7 +155,7 @@ export function planNodes(
     readonly unreachable: UnreachablePolicy;
     readonly identity: RecordedIdentity | undefined;
   },
-): readonly NodePlan[] {
+): readonly AskedNode[] {
   const { installation, unreachable, identity } = wanted;
   return nodes.map((node, index) => {
     const { name, uid } = node;
@@ -158,13 +166,14 @@ export function planNodes(
     const to = { ...installation, unreachable, command, id: identity?.id, pinned: hostKey !== undefined };
     const replaces = recorded === undefined && previous.nodes.has(name);
     const known = (answer: Observation | undefined) => ({ name, uid, recorded, replaces, observed: answer });
-    const answer = Promise.resolve(observed?.get(name));
     return {
       ...{ node, target, hostKey, command, former: formerOf(recorded, identity, previous) },
-      // A new node is installed whatever it reports.
-      nonce: recorded ? answer.then((seen) => nonceOf(known(seen), to)) : nonceOf(known(undefined), to),
-      change: answer.then((seen) => changeOf(known(seen), to)),
-      repeats: answer.then((seen) => repeatedReport(known(seen), to)),
+      decision: Promise.resolve(observed?.get(name)).then((seen) => ({
+        // A new node is installed whatever it reports.
+        nonce: nonceOf(known(recorded ? seen : undefined), to),
+        change: changeOf(known(seen), to),
+        repeats: repeatedReport(known(seen), to),
+      })),
     };
   });
 }
@@ -174,17 +183,13 @@ export function withTurns(
   nodes: readonly NodePlan[],
   order: readonly Turn<ClusterNode>[],
 ): readonly NodePlan[] {
-  const turns = Promise.all(nodes.map(({ change }) => change)).then((changes) => {
-    const touched = new Set(changes.flatMap(({ node, action }) => (action === "install" ? node : [])));
-    return turnsOf(order, (name) => touched.has(name));
+  const touched = new Set(nodes.flatMap(({ change }) => (change.action === "install" ? change.node : [])));
+  const turns = turnsOf(order, (name) => touched.has(name));
+  return nodes.map((plan) => {
+    const { name, role } = plan.node;
+    const turn = turns.get(name);
+    return { ...plan, change: { ...plan.change, role, ...(turn === undefined ? {} : { turn }) } };
   });
-  return nodes.map((plan) => ({
-    ...plan,
-    change: Promise.all([plan.change, turns]).then(([change, turn]) => {
-      const { name, role } = plan.node;
-      return { ...change, role, ...(turn.has(name) ? { turn: turn.get(name)! } : {}) };
-    }),
-  }));
 }
 
 /** Nodes that the stack has, and that the cluster has no longer or the settings leave out. */

@@ -14,7 +14,6 @@ import { checkRights } from "../kubernetes/checks";
 import { discoverNodes } from "../kubernetes/nodes";
 import type { ExcludedNode, NodeSelection } from "../kubernetes/selection";
 import { type ControlPlane, controlPlaneOf } from "../nodes/operations/controlPlane";
-import type { Observation } from "../nodes/operations/inspection";
 import { writePin } from "../kubernetes/pins";
 import { type NodeReader, nodeReader } from "../nodes/operations/ready";
 import type { PinWriter } from "../nodes/operations/operations";
@@ -26,7 +25,7 @@ import { readCredentials, secretReader } from "../nodes/ssh/key";
 import { SessionPool } from "../nodes/ssh/pool";
 import type { TrustedCa } from "../registry/types";
 import type { PreviousState } from "../state/previousState";
-import { UserError, allChecks } from "../support/errors";
+import { type Problem, UserError, allChecks } from "../support/errors";
 import { readCluster } from "../vsphere/cluster";
 import { checkIdentity } from "../vsphere/identity";
 import { canaryPulls } from "./canary";
@@ -92,7 +91,7 @@ export interface Plan extends Rollout {
   /** What is the same for all nodes. */
   readonly installation: Installation;
   /** SHA-256 of all that the run plans, but for the parts that are planned by themselves. */
-  readonly digest: Promise<string>;
+  readonly digest: string;
   /** How to connect to the nodes. */
   readonly connection: NodeConnection;
   /** The owner under which a release that made no ids recorded what the stack has on nodes. */
@@ -100,8 +99,8 @@ export interface Plan extends Rollout {
   readonly cas: readonly TrustedCa[];
   /** The certificates that nodes are to trust, by SHA-256. */
   readonly certificatesBySha256: ReadonlyMap<string, CaCertificate>;
-  /** The observations of the nodes that are inspected. */
-  readonly observed: readonly Promise<Observation>[];
+  /** Why nodes that are inspected did not answer. */
+  readonly silent: readonly Problem[];
   /** Whether the nodes reach the registries. Those that are inspected have been asked. */
   readonly reach: RegistryReach;
   /** The sessions on nodes; inspection has opened some of them. */
@@ -302,8 +301,8 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
     loginTime(context, contexts.login(supervisor.server)),
   );
   const gone = goneNodes(nodes, excluded, previous, installation.removal);
-  const decided = planNodes(targets, nodes, previous, observed, { installation, unreachable, identity });
-  const reach = new RegistryReach(decided, wantedRegistries(registries, trust), observed, {
+  const askedNodes = planNodes(targets, nodes, previous, observed, { installation, unreachable, identity });
+  const reach = new RegistryReach(askedNodes, wantedRegistries(registries, trust), observed, {
     inSession: sessions.use,
     stack: { owner, id: identity?.id },
   });
@@ -311,14 +310,16 @@ export async function makePlan(wanted: Settings, run: Run): Promise<Plan> {
   const pulls = canaryPulls(trust, planned, pullSecrets, registries);
   const inWaves = waveFindings(nodes, trust);
   const plan = {
-    ...(await planRollout(trust, decided, previous.canary, installation, pulls, cluster)),
+    ...(await planRollout(trust, askedNodes, previous.canary, installation, pulls, cluster)),
     ...{ reach, gone, installation, excluded },
     selections: selectionsOf(trust.nodes, identity),
     connection,
     former: identity?.former,
     cas: registries.map(({ ca }) => ca),
     certificatesBySha256: certificatesBySha256(registries),
-    observed: [...(observed?.values() ?? [])],
+    silent: (observed ? await Promise.all(observed.values()) : []).flatMap((seen) =>
+      seen.kind === "silent" ? seen.problem : [],
+    ),
     sessions,
     readNode: nodeReader(() => Promise.resolve(cluster)),
     notePin: (target, stack, hostKey) => writePin(cluster, target, stack, hostKey),

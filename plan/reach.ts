@@ -17,7 +17,7 @@ import type { Session } from "../nodes/ssh/session";
 import { parseRegistryHost } from "../registry/host";
 import type { TrustSettings } from "../config/settings";
 import { UserError } from "../support/errors";
-import type { NodePlan } from "./nodes";
+import type { AskedNode, NodePlan } from "./nodes";
 import type { NodeChange, ReasonCode } from "./reasons";
 import type { Registry } from "./registries";
 
@@ -50,6 +50,11 @@ export function wantedRegistries(
   );
 }
 
+/** A node, and what is to be done there once it has answered. */
+interface AskedForRegistries extends Pick<AskedNode, "target" | "hostKey"> {
+  readonly decision: Promise<Pick<NodePlan, "change">>;
+}
+
 /** The nodes' look at the registries, once a run. */
 export class RegistryReach {
   readonly #answers = new Map<string, readonly Finding[]>();
@@ -59,7 +64,7 @@ export class RegistryReach {
    * @param observed - What is known of the nodes; undefined where they are not inspected.
    */
   constructor(
-    private readonly nodes: readonly Pick<NodePlan, "target" | "hostKey" | "change">[],
+    private readonly nodes: readonly AskedForRegistries[],
     private readonly registries: readonly WantedRegistry[],
     private readonly observed: ReadonlyMap<string, Promise<Observation>> | undefined,
     private readonly options: { readonly inSession: InSession; readonly stack: StackIdentity },
@@ -88,7 +93,7 @@ export class RegistryReach {
     // Where the plan waits for the nodes, it tells what they answered.
     if (answer) return this.observed ? [] : refuseOrTell(new Map([[name, answer]]));
     const node = this.nodes.find(({ target }) => target.name === name);
-    if (!node || !(await isNeeded(node))) return [];
+    if (!node || !isInstalled((await node.decision).change)) return [];
     const { stack } = this.options;
     const sights = await lookAtRegistries(session, { ...asked, stack }, this.#hosts());
     return refuseOrTell(new Map([[name, judgeSights(sights, this.registries)]]));
@@ -103,7 +108,7 @@ export class RegistryReach {
   async #ask(node: (typeof this.nodes)[number]): Promise<void> {
     const { target, hostKey } = node;
     const seen = await this.observed?.get(target.name);
-    if (seen?.kind === "silent" || !(await isNeeded(node))) return;
+    if (seen?.kind === "silent" || !isInstalled((await node.decision).change)) return;
     const { inSession, stack } = this.options;
     const asked = askNodesForRegistries([{ target, hostKey, stack }], this.#hosts(), inSession);
     const sights = await asked.get(target.name);
@@ -112,8 +117,6 @@ export class RegistryReach {
 
   readonly #hosts = (): readonly string[] => this.registries.map(({ host }) => host);
 }
-
-const isNeeded = async ({ change }: Pick<NodePlan, "change">): Promise<boolean> => isInstalled(await change);
 
 function refuseOrTell(found: ReadonlyMap<string, readonly Finding[]>): readonly string[] {
   const {

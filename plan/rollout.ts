@@ -7,7 +7,7 @@ import type { RecordedCanary } from "../state/records";
 import { type CanaryPlan, type CanaryPulls, canaryPuller, planCanary } from "./canary";
 import { type Turn, planLanes } from "./lanes";
 import type { Installation } from "./nodeCommand";
-import { type NodePlan, withTurns } from "./nodes";
+import { type AskedNode, type NodePlan, withTurns } from "./nodes";
 import { type WaveEnd, waveEnds, wavesOf } from "./waves";
 
 export interface Rollout {
@@ -24,17 +24,20 @@ export interface Rollout {
 /**
  * Waits until all nodes have answered.
  *
- * @param decided - What is to be done on each node, in any order.
+ * @param asked - The nodes, in any order.
  * @throws UserError as {@link planCanary}.
  */
 export async function planRollout(
   settings: TrustSettings,
-  decided: readonly NodePlan[],
+  asked: readonly AskedNode[],
   recorded: RecordedCanary,
   installation: Installation,
   pulls: CanaryPulls,
   cluster: KubeContext,
 ): Promise<Rollout> {
+  const decided = await Promise.all(
+    asked.map(async ({ decision, ...node }): Promise<NodePlan> => ({ ...node, ...(await decision) })),
+  );
   const nodes = decided.map(({ node }) => node);
   const { workersAtOnce } = settings.nodes;
   const waves = wavesOf(settings);

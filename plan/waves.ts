@@ -5,9 +5,8 @@ import { matches, parseSelector } from "../kubernetes/selector";
 import type { ClusterNode } from "../kubernetes/types";
 import { counted } from "../support/text";
 import type { Turn, Wave } from "./lanes";
-import type { NodeCommand } from "./nodeCommand";
+import type { NodePlan } from "./nodes";
 import { changesNode } from "./reach";
-import type { NodeChange } from "./reasons";
 
 /** What is between a wave and the next: it waits for all nodes of the wave. */
 export interface WaveEnd {
@@ -18,9 +17,9 @@ export interface WaveEnd {
   /** How long the run waits there where it installed anything in the wave. */
   readonly pauseSeconds: number;
   /** Whether it does. */
-  readonly works: Promise<boolean>;
+  readonly works: boolean;
   /** SHA-256 of what is planned for the nodes of the wave. */
-  readonly digest: Promise<string>;
+  readonly digest: string;
 }
 
 /** The waves that the settings have. */
@@ -31,18 +30,12 @@ export function wavesOf({ rollout, nodes: { workersAtOnce } }: TrustSettings): W
   });
 }
 
-/** What of a node's plan decides whether its commands run. */
-interface Decided {
-  readonly node: Pick<ClusterNode, "name">;
-  readonly command: NodeCommand;
-  readonly nonce: string | Promise<string>;
-  readonly change: Promise<NodeChange>;
-}
-
 /** The ends of all waves but the last, by the waves' numbers. */
 export function waveEnds(
   order: readonly Turn<unknown>[],
-  decided: readonly Decided[],
+  decided: readonly (Pick<NodePlan, "command" | "nonce" | "change"> & {
+    readonly node: Pick<ClusterNode, "name">;
+  })[],
   { waves, pauseSeconds }: TrustSettings["rollout"],
 ): ReadonlyMap<number, WaveEnd> {
   const gates = new Map(order.flatMap(({ gate }) => (gate ? [[gate.wave, gate] as const] : [])));
@@ -50,17 +43,14 @@ export function waveEnds(
     [...gates.values()].map(({ wave, nodes }): [number, WaveEnd] => {
       const names = new Set(nodes);
       const its = decided.filter(({ node }) => names.has(node.name));
-      const changes = Promise.all(its.map(({ change }) => change));
-      const planned = Promise.all(
-        its.map(async ({ node: { name }, command, nonce }) => [name, command, await nonce]),
-      );
+      const planned = its.map(({ node: { name }, command, nonce }) => [name, command, nonce]);
       return [
         wave,
         {
           ...{ wave, nodes },
           pauseSeconds: waves[wave - 1]!.pauseSeconds ?? pauseSeconds,
-          works: changes.then((all) => all.some(changesNode)),
-          digest: planned.then((all) => createHash("sha256").update(JSON.stringify(all)).digest("hex")),
+          works: its.some(({ change }) => changesNode(change)),
+          digest: createHash("sha256").update(JSON.stringify(planned)).digest("hex"),
         },
       ];
     }),

@@ -44,9 +44,7 @@ export async function preflight({ settings, project, stack, unset }: NewStack): 
     unreachable,
   });
   try {
-    const silent = (await Promise.all(plan.observed)).flatMap((seen) =>
-      seen.kind === "silent" ? [seen.problem] : [],
-    );
+    const { silent } = plan;
     const [first, ...rest] = silent.filter(({ code }) => !isSkipped(code, { unreachable }));
     if (first) throw new UserError(first, ...rest);
     const skipped = silent.map((problem) => silenceWarning(problem, unreachable));

@@ -157,7 +157,7 @@ export interface ReachGuard {
 export interface InstallationInput extends CommandInput {
   readonly reach: ReachGuard["one"];
   /** What an earlier run printed, where the node is to stay as it is and only the state is to change. */
-  readonly repeats?: Promise<string | undefined> | undefined;
+  readonly repeats?: string | undefined;
 }
 
 /**
@@ -249,7 +249,7 @@ export async function applyCa(
       alsoTrustedBy: report.alsoTrustedBy,
       nonce: randomUUID(), // a changed output makes Pulumi run the restart check after each other installation
     },
-    asBefore ? await input.repeats : undefined,
+    asBefore ? input.repeats : undefined,
   );
 }
 

@@ -18,7 +18,7 @@ export class Outcomes {
     node: { readonly name: string },
     context: OperationContext,
     act: (context: OperationContext) => Promise<string>,
-    isLast: (stdout: string) => boolean | Promise<boolean>,
+    isLast: (stdout: string) => boolean,
   ): Promise<string> {
     const { name } = node;
     let last = this.#ended.get(name)?.line ?? told("done", node);
@@ -33,7 +33,7 @@ export class Outcomes {
       const [, skipped] = /^skipped=(.*)$/m.exec(stdout) ?? [];
       if (skipped !== undefined)
         this.#ended.set(name, { outcome: "skipped", line: told(`skipped [${skipped}]`, node) });
-      else if (await isLast(stdout)) this.#ended.set(name, { outcome: "done", line: last });
+      else if (isLast(stdout)) this.#ended.set(name, { outcome: "done", line: last });
       return stdout;
     } catch (error) {
       const code = error instanceof UserError ? ` [${error.problems[0]!.code}]` : "";

@@ -54,7 +54,7 @@ export interface ServedNode {
   /** The owner under which a release that made no ids recorded what this stack has on the node. */
   readonly former?: string | undefined;
   /** What its command printed in an earlier run and is going to print again, where that is known. */
-  readonly repeats?: Promise<string | undefined>;
+  readonly repeats?: string | undefined;
 }
 
 /**
@@ -73,7 +73,7 @@ export interface ServedWave {
   readonly wave: number;
   readonly pauseSeconds: number;
   /** Whether the run installs anything in the wave. */
-  readonly works: Promise<boolean>;
+  readonly works: boolean;
 }
 
 /** Options of {@link NodeService}. */
@@ -263,7 +263,7 @@ export class NodeService {
   async #endWave(number: string, { signal }: OperationContext): Promise<string> {
     const wave = this.options.waves?.find((each) => String(each.wave) === number);
     if (!wave) throw unknownCommand(`wave ${number}`);
-    if (wave.pauseSeconds > 0 && (await wave.works)) {
+    if (wave.pauseSeconds > 0 && wave.works) {
       this.options.tell?.(`wave ${number} is done; the next begins in ${wave.pauseSeconds} s`);
       await sleep(wave.pauseSeconds * 1000, undefined, { signal });
     }
@@ -296,7 +296,7 @@ export class NodeService {
             await this.options.reach.all();
             return await applyCa(input, environment, certificates, following);
           },
-          async (stdout) => stdout === (await input.repeats), // or else its containerd is looked after
+          (stdout) => stdout === input.repeats, // or else its containerd is looked after
         );
       }
       case "containerd restart": {

@@ -67,8 +67,8 @@ const nodesArgs = (
     const target = { name, uid, machineId, address, ...connection, hostKey: `SHA256:${"A".repeat(43)}` };
     return {
       ...{ node: each, target, command: nodeCommand(target, installation), nonce: `nonce-of-${name}` },
-      change: Promise.resolve(inOrder(name)),
-      repeats: Promise.resolve(undefined),
+      change: inOrder(name),
+      repeats: undefined,
       ...change,
     };
   }),
@@ -255,7 +255,7 @@ test("a wave is begun when one resource says that all of the one before are done
   const nodes = ["w1", "w2", "w3", "w4"].map((name) => node(name, "worker"));
   const waveEnd = (wave: number) => ({
     ...{ wave, nodes: ["w1", "w2"], pauseSeconds: 5 },
-    ...{ works: Promise.resolve(true), digest: Promise.resolve(`digest-${wave}`) },
+    ...{ works: true, digest: `digest-${wave}` },
   });
   const isMeant = ({ name }: ClusterNode): boolean => ["w1", "w2"].includes(name);
   const registered = await record(
@@ -403,7 +403,7 @@ test("what is done to a node is logged at its resource, and nothing at those in 
       const [first, ...others] = args.nodes;
       return new TrustedNodes("c", {
         ...args,
-        nodes: [{ ...first!, change: Promise.resolve(told) }, ...others],
+        nodes: [{ ...first!, change: told }, ...others],
       });
     },
     { outputs: stdout },
@@ -414,7 +414,7 @@ test("what is done to a node is logged at its resource, and nothing at those in 
 
 test("a preview shows what a node's command is going to print again, where that is known, and an update what it printed", async () => {
   const given = async (preview: boolean, repeats?: string): Promise<unknown> => {
-    const args = nodesArgs([node("w1", "worker")], 2, { repeats: Promise.resolve(repeats) });
+    const args = nodesArgs([node("w1", "worker")], 2, { repeats });
     const { resources } = await perform(() => new TrustedNodes("c", args), { outputs: stdout, preview });
     const { dependencies, inputs } = named(resources, "c-w1-up");
     assert.ok(dependencies.some((urn) => urn.endsWith("::c-w1-ca")));

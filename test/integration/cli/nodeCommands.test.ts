@@ -186,7 +186,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
     service = await NodeService.start({
       ...{
         stack: { owner, id },
-        nodes: [{ target: served, former, repeats: Promise.resolve(repeats) }],
+        nodes: [{ target: served, former, repeats }],
         waves,
         readyTimeout,
       },
@@ -458,7 +458,7 @@ describe("the node commands", { skip: fakeRootsImpossible() || sshdImpossible() 
 
   it("wait at the end of a wave where anything was done in it, with curl and without", async () => {
     const wave = (number: number, works: boolean, pauseSeconds = 0.2): ServedWave => ({
-      ...{ wave: number, pauseSeconds, works: Promise.resolve(works) },
+      ...{ wave: number, pauseSeconds, works },
     });
     await serve(target(), { waves: [wave(1, true), wave(2, false, 1e6), wave(3, true, 0)] });
     told.length = 0;

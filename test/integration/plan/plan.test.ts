@@ -517,24 +517,20 @@ describe("the plan", () => {
       ["w1", ["w2"], 1],
       ["w3", ["w1"], 2],
     ]);
-    assert.deepEqual(await Promise.all(plan.nodes.map(async ({ change }) => (await change).turn)), [2, 1, 3]);
+    assert.deepEqual(
+      plan.nodes.map(({ change }) => change.turn),
+      [2, 1, 3],
+    );
     assert.match(
       plan.facts.join("\n"),
       /^waves: 1 \(pool=a\): 1 worker, 1 at once; 2 \(pool=b\): .*, then 5 s; last: /m,
     );
     const without = await run(settings({ nodes, rollout: { canary: false } }));
     assert.deepEqual([[...plan.waveEnds.keys()], without.waveEnds.size], [[1, 2], 0]);
-    assert.equal(
-      await (
-        await run(settings({ nodes, rollout: { pauseSeconds: 5, canary: false } }))
-      ).digest,
-      await without.digest,
-    );
-    const digests = await Promise.all(
-      [plan, without, await run(settings({ nodes: { ...nodes, exclude: "pool=none" } }))].map(
-        (each) => each.digest,
-      ),
-    );
+    const paused = await run(settings({ nodes, rollout: { pauseSeconds: 5, canary: false } }));
+    assert.equal(paused.digest, without.digest);
+    const excluding = await run(settings({ nodes: { ...nodes, exclude: "pool=none" } }));
+    const digests = [plan, without, excluding].map((each) => each.digest);
     assert.equal(new Set(digests).size, 3);
   });
 
@@ -651,24 +647,24 @@ describe("the plan", () => {
   it("has one digest for the same plan, whatever its secrets are, and others for any other", async () => {
     const { trust } = settings();
     const plan = await run();
-    const first = await plan.digest;
+    const first = plan.digest;
     assert.match(first, /^[0-9a-f]{64}$/);
-    assert.equal(await (await run()).digest, first);
+    assert.equal((await run()).digest, first);
     const withPods = (change: object): Plan => ({
       ...plan,
       deployments: new Map(
         [...plan.deployments].map(([key, of]) => [key, { ...of, pod: { ...of.pod, ...change } }]),
       ),
     });
-    const env = (value: string): Promise<string> => planDigest(withPods({ env: { A: value } }), trust);
-    assert.equal(await env("hunter2"), await env("hunter3"));
-    const words = (word: string, secret: boolean): Promise<string> => {
+    const env = (value: string): string => planDigest(withPods({ env: { A: value } }), trust);
+    assert.equal(env("hunter2"), env("hunter3"));
+    const words = (word: string, secret: boolean): string => {
       const made = withPods({ args: [word] });
       const deployments = new Map([...made.deployments].map(([key, of]) => [{ ...key, secret }, of]));
       return planDigest({ ...made, deployments }, trust);
     };
-    assert.equal(await words("hunter2", true), await words("hunter3", true));
-    assert.notEqual(await words("hunter2", false), await words("hunter3", false));
+    assert.equal(words("hunter2", true), words("hunter3", true));
+    assert.notEqual(words("hunter2", false), words("hunter3", false));
     const otherLogin = new Map(
       [...plan.pullSecrets].map(([key, places]) => [
         key,
@@ -679,14 +675,14 @@ describe("the plan", () => {
       { ...plan, pullSecrets: otherLogin },
       { ...plan, nodes: [...plan.nodes].reverse() },
     ])
-      assert.equal(await planDigest(same, trust), first);
+      assert.equal(planDigest(same, trust), first);
     // What the settings of before had of the jumpbox is all that counts where the later ones are as by default.
     const own = { ...plan, jumpbox: { create: true, replaces: undefined } };
-    const ofJumpbox = (jumpbox: object): Promise<string> =>
+    const ofJumpbox = (jumpbox: object): string =>
       planDigest(own, { ...trust, jumpbox: jumpbox as typeof trust.jumpbox });
     const { name, image, install } = trust.jumpbox;
     assert.equal(install, true);
-    assert.equal(await ofJumpbox(trust.jumpbox), await ofJumpbox({ name, image }));
+    assert.equal(ofJumpbox(trust.jumpbox), ofJumpbox({ name, image }));
     const [node] = plan.nodes;
     const others = [
       { ...plan, nodes: plan.nodes.slice(1) },
@@ -698,11 +694,11 @@ describe("the plan", () => {
     ];
     const digests = [
       first,
-      ...(await Promise.all(others.map((other) => planDigest(other, trust)))),
-      await (await run(settings({ nodes: { readyTimeoutSeconds: 60 } }))).digest,
-      await (await run(settings({ trust: "auto" }))).digest,
-      await ofJumpbox({ ...trust.jumpbox, install: false }),
-      await ofJumpbox({ ...trust.jumpbox, pullSecret: "mirror" }),
+      ...others.map((other) => planDigest(other, trust)),
+      (await run(settings({ nodes: { readyTimeoutSeconds: 60 } }))).digest,
+      (await run(settings({ trust: "auto" }))).digest,
+      ofJumpbox({ ...trust.jumpbox, install: false }),
+      ofJumpbox({ ...trust.jumpbox, pullSecret: "mirror" }),
     ];
     assert.equal(new Set(digests).size, digests.length);
   });

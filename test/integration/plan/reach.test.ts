@@ -73,7 +73,10 @@ describe("the nodes' look at the registries", { skip: fakeRootsImpossible() || s
     observed?: ReadonlyMap<string, Promise<Observation>>,
   ): RegistryReach =>
     new RegistryReach(
-      nodes.map(({ target: at, change: what }) => ({ target: at, change: Promise.resolve(what) })),
+      nodes.map(({ target: at, change: what }) => ({
+        target: at,
+        decision: Promise.resolve({ change: what }),
+      })),
       registries,
       observed,
       { inSession: pool.use, stack: { owner: "demo.dev" } },

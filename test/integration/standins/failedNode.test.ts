@@ -61,8 +61,8 @@ describe("a node whose command fails", { skip }, () => {
         return {
           ...{ node: { ...known, role, osImage: "o", ready: true, pins: {}, labels: {} }, target, nonce: "n" },
           command: nodeCommand(target, { ...common, certificates, trustMode: "system", scriptSha256: "s" }),
-          change: Promise.resolve({ node: name, reasons: [], action: "none", restart: false }),
-          repeats: Promise.resolve(undefined),
+          change: { node: name, reasons: [], action: "none", restart: false },
+          repeats: undefined,
         };
       };
       const certificates = [{ registry: "r.example", sha256: ${JSON.stringify(sha256)} }];
@@ -75,6 +75,7 @@ describe("a node whose command fails", { skip }, () => {
         ...common,
         nodes: plans,
         order: plans.map(({ node }) => ({ node, after: node.name === "cp-1" ? [] : ["cp-1"] })),
+        waveEnds: new Map(),
         canary: {},
         ...{ certificates, script: { text: "s", sha256: "s" } },
       });

@@ -22,7 +22,7 @@ describe("a run", { skip }, () => {
         );
         const nodes = pulumi.all([well.stdout, failing.stdout]);
         const later = new local.Command("later", { create: "echo later" }, { dependsOn: [failing] });
-        const tell = tellAtTheEnd(async () => "what became of the nodes\\n  w0", trust);
+        const tell = tellAtTheEnd(() => "what became of the nodes\\n  w0", trust);
         if (!pulumi.runtime.isDryRun()) nodes.apply(tell);
         const image = later.stdout.apply((printed) => {
           if (!process.env["REFUSED"]) return printed;

@@ -43,12 +43,12 @@ describe("waves", () => {
     const decided = nodes.map((each) => ({
       node: each,
       command: { create: "c", delete: "d", environment: {} },
-      nonce: each.name === "w2" ? Promise.resolve(nonce) : "n",
-      change: Promise.resolve({
+      nonce: each.name === "w2" ? nonce : "n",
+      change: {
         ...{ node: each.name, reasons: [reason("new")], restart: true },
         action: each.name === "w2" ? action : "none",
         ...change,
-      } satisfies NodeChange),
+      } satisfies NodeChange,
     }));
     return waveEnds(order, decided, of.rollout);
   };
@@ -66,23 +66,23 @@ describe("waves", () => {
     assert.equal(ends("install", "n", all).size, 0);
   });
 
-  it("wait where anything is installed in the wave, and else not", async () => {
-    const works = async (action: NodeChange["action"]): Promise<boolean[]> =>
-      await Promise.all([...ends(action).values()].map((end) => end.works));
-    assert.deepEqual(await works("install"), [true, false]);
-    assert.deepEqual(await works("none"), [false, false]);
-    assert.deepEqual(await works("skip"), [false, false]);
+  it("wait where anything is installed in the wave, and else not", () => {
+    const works = (action: NodeChange["action"]): boolean[] =>
+      [...ends(action).values()].map((end) => end.works);
+    assert.deepEqual(works("install"), [true, false]);
+    assert.deepEqual(works("none"), [false, false]);
+    assert.deepEqual(works("skip"), [false, false]);
     const updated = { reasons: [reason("script-changed")], restart: false };
     const [end] = [...ends("install", "n", settings({ waves }), updated).values()];
-    assert.equal(await end!.works, false);
+    assert.equal(end!.works, false);
   });
 
-  it("have a digest that tells what is planned for the wave's nodes, and for no others", async () => {
-    const digests = async (nonce: string): Promise<string[]> =>
-      await Promise.all([...ends("install", nonce).values()].map((end) => end.digest));
-    const [first, second] = await digests("n");
-    assert.deepEqual(await digests("n"), [first, second]);
-    const [changed, same] = await digests("other");
+  it("have a digest that tells what is planned for the wave's nodes, and for no others", () => {
+    const digests = (nonce: string): string[] =>
+      [...ends("install", nonce).values()].map((end) => end.digest);
+    const [first, second] = digests("n");
+    assert.deepEqual(digests("n"), [first, second]);
+    const [changed, same] = digests("other");
     assert.notEqual(changed, first);
     assert.equal(same, second);
   });
