@@ -1,11 +1,9 @@
 /**
- * Leases of the workload cluster: the one by which runs take turns, as the API's own conditional writes keep it, and
- * those that kubelets renew.
+ * The Lease of the workload cluster by which runs take turns, as the API's own conditional writes keep it.
  * It never decides whose turn it is.
  */
 /* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment -- the client's models are shapes: it takes literals */
 import { z } from "zod";
-import { UserError } from "../support/errors";
 import { type KubeContext, apiRefusal } from "./client";
 import { kubernetesProblem } from "./problems";
 
@@ -182,24 +180,4 @@ export function leaseStore(cluster: KubeContext): LeaseStore {
         }),
       )) !== undefined,
   };
-}
-
-/**
- * When a node's kubelet last renewed its own Lease, which it does every ten seconds.
- *
- * @returns `undefined` where there is none, or the user may not read it.
- */
-export async function kubeletRenewal(cluster: KubeContext, node: string): Promise<Date | undefined> {
-  const namespace = "kube-node-lease";
-  try {
-    const found = await cluster.find<unknown>(
-      { verb: "get", resource: "leases", namespace, name: node },
-      () => cluster.custom.getNamespacedCustomObject({ ...leases, namespace, name: node }),
-    );
-    const renewed = z.object({ spec: z.object({ renewTime: time }) }).safeParse(found);
-    return renewed.data?.spec.renewTime;
-  } catch (error) {
-    if (error instanceof UserError && error.problems[0]!.code === "no-rights") return undefined;
-    throw error;
-  }
 }

@@ -14,6 +14,7 @@ import {
   adminKubeconfig,
   apiServerFiles,
   hostsFile,
+  kubeletServingFiles,
   machineEnvironment,
   type Kubernetes,
 } from "./kubernetes";
@@ -163,6 +164,7 @@ export async function fleetMachine(
     mounts: { "/opt/kubernetes": tools.kubernetes },
     files: {
       ...(await apiServerFiles(fleetKubernetes, loginAuthority)),
+      ...(await kubeletServingFiles(fleetKubernetes, "kubelets", addresses)),
       ...hostsFile(fleet.name),
       ...machineEnvironment({
         NODE_ADDRESS: fleet.address,

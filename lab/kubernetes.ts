@@ -188,21 +188,34 @@ export interface NodeIdentity {
   readonly controlPlane: boolean;
 }
 
+/** The certificate that a kubelet, or one that stands for several, serves with at its addresses. */
+export async function kubeletServingFiles(
+  kubernetes: Kubernetes,
+  name: string,
+  addresses: readonly string[],
+): Promise<Files> {
+  const ca = await kubernetesAuthority(kubernetes);
+  const serving = await issue(ca, `kubelet-serving-${name}-${addresses[0]}`, {
+    commonName: `system:node:${name}`,
+    organization: "system:nodes",
+    names: [`DNS:${name}`, ...addresses.map((address) => `IP:${address}`)],
+  });
+  return {
+    "/etc/kubernetes/pki/kubelet.crt": { content: serving.certificate },
+    "/etc/kubernetes/pki/kubelet.key": secret(serving.key),
+  };
+}
+
 /** The files of a node: kubelet and pod network. */
 export async function nodeFiles(kubernetes: Kubernetes, node: NodeIdentity): Promise<Files> {
   const ca = await kubernetesAuthority(kubernetes);
   const [client, serving] = await Promise.all([
     clientKubeconfig(kubernetes, `kubelet-${node.name}`, `system:node:${node.name}`, "system:nodes"),
-    issue(ca, `kubelet-serving-${node.name}-${node.address}`, {
-      commonName: `system:node:${node.name}`,
-      organization: "system:nodes",
-      names: [`IP:${node.address}`, `DNS:${node.name}`],
-    }),
+    kubeletServingFiles(kubernetes, node.name, [node.address]),
   ]);
   return {
     "/etc/kubernetes/pki/ca.crt": { content: ca.certificate },
-    "/etc/kubernetes/pki/kubelet.crt": { content: serving.certificate },
-    "/etc/kubernetes/pki/kubelet.key": secret(serving.key),
+    ...serving,
     "/etc/kubernetes/kubelet.kubeconfig": secret(client),
     "/etc/kubernetes/kubelet.json": {
       content: json({

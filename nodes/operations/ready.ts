@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { OpenContext } from "../../kubernetes/client";
-import { kubeletRenewal } from "../../kubernetes/lease";
+import { kubeletIsWell, kubeletRenewal } from "../../kubernetes/kubelet";
 import { isControlPlane } from "../../kubernetes/nodes";
 import { pinsOf } from "../../kubernetes/pins";
 import { kubernetesProblem, transientCodes } from "../../kubernetes/problems";
@@ -51,6 +51,8 @@ export interface NodeState {
   readonly heartbeat: Date | undefined;
   /** When its kubelet last renewed its Lease, by the node's clock; `undefined` where that cannot be read. */
   readonly renewal: () => Promise<Date | undefined>;
+  /** Whether its kubelet answers now that it is well; `false` where it cannot be asked. */
+  readonly isWell: () => Promise<boolean>;
 }
 
 /**
@@ -66,7 +68,7 @@ export type NodeReader = (context: string, name: string) => Promise<NodeState | 
  *
  * @throws UserError `node-malformed`
  */
-export function nodeState(object: unknown): Omit<NodeState, "renewal"> {
+export function nodeState(object: unknown): Omit<NodeState, "renewal" | "isWell"> {
   const parsed = nodeSchema.safeParse(object);
   if (!parsed.success) {
     throw kubernetesProblem.error(
@@ -98,7 +100,13 @@ export const nodeReader =
     const node = await cluster.find({ verb: "get", resource: "nodes", name }, () =>
       cluster.core.readNode({ name }),
     );
-    return node && { ...nodeState(node), renewal: () => kubeletRenewal(cluster, name) };
+    return (
+      node && {
+        ...nodeState(node),
+        renewal: () => kubeletRenewal(cluster, name),
+        isWell: () => kubeletIsWell(cluster, name),
+      }
+    );
   };
 
 /** How nodes are asked for. */
@@ -172,7 +180,9 @@ export async function nodeInCluster(
 const grace = 45;
 
 /**
- * Waits until a node is Ready, by what its kubelet has written since its containerd was started.
+ * Waits until a node is Ready, by what its kubelet has said since its containerd was started: it wrote a condition,
+ * renewed its Lease, or answers that it is well. A kubelet need not be waited for that answers: the others take up to
+ * ten seconds, and a node's turn ends by the first of them.
  *
  * @param timeout - seconds
  * @param since - When the containerd that runs was started, as the node says: by the clock of its kubelet.
@@ -201,13 +211,13 @@ export async function waitReady(
       readyFrom = undefined;
       return notReady(node.message);
     }
-    if (isSince(node.heartbeat)) return undefined;
+    if (isSince(node.heartbeat) || (await node.isWell())) return undefined;
     const renewed = await node.renewal();
     if (isSince(renewed)) return undefined;
     if (renewed === undefined) {
       readyFrom ??= clock.now();
       if (clock.now() - readyFrom >= grace * 1000) return undefined;
     }
-    return notReady(`its kubelet has written nothing since containerd was started at ${since}`);
+    return notReady(`its kubelet has said nothing since containerd was started at ${since}`);
   });
 }

@@ -19,6 +19,8 @@ import {
   trusts,
   writes,
 } from "../../lab/inspect";
+import { namedContexts } from "../../kubernetes/client";
+import { kubeletIsWell } from "../../kubernetes/kubelet";
 import { harborSettings, labFile } from "../../lab/settings";
 import { LabStack } from "../../lab/stack";
 import { certificateFileName, remoteCommand } from "../../nodes/script/script";
@@ -316,6 +318,31 @@ describe("nodes come and go, and people interfere", () => {
     assert.doesNotMatch(output, /\d+ (created|replaced|deleted)/);
     for (const other of others) assert.equal((await containerd(other)).pid, earlier[other]!.pid, other);
     assert.equal((await containerd(name)).pid, mended.pid, "it had loaded the CA when it was mended");
+  });
+
+  test("a kubelet that is not there is waited for, though the API says Ready; one that answers is not", async () => {
+    const { name } = await worker("photon");
+    process.env["KUBECONFIG"] = (await lab.operator()).env["KUBECONFIG"];
+    const cluster = await namedContexts()("tkc-cluster-1");
+    assert.ok(await kubeletIsWell(cluster, name), "a real kubelet's word");
+    await drop(name);
+    const { pid } = await containerd(name);
+    await sh(name, "systemctl stop kubelet");
+    const running = stack.up();
+    try {
+      await eventually("containerd has been restarted", async () =>
+        (await containerd(name)).pid === pid ? undefined : true,
+      );
+      assert.equal(await kubeletIsWell(cluster, name), false);
+      const ended = await Promise.race([running, sleep(10_000)]);
+      assert.equal(ended, undefined, ended?.output);
+    } finally {
+      await sh(name, "systemctl start kubelet");
+    }
+    const { code, output } = await running;
+    assert.equal(code, 0, output);
+    assert.match(output, new RegExp(`restarted, Ready after \\d+ s: ${name}`));
+    assert.ok(await trusts(name, harborPem));
   });
 
   test("a deleted jumpbox pod: the next up brings it back by itself, and touches no node", async () => {

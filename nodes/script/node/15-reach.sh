@@ -3,24 +3,6 @@
 # seconds. Of what answers, only a status and certificates are taken, and bounded. A proxy's login is never printed, nor
 # in a command line.
 
-# setting NAME: prints the last value of a variable in $settings.
-setting() {
-  printf '%s\n' "$settings" | awk -v name="$1" -v quotes="\"'" '
-    /^[ \t]*[#;]/ || !match($0, "(^|[ =" quotes "])" name "=") { next }
-    {
-      before = substr($0, RSTART, 1)
-      value = substr($0, RSTART + RLENGTH)
-      first = substr(value, 1, 1)
-      if (index(quotes, before)) end = before
-      else if (first != "" && index(quotes, first)) { end = first; value = substr(value, 2) }
-      else end = (before == " " || before == "=") ? " " : "\r"
-      at = index(value, end)
-      if (at) value = substr(value, 1, at - 1)
-      last = value
-    }
-    END { print last }'
-}
-
 # read_proxy: sets $proxy and $no_proxy to what systemd starts containerd with, read as Go's programs do.
 read_proxy() {
   proxy='' no_proxy=''
@@ -36,10 +18,31 @@ read_proxy() {
     case $line in EnvironmentFiles=/*) file=${line#*=} file=${file% (*} ;; *) continue ;; esac
     if [ -f "$file" ] && [ -r "$file" ]; then settings=$settings$newline$(head -c 65536 "$file"); fi
   done
-  proxy=$(setting HTTPS_PROXY) no_proxy=$(setting NO_PROXY)
-  [ -n "$proxy" ] || proxy=$(setting https_proxy)
-  [ -n "$no_proxy" ] || no_proxy=$(setting no_proxy)
-  no_proxy=$(printf '%s' "$no_proxy" | tr -d '[:blank:]' | tr '[:upper:]' '[:lower:]')
+  # Most nodes have none: no program need look for it.
+  case $settings in *[Pp][Rr][Oo][Xx][Yy]=*) ;; *) return 0 ;; esac
+  values=$(
+    printf '%s\n' "$settings" | awk -v quotes="\"'" '
+      function value_of(name,    before, value, first, end, at) {
+        if (!match($0, "(^|[ =" quotes "])" name "=")) return
+        before = substr($0, RSTART, 1)
+        value = substr($0, RSTART + RLENGTH)
+        first = substr(value, 1, 1)
+        if (index(quotes, before)) end = before
+        else if (first != "" && index(quotes, first)) { end = first; value = substr(value, 2) }
+        else end = (before == " " || before == "=") ? " " : "\r"
+        at = index(value, end)
+        if (at) value = substr(value, 1, at - 1)
+        last[name] = value
+      }
+      /^[ \t]*[#;]/ { next }
+      { value_of("HTTPS_PROXY"); value_of("https_proxy"); value_of("NO_PROXY"); value_of("no_proxy") }
+      END {
+        exempt = last["NO_PROXY"] != "" ? last["NO_PROXY"] : last["no_proxy"]
+        gsub(/[ \t]/, "", exempt)
+        print (last["HTTPS_PROXY"] != "" ? last["HTTPS_PROXY"] : last["https_proxy"]) "\n" tolower(exempt) "."
+      }'
+  )
+  proxy=${values%%"$newline"*} no_proxy=${values#*"$newline"} no_proxy=${no_proxy%.}
 }
 
 is_ipv4() {

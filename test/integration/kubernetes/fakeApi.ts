@@ -57,8 +57,13 @@ export class FakeApi {
       const context = /^Bearer token-of-(.*)$/.exec(request.headers.authorization ?? "")?.[1] ?? "";
       const url = (request.url ?? "").replace(/\?.*|\/$/g, "");
       this.requests.push(`${context} ${request.method} ${url}`);
-      const answer = (status: number, body: unknown): void =>
-        void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+      const answer = (status: number, body: unknown): void => {
+        const [type, text] =
+          typeof body === "string"
+            ? ["text/plain; charset=utf-8", body]
+            : ["application/json", JSON.stringify(body)];
+        response.writeHead(status, { "content-type": type }).end(text);
+      };
       const refuse = (code: number, reason: string, message: string): void =>
         answer(code, { kind: "Status", apiVersion: "v1", status: "Failure", reason, message, code });
       let body = "";
@@ -141,6 +146,11 @@ export class FakeApi {
 
   node(name: string, object: unknown): void {
     this.object("tkc-cluster-1", `/api/v1/nodes/${name}`, object);
+  }
+
+  /** What the health check of a node's kubelet says to the API server; nothing where it can't be asked. */
+  kubeletHealth(name: string, said: string | undefined): void {
+    this.object("tkc-cluster-1", `/api/v1/nodes/${name}/proxy/healthz`, said);
   }
 
   /** The Lease that says whose turn it is to restart a control-plane node. */

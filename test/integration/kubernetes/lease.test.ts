@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { namedContexts } from "../../../kubernetes/client";
-import { type NodeMark, kubeletRenewal, leaseStore } from "../../../kubernetes/lease";
+import { type NodeMark, leaseStore } from "../../../kubernetes/lease";
 import { type Turn, Turns } from "../../../kubernetes/turns";
 import type { Clock } from "../../../support/clock";
 import { problem } from "../net/server";
@@ -206,17 +206,5 @@ describe("the turns of the control plane at an API server", () => {
   it("tells an object that is no Lease", async () => {
     api.turn({ metadata: {} });
     await assert.rejects(take(await program(), settle), problem("control-plane-lease", /no Lease/));
-  });
-
-  it("knows when a kubelet renewed its own, where it may be read", async () => {
-    const cluster = await namedContexts()("tkc-cluster-1");
-    assert.equal(await kubeletRenewal(cluster, "node-1"), undefined);
-    api.node("node-1", {});
-    const before = Date.now();
-    assert.ok((await kubeletRenewal(cluster, "node-1"))!.getTime() >= before);
-    api.kubelet("node-1", new Date("2026-01-01T10:00:00Z"));
-    assert.equal((await kubeletRenewal(cluster, "node-1"))?.toISOString(), "2026-01-01T10:00:00.000Z");
-    api.refusedOnLeases.add("get");
-    assert.equal(await kubeletRenewal(cluster, "node-1"), undefined);
   });
 });

@@ -76,6 +76,7 @@ class Cluster {
           ...{ uid: its.uid, ready: its.ready, message: "", controlPlane: its.role === "control-plane" },
           pins: {},
           ...{ heartbeat: new Date("2026-01-01T10:00:09Z"), renewal: () => Promise.resolve(undefined) },
+          isWell: () => Promise.resolve(false),
         },
       );
     },

@@ -21,12 +21,12 @@ const date = (time: string): Date => new Date(`2026-01-01T${time}Z`);
 
 /** Waits for a node; `seen` is what the API says of it after so many seconds. */
 async function wait(
-  seen: (seconds: number) => { ready?: boolean; heartbeat?: string; renewal?: string },
+  seen: (seconds: number) => { ready?: boolean; heartbeat?: string; renewal?: string; well?: boolean },
   { timeout = 300, restarted = true } = {},
 ): Promise<number> {
   const clock = new FastClock();
   const readNode = (): Promise<NodeState> => {
-    const { ready = true, heartbeat, renewal } = seen(clock.now() / 1000);
+    const { ready = true, heartbeat, renewal, well = false } = seen(clock.now() / 1000);
     return Promise.resolve({
       uid: "uid-n",
       controlPlane: false,
@@ -35,6 +35,7 @@ async function wait(
       message: "said",
       heartbeat: heartbeat === undefined ? undefined : date(heartbeat),
       renewal: () => Promise.resolve(renewal === undefined ? undefined : date(renewal)),
+      isWell: () => Promise.resolve(well),
     });
   };
   await waitReady(target, timeout, { readNode, clock }, restarted ? "2026-01-01T10:00:00Z" : undefined);
@@ -51,7 +52,16 @@ describe("a node is Ready after a restart", () => {
     assert.equal(await wait(() => ({ heartbeat: "10:00:01" })), 0);
     await assert.rejects(
       wait(() => ({ heartbeat: "09:58:00", renewal: "09:59:59" })),
-      problem("node-not-ready", /its kubelet has written nothing since containerd was started/),
+      problem("node-not-ready", /its kubelet has said nothing since containerd was started/),
+    );
+  });
+
+  it("by its kubelet's own answer, which comes sooner", async () => {
+    const stale = { heartbeat: "09:58:00", renewal: "09:59:59" };
+    assert.equal(await wait((s) => ({ ...stale, well: s >= 4 })), 4);
+    await assert.rejects(
+      wait(() => ({ ...stale, ready: false, well: true })),
+      problem("node-not-ready", /said/),
     );
   });
 
