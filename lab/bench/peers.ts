@@ -74,8 +74,8 @@ function twice(client: Client): readonly Step[] {
 }
 
 /**
- * Where ssh keeps the sockets of connections that it shares; the names of sockets must be short. The processes that hold
- * the connections are ended after each step, as all that a client leaves running.
+ * Where ssh keeps the sockets of connections that it shares; the names of sockets must be short. What holds the
+ * connections is ended after each step, as all that a client leaves running.
  */
 const socketsFolder = path.join(volatileFolder, "bench");
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs a command on a node: `on-node.sh ADDRESS COMMAND [OPTION-OF-SSH…]`, with the key of KEY and the user of USER_NAME.
+# Runs a command on a node: `on-node.sh ADDRESS COMMAND [SSH-OPTION…]`, with the key of KEY and the user of USER_NAME.
 set -eu
 
 address=$1 command=$2

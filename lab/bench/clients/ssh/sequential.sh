@@ -1,7 +1,7 @@
 #!/bin/sh
 # The manual procedure's script in our own words: one node after the other gets the CA of $CA and has its trust store
-# rebuilt; then, one node after the other, containerd is restarted. The nodes' addresses are in the file $ADDRESSES. Both
-# sessions of a node share a connection, by a socket in the folder $SOCKETS; whoever runs this ends the connections.
+# rebuilt; then, one node after the other, containerd is restarted. The nodes' addresses are in the file $ADDRESSES.
+# Both sessions of a node share a connection, by a socket in the folder $SOCKETS. Whoever runs this ends the connections.
 set -eu
 
 here=$(dirname "$0")
