@@ -115,16 +115,10 @@ export const labProblem = defineProblems("The lab", {
     remedy: "The lab is still up, for a look: `npm run lab -- status`. Run it again: it goes on from there",
     examples: [["‹step›", "‹message›"]],
   },
-  "bench-page": {
-    cause: "The page that the results are written into was edited.",
-    remedy: (begin: string, end: string) =>
-      `Put two lines into it where that block is to be: ${begin} and ${end}`,
-    examples: [["docs/performance.md", 'it has no block "‹name›"', "‹begin›", "‹end›"]],
-  },
   "bench-nothing-measured": {
     cause: "The page is written from a record of measurements, and there is none.",
     remedy: "Measure first: `npm run bench -- --write-docs`",
-    examples: [["docs/performance.json", "it is not there"]],
+    examples: [["docs/benchmark.json", "it is not there"]],
   },
   "bench-peers-missing": {
     cause: "Programs that the benchmark compares with come from Python's package index.",

@@ -20,16 +20,26 @@ export interface Request {
 
 const names = peers.map(({ name }) => name);
 
+/** What all peers but the slow ones have, which have one. */
+const usualRuns = 3;
+const usualSizes = "8,64";
+const allSizes = "1,8,32,64,128,256";
+const slow = peers.filter((peer) => peer.slow).map(({ name }) => name);
+
 export const command = (): Command =>
   commandForPeople("bench", "[options]")
     .helpOption("-h, --help", "this text")
     .description(
-      "Measures how long it takes to bring a registry's CA to a fleet of simulated nodes, each a real sshd: with this project, with what people would use instead, and the floors below which neither gets. Brings the lab up, and takes it down again unless it was up before.",
+      "Measures how long it takes to bring a registry's CA to a fleet of simulated nodes, each a real sshd: with this project, with what people would use instead, and the floors below which neither gets. Brings the lab up, and takes it down again unless it was up before. It takes at most 25 minutes on two cores, and some three hours with --full; the first time also what the lab takes to build its programs.",
     )
-    .option("--nodes <LIST>", `sizes of the fleet, at most ${fleetLimit}`, "8,64")
+    .option("--full", `all sizes: ${allSizes}`)
+    .option("--nodes <LIST>", `sizes of the fleet, at most ${fleetLimit} (default: "${usualSizes}")`)
     .option("--peers <LIST>", `all, or some of: ${names.join(", ")}`, "all")
     .option("--transport <LIST>", "how our own stack reaches the nodes", "direct,jumpbox")
-    .option("--runs <N>", "how often each is measured", "3")
+    .option(
+      "--runs <N>",
+      `how often each is measured (default: ${usualRuns}, but ${slow.join(" and ")} once)`,
+    )
     .option("--at-once <N>", "how many nodes each works on at a time", "16")
     .option("--rehash-seconds <S>", "how long a node's rehash takes", String(fleet.rehashSeconds))
     .option(
@@ -39,18 +49,16 @@ export const command = (): Command =>
     )
     .option("--delay-ms <MS>", "delay of the nodes' port 22, in each direction", String(fleet.delayMs))
     .option("--json <FILE>", "write the results there")
-    .option("--write-docs", "write them into docs/performance.md, with plots")
-    .option("--redraw", "only write docs/performance.md anew, from what was measured last")
-    .addHelpText(
-      "after",
-      "\ndocs/performance.md is kept current by:\n  npm run bench -- --nodes 1,8,32,64,128,256 --write-docs",
-    );
+    .option("--write-docs", "write docs/benchmark.md from them, with plots")
+    .option("--redraw", "only write docs/benchmark.md anew, from what was measured last")
+    .addHelpText("after", "\n--nodes goes before --full; --runs is then the number of every peer's runs.");
 
 interface Values {
-  readonly nodes: string;
+  readonly full?: boolean;
+  readonly nodes?: string;
   readonly peers: string;
   readonly transport: string;
-  readonly runs: string;
+  readonly runs?: string;
   readonly atOnce: string;
   readonly rehashSeconds: string;
   readonly restartSeconds: string;
@@ -86,14 +94,18 @@ function someOf<T extends string>(name: string, text: string, allowed: readonly 
   });
 }
 
-function contestantsOf(peerNames: readonly string[], ways: readonly Transport[]): Contestant[] {
+function contestantsOf(
+  peerNames: readonly string[],
+  ways: readonly Transport[],
+  runs: number | undefined,
+): Contestant[] {
   return peers
     .filter(({ name }) => peerNames.includes(name))
     .flatMap((peer) =>
       peer.transports
         // Peers that know one way only are measured by that one.
         .filter((transport) => peer.transports.length === 1 || ways.includes(transport))
-        .map((transport) => ({ peer, transport })),
+        .map((transport) => ({ peer, transport, runs: runs ?? (peer.slow ? 1 : usualRuns) })),
     );
 }
 
@@ -108,14 +120,15 @@ export function readRequest(argv: readonly string[]): Request | "help" | "redraw
   if (!read) return "help";
   const values = read.values as Values;
   if (values.redraw) return "redraw";
+  const sizes = values.nodes ?? (values.full ? allSizes : usualSizes);
   return {
-    sizes: values.nodes.split(",").map((size) => whole("nodes", size, fleetLimit)),
+    sizes: sizes.split(",").map((size) => whole("nodes", size, fleetLimit)),
     contestants: contestantsOf(
       values.peers === "all" ? names : someOf("peers", values.peers, names),
       someOf<Transport>("transport", values.transport, ["direct", "jumpbox"]),
+      values.runs === undefined ? undefined : whole("runs", values.runs, 100),
     ),
     settings: {
-      runs: whole("runs", values.runs, 100),
       atOnce: whole("at-once", values.atOnce, fleetLimit),
       rehashSeconds: amount("rehash-seconds", values.rehashSeconds),
       restartSeconds: amount("restart-seconds", values.restartSeconds),

@@ -7,14 +7,17 @@ import * as lab from "../lab";
 import { pythonPeers } from "./python";
 
 export interface Settings extends Omit<FleetSettings, "controlPlanes"> {
-  readonly runs: number;
   readonly atOnce: number;
 }
 
 export interface Conditions {
   readonly date: string;
+  /** How long all of it took, with the lab's start: `22 min`. */
+  readonly duration: string;
   readonly machine: string;
   readonly versions: Readonly<Record<string, string>>;
+  /** Each part of Pulumi, with its version, and whether it is the official one. */
+  readonly pulumiParts: readonly string[];
   readonly settings: Settings;
 }
 
@@ -24,19 +27,21 @@ async function version(program: string, flag: string): Promise<string> {
   return (stdout || stderr).replace(/^[A-Za-z]+[ _]/, "").replace(/[\s,][^]*$/, "");
 }
 
-export async function conditions(settings: Settings): Promise<Conditions> {
+/** @param start - When the benchmark began, by `performance.now()`. */
+export async function conditions(settings: Settings, start: number): Promise<Conditions> {
   const [first] = cpus();
   const system = /^PRETTY_NAME="(.*)"$/m.exec(readFileSync("/etc/os-release", "utf8"))?.[1] ?? "Linux";
   return {
     date: new Date().toISOString().slice(0, 10),
+    duration: `${Math.ceil((performance.now() - start) / 60_000)} min`,
     machine: `${cpus().length} × ${first?.model.trim() ?? "CPU"}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${system}, Linux ${release()}`,
     versions: {
       "Node.js": process.version,
-      Pulumi: (await lab.pulumiParts()).join(", "),
       ...pythonPeers,
       Python: await version("python3", "--version"),
       OpenSSH: await version("ssh", "-V"),
     },
+    pulumiParts: await lab.pulumiParts(),
     settings,
   };
 }

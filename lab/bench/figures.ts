@@ -12,6 +12,8 @@ export interface RunFigures extends ClientFigures {
 
 /** Of several runs: the medians. */
 export type Summary = Omit<RunFigures, "wallSeconds"> & {
+  /** Of how many. */
+  readonly runs: number;
   readonly wallSeconds: { readonly min: number; readonly median: number; readonly max: number };
 };
 
@@ -41,6 +43,7 @@ export function summarize(runs: readonly RunFigures[]): Summary {
   const programs = new Set(runs.flatMap(({ programsMb }) => Object.keys(programsMb)));
   const most = (program: string): number => Math.max(...runs.map((run) => run.programsMb[program] ?? 0));
   return {
+    runs: runs.length,
     wallSeconds: {
       min: rounded(Math.min(...all("wallSeconds"))),
       median: of("wallSeconds"),

@@ -14,7 +14,7 @@ import { removeLeftovers } from "./peers";
 import { benchPackages, ensurePythonPeers } from "./python";
 import { compare } from "./run";
 import { table } from "./table";
-import { targets, verdict } from "./targets";
+import { targetLines } from "./targets";
 
 /** Whether there is a benchmark to interrupt: not for `--help`. */
 let begun = false;
@@ -42,22 +42,17 @@ async function measure({ sizes, contestants, settings, json }: Request): Promise
 
 async function bench(request: Request): Promise<void> {
   begun = true;
+  const start = performance.now();
   await ensurePackages(benchPackages);
   await ensurePythonPeers(request.contestants.map(({ peer }) => peer.name));
   takeDown = readState() ? leaveLabUp : lab.down;
   await lab.up();
   const results = await measure(request);
   if (request.writeDocs) {
-    keepRecord({ conditions: await conditions(request.settings), results });
+    keepRecord({ conditions: await conditions(request.settings, start), results });
     writePage();
   }
-  for (const target of targets(results)) {
-    if (target.value === undefined) continue;
-    const value = `${target.value.toPrecision(3)}${target.unit}`;
-    process.stdout.write(
-      `${verdict(target)}: ${target.what}: ${value}, at most ${target.limit}${target.unit}\n`,
-    );
-  }
+  for (const line of targetLines(results)) process.stdout.write(`${line}\n`);
   if (!results.every(({ verified }) => verified)) process.exitCode = 1;
 }
 

@@ -74,6 +74,8 @@ def program(pid):
     """What a process's figures are told by: its program, or the script that an interpreter runs."""
     with open(f"/proc/{pid}/cmdline", "rb") as file:
         words = file.read().decode(errors="replace").split("\0")
+    if words[0].startswith("ssh: "):
+        return "ssh [mux]"  # by its title, which names its socket
     interpreted = os.path.basename(words[0]).startswith(("node", "python", "sh", "bash"))
     scripts = [word for word in words[1:] if os.path.isfile(word)] if interpreted else []
     return "/".join((scripts or words)[0].split("/")[-2:])

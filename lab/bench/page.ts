@@ -1,6 +1,6 @@
 /**
- * `docs/performance.md`: people write it, but for the blocks between `<!-- bench:NAME -->` and `<!-- bench:end -->`,
- * which are written anew from `docs/performance.json`, what was measured last.
+ * `docs/benchmark.md` and its plots: written from `docs/benchmark.json`, which is what was measured last, and from
+ * `page.md`, in which each line `{{NAME}}` stands for what is written here.
  */
 import { existsSync, readFileSync } from "node:fs";
 import * as path from "node:path";
@@ -10,7 +10,7 @@ import type { Conditions } from "./conditions";
 import { largestProgram, type Result, type Summary } from "./figures";
 import type { Step } from "./peers";
 import { chart, type Chart } from "./svg";
-import { targets, verdict } from "./targets";
+import { short, targets, verdict } from "./targets";
 import { labProblem } from "../problems";
 
 export interface Record {
@@ -19,8 +19,8 @@ export interface Record {
 }
 
 const docs = path.join(projectRoot, "docs");
-const pageFile = path.join(docs, "performance.md");
-const recordFile = path.join(docs, "performance.json");
+const recordFile = path.join(docs, "benchmark.json");
+const textFile = path.join(__dirname, "page.md");
 
 type Cell = string | number;
 
@@ -37,30 +37,31 @@ const title = ({ peer, transport }: Result): string =>
 const honestTitle = (result: Result): string =>
   `${title(result)}${result.verified ? "" : " (not every run)"}`;
 
-/** Three digits are all that there is to a measurement. */
-const short = (value: number): number => Number(value.toPrecision(3));
-
 const sizes = (results: readonly Result[]): number[] =>
   [...new Set(results.map(({ nodes }) => nodes))].sort((a, b) => a - b);
 
-function conditionsBlock({ conditions: { date, machine, versions, settings } }: Record): string {
-  const { runs, atOnce, rehashSeconds, restartSeconds, delayMs } = settings;
+function conditionsBlock({ conditions }: Record): string {
+  const { date, duration, machine, versions, pulumiParts, settings } = conditions;
+  const { atOnce, rehashSeconds, restartSeconds, delayMs } = settings;
   return [
     `- **When, where:** ${date}; ${machine}. Clients and nodes share it.`,
-    `- **Versions:** ${Object.entries(versions)
+    `- **Time that all of it took:** ${duration}.`,
+    `- **Pulumi's parts:** ${pulumiParts.join("; ")}.`,
+    `- **Other versions:** ${Object.entries(versions)
       .map(([name, version]) => `${name} ${version}`)
       .join("; ")}.`,
-    `- **Settings:** ${runs} runs, of which the median; ${atOnce} nodes at a time; rehash ${rehashSeconds} s, restart ${restartSeconds} s, ` +
+    `- **Settings:** ${atOnce} nodes at a time; rehash ${rehashSeconds} s, restart ${restartSeconds} s, ` +
       `${delayMs === 0 ? "no delay added" : `${delayMs} ms delay added in each direction`}.`,
   ].join("\n");
 }
 
 function targetsBlock({ results }: Record): string {
   return markdownTable(
-    ["target", "at most", "measured", ""],
+    ["target", "at most", "stretch", "measured", ""],
     targets(results).map((target) => [
       target.what,
       `${target.limit}${target.unit}`,
+      target.stretch === undefined ? "–" : `${target.stretch}${target.unit}`,
       target.value === undefined ? "–" : `${short(target.value)}${target.unit}`,
       verdict(target),
     ]),
@@ -72,6 +73,7 @@ function stepRow(result: Result, figures: Summary): Cell[] {
   const [program, most] = largestProgram(figures);
   return [
     honestTitle(result),
+    figures.runs,
     short(wall.median),
     `${short(wall.min)}–${short(wall.max)}`,
     short(figures.clientCpuSeconds),
@@ -94,7 +96,7 @@ const stepTitles: { readonly [name in Step["name"]]: string } = {
 };
 
 const resultHeadings =
-  "|wall s|min–max|client CPU s|machine CPU s|memory MB|largest process MB|handshakes|processes|rehashes|restarts";
+  "|runs|wall s|min–max|client CPU s|machine CPU s|memory MB|largest process MB|handshakes|processes|rehashes|restarts";
 
 function resultsBlock({ results }: Record): string {
   return sizes(results)
@@ -123,21 +125,21 @@ interface Plot {
 
 const plots: readonly Plot[] = [
   {
-    file: "performance-first.svg",
+    file: "benchmark-first.svg",
     title: "First run",
     unit: "seconds",
     step: "first",
     of: ({ wallSeconds }) => wallSeconds.median,
   },
   {
-    file: "performance-second.svg",
+    file: "benchmark-second.svg",
     title: "Second run, nothing to do",
     unit: "seconds",
     step: "second",
     of: ({ wallSeconds }) => wallSeconds.median,
   },
   {
-    file: "performance-cpu.svg",
+    file: "benchmark-cpu.svg",
     title: "First run, the client's CPU",
     unit: "CPU seconds",
     step: "first",
@@ -145,7 +147,7 @@ const plots: readonly Plot[] = [
     ofClient: true,
   },
   {
-    file: "performance-memory.svg",
+    file: "benchmark-memory.svg",
     title: "First run, the client's memory",
     unit: "MB",
     step: "first",
@@ -169,26 +171,28 @@ function plotChart({ title: heading, unit, step, of, ofClient }: Plot, results: 
 const plotsBlock = (): string => plots.map(({ file, title }) => `![${title}](${file})`).join("\n");
 
 /**
- * Puts blocks in the place of those of the same name.
+ * Gives a text in which each line `{{NAME}}` has become the block of that name.
  *
- * @throws UserError when the page lacks one.
+ * @throws Error where there is none.
  */
-export function replaceBlocks(page: string, blocks: Readonly<{ [name: string]: string }>): string {
-  return Object.entries(blocks).reduce((text, [name, block]) => {
-    const begin = `<!-- bench:${name} -->\n`;
-    const end = "<!-- bench:end -->";
-    const start = text.indexOf(begin);
-    const stop = text.indexOf(end, start);
-    if (start < 0 || stop < 0) {
-      throw labProblem.error(
-        "bench-page",
-        { subject: path.relative(projectRoot, pageFile), seen: `it has no block "${name}"` },
-        begin.trim(),
-        end,
-      );
-    }
-    return `${text.slice(0, start + begin.length)}\n${block}\n\n${text.slice(stop)}`;
-  }, page);
+export function fillIn(text: string, blocks: Readonly<{ [name: string]: string }>): string {
+  return text.replace(/^\{\{(.*)\}\}$/gm, (_, name: string) => {
+    const block = blocks[name];
+    if (block === undefined) throw new Error(`There is no block "${name}"`);
+    return block;
+  });
+}
+
+/** What a record is told by: the content of the page and of its plots, by the names of their files. */
+export function pages(record: Record): Readonly<{ [file: string]: string }> {
+  const page = fillIn(readFileSync(textFile, "utf8"), {
+    conditions: conditionsBlock(record),
+    targets: targetsBlock(record),
+    plots: plotsBlock(),
+    results: resultsBlock(record),
+  });
+  const drawn = plots.map((plot) => [plot.file, chart(plotChart(plot, record.results))] as const);
+  return { "benchmark.md": page, ...Object.fromEntries(drawn) };
 }
 
 /** Keeps what was measured as what the page is written from. */
@@ -196,7 +200,7 @@ export function keepRecord(record: Record): void {
   replaceFile(recordFile, `${JSON.stringify(record, undefined, 2)}\n`, 0o644);
 }
 
-/** Writes the page's tables and plots from what was measured last. */
+/** Writes the page and its plots from what was measured last. */
 export function writePage(): void {
   if (!existsSync(recordFile)) {
     throw labProblem.error("bench-nothing-measured", {
@@ -205,13 +209,6 @@ export function writePage(): void {
     });
   }
   const record = JSON.parse(readFileSync(recordFile, "utf8")) as Record;
-  const page = replaceBlocks(readFileSync(pageFile, "utf8"), {
-    conditions: conditionsBlock(record),
-    targets: targetsBlock(record),
-    plots: plotsBlock(),
-    results: resultsBlock(record),
-  });
-  for (const plot of plots)
-    replaceFile(path.join(docs, plot.file), chart(plotChart(plot, record.results)), 0o644);
-  replaceFile(pageFile, page, 0o644);
+  for (const [file, content] of Object.entries(pages(record)))
+    replaceFile(path.join(docs, file), content, 0o644);
 }

@@ -3,7 +3,7 @@
  * brings the same CA to the same nodes, as many at a time.
  */
 import { createHash } from "node:crypto";
-import { readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import * as path from "node:path";
 import type { Client } from "../exec";
 import { fleetKubeconfigFile, fleetSshKey, type Fleet } from "../fleet";
@@ -49,6 +49,8 @@ export interface Step {
 export interface Peer {
   readonly name: string;
   readonly transports: readonly Transport[];
+  /** Whether a run takes minutes, so that it is measured once unless told otherwise. */
+  readonly slow?: true;
   /** Whether it is Pulumi's engine that does the work. */
   readonly engine?: true;
   /** Prepares a run on nodes that are as they were at the beginning, and gives its steps. */
@@ -71,9 +73,16 @@ function twice(client: Client): readonly Step[] {
   ];
 }
 
+/**
+ * Where ssh keeps the sockets of connections that it shares; the names of sockets must be short. What holds the
+ * connections is ended after each step, as all that a client leaves running.
+ */
+const socketsFolder = path.join(volatileFolder, "bench");
+
 const keyFile = async (): Promise<string> => scratchFile("id_rsa", await fleetSshKey());
 
 async function sshSteps(script: string, { fleet, atOnce }: Task): Promise<readonly Step[]> {
+  mkdirSync(socketsFolder, { recursive: true, mode: 0o700 });
   return twice({
     argv: ["sh", path.join(clients, "ssh", script)],
     env: {
@@ -81,6 +90,7 @@ async function sshSteps(script: string, { fleet, atOnce }: Task): Promise<readon
       KEY: await keyFile(),
       USER_NAME: nodeUser,
       CA: caFile(),
+      SOCKETS: socketsFolder,
       AT_ONCE: String(atOnce),
       ADDRESSES: scratchFile("addresses", fleet.nodes.map(({ address }) => `${address}\n`).join("")),
     },
@@ -91,6 +101,7 @@ async function ansibleSteps({ fleet, atOnce }: Task): Promise<readonly Step[]> {
   const inventory = [
     "[all:vars]",
     `ansible_user=${nodeUser}`,
+    "ansible_python_interpreter=/usr/bin/python3", // it would look for one on each node
     `ansible_ssh_private_key_file=${await keyFile()}`,
     "[all]",
     ...fleet.nodes.map(({ name, address }) => `${name} ansible_host=${address}`),
@@ -105,8 +116,9 @@ async function ansibleSteps({ fleet, atOnce }: Task): Promise<readonly Step[]> {
     env: {
       ...process.env,
       ANSIBLE_HOME: path.join(scratchFolder(), "ansible"),
-      ANSIBLE_SSH_CONTROL_PATH_DIR: path.join(volatileFolder, "bench"), // the name of a socket must be short
+      ANSIBLE_SSH_CONTROL_PATH_DIR: socketsFolder,
       ANSIBLE_HOST_KEY_CHECKING: "False",
+      ANSIBLE_PIPELINING: "True", // the nodes' sudo asks for no terminal
     },
   });
 }
@@ -153,7 +165,7 @@ export async function removeLeftovers(): Promise<void> {
   await lab.adminKubectl("supervisor", [
     ...["delete", "pod", jumpboxName, "--namespace", supervisor.namespace, "--ignore-not-found", "--now"],
   ]);
-  rmSync(scratchFolder(), { recursive: true });
+  for (const folder of [scratchFolder(), socketsFolder]) rmSync(folder, { recursive: true, force: true });
 }
 
 async function ownSteps({ fleet, atOnce, transport, load }: Task): Promise<readonly Step[]> {
@@ -227,9 +239,14 @@ async function nodeWorkSteps({ fleet, atOnce }: Task): Promise<readonly Step[]> 
 
 /** All peers, in the order in which they are measured and shown. */
 export const peers: readonly Peer[] = [
-  { name: "sequential", transports: ["direct"], steps: (task) => sshSteps("sequential.sh", task) },
+  {
+    name: "sequential",
+    transports: ["direct"],
+    slow: true,
+    steps: (task) => sshSteps("sequential.sh", task),
+  },
   { name: "xargs-ssh", transports: ["direct"], steps: (task) => sshSteps("parallel.sh", task) },
-  { name: "ansible", transports: ["direct"], steps: ansibleSteps },
+  { name: "ansible", transports: ["direct"], slow: true, steps: ansibleSteps },
   { name: "pyinfra", transports: ["direct"], steps: pyinfraSteps },
   { name: "tkc-registry", transports: ["direct", "jumpbox"], engine: true, steps: ownSteps },
   { name: "engine-floor", transports: ["direct"], engine: true, steps: floorSteps },

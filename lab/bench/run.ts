@@ -19,6 +19,8 @@ import { nodesNotClean, untrustingNodes } from "./verify";
 export interface Contestant {
   readonly peer: Peer;
   readonly transport: Transport;
+  /** How often it is measured. */
+  readonly runs: number;
 }
 
 interface Counts {
@@ -112,7 +114,7 @@ const title = ({ peer, transport }: Contestant): string =>
 export async function compare(
   fleet: Fleet,
   contestants: readonly Contestant[],
-  { runs, atOnce }: { readonly runs: number; readonly atOnce: number },
+  { atOnce }: { readonly atOnce: number },
 ): Promise<Result[]> {
   const load: EngineLoad = { commands: 2 * fleet.nodes.length, others: fleet.nodes.length };
   const tasks = contestants.map((contestant) => ({
@@ -120,9 +122,9 @@ export async function compare(
     task: { fleet, atOnce, transport: contestant.transport, load },
     trials: [] as Trial[],
   }));
-  for (let run = 1; run <= runs; run++) {
-    for (const { contestant, task, trials } of tasks) {
-      const what = `${fleet.nodes.length} nodes, run ${run} of ${runs}: ${title(contestant)}`;
+  for (let run = 1; run <= Math.max(...contestants.map(({ runs }) => runs)); run++) {
+    for (const { contestant, task, trials } of tasks.filter((each) => run <= each.contestant.runs)) {
+      const what = `${fleet.nodes.length} nodes, run ${run} of ${contestant.runs}: ${title(contestant)}`;
       trials.push(await told(what, (report) => runTrial(contestant.peer, task, report)));
     }
   }

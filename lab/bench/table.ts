@@ -6,6 +6,7 @@ const headings = [
     "NODES",
     "PEER",
     "COMMAND",
+    "RUNS",
     "WALL s",
     "MIN–MAX",
     "CLIENT CPU s",
@@ -27,7 +28,7 @@ function row(result: Result, step: string, figures: Summary): string[] {
   const { wallSeconds: wall } = figures;
   const [program, most] = largestProgram(figures);
   return [
-    ...[String(result.nodes), title(result), step],
+    ...[String(result.nodes), title(result), step, String(figures.runs)],
     ...[seconds(wall.median), `${seconds(wall.min)}–${seconds(wall.max)}`],
     ...[seconds(figures.clientCpuSeconds), seconds(figures.machineCpuSeconds)],
     ...[figures.peakMemoryMb.toFixed(0), `${most.toFixed(0)} ${program}`],

@@ -71,6 +71,12 @@ describe("the benchmark", () => {
     }
   });
 
+  test("every peer has one SSH connection a node, also where it has several sessions", () => {
+    for (const peer of [...repeating, ...asking])
+      for (const step of ["first", "second"] as const)
+        assert.equal(figures(peer, step).handshakes, nodes, `${peer}: ${step}`);
+  });
+
   for (const transport of ["direct", "jumpbox"] as const) {
     test(`our own stack has one SSH connection a node and run, and no process a node to hold it: ${transport}`, () => {
       for (const step of ["first", "second", "drift"] as const)

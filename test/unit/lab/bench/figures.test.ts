@@ -25,6 +25,7 @@ test("a summary has each figure's median, and of the wall time the range, too", 
     { ...run, wallSeconds: 12, clientCpuSeconds: 7 },
     { ...run, wallSeconds: 30, clientCpuSeconds: 3, programsMb: { "bin/one": 50, "bin/two": 60 } },
   ]);
+  assert.equal(summary.runs, 3);
   assert.deepEqual(summary.wallSeconds, { min: 10, median: 12, max: 30 });
   assert.equal(summary.clientCpuSeconds, 3);
   assert.equal(summary.handshakes, 8);

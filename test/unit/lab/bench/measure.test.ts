@@ -52,3 +52,14 @@ test("memory is told by program, and for all together", { skip: impossible }, ()
   assert.match(program, /python3/);
   assert.ok(most > 70);
 });
+
+test(
+  "ssh that holds a connection for others counts as one program, whatever its socket is",
+  { skip: impossible },
+  () => {
+    const holding = (socket: string): string => `bash -c 'exec -a "ssh: /tmp/${socket} [mux]" sleep 1'`;
+    const { figures } = measure(`${holding("one")} & ${holding("two")}; wait`);
+    const named = Object.keys(figures.programsMb).filter((name) => name.includes("[mux]"));
+    assert.deepEqual(named, ["ssh [mux]"]);
+  },
+);
