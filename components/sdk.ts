@@ -49,9 +49,9 @@ const isOfPromise = ([first]: readonly StackFrame[]): boolean =>
   /@pulumi[\\/]pulumi[\\/]runtime[\\/]debuggable\.js$/.test(fileOf(first));
 
 /**
- * The SDK asks where in the program a resource is declared, for the engine to keep in the state: a sixth of a node's share
- * of it. Of what our files declare that tells nobody anything. Below the stack's end are two functions of the SDK and the
- * constructors of a resource, a custom one or a component, and of its type; then comes whoever declares it.
+ * The SDK asks where in the program a resource is declared, and the engine keeps that in the state: a sixth of a node's
+ * share. Of what our files declare it tells nobody anything. Above whoever declares a resource are its type's constructor,
+ * that of components or custom resources, that of all resources, and two more functions of the SDK.
  */
 const isOfOwnResource = (frames: readonly StackFrame[]): boolean =>
   frames[0]?.getFunctionName() === "callsites" &&
