@@ -21,6 +21,8 @@ export interface Registered {
   /** The URN and id of the provider; "" for the default one. */
   readonly provider: string;
   readonly aliases: readonly Alias[];
+  /** The files of the program that led to it, whoever declared it first. */
+  readonly files: readonly string[];
 }
 
 /** An earlier name. Where `atRoot` is false, the resource had the parent that it has. */
@@ -40,10 +42,15 @@ interface RegisterRequest {
   getRetainondelete(): boolean;
   getProtect(): boolean;
   getProvider(): string;
+  getSourceposition(): Position | undefined;
+  getStacktrace(): { getFramesList(): { getPc(): Position | undefined }[] } | undefined;
   getAliasesList(): {
     getUrn(): string;
     getSpec(): { getName(): string; getNoparent(): boolean } | undefined;
   }[];
+}
+interface Position {
+  getUri(): string;
 }
 interface RegisterResponse {
   getUrn(): string;
@@ -145,6 +152,10 @@ export async function perform(
           retainOnDelete: request.getRetainondelete(),
           protect: request.getProtect(),
           provider: request.getProvider(),
+          files: [
+            request.getSourceposition(),
+            ...(request.getStacktrace()?.getFramesList() ?? []).map((frame) => frame.getPc()),
+          ].flatMap((position) => position?.getUri() ?? []),
           aliases: request.getAliasesList().map((alias) => ({
             name: alias.getSpec()?.getName() ?? alias.getUrn(),
             atRoot: alias.getSpec()?.getNoparent() ?? false,

@@ -109,6 +109,21 @@ describe("a program of the three components", () => {
     );
   });
 
+  /** A cluster has two, and so they may say more. */
+  const isProvider = (type: string): boolean => type.startsWith("pulumi:providers:");
+
+  it("tells the engine where the program declares a thing, and not where in this package another is declared", async () => {
+    const made = await resources(whole);
+    const told = [...made.values()].filter(({ files, type }) => files.length > 0 && !isProvider(type));
+    assert.deepEqual(told.map(({ type, name }) => `${type.replace(/^.*:/, "")} ${name}`).sort(), [
+      "Command other",
+      "PullSecret pull",
+      "RegistryDeployment web",
+      "RegistryTrust prod",
+    ]);
+    for (const { files } of told) assert.match(files[0]!, /program\.test\.ts$/);
+  });
+
   it("makes what needs the nodes after every one of them, and the check of a destroy after everything", async () => {
     const made = await resources(whole);
     for (const name of ["pull-default", "web", "other"]) {

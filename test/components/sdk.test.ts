@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import * as pulumi from "@pulumi/pulumi";
-import { type StackHooks, printableError, skipPromiseStacks } from "../../components/sdk";
+import { type StackHooks, printableError, skipStacks } from "../../components/sdk";
 import { UserError } from "../../support/errors";
 
 const hooks = Error as unknown as StackHooks;
@@ -59,13 +59,13 @@ async function endOf(fail: () => never): Promise<unknown> {
 }
 
 test("a defect after resources were declared is printed with its stack", async () => {
-  skipPromiseStacks();
+  skipStacks();
   const text = await printed(await endOf(aDefect));
   assert.match(text, /TypeError: nobody thought of this\n\s+at aDefect \(.*sdk\.test\.ts:\d+:\d+\)/);
 });
 
 test("an error for the operator is printed as its message alone", async () => {
-  skipPromiseStacks();
+  skipStacks();
   const error = new UserError({ code: "no-nodes", subject: "it", seen: "seen", remedy: "Do" });
   const end = await endOf(() => {
     throw error;
@@ -85,6 +85,6 @@ test("the SDK's promises keep no stack", async () => {
     return (promise as { _debugStackTrace?: unknown })._debugStackTrace;
   };
   assert.match(String(await stackOf()), /debuggable/);
-  skipPromiseStacks();
+  skipStacks();
   assert.equal(await stackOf(), "");
 });

@@ -8,6 +8,8 @@ import type { KubeContext } from "../../../../kubernetes/client";
 export class PodServer {
   readonly #sockets: WebSocketServer;
   readonly relays = new Set<ChildProcess>();
+  /** How often a stream was opened. */
+  streams = 0;
   /** The status and body with which the next streams are refused. */
   refusal: { readonly status: number; readonly body: string } | undefined;
   /** The folders in which the pod finds programs. Default: this process's. */
@@ -40,6 +42,7 @@ export class PodServer {
     const args = words.map((word) => this.addresses.get(word) ?? word);
     const child = spawn(program, args, { env: { PATH: this.path ?? process.env.PATH }, stdio: "pipe" });
     this.relays.add(child);
+    this.streams += 1;
     const send = (channel: number) => (data: Buffer) =>
       socket.send(Buffer.concat([Buffer.of(channel), data]), () => undefined);
     child.stdout.on("data", send(1));
