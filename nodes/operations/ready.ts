@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { OpenContext } from "../../kubernetes/client";
 import { kubeletRenewal } from "../../kubernetes/lease";
 import { isControlPlane } from "../../kubernetes/nodes";
