@@ -35,11 +35,17 @@ const forbiddenRooms = (room) => {
   return [...everyRoom.filter((name) => !allowed.includes(name)), ...outside];
 };
 
+const wholeZod = {
+  selector: 'ImportDeclaration[source.value="zod"] ImportSpecifier[imported.name="z"]',
+  message: 'Write `import * as z from "zod"`: by the name `z`, all locales come into the bundles.',
+};
+
 /** Refuses modules by a regular expression, however they are imported. */
 const refuse = (regexes) => ({
   "no-restricted-imports": ["error", { patterns: regexes }],
   "no-restricted-syntax": [
     "error",
+    wholeZod,
     ...regexes.flatMap(({ regex, message }) => {
       const pattern = regex.replaceAll("/", "\\x2F");
       return [

@@ -2,6 +2,7 @@
  * The stack: the settings go in, the components are declared, the outputs come out.
  * It decides nothing itself.
  */
+import "./components/sdkParts"; // before all that loads the SDK
 import { PullSecret } from "./components/pullSecret";
 import { RegistryDeployment } from "./components/registryDeployment";
 import { RegistryTrust } from "./components/registryTrust";

@@ -1,5 +1,5 @@
 /** The command behind the pull secret's entry in a ServiceAccount. */
-import { z } from "zod";
+import * as z from "zod";
 import { namedContexts } from "../kubernetes/client";
 import { kubernetesProblem } from "../kubernetes/problems";
 import {

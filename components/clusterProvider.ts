@@ -1,4 +1,4 @@
-import * as k8s from "@pulumi/kubernetes";
+import { Provider } from "@pulumi/kubernetes/provider";
 import type * as pulumi from "@pulumi/pulumi";
 
 /**
@@ -25,8 +25,8 @@ export function clusterProvider(
   context: string,
   clusterIdentifier: string,
   opts: pulumi.CustomResourceOptions,
-): k8s.Provider {
-  return new k8s.Provider(
+): Provider {
+  return new Provider(
     name,
     {
       ...{ enableServerSideApply: true, upsertExistingObjects: true, enableSecretMutable: true },

@@ -1,4 +1,4 @@
-import * as k8s from "@pulumi/kubernetes";
+import { Pod } from "@pulumi/kubernetes/core/v1/pod";
 import * as pulumi from "@pulumi/pulumi";
 import { type JumpboxPodSpec, jumpboxPod } from "../plan/jumpboxPod";
 import { ownerMetadata } from "../plan/ownership";
@@ -28,7 +28,7 @@ export class Jumpbox extends pulumi.ComponentResource {
   constructor(name: string, args: JumpboxArgs, opts?: pulumi.ComponentResourceOptions) {
     super("tkc-registry:index:Jumpbox", name, args, withoutDependencies(opts));
 
-    const pod = new k8s.core.v1.Pod(
+    const pod = new Pod(
       name,
       {
         metadata: { name: args.name, namespace: args.namespace, ...ownerMetadata(args) },

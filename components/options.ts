@@ -1,4 +1,4 @@
-import * as k8s from "@pulumi/kubernetes";
+import { Provider } from "@pulumi/kubernetes/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { TrustRun } from "./trustRun";
 
@@ -56,7 +56,7 @@ export function aliasNames(opts: pulumi.ComponentResourceOptions | undefined): s
 
 /** Whether a component's own options, not its parent's, give a provider of Kubernetes. */
 export function givesKubernetes({ provider, providers }: pulumi.ComponentResourceOptions = {}): boolean {
-  return [provider, ...Object.values(providers ?? {})].some((each) => k8s.Provider.isInstance(each));
+  return [provider, ...Object.values(providers ?? {})].some((each) => Provider.isInstance(each));
 }
 
 /**
@@ -70,7 +70,7 @@ export function childOptions(
   component: pulumi.ComponentResource,
   after: readonly pulumi.Resource[],
   opts: pulumi.ComponentResourceOptions | undefined,
-  clusterProvider: () => k8s.Provider,
+  clusterProvider: () => Provider,
 ): (outlives: boolean) => pulumi.CustomResourceOptions {
   const given = component.getProvider("kubernetes:core/v1:Secret");
   return (outlives) => ({

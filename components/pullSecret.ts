@@ -1,5 +1,5 @@
 import * as command from "@pulumi/command";
-import * as k8s from "@pulumi/kubernetes";
+import { Secret } from "@pulumi/kubernetes/core/v1/secret";
 import * as pulumi from "@pulumi/pulumi";
 import { pullSecretArguments } from "../config/arguments";
 import type { PullSecretSettings } from "../config/settings";
@@ -114,7 +114,7 @@ export class PullSecret extends pulumi.ComponentResource<Made> {
     ]);
     const child = childOptions(this, [this.#trust], this.#opts, clusterProvider);
     const secrets = plan.map(({ namespace, dockerConfigJson, adopted }) => {
-      const secret = new k8s.core.v1.Secret(
+      const secret = new Secret(
         `${name}-${namespace}`,
         {
           metadata: { name: settings.name, namespace, ...ownerMetadata({ owner: run.owner, id }, adopted) },

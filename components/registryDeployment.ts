@@ -1,4 +1,4 @@
-import * as k8s from "@pulumi/kubernetes";
+import { Deployment } from "@pulumi/kubernetes/apps/v1/deployment";
 import * as pulumi from "@pulumi/pulumi";
 import { deploymentArguments } from "../config/arguments";
 import type { DeploymentSettings, LateDeploymentSettings } from "../config/settings";
@@ -204,7 +204,7 @@ export class RegistryDeployment extends pulumi.ComponentResource<Made> {
     }));
     const labels = podLabels(plan.pod);
     const owned = ownerMetadata({ owner: run.owner, id }, plan.adopted);
-    const deployment = new k8s.apps.v1.Deployment(
+    const deployment = new Deployment(
       this.#name,
       {
         metadata: {

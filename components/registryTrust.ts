@@ -1,4 +1,4 @@
-import type * as k8s from "@pulumi/kubernetes";
+import type { Provider } from "@pulumi/kubernetes/provider";
 import * as pulumi from "@pulumi/pulumi";
 import { trustArguments } from "../config/arguments";
 import type { TrustSettings } from "../config/settings";
@@ -218,7 +218,7 @@ export class RegistryTrust extends pulumi.ComponentResource<Trusted> {
     }
     for (const gone of plan.gone) await pulumi.log.info(formatChange(gone), trustedNodes);
 
-    let provider: k8s.Provider | undefined;
+    let provider: Provider | undefined;
     run.declare({
       id,
       clusterProvider: () =>

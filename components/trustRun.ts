@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type * as k8s from "@pulumi/kubernetes";
+import type { Provider } from "@pulumi/kubernetes/provider";
 import type {
   DeploymentSettings,
   LateDeploymentSettings,
@@ -21,7 +21,7 @@ export interface Declared {
   /** The id of the set of nodes. */
   readonly id: pulumi.Output<string>;
   /** The provider of the workload cluster's objects. It is made when it is first asked for: it is a process. */
-  readonly clusterProvider: () => k8s.Provider;
+  readonly clusterProvider: () => Provider;
 }
 
 /**

@@ -2,7 +2,7 @@
  * The arguments of components, checked as the settings of the same names are.
  * It takes plain values: nothing here waits for an output.
  */
-import type { z } from "zod";
+import type * as z from "zod";
 import { UserError } from "../support/errors";
 import { rememberSecret } from "../support/secrets";
 import { parseImageHost } from "../registry/host";

@@ -2,7 +2,7 @@
  * The types of single settings. A wrong value's message names the type that is allowed.
  * Nothing here compares two settings.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { parseFingerprint } from "../certificates/identity";
 import { selectorFault } from "../kubernetes/selection";
 import { canonicalImage } from "../registry/host";

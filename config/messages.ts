@@ -3,7 +3,7 @@
  * No message repeats a value that may be a secret.
  */
 import { closest, distance } from "fastest-levenshtein";
-import { z } from "zod";
+import * as z from "zod";
 import type { Problem } from "../support/errors";
 import { supportProblem } from "../support/problems";
 import { withoutUser } from "../support/text";

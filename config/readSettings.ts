@@ -3,7 +3,7 @@
  * Nothing else reads Pulumi's configuration.
  */
 import * as pulumi from "@pulumi/pulumi";
-import { z } from "zod";
+import * as z from "zod";
 import { type Settings, ownSettings, parseSettings } from "./settings";
 
 /**

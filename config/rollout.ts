@@ -1,5 +1,5 @@
 /** The settings of the order in which nodes are done. */
-import { z } from "zod";
+import * as z from "zod";
 import { checkSelector, flag, image, selectorShape, shaped, whole } from "./fields";
 
 const waveShape = `${selectorShape}, or an object with \`select\`, and \`workersAtOnce\` or \`pauseSeconds\``;

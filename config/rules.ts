@@ -2,7 +2,7 @@
  * The checks that compare several settings.
  * The type of each single setting is checked in schema.ts.
  */
-import type { z } from "zod";
+import type * as z from "zod";
 import { parseImageReference } from "../registry/host";
 import type { SettingFields } from "./schema";
 

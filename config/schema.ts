@@ -2,7 +2,7 @@
  * The settings and the type of each.
  * Nothing here compares two settings; rules.ts does.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { trustModes, unreachablePolicies, defaults } from "../nodes/protocol/spec";
 import { parseImageHost } from "../registry/host";
 import type { CaSource } from "../registry/types";

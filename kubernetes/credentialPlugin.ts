@@ -1,7 +1,7 @@
 /** Runs a kubeconfig's credential plugin (`users[].user.exec`) with limits. No message repeats its output. */
 import { type ChildProcess, type ExecFileException, execFile } from "node:child_process";
 import type { Cluster, KubeConfig, User } from "@kubernetes/client-node";
-import { z } from "zod";
+import * as z from "zod";
 import { childEnvironment } from "../support/childEnvironment";
 import { UserError } from "../support/errors";
 import { rememberSecret } from "../support/secrets";

@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { chown, lstat, mkdir, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
+import * as z from "zod";
 import { type Problem, UserError } from "../support/errors";
 import { printable } from "../support/text";
 import { kubernetesProblem } from "./problems";

@@ -1,5 +1,5 @@
 /** What a node's kubelet says: by the Lease that it renews, and by its own health check. */
-import { z } from "zod";
+import * as z from "zod";
 import { UserError } from "../support/errors";
 import type { KubeContext } from "./client";
 

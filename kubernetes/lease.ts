@@ -3,7 +3,7 @@
  * It never decides whose turn it is.
  */
 /* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment -- the client's models are shapes: it takes literals */
-import { z } from "zod";
+import * as z from "zod";
 import { type KubeContext, apiRefusal } from "./client";
 import { kubernetesProblem } from "./problems";
 

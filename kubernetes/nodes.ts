@@ -1,6 +1,6 @@
 import { isIPv4 } from "node:net";
 import * as ipaddr from "ipaddr.js";
-import { z } from "zod";
+import * as z from "zod";
 import { type Problem, UserError } from "../support/errors";
 import { isHostName } from "../support/names";
 import { counted, printable } from "../support/text";

@@ -5,7 +5,7 @@
 import { readFile } from "node:fs/promises";
 import * as path from "node:path";
 import type { Cluster, Context, KubeConfig, User } from "@kubernetes/client-node";
-import { z } from "zod";
+import * as z from "zod";
 import { UserError } from "../support/errors";
 import { rememberSecret } from "../support/secrets";
 import { printable } from "../support/text";

@@ -1,5 +1,5 @@
 /** PodSecurityPolicy, which clusters up to Kubernetes 1.24 have in place of Pod Security's namespaces. */
-import { z } from "zod";
+import * as z from "zod";
 import { UserError } from "../support/errors";
 import type { FoundObject } from "./checks";
 import type { KubeContext } from "./client";

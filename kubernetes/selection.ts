@@ -2,7 +2,7 @@
  * Which of a cluster's nodes a stack is about: those that `nodes.select` names, without those that `nodes.exclude` does.
  * It is decided by labels alone, before anything else of a node is read.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { printable } from "../support/text";
 import { pinsOf } from "./pins";
 import { type Labels, type Requirement, SelectorError, matches, negated, parseSelector } from "./selector";

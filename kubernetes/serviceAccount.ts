@@ -3,7 +3,7 @@
  * people's entries, so it is read, changed and written back if nobody else wrote in between.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
+import * as z from "zod";
 import { objectName } from "../support/names";
 import { printable } from "../support/text";
 import { type KubeContext, apiRefusal } from "./client";

@@ -2,7 +2,7 @@
  * What registries answer (OCI Distribution 1.1), taken apart: challenges, digests, manifests, refusals.
  * It never asks a registry anything.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { HttpResponse } from "../net/https";
 import { printable } from "../support/text";
 

@@ -4,7 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import * as path from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { basicCredential } from "../net/https";
 import { childEnvironment } from "../support/childEnvironment";
 import { UserError } from "../support/errors";

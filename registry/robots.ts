@@ -1,5 +1,5 @@
 /** Harbor's robot accounts: the credentials that expire. */
-import { z } from "zod";
+import * as z from "zod";
 import { ConnectionFailure, basicCredential, httpsRequest, type Limits, type Trust } from "../net/https";
 import { type Problem, UserError } from "../support/errors";
 import { printable } from "../support/text";

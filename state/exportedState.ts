@@ -1,5 +1,5 @@
 /** Reads a deployed stack from its exported state (`pulumi stack export`). */
-import { z } from "zod";
+import * as z from "zod";
 import { pinnedHostKey, readCommandInput, readTrust } from "../nodes/protocol/environment";
 import type { NodeSelection } from "../kubernetes/selection";
 import type { NodeTarget, StackIdentity, TrustedCertificate } from "../nodes/protocol/spec";

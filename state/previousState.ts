@@ -1,6 +1,6 @@
 /** The state of the running stack as the previous run left it, read through the engine. */
 import * as pulumi from "@pulumi/pulumi";
-import { z } from "zod";
+import * as z from "zod";
 import { readRecordedCluster, readTrust } from "../nodes/protocol/environment";
 import { parseCaReport, parseContainerdReport } from "../nodes/protocol/report";
 import type { ClusterName, TrustedCertificate } from "../nodes/protocol/spec";

@@ -2,7 +2,7 @@
  * What the resources of a stack look like in its state, for all who read it.
  * It never asks for a state: the readers beside it do.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { NodeSelection } from "../kubernetes/selection";
 import { readCanary, readSelections, stackId } from "../nodes/protocol/environment";
 import { type Canary, trustedCertificateSchema } from "../nodes/protocol/spec";

@@ -2,7 +2,7 @@
  * Names that several rooms use, and the syntax of names.
  * Nothing here looks a name up.
  */
-import { z } from "zod";
+import * as z from "zod";
 
 /** The name of a Kubernetes object. It becomes part of paths and arguments, so it has no `/` and no leading `-`. */
 export const objectName = z

@@ -2,7 +2,7 @@
  * The expiry of tokens.
  * It never verifies a token, and never logs one.
  */
-import { z } from "zod";
+import * as z from "zod";
 
 /** Seconds since 1970, up to the largest Date. */
 export const secondsSchema = z.number().int().positive().max(8.64e12);

@@ -2,7 +2,7 @@
  * Which workload cluster is asked, and whether the recorded one still exists, which its Supervisor knows.
  * A name proves nothing: a context of the right name may lead to another cluster, or to another Supervisor.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { KubeContext } from "../kubernetes/client";
 import { renewLogin } from "../kubernetes/contexts";
 import type { KubernetesCode } from "../kubernetes/problems";

@@ -1,6 +1,6 @@
 /** Whether the workload cluster that a context leads to is the one that the settings name. */
 import { X509Certificate } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod";
 import { fingerprintOf } from "../certificates/identity";
 import { findSecret } from "../kubernetes/checks";
 import type { KubeContext } from "../kubernetes/client";

@@ -3,7 +3,7 @@
  * and a password for two tokens, of the Supervisor and of a workload cluster. It never stores the password or a token.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
+import * as z from "zod";
 import { checkCertificates } from "../certificates/certificates";
 import {
   ConnectionFailure,

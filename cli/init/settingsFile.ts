@@ -6,7 +6,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { link, open, rm } from "node:fs/promises";
 import { parseDocument, stringify } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { settingName } from "../../config/names";
 import { secretSettings, textSettings } from "../../config/schema";
 import { type Settings, parseSettings } from "../../config/settings";

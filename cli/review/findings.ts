@@ -2,7 +2,7 @@
  * What `npm run review` finds, as `--json` prints it: an interface, to which fields may be added.
  * No field is ever changed or removed. review.schema.json is written from this. Nothing here decides or prints.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { reasonCodes } from "../../plan/reasons";
 
 export const riskCodes = [

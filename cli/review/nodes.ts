@@ -2,7 +2,7 @@
  * What a preview says of nodes: what the engine does with each, why, and when it is its turn.
  * It never guesses a reason: the program gives them, at the node's resource.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { type NodeChange, type NodeReason, parseChange, reason } from "../../plan/reasons";
 import { environmentOf, readRecordedCanary, resourceTypes } from "../../state/records";
 import type { NodeReview } from "./findings";

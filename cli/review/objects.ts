@@ -2,7 +2,7 @@
  * What a preview says of certificates, images and the objects in the clusters.
  * It never reads anything of them but their names, fingerprints, dates and images.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { adoptedAnnotation } from "../../plan/ownership";
 import { parseImageReference } from "../../registry/host";
 import {

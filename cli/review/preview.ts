@@ -2,7 +2,7 @@
  * The engine's preview of a stack, from the events that `pulumi preview` prints.
  * It never shows secrets: the engine blinds them, and what is read here is named one by one.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { nameOf } from "../../state/records";
 import { UserError } from "../../support/errors";
 import { counted } from "../../support/text";

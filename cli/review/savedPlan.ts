@@ -4,7 +4,7 @@
  * is a value of.
  */
 import { isDeepStrictEqual } from "node:util";
-import { z } from "zod";
+import * as z from "zod";
 import { nameOf } from "../../state/records";
 import { readOperatorFile } from "../../support/files";
 import { cliProblem } from "../problems";

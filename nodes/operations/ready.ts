@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { OpenContext } from "../../kubernetes/client";
 import { kubeletIsWell, kubeletRenewal } from "../../kubernetes/kubelet";
 import { isControlPlane } from "../../kubernetes/nodes";

@@ -3,7 +3,7 @@
  * It never connects to anything, and never takes a value that does not have its exact form.
  */
 import { isIP } from "node:net";
-import { z } from "zod";
+import * as z from "zod";
 import { type Problem, UserError } from "../../support/errors";
 import { freeName, isHostName, labelValue, objectName } from "../../support/names";
 import { type NodeCertificate, certificateFileName } from "../script/script";

@@ -2,7 +2,7 @@
  * Formats and parses the key=value lines that the node script prints, and those that node commands print for the stack.
  * It never trusts a node's output.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { nodeProblem } from "../problems";
 
 const inputLimit = 64 * 1024;

@@ -3,7 +3,7 @@
  * reads what an older one wrote. Names may be added, never changed.
  */
 import { createHash } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod";
 import type { NodeCode } from "../problems";
 import type { SshCode } from "../ssh/problems";
 import { freeName, objectName } from "../../support/names";
