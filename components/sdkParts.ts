@@ -37,6 +37,7 @@ for (const [part, standIn] of Object.entries(parts)) {
   } catch {
     continue; // another release of the SDK: it loads what it loads
   }
+  if (sdk.cache[file]) continue;
   let loaded: Part | undefined;
   const load = (): Part => {
     if (loaded) return loaded;
