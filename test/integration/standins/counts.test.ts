@@ -176,8 +176,7 @@ describe(
       const ours = second.files.filter((file) => file.startsWith(path.join(projectRoot, "dist")));
       assert.deepEqual(ours.map((file) => path.basename(file)).sort(), ["index.js", "kubernetesClient.js"]);
       // Pulumi's SDK would load the first ones, and the package's index all of Kubernetes' resources.
-      const needless =
-        /\/(?:typescript|@npmcli|execa|@pulumi\/pulumi\/automation|@pulumi\/kubernetes\/(?:batch|rbac))\//;
+      const needless = /\/(?:typescript|@npmcli|execa|@pulumi\/kubernetes\/(?:batch|rbac))\//;
       assert.deepEqual(
         second.files.filter((file) => needless.test(file)),
         [],
