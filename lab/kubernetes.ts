@@ -340,4 +340,12 @@ export class AdminClient {
       return true;
     });
   }
+
+  /** Waits until a namespace has its default service account: before that, no pod can be made there. */
+  async takesPods(namespace: string): Promise<void> {
+    await eventually(`the namespace ${namespace} has its default service account`, async () => {
+      await this.kubectl(["get", "serviceaccount", "default", "--namespace", namespace]);
+      return true;
+    });
+  }
 }

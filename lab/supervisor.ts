@@ -238,10 +238,7 @@ export async function fillSupervisor(admin: AdminClient, state: LabState): Promi
     return true;
   });
   await admin.apply(clusterObject(state));
-  await eventually(`the namespace ${namespace} has its default service account`, async () => {
-    await admin.kubectl(["get", "serviceaccount", "default", "--namespace", namespace]);
-    return true;
-  });
+  await admin.takesPods(namespace);
 }
 
 /** Takes from the Supervisor what it holds of the workload cluster. */

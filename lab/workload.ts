@@ -97,7 +97,7 @@ export async function setNodePassword(machines: Machines, node: LabNode, state: 
   await machines.exec(node.name, ["chpasswd"], { input: `${nodeUser}:${state.passwords.node}\n` });
 }
 
-/** Gives the vCenter user the rights that an editor of the vSphere namespace has in its clusters. */
+/** Gives the vCenter user the rights that an editor of the vSphere namespace has in its clusters, which take pods then. */
 export async function fillWorkloadCluster(admin: AdminClient): Promise<void> {
   await admin.apply({
     apiVersion: "rbac.authorization.k8s.io/v1",
@@ -106,6 +106,7 @@ export async function fillWorkloadCluster(admin: AdminClient): Promise<void> {
     roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "cluster-admin" },
     subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "User", name: kubernetesUser }],
   });
+  await admin.takesPods("default");
 }
 
 interface NodeObject {
