@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { UserError } from "../support/errors";
 import type { KubeContext } from "./client";
+import { leases } from "./lease";
 
 const renewedSchema = z.object({ spec: z.object({ renewTime: z.coerce.date() }) });
 
@@ -15,11 +16,7 @@ export async function kubeletRenewal(cluster: KubeContext, node: string): Promis
   try {
     const found = await cluster.find<unknown>(
       { verb: "get", resource: "leases", namespace, name: node },
-      () =>
-        cluster.custom.getNamespacedCustomObject({
-          ...{ group: "coordination.k8s.io", version: "v1", plural: "leases" },
-          ...{ namespace, name: node },
-        }),
+      () => cluster.custom.getNamespacedCustomObject({ ...leases, namespace, name: node }),
     );
     return renewedSchema.safeParse(found).data?.spec.renewTime;
   } catch (error) {

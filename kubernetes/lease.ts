@@ -130,7 +130,8 @@ function leaseObject(content: LeaseContent, version?: string): object {
   };
 }
 
-const leases = { group: "coordination.k8s.io", version: "v1", plural: "leases" };
+/** The kind Lease, as the client for custom objects takes it. */
+export const leases = { group: "coordination.k8s.io", version: "v1", plural: "leases" };
 
 /** The Lease of a workload cluster. */
 export function leaseStore(cluster: KubeContext): LeaseStore {
